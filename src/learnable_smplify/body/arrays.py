@@ -1,0 +1,40 @@
+"""`BodyArrays`: a body model as plain arrays, whatever file it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class BodyArrays:
+    """One SMPL-format body on SMPL's 24-joint tree, as float32 arrays in metres, rest pose T, Y up, Z forward.
+
+    Bodies with more joints (SMPL-H, SMPL-X) are reduced to the 24 when they are read: fingers move with the wrist,
+    jaw and eyes with the head.
+
+    Args:
+        name: "open", "smpl", "smplh" or "smplx".
+        gender: "neutral", "male" or "female".
+        v_template: (V, 3) mean shape.
+        shapedirs: (V, 3, 10) vertex displacement per unit of each beta.
+        posedirs: (V, 3, 207) pose correctives for the flattened `R - I` of joints 1..23, None when the body has none.
+        j_regressor: (24, V) rest joints from rest vertices.
+        weights: (V, 24) skin weights, rows sum to 1.
+        faces: (F, 3) triangles.
+        point_names: names of the landmark points (see `layouts.points`).
+        point_regressor: (P, V) landmark points from vertices, rows sum to 1.
+    """
+
+    name: str
+    gender: str
+    v_template: Float[np.ndarray, "V 3"]
+    shapedirs: Float[np.ndarray, "V 3 10"]
+    posedirs: Float[np.ndarray, "V 3 207"] | None
+    j_regressor: Float[np.ndarray, "24 V"]
+    weights: Float[np.ndarray, "V 24"]
+    faces: Int[np.ndarray, "F 3"]
+    point_names: tuple[str, ...]
+    point_regressor: Float[np.ndarray, "P V"]

@@ -1,0 +1,256 @@
+"""`Body`: vertices, joints and keypoints of an SMPL-format body as functions of pose, betas and transl."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from learnable_smplify.body.arrays import BodyArrays
+from learnable_smplify.body.fold import FoldedPoints, PointJacobian, point_jacobian, pose_feature
+from learnable_smplify.body.kinematics import joint_positions, parent_rotations, rest_offsets, world_rotations
+from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
+
+ArrayLike: TypeAlias = Tensor | np.ndarray
+NUM_BETAS = 10
+# Frames posed at once when making vertices: bounds the memory of long clips.
+_VERTEX_CHUNK = 256
+
+
+class Body:
+    """One SMPL-format body. Tensors are float32 on the CPU until moved with `to`; results follow the inputs' device.
+
+    Args:
+        arrays: the model's arrays (see `BodyArrays`).
+
+    Attributes:
+        name: "open", "smpl", "smplh" or "smplx".
+        gender: "neutral", "male" or "female".
+        faces: (F, 3) int64 triangles.
+    """
+
+    def __init__(self, arrays: BodyArrays) -> None:
+        self.arrays = arrays
+        self.name = arrays.name
+        self.gender = arrays.gender
+        self.faces: Int[Tensor, "F 3"] = torch.as_tensor(arrays.faces.astype(np.int64))
+        self._tensors: dict[tuple[torch.device, torch.dtype], _BodyTensors] = {}
+        self._folded: dict[tuple[Layout, torch.device, torch.dtype], FoldedPoints] = {}
+
+    def __repr__(self) -> str:
+        return f"Body(name={self.name!r}, gender={self.gender!r}, vertices={len(self.arrays.v_template)})"
+
+    def vertices(
+        self,
+        pose: ArrayLike | Float[Tensor, "B 24 3"],
+        betas: ArrayLike | Float[Tensor, "B 10"],
+        transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
+    ) -> Float[Tensor, "B V 3"]:
+        """Skinned mesh vertices, metres (linear blend skinning, Loper et al. 2015).
+
+        Args:
+            pose: (B, 24, 3) or (24, 3) rotvec [rad]; joint 0 is the global orientation.
+            betas: (B, 10) or (10,); one row serves all poses.
+            transl: (B, 3) or (3,) metres, added after posing; None is zero.
+
+        Raises:
+            InputError: shapes that do not fit.
+        """
+        pose, betas, transl = _checked(pose, betas, transl)
+        tensors = self._on(pose.device, pose.dtype)
+        pieces = []
+        for first in range(0, pose.shape[0], _VERTEX_CHUNK):
+            rows = slice(first, first + _VERTEX_CHUNK)
+            shape = betas if betas.shape[0] == 1 else betas[rows]
+            pieces.append(tensors.skin(rotvec_to_rotmat(pose[rows]), shape) + transl[rows, None])
+        return torch.cat(pieces)
+
+    def joints(
+        self,
+        pose: ArrayLike | Float[Tensor, "B 24 3"],
+        betas: ArrayLike | Float[Tensor, "B 10"],
+        transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
+    ) -> Float[Tensor, "B 24 3"]:
+        """The 24 joint centres, metres, from the kinematic chain. Arguments and errors as in `vertices`."""
+        pose, betas, transl = _checked(pose, betas, transl)
+        tensors = self._on(pose.device, pose.dtype)
+        rest = tensors.rest_joints + torch.einsum("jxs,bs->bjx", tensors.rest_joints_shape, betas)
+        parent = parent_rotations(world_rotations(rotvec_to_rotmat(pose)))
+        return joint_positions(parent, rest_offsets(rest)) + transl[:, None]
+
+    def keypoints(
+        self,
+        pose: ArrayLike | Float[Tensor, "B 24 3"],
+        betas: ArrayLike | Float[Tensor, "B 10"],
+        transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
+        layout: str | Layout = "body25",
+    ) -> Float[Tensor, "B K 3"]:
+        """Keypoints of a layout, metres, without making the mesh (exact, see `body.fold`).
+
+        Args:
+            pose, betas, transl: as in `vertices`.
+            layout: name of a layout, path of a layout TOML, or a `Layout`.
+
+        Raises:
+            InputError: shapes that do not fit, or an unknown layout.
+        """
+        pose, betas, transl = _checked(pose, betas, transl)
+        shaped = self.folded(layout, pose.device, pose.dtype).shaped(betas)
+        return shaped.pose(rotvec_to_rotmat(pose)).positions() + transl[:, None]
+
+    def keypoint_jacobian(
+        self,
+        pose: ArrayLike | Float[Tensor, "B 24 3"],
+        betas: ArrayLike | Float[Tensor, "B 10"],
+        transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
+        layout: str | Layout = "body25",
+    ) -> PointJacobian:
+        """Keypoints with their exact derivatives by pose, transl and betas. Arguments and errors as in `keypoints`."""
+        pose, betas, transl = _checked(pose, betas, transl)
+        folded = self.folded(layout, pose.device, pose.dtype)
+        return point_jacobian(folded, pose, betas.expand(pose.shape[0], -1), transl)
+
+    def folded(
+        self,
+        layout: str | Layout = "body25",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> FoldedPoints:
+        """The layout's keypoints folded onto this body's joints; computed once for each layout, device and dtype."""
+        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        key = (layout, torch.device(device), dtype)
+        if key not in self._folded:
+            self._folded[key] = self._on(*key[1:]).fold(*_regressors(self.arrays, layout))
+        return self._folded[key]
+
+    def _on(self, device: torch.device, dtype: torch.dtype) -> _BodyTensors:
+        key = (device, dtype)
+        if key not in self._tensors:
+            self._tensors[key] = _BodyTensors(self.arrays, device, dtype)
+        return self._tensors[key]
+
+
+def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") -> Body:
+    """Load a body: the open body of this package by default, or a licensed SMPL-family file.
+
+    Args:
+        path: an SMPL, SMPL-H or SMPL-X `.pkl` / `.npz`; or "smpl", "smplh", "smplx" to search the usual places (see
+            `lsmplify doctor`); None for the open body.
+        gender: "neutral", "male" or "female", for the search. The open body is neutral only.
+
+    Raises:
+        InputError: no such file, a file that is not an SMPL model, or a gender the open body does not have.
+    """
+    if path is None or str(path) == "open":
+        from learnable_smplify.body.open_body import read_open_body
+
+        if gender != "neutral":
+            raise InputError(
+                f"the open body has no gender '{gender}'", expected="gender 'neutral', or the path of a licensed file"
+            )
+        return Body(read_open_body())
+    from learnable_smplify.body.model_files import read_model
+    from learnable_smplify.body.model_search import find_model
+
+    if str(path) in ("smpl", "smplh", "smplx"):
+        return Body(read_model(find_model(str(path), gender), gender))
+    return Body(read_model(path, gender))
+
+
+class _BodyTensors:
+    """The arrays of a body as tensors of one device and dtype."""
+
+    def __init__(self, arrays: BodyArrays, device: torch.device, dtype: torch.dtype) -> None:
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.as_tensor(array).to(device=device, dtype=dtype)
+
+        self.v_template = tensor(arrays.v_template)
+        self.shapedirs = tensor(arrays.shapedirs)
+        self.posedirs = None if arrays.posedirs is None else tensor(arrays.posedirs)
+        self.weights = tensor(arrays.weights)
+        regressor = tensor(arrays.j_regressor)
+        self.rest_joints = regressor @ self.v_template
+        self.rest_joints_shape = torch.einsum("jv,vxs->jxs", regressor, self.shapedirs)
+
+    def skin(self, local_rotmat: Float[Tensor, "B 24 3 3"], betas: Float[Tensor, "B 10"]) -> Float[Tensor, "B V 3"]:
+        """Linear blend skinning without transl."""
+        shaped = self.v_template + torch.einsum("vxs,bs->bvx", self.shapedirs, betas)
+        rest_joints = self.rest_joints + torch.einsum("jxs,bs->bjx", self.rest_joints_shape, betas)
+        if self.posedirs is not None:
+            shaped = shaped + torch.einsum("vxp,bp->bvx", self.posedirs, pose_feature(local_rotmat))
+        world = world_rotations(local_rotmat)
+        joints = joint_positions(parent_rotations(world), rest_offsets(rest_joints))
+        shift = joints - (world @ rest_joints[..., None])[..., 0]
+        blended = self.weights @ torch.cat((world.flatten(2), shift), dim=-1)
+        turn, move = blended[..., :9].unflatten(-1, (3, 3)), blended[..., 9:]
+        return (turn @ shaped[..., None])[..., 0] + move
+
+    def fold(self, vertex_rows: np.ndarray, joint_rows: np.ndarray) -> FoldedPoints:
+        """Fold points given by vertex weights (K, V) and joint weights (K, 24)."""
+        rows = torch.as_tensor(vertex_rows).to(self.v_template)
+        joint_weight = torch.as_tensor(joint_rows).to(self.v_template)
+        share = rows @ self.weights
+        per_joint = rows[:, :, None] * self.weights  # (K, V, 24)
+
+        def anchors(of_vertices: Tensor, of_joints: Tensor | None) -> Tensor:
+            folded = torch.einsum("kvj,vxs->kjxs", per_joint, of_vertices)
+            return folded if of_joints is None else folded - share[:, :, None, None] * of_joints
+
+        return FoldedPoints(
+            weight=share + joint_weight,
+            anchor=anchors(self.v_template[..., None], self.rest_joints[..., None])[..., 0],
+            anchor_shape=anchors(self.shapedirs, self.rest_joints_shape),
+            anchor_pose=None if self.posedirs is None else anchors(self.posedirs, None),
+            rest_joints=self.rest_joints,
+            rest_joints_shape=self.rest_joints_shape,
+        )
+
+
+def _regressors(arrays: BodyArrays, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of vertex weights (K, V) and of joint weights (K, 24) of a layout's keypoints."""
+    count = len(layout.keypoint_names)
+    vertex_rows = np.zeros((count, len(arrays.v_template)), dtype=np.float64)
+    joint_rows = np.zeros((count, NUM_JOINTS), dtype=np.float64)
+    landmark_index = {name: index for index, name in enumerate(arrays.point_names)}
+    for row, parts in enumerate(layout.points):
+        for point, share in parts:
+            if point in JOINT_INDEX:
+                joint_rows[row, JOINT_INDEX[point]] += share
+            elif point in landmark_index:
+                vertex_rows[row] += share * arrays.point_regressor[landmark_index[point]]
+            else:
+                raise InputError(
+                    f"body '{arrays.name}' has no point '{point}'",
+                    where=f"layout '{layout.name}', keypoint '{layout.keypoint_names[row]}'",
+                    expected=f"one of {', '.join((*JOINT_INDEX, *landmark_index))}",
+                )
+    return vertex_rows, joint_rows
+
+
+def _checked(pose: ArrayLike, betas: ArrayLike, transl: ArrayLike | None) -> tuple[Tensor, Tensor, Tensor]:
+    pose = torch.as_tensor(pose)
+    pose = pose if pose.dtype == torch.float64 else pose.to(torch.float32)
+    if pose.ndim == 2 and pose.shape == (NUM_JOINTS, 3):
+        pose = pose[None]
+    if pose.ndim == 2 and pose.shape[1] == NUM_JOINTS * 3:
+        pose = pose.unflatten(1, (NUM_JOINTS, 3))
+    if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3):
+        raise InputError(f"pose has shape {tuple(pose.shape)}", expected="(B, 24, 3) rotvec")
+    batch = pose.shape[0]
+    betas = torch.as_tensor(betas).to(pose)
+    betas = betas[None] if betas.ndim == 1 else betas
+    if betas.ndim != 2 or betas.shape[0] not in (1, batch) or betas.shape[1] > NUM_BETAS:
+        raise InputError(f"betas have shape {tuple(betas.shape)}", expected=f"({batch}, 10), (1, 10) or (10,)")
+    betas = torch.nn.functional.pad(betas, (0, NUM_BETAS - betas.shape[1]))
+    transl = torch.zeros(batch, 3).to(pose) if transl is None else torch.as_tensor(transl).to(pose)
+    transl = transl.expand(batch, 3) if transl.ndim == 1 and transl.shape == (3,) else transl
+    if transl.shape not in ((batch, 3), (1, 3)):
+        raise InputError(f"transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
+    return pose, betas, transl.expand(batch, 3)

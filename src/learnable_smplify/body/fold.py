@@ -1,0 +1,173 @@
+"""Keypoints without the mesh: regressor and skin weights folded into a few vectors per joint.
+
+A skinned vertex is x_v = sum_j W_vj (R_j (v_v - J_j) + p_j), with world rotation R_j and world position p_j of joint j,
+rest vertex v_v and rest joint J_j. A keypoint sum_v r_kv x_v is therefore
+
+    k_k = sum_j (R_j a_kj + s_kj p_j),   s_kj = sum_v r_kv W_vj,   a_kj = sum_v r_kv W_vj (v_v - J_j),
+
+exact for every pose. The anchors a_kj are linear in betas, and in the pose feature when the body has pose correctives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.kinematics import (
+    IS_ANCESTOR,
+    joint_positions,
+    parent_rotations,
+    rest_offsets,
+    subtree_matrix,
+    world_rotations,
+)
+from learnable_smplify.rotation import left_jacobian, rotvec_to_rotmat, skew
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedPoints:
+    """K points of a body as functions of pose, betas and transl.
+
+    Args:
+        weight: (K, 24) s_kj, rows sum to 1.
+        anchor: (K, 24, 3) a_kj for betas 0 and rest pose, metres.
+        anchor_shape: (K, 24, 3, 10) change of a_kj per unit of each beta.
+        anchor_pose: (K, 24, 3, 207) change of a_kj per unit of the pose feature, None without pose correctives.
+        rest_joints: (24, 3) J_j for betas 0, metres.
+        rest_joints_shape: (24, 3, 10) change of J_j per unit of each beta.
+    """
+
+    weight: Float[Tensor, "K 24"]
+    anchor: Float[Tensor, "K 24 3"]
+    anchor_shape: Float[Tensor, "K 24 3 10"]
+    anchor_pose: Float[Tensor, "K 24 3 207"] | None
+    rest_joints: Float[Tensor, "24 3"]
+    rest_joints_shape: Float[Tensor, "24 3 10"]
+
+    def shaped(self, betas: Float[Tensor, "B 10"]) -> ShapedPoints:
+        """The points of people with these betas: all that can be computed before the pose is known."""
+        anchor = self.anchor + torch.einsum("kjxs,bs->bkjx", self.anchor_shape, betas)
+        rest_joints = self.rest_joints + torch.einsum("jxs,bs->bjx", self.rest_joints_shape, betas)
+        return ShapedPoints(self, anchor, rest_offsets(rest_joints))
+
+
+@dataclass(frozen=True, eq=False)
+class ShapedPoints:
+    """`FoldedPoints` with betas applied; a batch of 1 stands for one person in every pose."""
+
+    folded: FoldedPoints
+    anchor: Float[Tensor, "B K 24 3"]
+    offsets: Float[Tensor, "B 24 3"]
+
+    def select(self, rows: Tensor) -> ShapedPoints:
+        """The people at these batch rows (one shared person stays shared)."""
+        if self.anchor.shape[0] == 1:
+            return self
+        return ShapedPoints(self.folded, self.anchor[rows], self.offsets[rows])
+
+    def pose(self, local_rotmat: Float[Tensor, "B 24 3 3"]) -> PosedPoints:
+        """Put the people into these poses (joint rotations relative to the parent, pelvis in the world)."""
+        world = world_rotations(local_rotmat)
+        parent = parent_rotations(world)
+        joints = joint_positions(parent, self.offsets)
+        anchor = self.anchor
+        if self.folded.anchor_pose is not None:
+            anchor = anchor + torch.einsum("kjxp,bp->bkjx", self.folded.anchor_pose, pose_feature(local_rotmat))
+        return PosedPoints(self.folded, anchor, world, parent, joints)
+
+
+@dataclass(frozen=True, eq=False)
+class PosedPoints:
+    """Points and joints of posed people, before `transl` is added, with what their derivatives need."""
+
+    folded: FoldedPoints
+    anchor: Float[Tensor, "B K 24 3"]
+    world_rotmat: Float[Tensor, "B 24 3 3"]
+    parent_rotmat: Float[Tensor, "B 24 3 3"]
+    joints: Float[Tensor, "B 24 3"]
+
+    def positions(self) -> Float[Tensor, "B K 3"]:
+        """The keypoints, metres."""
+        batch = self.world_rotmat.shape[0]
+        rows = self.world_rotmat.transpose(1, 2).reshape(batch, 3, 72)
+        if self.anchor.shape[0] == 1:  # one person: a single matrix product for the whole batch
+            turned = (rows.reshape(-1, 72) @ self.anchor[0].reshape(-1, 72).T).unflatten(0, (batch, 3))
+        else:
+            turned = rows @ self.anchor.flatten(2).transpose(1, 2)
+        return turned.transpose(1, 2) + self.folded.weight @ self.joints
+
+    def levers(self) -> Float[Tensor, "B K 24 3"]:
+        """c_kj: what of keypoint k hangs on joint j, relative to that joint.
+
+        Turning joint j (and all below it) by a small world rotation w moves keypoint k by w x c_kj.
+        """
+        parts = torch.einsum("bjxy,bkjy->bkxj", self.world_rotmat, self.anchor)
+        parts = parts + self.folded.weight[:, None, :] * self.joints.transpose(1, 2)[:, None]
+        subtree = subtree_matrix(parts.dtype, parts.device)
+        carried = (parts @ subtree).transpose(2, 3)
+        share = self.folded.weight @ subtree
+        return carried - share[..., None] * self.joints[:, None]
+
+
+def pose_feature(local_rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 207"]:
+    """SMPL's pose feature: `R - I` of joints 1..23, flattened (Loper et al. 2015, eq. 9)."""
+    identity = torch.eye(3, dtype=local_rotmat.dtype, device=local_rotmat.device)
+    return (local_rotmat[:, 1:] - identity).flatten(1)
+
+
+@dataclass(frozen=True, eq=False)
+class PointJacobian:
+    """Points and their exact derivatives.
+
+    Args:
+        points: (B, K, 3) metres.
+        pose: (B, K, 3, 24, 3) d point / d pose rotvec [m/rad].
+        transl: (B, K, 3, 3) d point / d transl: the identity.
+        betas: (B, K, 3, 10) d point / d beta [m].
+    """
+
+    points: Float[Tensor, "B K 3"]
+    pose: Float[Tensor, "B K 3 24 3"]
+    transl: Float[Tensor, "B K 3 3"]
+    betas: Float[Tensor, "B K 3 10"]
+
+
+def point_jacobian(
+    folded: FoldedPoints,
+    pose: Float[Tensor, "B 24 3"],
+    betas: Float[Tensor, "B 10"],
+    transl: Float[Tensor, "B 3"],
+) -> PointJacobian:
+    """Points with their derivatives with respect to pose (rotvec), transl and betas, pose correctives included."""
+    local = rotvec_to_rotmat(pose)
+    posed = folded.shaped(betas).pose(local)
+    # A change d of a rotvec turns the joint by J_l d in its parent's frame, hence by parent @ J_l d in the world.
+    tangent = left_jacobian(pose)
+    world_turn = posed.parent_rotmat @ tangent
+    by_pose = -skew(posed.levers()) @ world_turn[:, None]
+    by_pose = by_pose.permute(0, 1, 3, 2, 4)
+    if folded.anchor_pose is not None:
+        turned_local = skew(tangent.transpose(-1, -2)) @ local[:, :, None]  # d R_local / d rotvec component
+        by_feature = torch.einsum("bjxy,kjyp->bkxp", posed.world_rotmat, folded.anchor_pose).unflatten(-1, (23, 9))
+        corrective = torch.einsum("bkxjf,bjcf->bkxjc", by_feature, turned_local[:, 1:].flatten(-2))
+        by_pose = torch.cat((by_pose[..., :1, :], by_pose[..., 1:, :] + corrective), dim=-2)
+    return PointJacobian(
+        points=posed.positions() + transl[:, None],
+        pose=by_pose,
+        transl=torch.eye(3, dtype=pose.dtype, device=pose.device).expand(*by_pose.shape[:2], 3, 3),
+        betas=shape_derivative(posed),
+    )
+
+
+def shape_derivative(posed: PosedPoints) -> Float[Tensor, "B K 3 10"]:
+    """d point / d betas [m] at these poses."""
+    folded = posed.folded
+    offsets_shape = rest_offsets(folded.rest_joints_shape.permute(2, 0, 1)).permute(1, 2, 0)
+    steps = torch.einsum("bjxy,jys->bjxs", posed.parent_rotmat, offsets_shape)
+    chain = torch.tensor(IS_ANCESTOR, dtype=steps.dtype, device=steps.device)
+    joints_shape = torch.einsum("ij,bjxs->bixs", chain, steps)
+    anchors = torch.einsum("bjxy,kjys->bkxs", posed.world_rotmat, folded.anchor_shape)
+    return anchors + torch.einsum("kj,bjxs->bkxs", folded.weight, joints_shape)

@@ -1,0 +1,80 @@
+"""Forward kinematics of the 24-joint tree, by levels of the tree instead of by joints."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
+
+
+def _levels() -> tuple[tuple[int, ...], ...]:
+    depth = [0] * NUM_JOINTS
+    for joint in range(1, NUM_JOINTS):
+        depth[joint] = depth[PARENTS[joint]] + 1
+    return tuple(tuple(j for j in range(NUM_JOINTS) if depth[j] == level) for level in range(max(depth) + 1))
+
+
+def _ancestors() -> tuple[tuple[bool, ...], ...]:
+    rows = []
+    for joint in range(NUM_JOINTS):
+        chain = set()
+        node = joint
+        while node >= 0:
+            chain.add(node)
+            node = PARENTS[node]
+        rows.append(tuple(other in chain for other in range(NUM_JOINTS)))
+    return tuple(rows)
+
+
+LEVELS = _levels()
+# Joints in the order in which the levels visit them, and the way back to SMPL's order.
+_LEVEL_ORDER = tuple(joint for level in LEVELS for joint in level)
+_BACK_TO_SMPL_ORDER = tuple(_LEVEL_ORDER.index(joint) for joint in range(NUM_JOINTS))
+# IS_ANCESTOR[j][i]: joint i lies on the way from the root to joint j (j itself included).
+IS_ANCESTOR = _ancestors()
+
+
+def subtree_matrix(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "24 24"]:
+    """D with D[i, j] = 1 when joint i is joint j or hangs below it: `values @ D` sums values over subtrees."""
+    return torch.tensor(IS_ANCESTOR, dtype=dtype, device=device)
+
+
+def world_rotations(local_rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
+    """Rotation of every joint in the world: the product of the local rotations from the root down."""
+    levels = [local_rotmat[:, :1]]
+    previous = LEVELS[0]
+    for level in LEVELS[1:]:
+        above = [previous.index(PARENTS[joint]) for joint in level]
+        levels.append(levels[-1][:, above] @ local_rotmat[:, list(level)])
+        previous = level
+    return torch.cat(levels, dim=1)[:, list(_BACK_TO_SMPL_ORDER)]
+
+
+def parent_rotations(world_rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
+    """World rotation of every joint's parent; the identity for the root."""
+    identity = torch.eye(3, dtype=world_rotmat.dtype, device=world_rotmat.device)
+    root = identity.expand(world_rotmat.shape[0], 1, 3, 3)
+    return torch.cat((root, world_rotmat[:, list(PARENTS[1:])]), dim=1)
+
+
+def joint_positions(
+    parent_rotmat: Float[Tensor, "B 24 3 3"], offsets: Float[Tensor, "B 24 3"]
+) -> Float[Tensor, "B 24 3"]:
+    """World joint positions: the rotated offsets summed along the chain.
+
+    Args:
+        parent_rotmat: world rotation of every joint's parent.
+        offsets: rest position of every joint relative to its parent (the root: its rest position), metres; a first
+            dimension of 1 is broadcast.
+    """
+    steps = (parent_rotmat @ offsets[..., None])[..., 0]
+    chain = torch.tensor(IS_ANCESTOR, dtype=steps.dtype, device=steps.device)
+    return chain @ steps
+
+
+def rest_offsets(rest_joints: Float[Tensor, "*B 24 3"]) -> Float[Tensor, "*B 24 3"]:
+    """Offsets of every joint from its parent; the root keeps its rest position."""
+    parents = list(PARENTS[1:])
+    return torch.cat((rest_joints[..., :1, :], rest_joints[..., 1:, :] - rest_joints[..., parents, :]), dim=-2)

@@ -1,0 +1,50 @@
+"""The package's exceptions: one base, and messages that say what to do next."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class LsmplifyError(Exception):
+    """Base of every error this package raises on purpose; the command line turns it into exit code 2."""
+
+
+class InputError(LsmplifyError):
+    """Something the user gave cannot be used.
+
+    The message is built from parts so that every error answers the same four questions.
+
+    Args:
+        problem: what is wrong, in one sentence without a final stop.
+        path: the file it is about.
+        where: the line, frame, joint or key inside the file.
+        expected: what would have been accepted.
+        hint: the next thing to type or do.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        where: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        place = ", ".join(part for part in (None if path is None else str(path), where) if part)
+        message = f"{place}: {problem}." if place else f"{problem}."
+        if expected:
+            message += f" Expected {expected}."
+        if hint:
+            message += f" Try: {hint}"
+        super().__init__(message)
+
+
+class MissingExtraError(LsmplifyError):
+    """An optional dependency is not installed; the message names the pip command."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Try: pip install 'learnable-smplify[{extra}]'"
+        )

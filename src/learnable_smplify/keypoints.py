@@ -1,0 +1,86 @@
+"""`Keypoints`: what was measured. The value that enters the solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.layout import Layout, load_layout
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """3D keypoints of one person over time.
+
+    Args:
+        positions: (T, K, 3) float, metres, any frame; a (K, 3) array is taken as one frame. NaN marks a missing
+            keypoint (its confidence becomes 0).
+        layout: name of a known layout ("body25", ...), path of a layout TOML file, or a `Layout`.
+        fps: frames a second.
+        confidence: (T, K) or (K,) float in [0, 1], 0 = missing; None means 1 wherever the position is finite.
+        up_axis: "y", "z" or "x": which axis of `positions` points up, None when unknown.
+        person_id: the name of the person in the file, if it has one.
+        notes: what a reader did to the data (units converted, columns ignored), to be shown to the user.
+
+    Raises:
+        InputError: shapes that do not fit, an unknown layout, a frame rate that is not positive, or nothing finite.
+    """
+
+    positions: Float[Tensor, "T K 3"]
+    layout: Layout | str
+    fps: float = 30.0
+    confidence: Float[Tensor, "T K"] | None = None
+    up_axis: str | None = None
+    person_id: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        layout = self.layout if isinstance(self.layout, Layout) else load_layout(self.layout)
+        positions = torch.as_tensor(self.positions).detach().to(torch.float32)
+        if positions.ndim == 2:
+            positions = positions[None]
+        count = len(layout.keypoint_names)
+        if positions.ndim != 3 or positions.shape[1:] != (count, 3):
+            raise InputError(
+                f"keypoints have shape {tuple(positions.shape)}",
+                expected=f"(T, {count}, 3) for layout '{layout.name}'",
+                hint="lsmplify fit --help (see --layout)",
+            )
+        if positions.shape[0] == 0:
+            raise InputError("the clip is empty: it has no frames", expected="at least one frame")
+        if not (self.fps > 0 and self.fps < 1e5):
+            raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0", hint="--fps 30")
+        finite = torch.isfinite(positions).all(dim=-1)
+        if self.confidence is None:
+            confidence = finite.to(torch.float32)
+        else:
+            confidence = torch.as_tensor(self.confidence).detach().to(torch.float32).to(positions.device)
+            if confidence.ndim == 1:
+                confidence = confidence[None].expand(positions.shape[0], -1)
+            if confidence.shape != positions.shape[:2]:
+                raise InputError(
+                    f"confidence has shape {tuple(confidence.shape)}", expected=f"{tuple(positions.shape[:2])}"
+                )
+            confidence = torch.where(finite & torch.isfinite(confidence), confidence, 0.0).clamp(min=0.0)
+        if not bool((confidence > 0).any()):
+            raise InputError(
+                "no keypoint is usable: every position is NaN or has zero confidence",
+                expected="at least one finite keypoint",
+            )
+        positions = torch.where(finite[..., None], positions, 0.0)
+        object.__setattr__(self, "layout", layout)
+        object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "confidence", confidence)
+        object.__setattr__(self, "fps", float(self.fps))
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.positions.shape[0]
+
+    def with_note(self, note: str) -> Keypoints:
+        """The same keypoints with one more line for the user."""
+        return replace(self, notes=(*self.notes, note))

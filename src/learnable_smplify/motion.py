@@ -1,0 +1,84 @@
+"""`Motion`: an SMPL motion of one person. The value that leaves the solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.skeleton import NUM_JOINTS
+
+UpAxis = Literal["x", "y", "z"]
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """SMPL parameters over time, for one person.
+
+    Args:
+        pose: (T, 24, 3) float, rotvec (axis-angle) [rad], joint 0 is `global_orient`, the others relative to their
+            parent. (T, 72) is accepted.
+        transl: (T, 3) float, metres, SMPL's `transl` (added after posing; the body turns about its pelvis joint).
+        betas: (10,) float, shape components; fewer are padded with zeros, more are cut.
+        fps: frames a second.
+        body: name of the body model the parameters belong to ("open" for the body in the package).
+        gender: "neutral", "male" or "female".
+        up_axis: which world axis points up, None when unknown.
+        flagged: (T,) bool, frames the solver does not trust; None means none.
+        notes: lines for the user.
+
+    Raises:
+        InputError: shapes that do not fit, or values that are not finite.
+    """
+
+    pose: Float[Tensor, "T 24 3"]
+    transl: Float[Tensor, "T 3"]
+    betas: Float[Tensor, "10"]
+    fps: float = 30.0
+    body: str = "open"
+    gender: str = "neutral"
+    up_axis: UpAxis | None = None
+    flagged: Bool[Tensor, "T"] | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        pose = torch.as_tensor(self.pose).detach().to(torch.float32)
+        transl = torch.as_tensor(self.transl).detach().to(torch.float32)
+        betas = torch.as_tensor(self.betas).detach().to(torch.float32).flatten()[:10]
+        if pose.ndim == 2 and pose.shape[1] == NUM_JOINTS * 3:
+            pose = pose.reshape(-1, NUM_JOINTS, 3)
+        if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3) or pose.shape[0] == 0:
+            raise InputError(f"pose has shape {tuple(pose.shape)}", expected="(T, 24, 3) with at least one frame")
+        if transl.shape != (pose.shape[0], 3):
+            raise InputError(f"transl has shape {tuple(transl.shape)}", expected=f"({pose.shape[0]}, 3)")
+        for name, value in (("pose", pose), ("transl", transl), ("betas", betas)):
+            if not bool(torch.isfinite(value).all()):
+                raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
+        if not (self.fps > 0 and self.fps < 1e5):
+            raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0")
+        flagged = torch.zeros(pose.shape[0], dtype=torch.bool) if self.flagged is None else torch.as_tensor(self.flagged)
+        if flagged.shape != (pose.shape[0],):
+            raise InputError(f"flagged has shape {tuple(flagged.shape)}", expected=f"({pose.shape[0]},)")
+        object.__setattr__(self, "pose", pose)
+        object.__setattr__(self, "transl", transl)
+        object.__setattr__(self, "betas", torch.nn.functional.pad(betas, (0, 10 - betas.shape[0])))
+        object.__setattr__(self, "fps", float(self.fps))
+        object.__setattr__(self, "flagged", flagged.to(torch.bool))
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.pose.shape[0]
+
+    @property
+    def global_orient(self) -> Float[Tensor, "T 3"]:
+        """Rotation of the pelvis in the world, rotvec [rad]."""
+        return self.pose[:, 0]
+
+    @property
+    def body_pose(self) -> Float[Tensor, "T 23 3"]:
+        """Rotations of the other joints relative to their parents, rotvec [rad]."""
+        return self.pose[:, 1:]

@@ -1,0 +1,49 @@
+"""Rotation maths beyond `roma`: what the solver's derivatives and the SMPL conventions need.
+
+Vocabulary: rotvec (..., 3) axis times angle [rad]; rotmat (..., 3, 3). Conversions come from `roma`.
+"""
+
+from __future__ import annotations
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def rotvec_to_rotmat(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """Rotation matrices of axis-angle vectors [rad] (Rodrigues)."""
+    return roma.rotvec_to_rotmat(rotvec)
+
+
+def rotmat_to_rotvec(rotmat: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
+    """Axis-angle vectors [rad], angle in [0, pi], of rotation matrices."""
+    return roma.rotmat_to_rotvec(rotmat)
+
+
+def skew(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """The matrix `[v]x` with `[v]x w = v x w`."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
+
+
+def left_jacobian(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """Left Jacobian of SO(3): `exp(rotvec + d) = exp(left_jacobian(rotvec) d) exp(rotvec)` to first order in d.
+
+    Source: Sola, Deray, Atchuthan 2018, "A micro Lie theory for state estimation in robotics", eq. 145.
+    """
+    angle_squared = (rotvec * rotvec).sum(-1)[..., None, None]
+    small = angle_squared < 1e-4
+    safe = torch.where(small, torch.ones_like(angle_squared), angle_squared)
+    angle = safe.sqrt()
+    first = torch.where(small, 0.5 - angle_squared / 24, (1 - angle.cos()) / safe)
+    second = torch.where(small, 1 / 6 - angle_squared / 120, (angle - angle.sin()) / (safe * angle))
+    cross = skew(rotvec)
+    identity = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
+    return identity + first * cross + second * (cross @ cross)
+
+
+def closest_rotmat(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:
+    """The rotation R that maximises trace(R^T matrix): the answer of the weighted Procrustes (Kabsch) problem."""
+    return roma.special_procrustes(matrix)
