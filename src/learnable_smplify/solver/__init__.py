@@ -1,0 +1,8 @@
+"""Solvers: from keypoints and a start, or from keypoints alone, to SMPL poses."""
+
+from learnable_smplify.solver.clip import ClipOptions
+from learnable_smplify.solver.cold_start import ColdStart
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt
+from learnable_smplify.solver.solver import PairOptions, Solver
+
+__all__ = ["ClipOptions", "ColdStart", "LevenbergMarquardt", "PairOptions", "Solver"]

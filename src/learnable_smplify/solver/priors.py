@@ -1,0 +1,68 @@
+"""Gaussian priors over SMPL rotations, fitted on the train split of real motion and shipped with the package.
+
+Both live in rotvecs of `R R_0^T` in the parent's frame, joint-major (72), with nothing said about the pelvis:
+- *pose*: which poses people take (R_0 the mean pose). Ends a cold start in a human pose where keypoints do not decide.
+- *change*: how joints move together from one moment to a later one (R_0 the earlier pose). Shares a bend of the back
+  among the three spine joints, and a turn of the forearm among its neighbours, the way people do.
+
+`tools/fit_priors.py` makes the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import as_file, files
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor
+
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+
+# The pelvis is seen by many keypoints and may point anywhere: both priors leave it (almost) free.
+PELVIS_PRECISION = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Priors:
+    """The two Gaussians.
+
+    Args:
+        pose_mean: (24, 3, 3) mean local rotations; the pelvis is the identity.
+        pose_precision: (72, 72) [1/rad^2].
+        change_precision: (72, 72) [1/rad^2], of changes over about 1/6 s.
+    """
+
+    pose_mean: Float[Tensor, "24 3 3"]
+    pose_precision: Float[Tensor, "72 72"]
+    change_precision: Float[Tensor, "72 72"]
+
+    def to(self, device: torch.device | str) -> Priors:
+        """The priors on another device."""
+        return Priors(self.pose_mean.to(device), self.pose_precision.to(device), self.change_precision.to(device))
+
+    def around(self, previous_rotmat: Float[Tensor, "B 24 3 3"], change_share: float) -> tuple[Tensor, Tensor]:
+        """One Gaussian for "close to the previous pose, and human": mean rotations (B, 24, 3, 3), precision (72, 72).
+
+        The product of the change prior about `previous_rotmat` and the pose prior, with the pose prior's error
+        linearised at the previous pose.
+
+        Args:
+            change_share: weight of the change prior relative to the pose prior's 1.
+        """
+        total = change_share * self.change_precision + self.pose_precision
+        from_mean = rotmat_to_rotvec(previous_rotmat @ self.pose_mean.transpose(-1, -2))
+        from_mean[:, 0] = 0
+        pull = torch.linalg.solve(total, self.pose_precision @ from_mean.flatten(1).T).T
+        mean = rotvec_to_rotmat(-pull.unflatten(-1, (24, 3))) @ previous_rotmat
+        return mean, total
+
+
+@lru_cache(maxsize=1)
+def load_priors() -> Priors:
+    """The priors shipped with the package, on the CPU."""
+    with as_file(files("learnable_smplify.solver") / "priors.safetensors") as path:
+        tensors = load_file(path)
+    return Priors(tensors["pose_mean"], tensors["pose_precision"], tensors["change_precision"])

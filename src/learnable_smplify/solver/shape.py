@@ -1,0 +1,79 @@
+"""One set of betas for a person, estimated from many frames together with their poses.
+
+Gauss-Newton on all poses and the shared betas; the poses are eliminated frame by frame (Schur complement), so the work
+is linear in the number of frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints, shape_derivative
+from learnable_smplify.solver.levenberg_marquardt import Linearised, PoseProblem, apply_step, cost_of, linearise
+
+_MAX_DAMPING = 1e4
+
+
+def refine_betas(
+    folded: FoldedPoints,
+    problem: PoseProblem,
+    rotmat: Float[Tensor, "B 24 3 3"],
+    transl: Float[Tensor, "B 3"],
+    betas: Float[Tensor, "10"],
+    iterations: int = 10,
+) -> Float[Tensor, "10"]:
+    """Betas that, together with the best poses, explain B frames of one person.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        problem: the frames (its `points` are replaced as betas move).
+        rotmat, transl: poses to start from.
+        betas: betas to start from; their prior is a standard normal.
+    """
+    damping = 1e-3
+    problem = replace(problem, points=folded.shaped(betas[None]))
+    total = cost_of(problem, rotmat, transl).sum() + betas.square().sum()
+    for _ in range(iterations):
+        here = linearise(problem, rotmat, transl)
+        step_betas, step_pose = _joint_step(here, betas, damping)
+        new_betas = betas + step_betas
+        new_problem = replace(problem, points=folded.shaped(new_betas[None]))
+        new_rotmat, new_transl = apply_step(rotmat, transl, step_pose)
+        new_total = cost_of(new_problem, new_rotmat, new_transl).sum() + new_betas.square().sum()
+        if bool(new_total < total):
+            settled = bool(total - new_total < 1e-4 * total)
+            betas, problem, rotmat, transl, total = new_betas, new_problem, new_rotmat, new_transl, new_total
+            damping = max(damping / 4, 1e-7)
+            if settled:
+                break
+        else:
+            damping *= 8
+            if damping > _MAX_DAMPING:
+                break
+    return betas
+
+
+def _joint_step(here: Linearised, betas: Tensor, damping: float) -> tuple[Tensor, Tensor]:
+    by_betas = shape_derivative(here.posed)  # (B, K, 3, 10)
+    weighted = by_betas * here.weights[..., None, None]
+    levers = here.posed.levers()
+    turned = torch.linalg.cross(levers[..., None], weighted[:, :, None], dim=-2).sum(1)  # (B, 24, 3, 10)
+    turned = (here.posed.parent_rotmat.transpose(-1, -2) @ turned).flatten(1, 2)
+    mixed = torch.cat((turned, weighted.sum(1)), dim=1)  # (B, 75, 10)
+    shape_normal = torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
+    shape_gradient = torch.einsum("bkxs,bkx->s", weighted, here.residual)
+
+    normal = here.normal.clone()
+    normal.diagonal(dim1=-2, dim2=-1).mul_(1 + damping)
+    factor = torch.linalg.cholesky(normal)
+    by_pose = torch.cholesky_solve(torch.cat((mixed, here.gradient[..., None]), dim=-1), factor)
+    identity = torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
+    reduced = shape_normal + identity - torch.einsum("bns,bnr->sr", mixed, by_pose[..., :-1])
+    right = shape_gradient + betas - torch.einsum("bns,bn->s", mixed, by_pose[..., -1])
+    reduced = reduced + damping * torch.diag(reduced.diagonal())
+    step_betas = -torch.linalg.solve(reduced, right)
+    return step_betas, -by_pose[..., -1] - by_pose[..., :-1] @ step_betas
