@@ -1,0 +1,380 @@
+"""`Layout`: which keypoints a recording has, in which order, and where they sit on the body.
+
+A layout is a small TOML file: a table from keypoint name to a canonical point (`layouts.points`) or to a weighted
+sum of them, and the edges to draw. Adding one needs no code::
+
+    name = "my_markers"
+    title = "The markers of our lab"
+    edges = [["Hip", "Knee"]]
+
+    [keypoints]                                             # the order here is the order in the file
+    Hip = { left_hip = 0.5, right_hip = 0.5 }
+    Knee = "left_knee"
+
+    [aliases]                                               # optional: other spellings found in files
+    KJC = "Knee"
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.points import CANONICAL_POINTS
+from learnable_smplify.skeleton import mirrored_name
+
+Group = Literal["head", "torso", "arms", "hands", "legs", "feet"]
+
+# The layouts in the package. Of two that explain a file's names equally well, the one named earlier is taken.
+_SHIPPED: tuple[str, ...] = (
+    "body25",
+    "coco17",
+    "coco_feet23",
+    "halpe26",
+    "body25b",
+    "smpl24",
+    "amass22",
+    "h36m17",
+    "mediapipe33",
+    "ntu25",
+    "kit21",
+)
+
+# Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
+_FEWEST_NAMES = 8
+
+_GROUP_WORDS: tuple[tuple[Group, tuple[str, ...]], ...] = (
+    ("head", ("head", "nose", "eye", "ear", "mouth", "chin", "upper_neck")),
+    ("hands", ("hand", "knuckle", "thumb")),
+    ("feet", ("foot", "toe", "heel")),
+    ("arms", ("shoulder", "elbow", "wrist")),
+    ("legs", ("hip", "knee", "ankle")),
+)
+
+# Parts of the body that take a side, as they are left when the side is cut off: tells "lwrist" from "lumbar".
+_SIDED_PARTS = frozenset(
+    (
+        *("shoulder", "collar", "clavicle", "elbow", "wrist", "hand", "handtip", "thumb", "index", "pinky"),
+        *("hip", "knee", "ankle", "foot", "footindex", "toe", "toebase", "bigtoe", "smalltoe", "heel"),
+        *("eye", "eyeinner", "eyeouter", "ear", "mouth"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A keypoint layout.
+
+    Args:
+        name: short name, as `load_layout` takes it.
+        title: one line for people.
+        keypoint_names: (K,) names in the order of the recording.
+        points: (K,) for each keypoint the canonical points it is the weighted sum of; the weights sum to 1.
+        edges: pairs of keypoint indices to draw as lines.
+        aliases: other spellings and the keypoint index each one means.
+    """
+
+    name: str
+    title: str
+    keypoint_names: tuple[str, ...]
+    points: tuple[tuple[tuple[str, float], ...], ...]
+    edges: tuple[tuple[int, int], ...]
+    aliases: tuple[tuple[str, int], ...] = ()
+
+    def __len__(self) -> int:
+        """Number of keypoints."""
+        return len(self.keypoint_names)
+
+    @cached_property
+    def mirror(self) -> tuple[int, ...]:
+        """(K,) index of the same keypoint on the other side of the body; a keypoint without a partner is its own."""
+        rows = [tuple(sorted(row)) for row in self.points]
+        mirrored = [tuple(sorted((mirrored_name(name), weight) for name, weight in row)) for row in self.points]
+        return tuple(
+            index if rows[index] == other or other not in rows else rows.index(other)
+            for index, other in enumerate(mirrored)
+        )
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """(K,) part of the body of each keypoint: head, torso, arms, hands, legs or feet."""
+        return tuple(_group_of(row) for row in self.points)
+
+    @cached_property
+    def _index_by_key(self) -> dict[str, int]:
+        keys = {_key(alias): index for alias, index in self.aliases}
+        return keys | {_key(name): index for index, name in enumerate(self.keypoint_names)}
+
+    def index(self, name: str) -> int:
+        """Index of the keypoint called `name`, in any usual spelling (LWrist, left_wrist, l.wrist).
+
+        Raises:
+            InputError: the layout has no such keypoint.
+        """
+        index = self._index_by_key.get(_key(name))
+        if index is None:
+            raise InputError(
+                f"layout '{self.name}' has no keypoint '{name}'", expected="one of " + ", ".join(self.keypoint_names)
+            )
+        return index
+
+    def match(self, names: Iterable[str]) -> dict[str, int]:
+        """Which of `names` are keypoints of this layout.
+
+        Returns:
+            The file's spelling and the keypoint's index. Each keypoint is given out once: when two names mean the
+            same one, the layout's own spelling is taken, otherwise the first.
+        """
+        listed = list(names)
+        taken: dict[int, str] = {}
+        for name in sorted(listed, key=lambda name: name not in self.keypoint_names):
+            index = self._index_by_key.get(_key(name))
+            if index is not None and index not in taken:
+                taken[index] = name
+        by_name = {name: index for index, name in taken.items()}
+        return {name: by_name[name] for name in dict.fromkeys(listed) if name in by_name}
+
+
+def layout_names() -> tuple[str, ...]:
+    """Names of the layouts in the package, in the order in which ties between them are decided."""
+    return _SHIPPED
+
+
+def load_layout(name_or_path: str | PathLike[str]) -> Layout:
+    """The layout called `name_or_path` ("body25", "BODY_25", "coco-17"), or the one in a user's TOML file.
+
+    Raises:
+        InputError: no such layout or file, or the file is not a layout; the message names the file and the key.
+    """
+    text = str(name_or_path)
+    wanted = _plain(text)
+    for name in _SHIPPED:
+        if wanted and wanted == _plain(name):
+            return _shipped_layout(name)
+    path = Path(text)
+    if path.suffix.lower() == ".toml" or path.is_file():
+        try:
+            content = path.read_bytes().decode("utf-8")
+        except OSError as error:
+            raise InputError(f"cannot read the layout ({error.strerror})", path=path) from error
+        except UnicodeDecodeError as error:
+            raise InputError("the layout is not UTF-8 text", path=path, expected="a TOML file") from error
+        return _parse_layout(content, path)
+    raise InputError(
+        f"no layout is called '{text}'",
+        expected="one of " + ", ".join(_SHIPPED) + ", or the path of a layout .toml file",
+        hint="lsmplify doctor (lists the layouts)",
+    )
+
+
+def infer_layout(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
+    """The layout whose keypoints explain most of `names`, whatever their order and spelling.
+
+    Ties go to the layout that has the fewest keypoints the file lacks, then to the earlier in `layout_names()`.
+
+    Returns:
+        The layout, and for each recognised name its keypoint index.
+
+    Raises:
+        InputError: fewer than eight names fit any layout.
+    """
+    best: tuple[Layout, dict[str, int]] | None = None
+    best_score: tuple[int, int] = (-1, 0)
+    for name in _SHIPPED:
+        layout = _shipped_layout(name)
+        matched = layout.match(names)
+        score = (len(matched), -len(layout))
+        if score > best_score:
+            best, best_score = (layout, matched), score
+    assert best is not None
+    if best_score[0] < min(_FEWEST_NAMES, len(best[0])):
+        shown = ", ".join(list(names)[:12]) + (", ..." if len(names) > 12 else "")
+        raise InputError(
+            f"the keypoint layout cannot be told from these names: {shown or '(none)'}",
+            expected="at least eight names of one of " + ", ".join(_SHIPPED),
+            hint="--layout NAME, or --layout FILE.toml with your own names",
+        )
+    return best
+
+
+def infer_layout_from_count(count: int) -> Layout:
+    """The only layout in the package with `count` keypoints.
+
+    Raises:
+        InputError: none or several have that many; the message lists them.
+    """
+    candidates = [layout for layout in map(_shipped_layout, _SHIPPED) if len(layout) == count]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        named = ", ".join(layout.name for layout in candidates)
+        raise InputError(
+            f"several layouts have {count} keypoints, so the layout must be given",
+            expected=f"one of {named}",
+            hint=f"--layout {candidates[0].name}",
+        )
+    sizes = ", ".join(f"{name} ({len(_shipped_layout(name))})" for name in _SHIPPED)
+    raise InputError(
+        f"no layout has {count} keypoints", expected=f"one of {sizes}", hint="--layout FILE.toml with your own names"
+    )
+
+
+@cache
+def _shipped_layout(name: str) -> Layout:
+    source = resources.files("learnable_smplify.layouts") / f"{name}.toml"
+    return _parse_layout(source.read_text(encoding="utf-8"), Path(f"{name}.toml"))
+
+
+def _parse_layout(content: str, path: Path) -> Layout:
+    try:
+        table = tomllib.loads(content)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"not a valid TOML file ({error})", path=path) from error
+
+    for key in table:
+        if key not in ("name", "title", "keypoints", "edges", "aliases"):
+            raise InputError(
+                f"unknown key '{key}'", path=path, expected="name, title, keypoints, edges, aliases (see body25.toml)"
+            )
+    for key in ("name", "title"):
+        if not isinstance(table.get(key, ""), str):
+            raise InputError("the value is not text", path=path, where=f"key '{key}'", expected='a string in "quotes"')
+    keypoints = table.get("keypoints")
+    if not isinstance(keypoints, dict) or not keypoints:
+        raise InputError(
+            "there are no keypoints",
+            path=path,
+            where="key 'keypoints'",
+            expected='a table [keypoints] with lines such as LKnee = "left_knee"',
+        )
+
+    names = tuple(keypoints)
+    index_by_key: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if _key(name) in index_by_key:
+            raise InputError(
+                f"keypoint '{name}' is the same name as '{names[index_by_key[_key(name)]]}'",
+                path=path,
+                where=f"keypoints.{name}",
+                expected="names that differ by more than case and punctuation",
+            )
+        index_by_key[_key(name)] = index
+    points = tuple(_parse_point(value, path, f"keypoints.{name}") for name, value in keypoints.items())
+    return Layout(
+        name=table.get("name", path.stem),
+        title=table.get("title", table.get("name", path.stem)),
+        keypoint_names=names,
+        points=points,
+        edges=_parse_edges(table.get("edges", []), names, path),
+        aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
+    )
+
+
+def _parse_point(value: object, path: Path, where: str) -> tuple[tuple[str, float], ...]:
+    if isinstance(value, str):
+        value = {value: 1.0}
+    if not isinstance(value, dict) or not value:
+        raise InputError(
+            "the value is not a point",
+            path=path,
+            where=where,
+            expected='a name such as "left_knee", or weights such as { left_hip = 0.5, right_hip = 0.5 }',
+        )
+    row: list[tuple[str, float]] = []
+    for point, weight in value.items():
+        if point not in CANONICAL_POINTS:
+            raise InputError(
+                f"unknown point '{point}'", path=path, where=where, expected="one of " + ", ".join(CANONICAL_POINTS)
+            )
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise InputError(f"the weight of '{point}' is {weight!r}", path=path, where=where, expected="a number")
+        row.append((point, float(weight)))
+    total = math.fsum(weight for _, weight in row)
+    if abs(total - 1.0) > 1e-3:
+        raise InputError(f"the weights add up to {total:g}", path=path, where=where, expected="weights that sum to 1")
+    return tuple((point, weight / total) for point, weight in row)
+
+
+def _parse_edges(value: object, names: tuple[str, ...], path: Path) -> tuple[tuple[int, int], ...]:
+    if not isinstance(value, list):
+        raise InputError("the edges are not a list", path=path, where="key 'edges'", expected='[["Nose", "Neck"], ...]')
+    edges: list[tuple[int, int]] = []
+    for number, pair in enumerate(value, start=1):
+        where = f"edge {number}"
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise InputError("an edge is not a pair", path=path, where=where, expected='["Nose", "Neck"], two names')
+        for end in pair:
+            if end not in names:
+                raise InputError(
+                    f"the edge names a keypoint '{end}' that is not in [keypoints]",
+                    path=path,
+                    where=where,
+                    expected="one of " + ", ".join(names),
+                )
+        start, stop = names.index(pair[0]), names.index(pair[1])
+        if start == stop or (start, stop) in edges or (stop, start) in edges:
+            problem = "joins a keypoint to itself" if start == stop else "is there twice"
+            raise InputError(f"the edge {pair[0]} - {pair[1]} {problem}", path=path, where=where)
+        edges.append((start, stop))
+    return tuple(edges)
+
+
+def _parse_aliases(
+    value: object, names: tuple[str, ...], index_by_key: dict[str, int], path: Path
+) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, dict):
+        raise InputError("the aliases are not a table", path=path, where="key 'aliases'", expected='Other = "LKnee"')
+    aliases: list[tuple[str, int]] = []
+    for alias, target in value.items():
+        where = f"aliases.{alias}"
+        if target not in names:
+            raise InputError(
+                f"the alias means '{target}', which is not in [keypoints]",
+                path=path,
+                where=where,
+                expected="one of " + ", ".join(names),
+            )
+        if index_by_key.get(_key(alias), names.index(target)) != names.index(target):
+            raise InputError(f"'{alias}' is already the name of another keypoint", path=path, where=where)
+        aliases.append((alias, names.index(target)))
+    return tuple(aliases)
+
+
+def _group_of(row: Sequence[tuple[str, float]]) -> Group:
+    main = max(row, key=lambda part: abs(part[1]))[0]
+    group: Group = "torso"
+    for candidate, words in _GROUP_WORDS:
+        if any(word in main for word in words):
+            group = candidate
+            break
+    # The middle of two shoulders or hips is on the trunk, not on a limb.
+    both_sides = any(name.startswith("left_") for name, _ in row) and any(name.startswith("right_") for name, _ in row)
+    return "torso" if both_sides and group in ("arms", "legs") else group
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _key(name: str) -> str:
+    """The same string for every usual spelling of a name: LWrist, left_wrist, L_Wrist, lwrist, WristLeft, wrist.l."""
+    plain = _plain(name)
+    for side in ("left", "right"):
+        if plain.startswith(side) and plain != side:
+            return f"{side[0]}.{plain[len(side) :]}"
+        if plain.endswith(side) and plain != side:
+            return f"{side[0]}.{plain[: -len(side)]}"
+    if plain[:1] in ("l", "r") and plain[1:] in _SIDED_PARTS:
+        return f"{plain[0]}.{plain[1:]}"
+    if plain[-1:] in ("l", "r") and plain[:-1] in _SIDED_PARTS:
+        return f"{plain[-1]}.{plain[:-1]}"
+    return plain
