@@ -1,0 +1,361 @@
+"""`lsmplify import-motion`: a folder of motion capture becomes AMASS-style npz on SMPL's skeleton."""
+
+from __future__ import annotations
+
+import functools
+import json
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from learnable_smplify.errors import InputError, LsmplifyError
+from learnable_smplify.formats.amass import PoseLayout
+from learnable_smplify.formats.asf_amc import CMU_FPS, read_amc
+from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.formats.bvh import read_bvh, require_pybvh
+from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.motion import Motion
+from learnable_smplify.resample import resample_motion
+from learnable_smplify.retarget.plausible import check_plausible
+from learnable_smplify.retarget.source import SourceMotion, drop_leading_rest_pose
+from learnable_smplify.retarget.target import RetargetTarget, target_from_body
+from learnable_smplify.retarget.transfer import retarget
+
+REPORT_NAME = "import_report.json"
+_SUFFIXES = (".amc", ".bvh", ".npz")
+
+
+@dataclass(frozen=True)
+class ImportMotionArgs:
+    """Turn motion capture into SMPL motions at one frame rate.
+
+    Reads ASF/AMC (the .asf beside the .amc), BVH and AMASS .npz below a folder, or one such file, and writes
+    OUT/<same path>.npz. A clip that cannot be used is passed over with a reason; the reasons are listed at the end and
+    in OUT/import_report.json. Started again, it goes on where it stopped.
+    """
+
+    source: tyro.conf.Positional[Path]
+    """Folder with motion capture, or one file."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder for the motions."""
+    fps: float = 30.0
+    """Frames a second of what is written."""
+    asf_fps: float = CMU_FPS
+    """Frames a second of ASF/AMC clips, which state none."""
+    bvh_fps: float | None = None
+    """True frames a second of BVH clips whose header is wrong. Without it the header is believed."""
+    keep_rest_pose: bool = False
+    """Keep the rest pose (T pose) that some captures and converters put in front of a clip."""
+    pose_layout: PoseLayout = "smplh"
+    """Columns of `poses`: smpl (72), smplh (156) or smplx (165)."""
+    overwrite: bool = False
+    """Import again what is there already."""
+    jobs: int = 2
+    """Processes that work side by side."""
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """What became of one clip: "imported", "kept" (there already) or "skipped" (see `reason`)."""
+
+    source: str
+    status: str
+    reason: str = ""
+    output: str = ""
+    frames: int = 0
+    seconds: float = 0.0
+    flagged_frames: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def import_motion(args: ImportMotionArgs, console: Console | None = None) -> list[ClipResult]:
+    """Run the command. What it made is in the folder, in OUT/import_report.json and in the list it returns.
+
+    Raises:
+        InputError: nothing to import is found, nothing could be imported, or an option has no meaning.
+        MissingExtraError: there are BVH files and pybvh is not installed.
+    """
+    console = console or Console(stderr=True)
+    _check(args)
+    clips = find_clips(args.source, args.out)
+    if not clips:
+        raise InputError(
+            "nothing to import here", path=args.source, expected=".amc with an .asf beside it, .bvh or AMASS .npz"
+        )
+    if any(clip.suffix.lower() == ".bvh" for clip in clips):
+        require_pybvh()
+    earlier = _read_report(args.out / REPORT_NAME)
+    redo = args.overwrite or _settings(args) != earlier.settings
+    results: dict[Path, ClipResult] = {}
+    waiting: list[tuple[Path, Path]] = []
+    for clip, output in _outputs(args, clips, results):
+        if not redo and _is_current(clip, output):
+            shown = _shown(clip, args)
+            known = earlier.clips.get(shown) or _result_from_file(shown, output, args)
+            results[clip] = replace(known, status="kept")
+        else:
+            waiting.append((clip, output))
+    # The settings are on record before the first clip, so that a run cut short is continued only by one that agrees.
+    _write_report(args, list(results.values()))
+    try:
+        _import_all(args, waiting, results, console)
+    finally:
+        ordered = [results[clip] for clip in clips if clip in results]
+        _write_report(args, ordered)
+        _print_summary(args, ordered, console)
+    if all(result.status == "skipped" for result in ordered):
+        raise InputError(
+            f"nothing could be imported; the first reason: {ordered[0].reason.rstrip('.')}", path=args.source
+        )
+    return ordered
+
+
+def import_clip(clip: Path, output: Path, args: ImportMotionArgs, target: RetargetTarget) -> Motion:
+    """Read one clip, put it on the target body, write it to `output` and return what was written.
+
+    Raises:
+        InputError: the clip cannot be read, or no body could move like that.
+    """
+    suffix = clip.suffix.lower()
+    if suffix == ".npz":
+        motion = read_motion(clip)
+    elif suffix == ".bvh":
+        motion = _on_body(read_bvh(clip, fps=args.bvh_fps), args, target)
+    else:
+        motion = _on_body(read_amc(clip, asf_beside(clip), fps=args.asf_fps), args, target)
+    motion = resample_motion(check_plausible(motion), args.fps)
+    write_motion(motion, output, args.pose_layout)
+    return motion
+
+
+def _on_body(source: SourceMotion, args: ImportMotionArgs, target: RetargetTarget) -> Motion:
+    return retarget(source if args.keep_rest_pose else drop_leading_rest_pose(source), target)
+
+
+def find_clips(source: Path, out: Path) -> list[Path]:
+    """Every motion file below `source` in order of path, without what this command wrote itself.
+
+    Raises:
+        InputError: `source` is not there, or is a file of another kind.
+    """
+    if source.is_file():
+        if source.suffix.lower() not in _SUFFIXES:
+            raise InputError("is no motion file", path=source, expected=" or ".join(_SUFFIXES))
+        return [source]
+    if not source.is_dir():
+        raise InputError("no such file or folder", path=source, hint=f"ls {source.parent}")
+    own = out.resolve()
+    return sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in _SUFFIXES
+        and path.is_file()
+        and not path.name.startswith(".")
+        and own not in path.resolve().parents
+    )
+
+
+def asf_beside(clip: Path) -> Path:
+    """The skeleton of an AMC clip: in its folder, of its own name, else of its subject's, else the only one.
+
+    Raises:
+        InputError: there is none, or several and none of them is named like the clip.
+    """
+    found = {path.stem.lower(): path for path in sorted(clip.parent.iterdir()) if path.suffix.lower() == ".asf"}
+    for name in (clip.stem.lower(), clip.stem.lower().split("_")[0]):
+        if name in found:
+            return found[name]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    problem = "several .asf skeletons beside it" if found else "no .asf skeleton beside it"
+    raise InputError(problem, path=clip, expected=f"{clip.stem.split('_')[0]}.asf in the same folder")
+
+
+def _check(args: ImportMotionArgs) -> None:
+    for name, value in (("--fps", args.fps), ("--asf-fps", args.asf_fps), ("--bvh-fps", args.bvh_fps)):
+        if value is not None and not (0 < value < 1e5):
+            raise InputError(f"{name} is {value}", expected="frames a second above 0")
+    if args.jobs < 1:
+        raise InputError(f"--jobs is {args.jobs}", expected="1 or more")
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError("is a file", path=args.out, expected="a folder for the motions")
+
+
+def _outputs(args: ImportMotionArgs, clips: list[Path], results: dict[Path, ClipResult]) -> Iterator[tuple[Path, Path]]:
+    """Each clip with its output file; of two clips with one name, the second is skipped."""
+    taken: dict[Path, Path] = {}
+    for clip in clips:
+        relative = Path(clip.name) if args.source.is_file() else clip.relative_to(args.source)
+        output = args.out / relative.with_suffix(".npz")
+        if output.resolve() == clip.resolve():
+            raise InputError("would be overwritten by its own import", path=clip, hint="another folder after -o")
+        if output in taken:
+            reason = f"{taken[output].name} has the same name and comes first; rename one"
+            results[clip] = ClipResult(_shown(clip, args), "skipped", reason)
+            continue
+        taken[output] = clip
+        yield clip, output
+
+
+def _import_all(
+    args: ImportMotionArgs, waiting: list[tuple[Path, Path]], results: dict[Path, ClipResult], console: Console
+) -> None:
+    columns = (
+        TextColumn("importing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[clip]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("importing", total=len(waiting), clip="")
+        for clip, result in _run(args, waiting):
+            results[clip] = result
+            progress.update(task, advance=1, clip=clip.name)
+
+
+def _run(args: ImportMotionArgs, waiting: list[tuple[Path, Path]]) -> Iterator[tuple[Path, ClipResult]]:
+    if not waiting:
+        return
+    jobs = min(args.jobs, len(waiting))
+    if jobs == 1:
+        target = _open_target()
+        for clip, output in waiting:
+            yield clip, _import_one(clip, output, args, target)
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
+    try:
+        futures = {pool.submit(_work, clip, output, args): clip for clip, output in waiting}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches every process of the terminal; the workers finish their clip and the parent ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _work(clip: Path, output: Path, args: ImportMotionArgs) -> ClipResult:
+    return _import_one(clip, output, args, _open_target())
+
+
+def _import_one(clip: Path, output: Path, args: ImportMotionArgs, target: RetargetTarget) -> ClipResult:
+    shown = _shown(clip, args)
+    try:
+        motion = import_clip(clip, output, args, target)
+    except LsmplifyError as error:
+        # What an earlier run with other options made of the clip would pass for the result of this one.
+        output.unlink(missing_ok=True)
+        return ClipResult(shown, "skipped", str(error))
+    return _result(shown, motion, output, args)
+
+
+def _result_from_file(shown: str, output: Path, args: ImportMotionArgs) -> ClipResult:
+    """For a clip that is there, but that a run cut short did not live to report."""
+    return _result(shown, read_motion(output), output, args)
+
+
+def _result(shown: str, motion: Motion, output: Path, args: ImportMotionArgs) -> ClipResult:
+    assert motion.flagged is not None
+    return ClipResult(
+        shown,
+        "imported",
+        output=str(output.relative_to(args.out)),
+        frames=len(motion),
+        seconds=round(len(motion) / motion.fps, 3),
+        flagged_frames=int(motion.flagged.sum()),
+        notes=list(motion.notes),
+    )
+
+
+@functools.cache
+def _open_target() -> RetargetTarget:
+    from learnable_smplify.body.open_body import read_open_body
+
+    return target_from_body(read_open_body())
+
+
+def _shown(clip: Path, args: ImportMotionArgs) -> str:
+    return clip.name if args.source.is_file() else str(clip.relative_to(args.source))
+
+
+def _is_current(clip: Path, output: Path) -> bool:
+    if not output.is_file():
+        return False
+    inputs = [clip]
+    if clip.suffix.lower() == ".amc":
+        inputs += [path for path in clip.parent.iterdir() if path.suffix.lower() == ".asf"]
+    return output.stat().st_mtime >= max(path.stat().st_mtime for path in inputs)
+
+
+def _settings(args: ImportMotionArgs) -> dict[str, object]:
+    """What decides the contents of the files: a run with other options, or another version, imports anew."""
+    from learnable_smplify import __version__
+
+    kept = ("fps", "asf_fps", "bvh_fps", "keep_rest_pose", "pose_layout")
+    return {"version": __version__} | {key: value for key, value in asdict(args).items() if key in kept}
+
+
+@dataclass(frozen=True)
+class _EarlierReport:
+    """What an earlier run put on record: its settings, and the clips that it brought in."""
+
+    settings: object = None
+    clips: dict[str, ClipResult] = field(default_factory=dict)
+
+
+def _read_report(path: Path) -> _EarlierReport:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        clips = [ClipResult(**clip) for clip in report["clips"]]
+        return _EarlierReport(report["settings"], {clip.source: clip for clip in clips if clip.status != "skipped"})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # No report, or one somebody has edited: everything is imported again.
+        return _EarlierReport()
+
+
+def _write_report(args: ImportMotionArgs, results: list[ClipResult]) -> None:
+    report = {
+        "source": str(args.source),
+        "settings": _settings(args),
+        "imported": sum(result.status == "imported" for result in results),
+        "kept": sum(result.status == "kept" for result in results),
+        "skipped": sum(result.status == "skipped" for result in results),
+        "seconds": round(sum(result.seconds for result in results), 3),
+        "clips": [asdict(result) for result in results],
+    }
+    with atomic_output(args.out / REPORT_NAME) as temporary:
+        temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _print_summary(args: ImportMotionArgs, results: list[ClipResult], console: Console) -> None:
+    folders: dict[str, list[ClipResult]] = {}
+    for result in results:
+        folders.setdefault(str(Path(result.source).parent), []).append(result)
+    table = Table("folder", "imported", "kept", "skipped", "minutes", "flagged frames", box=None)
+    for name, inside in [*folders.items(), ("all", results)]:
+        counts = [str(sum(r.status == status for r in inside)) for status in ("imported", "kept", "skipped")]
+        minutes = f"{sum(r.seconds for r in inside) / 60:.1f}"
+        table.add_row(name, *counts, minutes, str(sum(r.flagged_frames for r in inside)))
+    console.print(table)
+    skipped = [result for result in results if result.status == "skipped"]
+    if skipped:
+        console.print("Skipped:")
+    for result in skipped:
+        console.print(f"  {result.source}: {result.reason}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {args.out / REPORT_NAME}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,121 @@
+"""Which unit a recording is in: told by the length of its limbs."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.layout import Layout
+
+METRES_PER_UNIT: dict[str, float] = {
+    "m": 1.0,
+    "dm": 0.1,
+    "cm": 0.01,
+    "mm": 0.001,
+    "in": 0.0254,
+    "ft": 0.3048,
+}
+
+_SPELLINGS = {
+    "metre": "m",
+    "meter": "m",
+    "centimetre": "cm",
+    "centimeter": "cm",
+    "millimetre": "mm",
+    "millimeter": "mm",
+    "inch": "in",
+    "inche": "in",
+    "foot": "ft",
+    "feet": "ft",
+}
+
+# Adult bone lengths in metres. Bones, not the body's extent: they do not depend on the pose.
+_BONES: tuple[tuple[str, str, float], ...] = tuple(
+    (f"{side}_{start}", f"{side}_{end}", length)
+    for side in ("left", "right")
+    for start, end, length in (
+        ("hip", "knee", 0.40),
+        ("knee", "ankle", 0.41),
+        ("shoulder", "elbow", 0.28),
+        ("elbow", "wrist", 0.26),
+        ("shoulder", "hip", 0.47),
+    )
+)
+
+
+def unit_in_metres(unit: str) -> tuple[str, float]:
+    """Short name and length in metres of a unit, in any usual spelling ("mm", "Millimeters").
+
+    Raises:
+        InputError: unknown unit.
+    """
+    word = unit.strip().lower()
+    short = word if word in METRES_PER_UNIT else _SPELLINGS.get(word.rstrip("s"), "")
+    if not short:
+        raise InputError(
+            f"unknown unit '{unit}'", expected="one of " + ", ".join(METRES_PER_UNIT), hint="--units mm (for example)"
+        )
+    return short, METRES_PER_UNIT[short]
+
+
+def size_of_body(positions: Float[np.ndarray, "T K 3"], layout: Layout) -> float | None:
+    """How many times longer the bones are than an adult's in metres: 1 for metres, 1000 for millimetres.
+
+    The median over frames and over the bones whose two ends are measured (not NaN); None when there are none or
+    all have length zero.
+    """
+    index = {row[0][0]: keypoint for keypoint, row in enumerate(layout.points) if len(row) == 1}
+    ratios: list[float] = []
+    for start, end, length in _BONES:
+        if start not in index or end not in index:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(positions[:, index[start]] - positions[:, index[end]], axis=-1)
+        lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
+        if lengths.size:
+            ratios.append(float(np.median(lengths)) / length)
+    return float(np.median(ratios)) if ratios else None
+
+
+def to_metres(
+    positions: Float[np.ndarray, "T K 3"], layout: Layout, *, units: str | None = None, declared: str | None = None
+) -> tuple[Float[np.ndarray, "T K 3"], tuple[str, ...]]:
+    """Positions in metres, and what was done.
+
+    Args:
+        positions: NaN where missing.
+        layout: names the bones.
+        units: what the user says; obeyed without looking.
+        declared: what the file says; obeyed unless the body would then be a hundred or a thousand times too large
+            or too small.
+
+    Returns:
+        The positions in metres, and notes for the user (empty when nothing had to be done).
+
+    Raises:
+        InputError: unknown unit in `units` or `declared`.
+    """
+    if units is not None:
+        short, metres = unit_in_metres(units)
+        return positions * metres, () if short == "m" else (f"read as {short}, as you said",)
+
+    notes: list[str] = []
+    if declared is not None:
+        short, metres = unit_in_metres(declared)
+        if short != "m":
+            positions = positions * metres
+            notes.append(f"the file is in {short}: converted to metres")
+    size = size_of_body(positions, layout)
+    if size is None or 0.3 <= size <= 3.0:
+        return positions, tuple(notes)
+    # 40 % to 250 % of an adult: a child to a giant. Between the bands the unit cannot be told.
+    for name, factor in (("millimetres", 1000.0), ("centimetres", 100.0)):
+        if 0.4 <= size / factor <= 2.5:
+            notes.append(f"looked like {name}: divided by {factor:.0f}")
+            return positions / factor, tuple(notes)
+    if declared is not None and 0.4 <= size * 1000.0 <= 2.5:
+        notes.append(f"the file says {declared} but is in metres: not converted")
+        return positions * 1000.0, tuple(notes)
+    notes.append(f"the limbs are {size:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...)")
+    return positions, tuple(notes)

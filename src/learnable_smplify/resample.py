@@ -1,0 +1,57 @@
+"""A motion at another frame rate, by time rather than by skipping frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import roma
+import torch
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.motion import Motion
+
+# A motion's last frame may fall this far short of an output frame and still give it: rates such as 120.00004577 are
+# rounded measurements, and would otherwise cost a frame.
+_END_TOLERANCE_FRAMES = 1e-2
+
+
+def resample_motion(motion: Motion, fps: float) -> Motion:
+    """The same motion, seen at `fps`.
+
+    Output frame k is the motion at time k / fps: each joint's rotation by spherical interpolation between the two
+    frames around that time, the short way round, `transl` linearly. The first frame is kept; the clip ends at or
+    before its old end. An output frame is flagged when a frame it was made from was.
+
+    Args:
+        motion: T frames at `motion.fps`.
+        fps: the wanted frames a second.
+
+    Returns:
+        About T * fps / motion.fps frames; `motion` itself where the rates are equal.
+
+    Raises:
+        InputError: `fps` is not a positive number.
+    """
+    if not (0 < fps < 1e5):
+        raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
+    if fps == motion.fps:
+        return motion
+    assert motion.flagged is not None
+    last = len(motion) - 1
+    count = int(last * fps / motion.fps + _END_TOLERANCE_FRAMES) + 1
+    where = (torch.arange(count, dtype=torch.float64) * (motion.fps / fps)).clamp(max=last)
+    before = where.floor().long()
+    after = (before + 1).clamp(max=last)
+    step = (where - before).unsqueeze(-1)
+
+    pose = motion.pose.to(torch.float64)
+    start = roma.rotvec_to_unitquat(pose[before])
+    end = roma.rotvec_to_unitquat(pose[after])
+    turn = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(start), end))
+    between = roma.quat_product(start, roma.rotvec_to_unitquat(turn * step[..., None]))
+    exact = (step == 0)[..., None]
+    new_pose = torch.where(exact, pose[before], roma.unitquat_to_rotvec(between))
+    transl = motion.transl.to(torch.float64)
+    new_transl = torch.lerp(transl[before], transl[after], step)
+    flagged = motion.flagged[before] | (motion.flagged[after] & (step[:, 0] > 0))
+    return replace(motion, pose=new_pose, transl=new_transl, fps=fps, flagged=flagged)

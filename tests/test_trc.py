@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoint_file import read_keypoints
+from learnable_smplify.formats.trc import read_trc
+from learnable_smplify.layouts.layout import load_layout
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "keypoints"
+NAMES = load_layout("body25").keypoint_names
+
+
+def person(frames: int = 3) -> np.ndarray:
+    """(T, 25, 3) a standing BODY_25 figure in metres with plausible bones."""
+    height = {"Hip": 0.95, "Knee": 0.55, "Ankle": 0.12, "Shoulder": 1.42, "Elbow": 1.15, "Wrist": 0.9}
+    points = np.zeros((frames, 25, 3))
+    for index, name in enumerate(NAMES):
+        part = name.lstrip("LR")
+        side = {"L": 0.15, "R": -0.15}.get(name[0], 0.0)
+        points[:, index] = [side, height.get(part, 1.5), 0.05]
+    return points + np.linspace(0, 0.1, frames)[:, None, None] + 0.01
+
+
+def trc_text(
+    points: np.ndarray,
+    names: tuple[str, ...] = NAMES,
+    units: str = "m",
+    fps: float = 60.0,
+    frames: int | None = None,
+    separator: str = "\t",
+) -> str:
+    count = len(points) if frames is None else frames
+    gap = separator * 3 if separator == "\t" else separator
+    lines = [
+        "PathFileType\t4\t(X/Y/Z)\tclip.trc",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+        f"{fps}\t{fps}\t{count}\t{len(names)}\t{units}\t{fps}\t1\t{count}",
+        f"Frame#{separator}Time{separator}" + gap.join(names),
+        separator * 2 + separator.join(f"{axis}{i + 1}" for i in range(len(names)) for axis in "XYZ"),
+    ]
+    for frame, row in enumerate(points):
+        values = separator.join("" if np.isnan(value) else f"{value:.6f}" for value in row.ravel())
+        lines.append(f"{frame + 1}{separator}{frame / fps:.6f}{separator}{values}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "clip.trc"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_what_is_written_is_read(write, separator: str):
+    points = person()
+    keypoints = read_trc(write(trc_text(points, separator=separator)))
+    np.testing.assert_allclose(keypoints.positions, points, atol=1e-6)
+    assert (keypoints.layout.name, keypoints.fps, keypoints.up_axis, keypoints.notes) == ("body25", 60.0, "y", ())
+
+
+def test_millimetres_in_the_header_become_metres(write):
+    keypoints = read_trc(write(trc_text(person() * 1000, units="mm")))
+    np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
+    assert keypoints.notes == ("the file is in mm: converted to metres",)
+
+
+def test_millimetres_that_claim_to_be_metres_are_detected_and_said(write):
+    keypoints = read_trc(write(trc_text(person() * 1000, units="m")))
+    np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
+    assert keypoints.notes == ("looked like millimetres: divided by 1000",)
+
+
+def test_metres_that_claim_to_be_millimetres_are_detected_and_said(write):
+    keypoints = read_trc(write(trc_text(person(), units="mm")))
+    np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
+    assert "the file says mm but is in metres: not converted" in keypoints.notes
+
+
+def test_what_the_user_says_about_units_is_obeyed(write):
+    keypoints = read_trc(write(trc_text(person(), units="m")), units="cm")
+    np.testing.assert_allclose(keypoints.positions, person() / 100, atol=1e-6)
+    with pytest.raises(InputError, match="unknown unit 'parsec'"):
+        read_trc(write(trc_text(person())), units="parsec")
+
+
+def test_missing_values_get_no_confidence_and_a_note(write):
+    points = person(4)
+    points[1, 4] = np.nan
+    points[2, 7, 1] = np.nan
+    points[3, 0] = 0.0
+    keypoints = read_trc(write(trc_text(points)))
+    assert set(map(tuple, np.argwhere(keypoints.confidence.numpy() == 0).tolist())) == {(1, 4), (2, 7), (3, 0)}
+    assert torch.isfinite(keypoints.positions).all()
+    assert any("2 keypoints in 2 of 4 frames have no position" in note for note in keypoints.notes)
+    assert any("1 keypoints in 1 of 4 frames are exactly (0, 0, 0)" in note for note in keypoints.notes)
+
+
+def test_strange_and_repeated_markers_are_ignored_with_a_note(write):
+    names = (*NAMES, "C7_study", "Nose")
+    points = np.concatenate([person(), np.full((3, 2, 3), 9.0)], axis=1)
+    keypoints = read_trc(write(trc_text(points, names=names)))
+    np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
+    assert any("1 columns are not keypoints of body25" in note and "C7_study" in note for note in keypoints.notes)
+    assert any("there twice" in note and "Nose" in note for note in keypoints.notes)
+
+
+def test_a_missing_marker_leaves_its_keypoint_without_confidence(write):
+    keypoints = read_trc(write(trc_text(person()[:, 1:], names=NAMES[1:])))
+    assert keypoints.layout.name == "body25"
+    assert (keypoints.confidence[:, 0] == 0).all()
+    assert (keypoints.confidence[:, 1:] == 1).all()
+
+
+def test_a_frame_rate_that_the_times_deny_is_said(write):
+    text = trc_text(person(5), fps=30.0).replace("30.0\t30.0\t5", "120\t120\t5")
+    keypoints = read_trc(write(text))
+    assert keypoints.fps == 120
+    assert any("the times say 30" in note for note in keypoints.notes)
+    assert read_trc(write(text), fps=30).fps == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t[: len(t) * 2 // 3], "fields.*truncated"),
+        (lambda t: "\n".join(t.split("\n")[:7]) + "\n", "promises 3 frames, the file has 2.*truncated"),
+        (lambda t: "\n".join(t.split("\n")[:3]), "truncated in its header"),
+        (lambda t: "\n".join(t.split("\n")[:5]) + "\n", "truncated"),
+        (lambda t: t.replace("\t0.060000", "\tsix", 1), "line 6: a field is not a number.*six"),
+        (lambda t: t.replace("\n2\t", "\n2\t9\t"), "line 7: the line has 78 fields"),
+        (lambda t: "x" + t, "line 1: not a TRC file"),
+        (lambda t: "", "not a TRC file"),
+        (lambda t: t.replace("\tm\t", "\tfurlong\t"), "unknown unit 'furlong'"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_file_and_line(write, change, message: str):
+    with pytest.raises(InputError, match=message) as caught:
+        read_trc(write(change(trc_text(person()))))
+    assert "clip.trc" in str(caught.value) or "unit" in message
+
+
+def test_a_header_that_promises_a_billion_frames_is_refused_without_allocating(write):
+    with pytest.raises(InputError, match="promises 1000000000 frames"):
+        read_trc(write(trc_text(person(), frames=10**9)))
+
+
+def test_a_file_with_nothing_measured_is_refused(write):
+    with pytest.raises(InputError, match="no keypoint is usable"):
+        read_trc(write(trc_text(np.full((3, 25, 3), np.nan))))
+
+
+def test_an_unfit_layout_is_refused(write):
+    with pytest.raises(InputError, match="0 of the 21 keypoints of layout 'kit21'"):
+        read_trc(write(trc_text(person())), layout="kit21")
+    with pytest.raises(InputError, match="cannot be told from these names"):
+        read_trc(write(trc_text(person()[:, :3], names=("a", "b", "c"))))
+
+
+SMALL = trc_text(person(2)[:, :9], names=NAMES[:9]).encode()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cut=st.integers(0, len(SMALL)),
+    edits=st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.binary(max_size=4)), max_size=4),
+)
+def test_any_damage_gives_a_clear_error_or_finite_keypoints(write, cut: int, edits: list[tuple[int, bytes]]):
+    data = bytearray(SMALL)
+    for position, replacement in edits:
+        data[position : position + len(replacement)] = replacement
+    data = data[: cut if not edits else len(data)]
+    try:
+        keypoints = read_trc(write(bytes(data)))
+    except InputError:
+        return
+    assert torch.isfinite(keypoints.positions).all()
+    assert torch.isfinite(keypoints.confidence).all()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not here")
+def test_the_opencap_recording_is_body25_without_its_face():
+    keypoints = read_keypoints(SHARED / "zoldello_subject0_Squats_0.trc")
+    assert keypoints.layout.name == "body25"
+    assert keypoints.positions.shape == (832, 25, 3)
+    missing = [name for name, c in zip(NAMES, keypoints.confidence.sum(0), strict=True) if c == 0]
+    assert missing == ["Nose", "REye", "LEye", "REar", "LEar"]
+    assert any(note.startswith("43 columns") for note in keypoints.notes)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not here")
+def test_the_pose2sim_recording_has_all_its_21_markers():
+    keypoints = read_keypoints(SHARED / "S00_P00_T01_BalancingTrial_0-100.trc")
+    assert keypoints.layout.name == "body25b"
+    assert keypoints.positions.shape == (100, 25, 3)
+    assert int((keypoints.confidence > 0).all(0).sum()) == 21
+    assert keypoints.notes == ()
