@@ -26,6 +26,8 @@ class BodyArrays:
         faces: (F, 3) triangles.
         point_names: names of the landmark points (see `layouts.points`).
         point_regressor: (P, V) landmark points from vertices, rows sum to 1.
+        body25_regressor: (25, V) the field's own BODY_25 keypoints from vertices, where the user has them (EasyMocap's
+            `J_regressor_body25.npy`); None makes BODY_25 from joints and landmarks.
     """
 
     name: str
@@ -38,3 +40,4 @@ class BodyArrays:
     faces: Int[np.ndarray, "F 3"]
     point_names: tuple[str, ...]
     point_regressor: Float[np.ndarray, "P V"]
+    body25_regressor: Float[np.ndarray, "25 V"] | None = None

@@ -63,14 +63,14 @@ class Body:
         Raises:
             InputError: shapes that do not fit.
         """
-        pose, betas, transl = _checked(pose, betas, transl)
-        tensors = self._on(pose.device, pose.dtype)
+        turns, shape, move = _checked(pose, betas, transl)
+        tensors = self._on(turns.device, turns.dtype)
         pieces = []
-        for first in range(0, pose.shape[0], _VERTEX_CHUNK):
+        for first in range(0, turns.shape[0], _VERTEX_CHUNK):
             rows = slice(first, first + _VERTEX_CHUNK)
-            shape = betas if betas.shape[0] == 1 else betas[rows]
-            pieces.append(tensors.skin(rotvec_to_rotmat(pose[rows]), shape) + transl[rows, None])
-        return torch.cat(pieces)
+            people = shape if shape.shape[0] == 1 else shape[rows]
+            pieces.append(tensors.skin(rotvec_to_rotmat(turns[rows]), people) + move[rows, None])
+        return torch.cat(pieces) if pieces else turns.new_zeros(0, len(tensors.v_template), 3)
 
     def joints(
         self,
@@ -79,11 +79,11 @@ class Body:
         transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
     ) -> Float[Tensor, "B 24 3"]:
         """The 24 joint centres, metres, from the kinematic chain. Arguments and errors as in `vertices`."""
-        pose, betas, transl = _checked(pose, betas, transl)
-        tensors = self._on(pose.device, pose.dtype)
-        rest = tensors.rest_joints + torch.einsum("jxs,bs->bjx", tensors.rest_joints_shape, betas)
-        parent = parent_rotations(world_rotations(rotvec_to_rotmat(pose)))
-        return joint_positions(parent, rest_offsets(rest)) + transl[:, None]
+        turns, shape, move = _checked(pose, betas, transl)
+        tensors = self._on(turns.device, turns.dtype)
+        rest = tensors.rest_joints + torch.einsum("jxs,bs->bjx", tensors.rest_joints_shape, shape)
+        parent = parent_rotations(world_rotations(rotvec_to_rotmat(turns)))
+        return joint_positions(parent, rest_offsets(rest)) + move[:, None]
 
     def keypoints(
         self,
@@ -101,9 +101,9 @@ class Body:
         Raises:
             InputError: shapes that do not fit, or an unknown layout.
         """
-        pose, betas, transl = _checked(pose, betas, transl)
-        shaped = self.folded(layout, pose.device, pose.dtype).shaped(betas)
-        return shaped.pose(rotvec_to_rotmat(pose)).positions() + transl[:, None]
+        turns, shape, move = _checked(pose, betas, transl)
+        shaped = self.folded(layout, turns.device, turns.dtype).shaped(shape)
+        return shaped.pose(rotvec_to_rotmat(turns)).positions() + move[:, None]
 
     def keypoint_jacobian(
         self,
@@ -113,9 +113,9 @@ class Body:
         layout: str | Layout = "body25",
     ) -> PointJacobian:
         """Keypoints with their exact derivatives by pose, transl and betas. Arguments and errors as in `keypoints`."""
-        pose, betas, transl = _checked(pose, betas, transl)
-        folded = self.folded(layout, pose.device, pose.dtype)
-        return point_jacobian(folded, pose, betas.expand(pose.shape[0], -1), transl)
+        turns, shape, move = _checked(pose, betas, transl)
+        folded = self.folded(layout, turns.device, turns.dtype)
+        return point_jacobian(folded, turns, shape.expand(turns.shape[0], -1), move)
 
     def folded(
         self,
@@ -218,6 +218,8 @@ def _regressors(arrays: BodyArrays, layout: Layout) -> tuple[np.ndarray, np.ndar
     count = len(layout.keypoint_names)
     vertex_rows = np.zeros((count, len(arrays.v_template)), dtype=np.float64)
     joint_rows = np.zeros((count, NUM_JOINTS), dtype=np.float64)
+    if layout.name == "body25" and arrays.body25_regressor is not None:
+        return arrays.body25_regressor, joint_rows
     landmark_index = {name: index for index, name in enumerate(arrays.point_names)}
     for row, parts in enumerate(layout.points):
         for point, share in parts:
@@ -235,22 +237,22 @@ def _regressors(arrays: BodyArrays, layout: Layout) -> tuple[np.ndarray, np.ndar
 
 
 def _checked(pose: ArrayLike, betas: ArrayLike, transl: ArrayLike | None) -> tuple[Tensor, Tensor, Tensor]:
-    pose = torch.as_tensor(pose)
-    pose = pose if pose.dtype == torch.float64 else pose.to(torch.float32)
-    if pose.ndim == 2 and pose.shape == (NUM_JOINTS, 3):
-        pose = pose[None]
-    if pose.ndim == 2 and pose.shape[1] == NUM_JOINTS * 3:
-        pose = pose.unflatten(1, (NUM_JOINTS, 3))
-    if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3):
-        raise InputError(f"pose has shape {tuple(pose.shape)}", expected="(B, 24, 3) rotvec")
-    batch = pose.shape[0]
-    betas = torch.as_tensor(betas).to(pose)
-    betas = betas[None] if betas.ndim == 1 else betas
-    if betas.ndim != 2 or betas.shape[0] not in (1, batch) or betas.shape[1] > NUM_BETAS:
-        raise InputError(f"betas have shape {tuple(betas.shape)}", expected=f"({batch}, 10), (1, 10) or (10,)")
-    betas = torch.nn.functional.pad(betas, (0, NUM_BETAS - betas.shape[1]))
-    transl = torch.zeros(batch, 3).to(pose) if transl is None else torch.as_tensor(transl).to(pose)
-    transl = transl.expand(batch, 3) if transl.ndim == 1 and transl.shape == (3,) else transl
-    if transl.shape not in ((batch, 3), (1, 3)):
-        raise InputError(f"transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
-    return pose, betas, transl.expand(batch, 3)
+    turns = torch.as_tensor(pose)
+    turns = turns if turns.dtype == torch.float64 else turns.to(torch.float32)
+    if turns.shape == (NUM_JOINTS, 3):
+        turns = turns[None]
+    if turns.ndim == 2 and turns.shape[1] == NUM_JOINTS * 3:
+        turns = turns.unflatten(1, (NUM_JOINTS, 3))
+    if turns.ndim != 3 or turns.shape[1:] != (NUM_JOINTS, 3):
+        raise InputError(f"pose has shape {tuple(turns.shape)}", expected="(B, 24, 3) rotvec")
+    batch = turns.shape[0]
+    shape = torch.as_tensor(betas).to(turns)
+    shape = shape[None] if shape.ndim == 1 else shape
+    if shape.ndim != 2 or shape.shape[0] not in (1, batch) or shape.shape[1] > NUM_BETAS:
+        raise InputError(f"betas have shape {tuple(shape.shape)}", expected=f"({batch}, 10), (1, 10) or (10,)")
+    shape = torch.nn.functional.pad(shape, (0, NUM_BETAS - shape.shape[1]))
+    move = torch.zeros(1, 3).to(turns) if transl is None else torch.as_tensor(transl).to(turns)
+    move = move[None] if move.shape == (3,) else move
+    if move.shape not in ((batch, 3), (1, 3)):
+        raise InputError(f"transl has shape {tuple(move.shape)}", expected=f"({batch}, 3)")
+    return turns, shape, move.expand(batch, 3)

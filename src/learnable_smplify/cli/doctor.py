@@ -1,0 +1,122 @@
+"""`lsmplify doctor`: what is installed, and every place where body models are looked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from learnable_smplify.body.model_search import (
+    BODY25_REGRESSOR,
+    GENDERS,
+    MODEL_KINDS,
+    find_body25_regressor,
+    search_models,
+)
+from learnable_smplify.layouts.layout import layout_names, load_layout
+
+# Extra of this package -> what it is for, and the modules it brings.
+_EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "render": ("pictures and films", ("embreex", "PIL", "imageio", "imageio_ffmpeg")),
+    "bvh": ("reading BVH motion capture", ("pybvh",)),
+}
+
+
+@dataclass(frozen=True)
+class DoctorArgs:
+    """Show versions, devices, optional parts, keypoint layouts, and where body models were looked for and found."""
+
+    models: Path | None = None
+    """A folder to look for body models in, before all others."""
+
+
+def doctor(args: DoctorArgs) -> None:
+    """Run `lsmplify doctor`."""
+    console = Console(soft_wrap=True, highlight=False)
+    _print_versions(console)
+    _print_extras(console)
+    _print_models(console, args.models)
+    _print_layouts(console)
+
+
+def _print_versions(console: Console) -> None:
+    import torch
+
+    versions = {name: _version(name) for name in ("learnable-smplify", "torch", "numpy", "roma", "body-models")}
+    console.print(f"[bold]Python[/] {platform.python_version()} on {platform.platform()}")
+    console.print("[bold]Packages[/] " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    if torch.cuda.is_available():
+        devices = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        console.print(f"[bold]Device[/] cuda: {devices} (use --device cuda)")
+    else:
+        console.print("[bold]Device[/] cpu (no CUDA device; none is needed)")
+    console.print(f"[bold]CPU[/] {os.cpu_count()} processors, torch uses {torch.get_num_threads()} threads")
+
+
+def _print_extras(console: Console) -> None:
+    console.print("\n[bold]Optional parts[/]")
+    for extra, (purpose, modules) in _EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        state = (
+            "installed" if not missing else f"missing {', '.join(missing)}: pip install 'learnable-smplify[{extra}]'"
+        )
+        console.print(f"  {extra} ({purpose}): {_escaped(state)}")
+
+
+def _print_models(console: Console, folder: Path | None) -> None:
+    console.print("\n[bold]Body models[/] (the open body is in the package; the licensed ones are optional)")
+    places: dict[tuple[str, Path | None], list[Path]] = {}
+    for kind in MODEL_KINDS:
+        for gender in GENDERS:
+            for place in search_models(kind, gender, folder):
+                # body-models names a file for each model, the others a folder for all.
+                key = (place.source, None if place.source == "configuration of body-models" else place.folder)
+                places.setdefault(key, []).extend(place.found)
+    for (source, tried), found in places.items():
+        if tried is not None:
+            where = f"{_escaped(str(tried))} ({source})"
+        else:
+            where = f"{source}" if found or source == "configuration of body-models" else f"{source} (not set)"
+        console.print(f"  {where}: {_listed(found, tried)}")
+    regressor = find_body25_regressor()
+    state = "not found; BODY_25 uses our own points" if regressor is None else _escaped(str(regressor))
+    console.print(f"  {BODY25_REGRESSOR} (EasyMocap, non-commercial, also looked for beside the model): {state}")
+    if not any(places.values()):
+        console.print("  none found; to use one: lsmplify fit ... --body FILE, or export SMPL_BODY_MODELS=/folder")
+
+
+def _print_layouts(console: Console) -> None:
+    table = Table("layout", "keypoints", "what", title="Keypoint layouts (--layout)", title_justify="left", box=None)
+    for name in layout_names():
+        layout = load_layout(name)
+        table.add_row(name, str(len(layout)), layout.title)
+    console.print()
+    console.print(table)
+
+
+def _listed(found: Iterable[Path], folder: Path | None) -> str:
+    names = [
+        str(path.relative_to(folder)) if folder is not None and path.is_relative_to(folder) else str(path)
+        for path in dict.fromkeys(found)
+    ]
+    if names:
+        return "[green]" + _escaped(", ".join(names)) + "[/]"
+    return "no such folder" if folder is not None and not folder.is_dir() else "nothing found"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(not installed as a package)"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
