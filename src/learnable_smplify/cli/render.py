@@ -1,0 +1,161 @@
+"""`lsmplify render`: a contact sheet or a film of a motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from learnable_smplify.errors import InputError
+
+if TYPE_CHECKING:
+    from learnable_smplify.body.body import Body
+    from learnable_smplify.keypoints import Keypoints
+    from learnable_smplify.motion import Motion
+    from learnable_smplify.render.clip import Clip
+
+_SUFFIXES = (".png", ".gif", ".mp4")
+
+
+@dataclass(frozen=True)
+class RenderArgs:
+    """Draw a motion: a contact sheet (.png) or a film (.gif, .mp4). Needs no display."""
+
+    motion: tyro.conf.Positional[Path]
+    """Motion file (AMASS-style .npz, as `lsmplify fit` writes it)."""
+
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Picture to write: .png for a contact sheet, .gif or .mp4 for a film. Default: the motion's name with .png."""
+
+    keypoints: Path | None = None
+    """Keypoint file to draw over the body, with the same frames or the same time line."""
+
+    layout: str | None = None
+    """Keypoint layout, if the file does not tell."""
+
+    body: str | None = None
+    """Body model: path of an SMPL-family file, or smpl, smplh, smplx to search for one. Default: the open body."""
+
+    view: Literal["front", "three-quarter", "side", "both"] = "three-quarter"
+    """Where the camera stands; "both" (contact sheet only) adds a row from the side."""
+
+    panels: Literal["overlay", "beside"] = "overlay"
+    """Film with keypoints: over the body, or beside it."""
+
+    frames: int | None = None
+    """Contact sheet: number of pictures (default 10). Film: stop after this many frames of film."""
+
+    size: int | None = None
+    """Height of one picture in pixels (default: 320 in a contact sheet, 420 in a .gif, 576 in an .mp4)."""
+
+    fps: float | None = None
+    """Frames a second of the film (default: 16.7 for .gif; the motion's own, at most 30, for .mp4)."""
+
+
+def render(args: RenderArgs) -> None:
+    """Run `lsmplify render`.
+
+    Raises:
+        InputError: files that cannot be read or written, or options that do not fit.
+        MissingExtraError: the `render` extra is not installed.
+    """
+    output = args.output or args.motion.with_suffix(".png")
+    suffix = output.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise InputError(
+            f"cannot tell what to draw from '{output.suffix}'",
+            path=output,
+            expected="a name ending in .png (contact sheet), .gif or .mp4 (film)",
+            hint=f"-o {output.with_suffix('.png')}",
+        )
+    if suffix != ".png" and args.view == "both":
+        raise InputError("a film has one view", expected="--view front, three-quarter or side")
+    if args.panels == "beside" and (args.keypoints is None or suffix == ".png"):
+        raise InputError("there is nothing to draw beside the body", expected="--keypoints FILE and a film")
+    if args.size is not None and not 64 <= args.size <= 4096:
+        raise InputError(f"the picture height is {args.size}", expected="64 to 4096 pixels", hint="--size 480")
+
+    from rich.console import Console
+
+    from learnable_smplify.body import load_body
+    from learnable_smplify.formats.keypoint_file import read_keypoints
+    from learnable_smplify.formats.motion_file import read_motion
+    from learnable_smplify.render.film import film
+    from learnable_smplify.render.sheet import contact_sheet
+
+    console = Console(stderr=True)
+    motion = read_motion(args.motion)
+    keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
+    body = load_body(args.body)
+    if args.body is None and motion.body != body.name:
+        console.print(f"The motion was made for the body '{motion.body}'; drawing it on '{body.name}' (see --body).")
+    clip = motion_clip(motion, body, keypoints)
+
+    if suffix == ".png":
+        height = args.size or 320
+        contact_sheet(
+            clip,
+            output,
+            frames=10 if args.frames is None else args.frames,
+            views=("three-quarter", "side") if args.view == "both" else (args.view,),
+            size=(round(height * 0.75), height),
+            caption=f"{args.motion.stem}, {len(motion) / motion.fps:.1f} s at {motion.fps:g} fps, {body.name} body",
+            progress=True,
+        )
+        written = "contact sheet"
+    else:
+        count = film(
+            clip,
+            output,
+            fps=args.fps,
+            frames=args.frames,
+            view="three-quarter" if args.view == "both" else args.view,
+            panels=("keypoints", "body") if args.panels == "beside" else ("overlay",),
+            size=(round(args.size * 0.84), args.size) if args.size else None,
+            progress=True,
+        )
+        written = f"film of {count} frames"
+    console.print(f"{output}: {written}, {output.stat().st_size / 1e6:.1f} MB")
+
+
+def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) -> Clip:
+    """Pose `body` by `motion`, put the keypoints on the same frames, and point the camera at the person's front.
+
+    Keypoints with as many frames as the motion are taken frame by frame, others by time.
+    """
+    import numpy as np
+    import roma
+    import torch
+
+    from learnable_smplify.layouts.layout import Layout
+    from learnable_smplify.render.clip import Clip
+    from learnable_smplify.render.overlay import keypoint_colors
+
+    vertices = body.vertices(motion.pose, motion.betas, motion.transl).numpy()
+    facing = roma.rotvec_to_rotmat(motion.pose[:, 0])[:, :, 2].mean(dim=0).numpy()
+    dots = colors = None
+    edges: tuple[tuple[int, int], ...] = ()
+    up_axis: str | None = motion.up_axis
+    if keypoints is not None:
+        assert keypoints.confidence is not None
+        assert isinstance(keypoints.layout, Layout)
+        seen = torch.where(keypoints.confidence[..., None] > 0, keypoints.positions, torch.nan).numpy()
+        frame = np.arange(len(motion))
+        if len(keypoints) != len(motion):
+            frame = np.minimum((frame / motion.fps * keypoints.fps).round().astype(int), len(keypoints) - 1)
+        dots = seen[frame]
+        colors, edges = keypoint_colors(keypoints.layout), keypoints.layout.edges
+        up_axis = up_axis or keypoints.up_axis
+    return Clip(
+        vertices=vertices,
+        faces=body.faces.numpy(),
+        fps=motion.fps,
+        up_axis=up_axis,
+        forward=facing,
+        keypoints=dots,
+        edges=edges,
+        keypoint_colors=colors,
+        flagged=None if motion.flagged is None else motion.flagged.numpy(),
+    )
