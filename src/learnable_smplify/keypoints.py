@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.motion import UpAxis
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Keypoints:
     layout: Layout | str
     fps: float = 30.0
     confidence: Float[Tensor, "T K"] | None = None
-    up_axis: str | None = None
+    up_axis: UpAxis | None = None
     person_id: str | None = None
     notes: tuple[str, ...] = field(default=())
 

@@ -27,6 +27,7 @@ class ClipOptions:
         change_share: weight of staying close to the previous frame (1 = a change over 1/6 s costs its natural share;
             higher values follow the previous frame more stiffly).
         shape_frames: frames from which betas are estimated.
+        shape_share: weight of the betas' standard normal prior against a frame's keypoints.
         lost_error: mean keypoint error [m] above which a frame is searched again from nothing, and flagged if that
             does not help.
         min_keypoints: a frame with fewer keeps the previous pose, and is flagged.
@@ -38,6 +39,7 @@ class ClipOptions:
     robust_scale: float | None = 0.1
     change_share: float = 1.0
     shape_frames: int = 64
+    shape_share: float = 0.5
     lost_error: float = 0.06
     min_keypoints: int = 4
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
@@ -88,9 +90,7 @@ def estimate_betas(
     count = min(options.shape_frames, len(usable))
     rows = usable[torch.linspace(0, len(usable) - 1, count, device=usable.device).round().long()]
     weights = confidence[rows] / options.keypoint_sigma**2
-    found = cold_start(
-        folded.shaped(betas[None]), targets[rows], weights, priors, options.search, options.robust_scale
-    )
+    found = cold_start(folded.shaped(betas[None]), targets[rows], weights, priors, options.search, options.robust_scale)
     problem = PoseProblem(
         points=folded.shaped(betas[None]),
         targets=targets[rows],
@@ -100,7 +100,7 @@ def estimate_betas(
         prior_transl=found.transl,
         robust_scale=options.robust_scale,
     )
-    return refine_betas(folded, problem, found.rotmat, found.transl, betas)
+    return refine_betas(folded, problem, found.rotmat, found.transl, betas, options.shape_share)
 
 
 def track(

@@ -144,9 +144,7 @@ def align_trunk(
     used = used / used.sum(1, keepdim=True).clamp(min=1e-12)
     source_centre = (used[..., None] * source).sum(1)
     target_centre = (used[..., None] * targets).sum(1)
-    cross = torch.einsum(
-        "bk,bkx,bky->bxy", used, targets - target_centre[:, None], source - source_centre[:, None]
-    )
+    cross = torch.einsum("bk,bkx,bky->bxy", used, targets - target_centre[:, None], source - source_centre[:, None])
     identity = torch.eye(3, dtype=cross.dtype, device=cross.device)
     turn = closest_rotmat(cross + 1e-9 * identity)
     # transl is added after turning about the pelvis joint.
@@ -182,5 +180,3 @@ def _guesses(priors: Priors, options: ColdStart) -> Float[Tensor, "G 24 3 3"]:
     error = torch.linalg.solve_triangular(factor.T, noise.T, upper=True).T
     drawn = rotvec_to_rotmat(torch.nn.functional.pad(error, (3, 0)).unflatten(-1, (NUM_JOINTS, 3))) @ mean
     return torch.cat((mean[None], rest[None], drawn))
-
-

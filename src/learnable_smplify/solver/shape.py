@@ -24,6 +24,7 @@ def refine_betas(
     rotmat: Float[Tensor, "B 24 3 3"],
     transl: Float[Tensor, "B 3"],
     betas: Float[Tensor, "10"],
+    shape_share: float,
     iterations: int = 10,
 ) -> Float[Tensor, "10"]:
     """Betas that, together with the best poses, explain B frames of one person.
@@ -32,18 +33,23 @@ def refine_betas(
         folded: the layout's keypoints on the body.
         problem: the frames (its `points` are replaced as betas move).
         rotmat, transl: poses to start from.
-        betas: betas to start from; their prior is a standard normal.
+        betas: betas to start from.
+        shape_share: weight of the betas' standard normal prior, per frame. A recording's keypoint errors are mostly
+            the same in every frame (a detector's elbow is not the skeleton's), so more frames do not make betas
+            more certain, and the prior must grow with them.
     """
     damping = 1e-3
+    shape_precision = shape_share * rotmat.shape[0]
     problem = replace(problem, points=folded.shaped(betas[None]))
-    total = cost_of(problem, rotmat, transl).sum() + betas.square().sum()
+    total = cost_of(problem, rotmat, transl).sum() + shape_precision * betas.square().sum()
     for _ in range(iterations):
         here = linearise(problem, rotmat, transl)
-        step_betas, step_pose = _joint_step(here, betas, damping)
+        step_betas, step_pose = _joint_step(here, betas, shape_precision, damping)
         new_betas = betas + step_betas
         new_problem = replace(problem, points=folded.shaped(new_betas[None]))
         new_rotmat, new_transl = apply_step(rotmat, transl, step_pose)
-        new_total = cost_of(new_problem, new_rotmat, new_transl).sum() + new_betas.square().sum()
+        new_total = cost_of(new_problem, new_rotmat, new_transl).sum()
+        new_total = new_total + shape_precision * new_betas.square().sum()
         if bool(new_total < total):
             settled = bool(total - new_total < 1e-4 * total)
             betas, problem, rotmat, transl, total = new_betas, new_problem, new_rotmat, new_transl, new_total
@@ -57,7 +63,7 @@ def refine_betas(
     return betas
 
 
-def _joint_step(here: Linearised, betas: Tensor, damping: float) -> tuple[Tensor, Tensor]:
+def _joint_step(here: Linearised, betas: Tensor, shape_precision: float, damping: float) -> tuple[Tensor, Tensor]:
     by_betas = shape_derivative(here.posed)  # (B, K, 3, 10)
     weighted = by_betas * here.weights[..., None, None]
     levers = here.posed.levers()
@@ -72,8 +78,8 @@ def _joint_step(here: Linearised, betas: Tensor, damping: float) -> tuple[Tensor
     factor = torch.linalg.cholesky(normal)
     by_pose = torch.cholesky_solve(torch.cat((mixed, here.gradient[..., None]), dim=-1), factor)
     identity = torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
-    reduced = shape_normal + identity - torch.einsum("bns,bnr->sr", mixed, by_pose[..., :-1])
-    right = shape_gradient + betas - torch.einsum("bns,bn->s", mixed, by_pose[..., -1])
+    reduced = shape_normal + shape_precision * identity - torch.einsum("bns,bnr->sr", mixed, by_pose[..., :-1])
+    right = shape_gradient + shape_precision * betas - torch.einsum("bns,bn->s", mixed, by_pose[..., -1])
     reduced = reduced + damping * torch.diag(reduced.diagonal())
     step_betas = -torch.linalg.solve(reduced, right)
     return step_betas, -by_pose[..., -1] - by_pose[..., :-1] @ step_betas

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike, Body, load_body
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -20,12 +21,13 @@ from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.clip import ClipOptions, solve_clip
 from learnable_smplify.solver.cold_start import align_trunk
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
-from learnable_smplify.solver.priors import PELVIS_PRECISION, Priors, load_priors
+from learnable_smplify.solver.priors import Priors, load_priors
+from learnable_smplify.solver.threads import map_chunks, one_thread_per_operation
 
 Method = Literal["gauss_newton"]
 METHODS: tuple[Method, ...] = ("gauss_newton",)
 # Problems solved at once: bounds the memory (about 60 KB a problem) and keeps the working set near the cache.
-_CHUNK = 512
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -107,31 +109,34 @@ class Solver:
         pairs = self._checked_pairs(start_pose, keypoints, betas, start_transl, confidence, layout)
         folded = self.body.folded(layout, self.device)
         priors = load_priors().to(self.device)
-        poses, transls = [], []
-        for first in range(0, pairs.start_pose.shape[0], _CHUNK):
-            part = pairs.rows(slice(first, first + _CHUNK))
-            start = rotvec_to_rotmat(part.start_pose)
-            points = folded.shaped(part.betas)
-            weights = part.confidence / self.pair_options.keypoint_sigma**2
-            # The rigid part of the motion first: a person who turned or moved is no further from their pose.
-            seen = (weights > 0).sum(1) >= 3
-            turn, transl = align_trunk(points, part.keypoints, weights, start)
-            rotmat = start.clone()
-            rotmat[:, 0] = torch.where(seen[:, None, None], turn @ start[:, 0], start[:, 0])
-            transl = torch.where(seen[:, None], transl, part.start_transl)
-            problem = PoseProblem(
-                points=points,
-                targets=part.keypoints,
-                weights=weights,
-                prior_rotmat=rotmat,
-                prior_precision=self._change_precision(priors),
-                prior_transl=transl,
-                robust_scale=self.pair_options.robust_scale,
-            )
-            solution = solve(problem, rotmat, transl, self.pair_options.optimiser)
-            poses.append(rotmat_to_rotvec(solution.rotmat))
-            transls.append(solution.transl)
-        return torch.cat(poses), torch.cat(transls)
+        batch = pairs.start_pose.shape[0]
+        chunks = [pairs.rows(slice(first, first + _CHUNK)) for first in range(0, batch, _CHUNK)]
+        solved = map_chunks(lambda part: self._solve_chunk(folded, part, priors), chunks, self.device)
+        if not solved:
+            return pairs.start_pose, pairs.start_transl
+        return torch.cat([pose for pose, _ in solved]), torch.cat([transl for _, transl in solved])
+
+    def _solve_chunk(self, folded: FoldedPoints, part: _Pairs, priors: Priors) -> tuple[Tensor, Tensor]:
+        start = rotvec_to_rotmat(part.start_pose)
+        points = folded.shaped(part.betas)
+        weights = part.confidence / self.pair_options.keypoint_sigma**2
+        # The rigid part of the motion first: a person who turned or moved is no further from their pose.
+        seen = (weights > 0).sum(1) >= 3
+        turn, transl = align_trunk(points, part.keypoints, weights, start)
+        rotmat = start.clone()
+        rotmat[:, 0] = torch.where(seen[:, None, None], turn @ start[:, 0], start[:, 0])
+        transl = torch.where(seen[:, None], transl, part.start_transl)
+        problem = PoseProblem(
+            points=points,
+            targets=part.keypoints,
+            weights=weights,
+            prior_rotmat=rotmat,
+            prior_precision=self.pair_options.change_share * priors.change_precision,
+            prior_transl=transl,
+            robust_scale=self.pair_options.robust_scale,
+        )
+        solution = solve(problem, rotmat, transl, self.pair_options.optimiser)
+        return rotmat_to_rotvec(solution.rotmat), solution.transl
 
     def fit(
         self,
@@ -159,16 +164,17 @@ class Solver:
                 raise InputError(f"betas have {len(betas)} values", expected="10 finite numbers")
             betas = torch.nn.functional.pad(betas, (0, 10 - len(betas)))
         folded = self.body.folded(keypoints.layout, self.device)
-        clip = solve_clip(
-            folded,
-            keypoints.positions.to(self.device),
-            _confidence(keypoints).to(self.device),
-            keypoints.fps,
-            load_priors().to(self.device),
-            self.clip_options,
-            betas=betas,
-            progress=progress,
-        )
+        with one_thread_per_operation():
+            clip = solve_clip(
+                folded,
+                keypoints.positions.to(self.device),
+                _confidence(keypoints).to(self.device),
+                keypoints.fps,
+                load_priors().to(self.device),
+                self.clip_options,
+                betas=betas,
+                progress=progress,
+            )
         return Motion(
             pose=rotmat_to_rotvec(clip.rotmat).cpu(),
             transl=clip.transl.cpu(),
@@ -180,11 +186,6 @@ class Solver:
             flagged=clip.flagged.cpu(),
             notes=keypoints.notes,
         )
-
-    def _change_precision(self, priors: Priors) -> Tensor:
-        precision = self.pair_options.change_share * priors.change_precision
-        precision[:3, :3] = PELVIS_PRECISION * torch.eye(3, device=precision.device)
-        return precision
 
     def _checked_pairs(
         self,

@@ -1,0 +1,65 @@
+"""`lsmplify demo`: the whole way from a keypoint file to a motion, a picture and a film, on a clip in the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from learnable_smplify.body import load_body
+from learnable_smplify.cli.fit import fit_with_progress, print_summary
+from learnable_smplify.cli.render import motion_clip
+from learnable_smplify.errors import MissingExtraError
+from learnable_smplify.fit_summary import summarise_fit
+from learnable_smplify.formats.keypoint_file import read_keypoints
+from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.solver import Solver
+
+
+@dataclass(frozen=True)
+class DemoArgs:
+    """Fit a six-second keypoint clip that comes with the package, and draw the result.
+
+    The clip is made by formulas (a person walks, squats and waves) with the faults of a markerless capture: drift,
+    jitter, a wrist lost for half a second. It needs no licensed file, no network connection and no display.
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("demo")
+    """Folder for motion.npz, contact_sheet.png and the film."""
+    film: Literal["gif", "mp4", "none"] = "gif"
+    """The film of the mesh over its keypoints."""
+
+
+def demo(args: DemoArgs) -> None:
+    """Run `lsmplify demo`."""
+    console = Console()
+    with as_file(files("learnable_smplify.cli") / "demo_keypoints.npz") as path:
+        keypoints = read_keypoints(path)
+    body = load_body()
+    motion, seconds = fit_with_progress(Solver(body), keypoints, None, console)
+    written = [args.output / "motion.npz"]
+    write_motion(motion, written[0])
+    print_summary(console, summarise_fit(body, motion, keypoints), motion, body, keypoints, seconds)
+    try:
+        from learnable_smplify.render.film import film
+        from learnable_smplify.render.sheet import contact_sheet
+
+        clip = motion_clip(motion, body, keypoints)
+        written.append(args.output / "contact_sheet.png")
+        caption = f"lsmplify demo: keypoints (dots) and the fitted open body, {len(motion) / motion.fps:.0f} s"
+        contact_sheet(clip, written[-1], frames=10, caption=caption, progress=True)
+        if args.film != "none":
+            written.append(args.output / f"film.{args.film}")
+            film(clip, written[-1], progress=True)
+    except MissingExtraError as error:
+        console.print(f"no pictures: {error}", style="yellow", highlight=False, markup=False)
+        written = [path for path in written if path.exists()]
+    for path in written:
+        console.print(f"wrote {path}", style="bold", highlight=False, soft_wrap=True)
+    console.print(
+        "next: lsmplify fit MY_KEYPOINTS -o motion.npz   (npz, npy, csv, trc)", highlight=False, soft_wrap=True
+    )

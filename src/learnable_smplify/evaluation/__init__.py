@@ -1,0 +1,1 @@
+"""Evaluation: how many millimetres a solver is off, on motion nobody tuned it on."""

@@ -1,0 +1,95 @@
+"""Imported motion as evaluation clips, split by subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.motion_file import read_motion
+
+Split = Literal["train", "eval"]
+
+# CMU subjects whose motion is never trained on and never used to choose anything (gymnastics, sports, martial arts).
+EVAL_SUBJECTS = ("49", "86", "131", "135")
+TRAIN_SUBJECTS = ("01", "02", "03", "05", "07", "09", "14", "16", "29", "127")
+_SUBJECTS: dict[str, tuple[str, ...]] = {
+    "eval": tuple(f"cmu/{subject}" for subject in EVAL_SUBJECTS),
+    "train": (*(f"cmu/{subject}" for subject in TRAIN_SUBJECTS), "cmu_salsa"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One clip of motion.
+
+    Args:
+        name: path below the root, without suffix.
+        pose: (T, 24, 3) rotvec [rad].
+        transl: (T, 3) metres.
+        fps: frames a second.
+    """
+
+    name: str
+    pose: Float[Tensor, "T 24 3"]
+    transl: Float[Tensor, "T 3"]
+    fps: float
+
+
+def read_clips(root: Path, split: Split) -> list[Clip]:
+    """All clips of a split below a folder that `lsmplify import-motion` wrote, in a fixed order.
+
+    Raises:
+        InputError: the folder has no clip of that split.
+    """
+    paths = sorted(path for subject in _SUBJECTS[split] for path in (root / subject).rglob("*.npz"))
+    if not paths:
+        raise InputError(
+            f"no motion of the {split} split found",
+            path=root,
+            expected=f"folders {', '.join(_SUBJECTS[split])} with .npz files",
+            hint="lsmplify import-motion ~/motion -o ~/motion30",
+        )
+    clips = []
+    for path in paths:
+        motion = read_motion(path)
+        clips.append(Clip(str(path.relative_to(root).with_suffix("")), motion.pose, motion.transl, motion.fps))
+    return clips
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """N pairs of a start pose and a later target pose, each of its own person.
+
+    Args:
+        start_pose, target_pose: (N, 24, 3) rotvec [rad].
+        start_transl, target_transl: (N, 3) metres.
+        betas: (N, 10), drawn from N(0, 1).
+    """
+
+    start_pose: Float[Tensor, "N 24 3"]
+    target_pose: Float[Tensor, "N 24 3"]
+    start_transl: Float[Tensor, "N 3"]
+    target_transl: Float[Tensor, "N 3"]
+    betas: Float[Tensor, "N 10"]
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+
+def make_pairs(clips: list[Clip], stride: int, every: int = 9, seed: int = 0) -> Pairs:
+    """Pairs (t, t + stride) for every `every`-th frame t of each clip, with random betas of a fixed seed."""
+    starts, targets = [], []
+    for clip in clips:
+        first = torch.arange(0, len(clip.pose) - stride, every)
+        starts.append((clip.pose[first], clip.transl[first]))
+        targets.append((clip.pose[first + stride], clip.transl[first + stride]))
+    start_pose, start_transl = (torch.cat(part) for part in zip(*starts, strict=True))
+    target_pose, target_transl = (torch.cat(part) for part in zip(*targets, strict=True))
+    betas = torch.randn(len(start_pose), 10, generator=torch.Generator().manual_seed(seed))
+    return Pairs(start_pose, target_pose, start_transl, target_transl, betas)
