@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy_body import toy_arrays
 
 from learnable_smplify.body import Body
 from learnable_smplify.body.body import _regressors
 from learnable_smplify.layouts.layout import load_layout
+from toy_body import toy_arrays
 
 
 def random_inputs(batch: int = 4, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -236,8 +236,12 @@ def test_nothing_to_import_and_nothing_imported_are_errors(capture: Path, tmp_pa
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="nothing to import"):
         run(tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(InputError, match="nothing could be imported"):
+    with pytest.raises(InputError, match=r"07_12\.amc, line"):
         run(capture / "07" / "07_12.amc", tmp_path / "out")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "01_01.amc").write_text(amc_text())
+    with pytest.raises(InputError, match="nothing could be imported"):
+        run(tmp_path / "bad", tmp_path / "out")
     with pytest.raises(InputError, match="no motion file"):
         run(capture / "07" / "07.asf", tmp_path / "out")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy_body import toy_arrays
 
 from learnable_smplify.body import Body
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -16,6 +15,7 @@ from learnable_smplify.solver.levenberg_marquardt import (
     linearise,
     solve,
 )
+from toy_body import toy_arrays
 
 
 def toy_problem(batch: int = 3, spread: float = 0.3, robust_scale: float | None = None) -> PoseProblem:

@@ -29,6 +29,8 @@ class Motion:
         gender: "neutral", "male" or "female".
         up_axis: which world axis points up, None when unknown.
         flagged: (T,) bool, frames the solver does not trust; None means none.
+        uncertainty_deg: (T, 24) standard deviation of each joint's rotation [deg] as the network tells it, NaN where it
+            was not asked; None when no network was used.
         notes: lines for the user.
 
     Raises:
@@ -43,6 +45,7 @@ class Motion:
     gender: str = "neutral"
     up_axis: UpAxis | None = None
     flagged: Bool[Tensor, "T"] | None = None
+    uncertainty_deg: Float[Tensor, "T 24"] | None = None
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -60,9 +63,18 @@ class Motion:
                 raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
         if not (self.fps > 0 and self.fps < 1e5):
             raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0")
-        flagged = torch.zeros(pose.shape[0], dtype=torch.bool) if self.flagged is None else torch.as_tensor(self.flagged)
+        flagged = (
+            torch.zeros(pose.shape[0], dtype=torch.bool) if self.flagged is None else torch.as_tensor(self.flagged)
+        )
         if flagged.shape != (pose.shape[0],):
             raise InputError(f"flagged has shape {tuple(flagged.shape)}", expected=f"({pose.shape[0]},)")
+        if self.uncertainty_deg is not None:
+            uncertainty = torch.as_tensor(self.uncertainty_deg).detach().to(torch.float32)
+            if uncertainty.shape != pose.shape[:2]:
+                raise InputError(
+                    f"uncertainty_deg has shape {tuple(uncertainty.shape)}", expected=f"({pose.shape[0]}, 24)"
+                )
+            object.__setattr__(self, "uncertainty_deg", uncertainty)
         object.__setattr__(self, "pose", pose)
         object.__setattr__(self, "transl", transl)
         object.__setattr__(self, "betas", torch.nn.functional.pad(betas, (0, 10 - betas.shape[0])))

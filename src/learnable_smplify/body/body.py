@@ -130,6 +130,14 @@ class Body:
             self._folded[key] = self._on(*key[1:]).fold(*_regressors(self.arrays, layout))
         return self._folded[key]
 
+    def folded_vertices(
+        self, vertices: tuple[int, ...], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> FoldedPoints:
+        """Single vertices of the mesh folded like keypoints: for losses and contacts that need a few of them."""
+        rows = np.zeros((len(vertices), len(self.arrays.v_template)))
+        rows[np.arange(len(vertices)), list(vertices)] = 1
+        return self._on(torch.device(device), dtype).fold(rows, np.zeros((len(vertices), NUM_JOINTS)))
+
     def _on(self, device: torch.device, dtype: torch.dtype) -> _BodyTensors:
         key = (device, dtype)
         if key not in self._tensors:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.fit import fit_with_progress, print_summary
+from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.cli.render import motion_clip
 from learnable_smplify.errors import MissingExtraError
 from learnable_smplify.fit_summary import summarise_fit
@@ -22,20 +23,21 @@ from learnable_smplify.solver import Solver
 
 @dataclass(frozen=True)
 class DemoArgs:
-    """Fit a six-second keypoint clip that comes with the package, and draw the result.
+    """Fit a six-second keypoint clip that comes with the package, and draw the result. Start here.
 
     The clip is made by formulas (a person walks, squats and waves) with the faults of a markerless capture: drift,
     jitter, a wrist lost for half a second. It needs no licensed file, no network connection and no display.
     """
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("demo")
-    """Folder for motion.npz, contact_sheet.png and the film."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("demo")
+    """Where to write motion.npz, contact_sheet.png and the film."""
     film: Literal["gif", "mp4", "none"] = "gif"
-    """The film of the mesh over its keypoints."""
+    """Form of the film of the mesh over its keypoints."""
 
 
 def demo(args: DemoArgs) -> None:
     """Run `lsmplify demo`."""
+    check_output_folder(args.output)
     console = Console()
     with as_file(files("learnable_smplify.cli") / "demo_keypoints.npz") as path:
         keypoints = read_keypoints(path)
@@ -54,7 +56,7 @@ def demo(args: DemoArgs) -> None:
         contact_sheet(clip, written[-1], frames=10, caption=caption, progress=True)
         if args.film != "none":
             written.append(args.output / f"film.{args.film}")
-            film(clip, written[-1], progress=True)
+            film(clip, written[-1], size=(320, 380), progress=True)
     except MissingExtraError as error:
         console.print(f"no pictures: {error}", style="yellow", highlight=False, markup=False)
         written = [path for path in written if path.exists()]

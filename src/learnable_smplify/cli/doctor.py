@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -31,10 +33,13 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class DoctorArgs:
-    """Show versions, devices, optional parts, keypoint layouts, and where body models were looked for and found."""
+    """Show what is installed: versions, devices, optional parts, body models, keypoint layouts.
 
-    models: Path | None = None
-    """A folder to look for body models in, before all others."""
+    For body models it names every place that is searched, in order, and what was found there.
+    """
+
+    models: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: none)")] = None
+    """One more folder to look for body models in, before all others."""
 
 
 def doctor(args: DoctorArgs) -> None:

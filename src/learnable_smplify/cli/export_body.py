@@ -11,22 +11,24 @@ from rich.console import Console
 
 from learnable_smplify.body.export import export_body
 from learnable_smplify.body.open_body import read_open_body
+from learnable_smplify.cli.outputs import check_output_file
 
 
 @dataclass(frozen=True)
 class ExportBodyArgs:
-    """Write the open body as an SMPL-format model file (.pkl or .npz) that other tools can load.
+    """Write the open body as an SMPL-format model file for other tools.
 
     It has SMPL's joints, axes and array names, but its own mesh and shape space (CC0, made from MakeHuman data): betas
     and vertex indices mean other things than in SMPL, and results made with it are not SMPL results.
     """
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("SMPL_OPEN.pkl")
-    """Where to write; the suffix (.pkl or .npz) chooses the form."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("SMPL_OPEN.pkl")
+    """Where to write; the suffix, .pkl or .npz, chooses the form."""
 
 
 def export_body_command(args: ExportBodyArgs) -> None:
     """Run `lsmplify export-body`."""
+    check_output_file(args.output, (".pkl", ".npz"))
     export_body(read_open_body(), args.output)
     console = Console(soft_wrap=True)
     console.print(f"wrote {args.output}: open body, SMPL format, 24 joints, 10 betas (not SMPL's mesh or shape space)")

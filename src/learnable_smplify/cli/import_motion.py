@@ -37,31 +37,33 @@ _SUFFIXES = (".amc", ".bvh", ".npz")
 
 @dataclass(frozen=True)
 class ImportMotionArgs:
-    """Turn motion capture into SMPL motions at one frame rate.
+    """Turn motion capture (ASF/AMC, BVH, AMASS) into SMPL motions at one frame rate.
 
     Reads ASF/AMC (the .asf beside the .amc), BVH and AMASS .npz below a folder, or one such file, and writes
     OUT/<same path>.npz. A clip that cannot be used is passed over with a reason; the reasons are listed at the end and
     in OUT/import_report.json. Started again, it goes on where it stopped.
     """
 
-    source: tyro.conf.Positional[Path]
+    source: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FOLDER|FILE")]]
     """Folder with motion capture, or one file."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
     """Folder for the motions."""
-    fps: float = 30.0
+    fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = 30.0
     """Frames a second of what is written."""
-    asf_fps: float = CMU_FPS
+    asf_fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = CMU_FPS
     """Frames a second of ASF/AMC clips, which state none."""
-    bvh_fps: float | None = None
-    """True frames a second of BVH clips whose header is wrong. Without it the header is believed."""
+    bvh_fps: Annotated[
+        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: what the file says)")
+    ] = None
+    """True frames a second of BVH clips whose header is wrong."""
     keep_rest_pose: bool = False
-    """Keep the rest pose (T pose) that some captures and converters put in front of a clip."""
+    """Keep the rest pose (T-pose) that some captures and converters put in front of a clip."""
     pose_layout: PoseLayout = "smplh"
-    """Columns of `poses`: smpl (72), smplh (156) or smplx (165)."""
+    """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165."""
     overwrite: bool = False
     """Import again what is there already."""
-    jobs: int = 2
-    """Processes that work side by side."""
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = 2
+    """Clips imported side by side, each by a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
     finally:
         ordered = [results[clip] for clip in clips if clip in results]
         _write_report(args, ordered)
-        _print_summary(args, ordered, console)
+        if not (args.source.is_file() and any(result.status == "skipped" for result in ordered)):
+            _print_summary(args, ordered, console)
+    if args.source.is_file() and ordered[0].status == "skipped":
+        raise InputError(ordered[0].reason.rstrip("."))
     if all(result.status == "skipped" for result in ordered):
         raise InputError(
             f"nothing could be imported; the first reason: {ordered[0].reason.rstrip('.')}", path=args.source
@@ -217,7 +222,7 @@ def _import_all(
         TimeElapsedColumn(),
         TextColumn("{task.fields[clip]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("importing", total=len(waiting), clip="")
         for clip, result in _run(args, waiting):
             results[clip] = result

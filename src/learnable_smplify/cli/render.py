@@ -23,35 +23,49 @@ _SUFFIXES = (".png", ".gif", ".mp4")
 class RenderArgs:
     """Draw a motion: a contact sheet (.png) or a film (.gif, .mp4). Needs no display."""
 
-    motion: tyro.conf.Positional[Path]
+    motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (AMASS-style .npz, as `lsmplify fit` writes it)."""
 
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Picture to write: .png for a contact sheet, .gif or .mp4 for a film. Default: the motion's name with .png."""
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(default: the motion's name with .png)"),
+    ] = None
+    """Picture to write: .png for a contact sheet, .gif or .mp4 for a film."""
 
-    keypoints: Path | None = None
-    """Keypoint file to draw over the body, with the same frames or the same time line."""
+    keypoints: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")] = None
+    """Keypoint file to draw over the body: as many frames as the motion, or another rate over the same time."""
 
-    layout: str | None = None
-    """Keypoint layout, if the file does not tell."""
+    layout: Annotated[
+        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
+    ] = None
+    """Layout of the keypoint file, as in 'lsmplify fit'."""
 
-    body: str | None = None
-    """Body model: path of an SMPL-family file, or smpl, smplh, smplx to search for one. Default: the open body."""
+    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
+    """Body model to draw, as in 'lsmplify fit'. Use the one the motion was made with."""
 
     view: Literal["front", "three-quarter", "side", "both"] = "three-quarter"
-    """Where the camera stands; "both" (contact sheet only) adds a row from the side."""
+    """Where the camera stands; both (contact sheets only) adds a row from the side."""
 
     panels: Literal["overlay", "beside"] = "overlay"
-    """Film with keypoints: over the body, or beside it."""
+    """Films with keypoints: draw them over the body, or beside it."""
 
-    frames: int | None = None
-    """Contact sheet: number of pictures (default 10). Film: stop after this many frames of film."""
+    frames: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 10 pictures, the whole film)")
+    ] = None
+    """Contact sheet: number of pictures. Film: stop after this many frames of film."""
 
-    size: int | None = None
-    """Height of one picture in pixels (default: 320 in a contact sheet, 420 in a .gif, 576 in an .mp4)."""
+    size: Annotated[
+        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: 320 for .png, 420 .gif, 576 .mp4)")
+    ] = None
+    """Height of one picture."""
 
-    fps: float | None = None
-    """Frames a second of the film (default: 16.7 for .gif; the motion's own, at most 30, for .mp4)."""
+    fps: Annotated[
+        float | None,
+        tyro.conf.arg(
+            metavar="RATE", help_behavior_hint="(default: 16.7 for .gif, the motion's, at most 30, for .mp4)"
+        ),
+    ] = None
+    """Frames a second of the film; the speed stays true."""
 
 
 def render(args: RenderArgs) -> None:

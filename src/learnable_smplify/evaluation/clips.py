@@ -12,16 +12,10 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion_file import read_motion
+from learnable_smplify.splits import EVAL_SUBJECTS, TRAIN_SUBJECTS
 
-Split = Literal["train", "eval"]
-
-# CMU subjects whose motion is never trained on and never used to choose anything (gymnastics, sports, martial arts).
-EVAL_SUBJECTS = ("49", "86", "131", "135")
-TRAIN_SUBJECTS = ("01", "02", "03", "05", "07", "09", "14", "16", "29", "127")
-_SUBJECTS: dict[str, tuple[str, ...]] = {
-    "eval": tuple(f"cmu/{subject}" for subject in EVAL_SUBJECTS),
-    "train": (*(f"cmu/{subject}" for subject in TRAIN_SUBJECTS), "cmu_salsa"),
-}
+EvaluatedSplit = Literal["train", "eval"]
+_SUBJECTS: dict[str, tuple[str, ...]] = {"eval": EVAL_SUBJECTS, "train": TRAIN_SUBJECTS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +35,7 @@ class Clip:
     fps: float
 
 
-def read_clips(root: Path, split: Split) -> list[Clip]:
+def read_clips(root: Path, split: EvaluatedSplit) -> list[Clip]:
     """All clips of a split below a folder that `lsmplify import-motion` wrote, in a fixed order.
 
     Raises:

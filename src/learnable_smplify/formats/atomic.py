@@ -18,9 +18,11 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because writers often choose the format by it.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: `path` is a folder, or its folder cannot be made or written to.
     """
     target = Path(path)
+    if target.is_dir():
+        raise InputError("this is a folder", path=target, expected="the name of a file to write")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)

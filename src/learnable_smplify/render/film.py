@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from rich import get_console
 from rich.progress import track
 
 from learnable_smplify.errors import InputError
@@ -84,7 +85,8 @@ def film(
     floor = clip.floor_height()
 
     def pictures() -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        numbered = track(list(enumerate(chosen)), "Drawing frames", transient=True, disable=not progress)
+        hidden = not (progress and get_console().is_terminal)
+        numbered = track(list(enumerate(chosen)), "Drawing frames", transient=True, disable=hidden)
         for number, frame in numbered:
             row = [
                 clip.picture(frame, cameras[number], panel=panel, floor_height=floor, size=(width, height))

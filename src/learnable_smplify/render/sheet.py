@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
+from rich import get_console
 from rich.progress import track
 
 from learnable_smplify.errors import InputError
@@ -85,7 +86,8 @@ def contact_sheet(
 
     floor = clip.floor_height()
     cameras = {view: clip.cameras(chosen, view=view, size=size) for view in views}
-    numbered = track(list(enumerate(chosen)), "Drawing frames", transient=True, disable=not progress)
+    hidden = not (progress and get_console().is_terminal)
+    numbered = track(list(enumerate(chosen)), "Drawing frames", transient=True, disable=hidden)
     for place, frame in numbered:
         left = margin + (place % across) * (width + gap)
         top = margin + header + (place // across) * (cell_height + fall)

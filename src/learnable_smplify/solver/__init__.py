@@ -3,6 +3,7 @@
 from learnable_smplify.solver.clip import ClipOptions
 from learnable_smplify.solver.cold_start import ColdStart
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt
-from learnable_smplify.solver.solver import PairOptions, Solver
+from learnable_smplify.solver.numeric import PairOptions
+from learnable_smplify.solver.solver import Solver
 
 __all__ = ["ClipOptions", "ColdStart", "LevenbergMarquardt", "PairOptions", "Solver"]

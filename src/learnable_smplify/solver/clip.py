@@ -10,11 +10,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.cold_start import ColdStart, cold_start
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
 from learnable_smplify.solver.limb_lengths import betas_from_lengths, limb_lengths
 from learnable_smplify.solver.priors import Priors
 from learnable_smplify.solver.shape import refine_betas
+
+# From a frame's predecessor (1, 24, 3, 3), its transl (1, 3), keypoints (1, K, 3) and confidence (1, K), its solution.
+Follower = Callable[[Tensor, Tensor, Tensor, Tensor], PoseSolution]
+
+# A search from nothing replaces a tracked pose only if its error is below this share of the tracked one's.
+_CLEARLY_BETTER = 0.7
 
 
 @dataclass(frozen=True)
@@ -48,30 +55,12 @@ class ClipOptions:
 
 @dataclass(frozen=True, eq=False)
 class ClipSolution:
-    """What was found for a recording of T frames."""
+    """What was found for a recording of T frames; `sigma` [rad] where a network said how sure it is, NaN elsewhere."""
 
     rotmat: Float[Tensor, "T 24 3 3"]
     transl: Float[Tensor, "T 3"]
-    betas: Float[Tensor, "10"]
     flagged: Bool[Tensor, " T"]
-
-
-def solve_clip(
-    folded: FoldedPoints,
-    targets: Float[Tensor, "T K 3"],
-    confidence: Float[Tensor, "T K"],
-    fps: float,
-    priors: Priors,
-    options: ClipOptions,
-    *,
-    betas: Float[Tensor, "10"] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> ClipSolution:
-    """Fit a recording; see `ClipOptions`."""
-    weights = confidence / options.keypoint_sigma**2
-    if betas is None:
-        betas = estimate_betas(folded, targets, confidence, priors, options)
-    return track(folded.shaped(betas[None]), betas, targets, weights, fps, priors, options, progress)
+    sigma: Float[Tensor, "T 24"] | None
 
 
 def estimate_betas(
@@ -105,85 +94,102 @@ def estimate_betas(
 
 def track(
     points: ShapedPoints,
-    betas: Float[Tensor, "10"],
     targets: Float[Tensor, "T K 3"],
-    weights: Float[Tensor, "T K"],
-    fps: float,
+    confidence: Float[Tensor, "T K"],
     priors: Priors,
     options: ClipOptions,
+    follow: Follower,
     progress: Callable[[int, int], None] | None = None,
+    start: tuple[Tensor, Tensor] | None = None,
 ) -> ClipSolution:
-    """Frame after frame with known betas: the previous frame's pose is start and prior of the next."""
+    """Frame after frame with known betas: each frame is solved from the one before, or from nothing where that fails.
+
+    Args:
+        points: the person's keypoints.
+        follow: solves a frame from its predecessor's pose.
+        start: local rotations (1, 24, 3, 3) and transl (1, 3) just before the first frame, if known.
+    """
     frames = targets.shape[0]
     rotmat = priors.pose_mean.expand(frames, -1, -1, -1).clone()
     transl = torch.zeros(frames, 3, dtype=targets.dtype, device=targets.device)
+    sigma = torch.full((frames, NUM_JOINTS), torch.nan, dtype=targets.dtype, device=targets.device)
     flagged = torch.zeros(frames, dtype=torch.bool, device=targets.device)
-    enough = ((weights > 0).sum(1) >= options.min_keypoints).tolist()
-    # The change prior is for 1/6 s; a shorter time allows less change (variance grows with time).
-    change_share = options.change_share * fps / 6
-    started = False
+    enough = ((confidence > 0).sum(1) >= options.min_keypoints).tolist()
+    before = start
     for frame in range(frames):
-        row = slice(frame, frame + 1)
-        if not enough[frame]:
+        if enough[frame]:
+            row = slice(frame, frame + 1)
+            measured, trust = targets[row], confidence[row]
+            found = None if before is None else follow(*before, measured, trust)
+            found, error = _or_from_nothing(points, found, measured, trust, priors, options)
+            flagged[frame] = error > options.lost_error
+            rotmat[frame], transl[frame] = found.rotmat[0], found.transl[0]
+            if found.sigma is not None:
+                sigma[frame] = found.sigma[0]
+            if before is None:  # frames before the first usable one take its pose
+                rotmat[:frame], transl[:frame] = rotmat[frame], transl[frame]
+            before = (rotmat[row], transl[row])
+        else:
             flagged[frame] = True
             if frame > 0:
                 rotmat[frame], transl[frame] = rotmat[frame - 1], transl[frame - 1]
-            if progress is not None:
-                progress(frame + 1, frames)
-            continue
-        found: PoseSolution | None = None
-        error = float("inf")
-        if started:
-            previous = slice(frame - 1, frame)
-            found = _follow(
-                points, rotmat[previous], transl[previous], targets[row], weights[row], priors, options, change_share
-            )
-            error = fit_error(points, found, targets[row], weights[row])
-        if found is None or error > options.lost_error:
-            search = cold_start(points, targets[row], weights[row], priors, options.search, options.robust_scale)
-            search_error = fit_error(points, search, targets[row], weights[row])
-            if found is None or search_error < 0.7 * error:
-                found, error = search, search_error
-        flagged[frame] = error > options.lost_error
-        rotmat[frame], transl[frame] = found.rotmat[0], found.transl[0]
-        if not started and frame > 0:  # frames before the first usable one take its pose
-            rotmat[:frame], transl[:frame] = rotmat[frame], transl[frame]
-        started = True
         if progress is not None:
             progress(frame + 1, frames)
-    return ClipSolution(rotmat, transl, betas, flagged)
+    known = bool(torch.isfinite(sigma).any())
+    return ClipSolution(rotmat, transl, flagged, sigma if known else None)
+
+
+def numeric_follower(
+    folded: FoldedPoints, betas: Float[Tensor, "10"], fps: float, priors: Priors, options: ClipOptions
+) -> Follower:
+    """The numerical solver's way from one frame to the next: near the previous pose, and human."""
+    points = folded.shaped(betas[None])
+    # The change prior is for 1/6 s; a shorter time allows less change (variance grows with time).
+    change_share = options.change_share * fps / 6
+
+    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
+        mean, precision = priors.around(rotmat, change_share)
+        problem = PoseProblem(
+            points=points,
+            targets=targets,
+            weights=confidence / options.keypoint_sigma**2,
+            prior_rotmat=mean,
+            prior_precision=precision,
+            prior_transl=transl,
+            robust_scale=options.robust_scale,
+        )
+        return solve(problem, rotmat, transl, options.optimiser)
+
+    return follow
+
+
+def _or_from_nothing(
+    points: ShapedPoints,
+    found: PoseSolution | None,
+    targets: Tensor,
+    confidence: Tensor,
+    priors: Priors,
+    options: ClipOptions,
+) -> tuple[PoseSolution, float]:
+    """The solution of a frame and its error [m]; searched from nothing where there is none yet, or a bad one."""
+    error = float("inf") if found is None else fit_error(points, found, targets, confidence)
+    if found is not None and error <= options.lost_error:
+        return found, error
+    weights = confidence / options.keypoint_sigma**2
+    search = cold_start(points, targets, weights, priors, options.search, options.robust_scale)
+    search_error = fit_error(points, search, targets, confidence)
+    if found is None or search_error < _CLEARLY_BETTER * error:
+        return search, search_error
+    return found, error
 
 
 def fit_error(
-    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], weights: Float[Tensor, "B K"]
+    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
 ) -> float:
     """Mean distance of the seen keypoints from their measurements, metres."""
     residual = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
-    seen = weights > 0
+    seen = confidence > 0
     return float((residual * seen).sum() / seen.sum().clamp(min=1))
-
-
-def _follow(
-    points: ShapedPoints,
-    previous_rotmat: Tensor,
-    previous_transl: Tensor,
-    targets: Tensor,
-    weights: Tensor,
-    priors: Priors,
-    options: ClipOptions,
-    change_share: float,
-) -> PoseSolution:
-    mean, precision = priors.around(previous_rotmat, change_share)
-    problem = PoseProblem(
-        points=points,
-        targets=targets,
-        weights=weights,
-        prior_rotmat=mean,
-        prior_precision=precision,
-        prior_transl=previous_transl,
-        robust_scale=options.robust_scale,
-    )
-    return solve(problem, previous_rotmat, previous_transl, options.optimiser)
 
 
 def _pose_prior_mean(priors: Priors, rotmat: Tensor) -> Tensor:

@@ -89,12 +89,14 @@ class PoseSolution:
         transl: (B, 3) metres.
         cost: (B,) final cost.
         converged: (B,) False where `max_iterations` ended the search.
+        sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
     """
 
     rotmat: Float[Tensor, "B 24 3 3"]
     transl: Float[Tensor, "B 3"]
     cost: Float[Tensor, " B"]
     converged: Bool[Tensor, " B"]
+    sigma: Float[Tensor, "B 24"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from os import PathLike
 from typing import Literal
 
 import torch
@@ -11,40 +11,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike, Body, load_body
-from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.clip import ClipOptions, solve_clip
-from learnable_smplify.solver.cold_start import align_trunk
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
-from learnable_smplify.solver.priors import Priors, load_priors
+from learnable_smplify.solver.clip import ClipOptions, estimate_betas, numeric_follower, track
+from learnable_smplify.solver.cold_start import cold_start
+from learnable_smplify.solver.levenberg_marquardt import PoseSolution
+from learnable_smplify.solver.neural import NeuralPairs, neural_follower
+from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
+from learnable_smplify.solver.pair_input import PairInput, check_pairs
+from learnable_smplify.solver.priors import load_priors
 from learnable_smplify.solver.threads import map_chunks, one_thread_per_operation
 
-Method = Literal["gauss_newton"]
-METHODS: tuple[Method, ...] = ("gauss_newton",)
+Method = Literal["neural", "gauss_newton"]
+METHODS: tuple[Method, ...] = ("neural", "gauss_newton")
 # Problems solved at once: bounds the memory (about 60 KB a problem) and keeps the working set near the cache.
 _CHUNK = 256
-
-
-@dataclass(frozen=True)
-class PairOptions:
-    """How `solve_pairs` weighs keypoints against the start pose.
-
-    Args:
-        keypoint_sigma: what a keypoint coordinate may be off by [m].
-        change_share: weight of the change prior about the start pose.
-        robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure); None trusts all.
-        optimiser: when to stop.
-    """
-
-    keypoint_sigma: float = 0.003
-    change_share: float = 1.0
-    robust_scale: float | None = None
-    optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
 
 
 class Solver:
@@ -52,31 +37,43 @@ class Solver:
 
     Args:
         body: a `Body`, or None for the open body.
-        method: "gauss_newton", the numerical solver (Levenberg-Marquardt with priors).
+        method: "neural", the network followed by `refine_steps` Gauss-Newton steps; or "gauss_newton", the numerical
+            solver alone (Levenberg-Marquardt with priors).
         device: where to compute, "cpu" or "cuda".
-        pair_options: for `solve_pairs`.
+        weights: a file of `lsmplify train` or `lsmplify import-checkpoint`; None for the weights in the package.
+        refine_steps: Gauss-Newton steps after the network; 0 is the paper's pure forward pass.
+        pair_options: of the numerical solver in `solve_pairs`.
         clip_options: for `fit`.
 
     Raises:
-        InputError: an unknown method, or a device torch does not have.
+        InputError: an unknown method, weights that cannot be read, or a device torch does not have.
     """
 
     def __init__(
         self,
         body: Body | None = None,
-        method: Method = "gauss_newton",
+        method: Method = "neural",
         device: torch.device | str = "cpu",
         *,
+        weights: str | PathLike[str] | None = None,
+        refine_steps: int = 2,
         pair_options: PairOptions | None = None,
         clip_options: ClipOptions | None = None,
     ) -> None:
         if method not in METHODS:
             raise InputError(f"unknown method '{method}'", expected=f"one of {', '.join(METHODS)}")
+        if refine_steps < 0:
+            raise InputError(f"refine_steps is {refine_steps}", expected="0 or more")
         self.body = load_body() if body is None else body
         self.method = method
         self.device = _checked_device(device)
         self.pair_options = PairOptions() if pair_options is None else pair_options
         self.clip_options = ClipOptions() if clip_options is None else clip_options
+        self._priors = load_priors().to(self.device)
+        self._neural: NeuralPairs | None = None
+        if method == "neural":
+            network = load_network(weights).to(self.device)
+            self._neural = NeuralPairs(network, refine_steps, self._priors, self.pair_options)
 
     def solve_pairs(
         self,
@@ -106,43 +103,20 @@ class Solver:
             InputError: shapes that do not fit, a start pose or betas that are not finite, an unknown layout.
         """
         layout = layout if isinstance(layout, Layout) else load_layout(layout)
-        pairs = self._checked_pairs(start_pose, keypoints, betas, start_transl, confidence, layout)
-        folded = self.body.folded(layout, self.device)
-        priors = load_priors().to(self.device)
-        batch = pairs.start_pose.shape[0]
-        chunks = [pairs.rows(slice(first, first + _CHUNK)) for first in range(0, batch, _CHUNK)]
-        solved = map_chunks(lambda part: self._solve_chunk(folded, part, priors), chunks, self.device)
-        if not solved:
-            return pairs.start_pose, pairs.start_transl
-        return torch.cat([pose for pose, _ in solved]), torch.cat([transl for _, transl in solved])
-
-    def _solve_chunk(self, folded: FoldedPoints, part: _Pairs, priors: Priors) -> tuple[Tensor, Tensor]:
-        start = rotvec_to_rotmat(part.start_pose)
-        points = folded.shaped(part.betas)
-        weights = part.confidence / self.pair_options.keypoint_sigma**2
-        # The rigid part of the motion first: a person who turned or moved is no further from their pose.
-        seen = (weights > 0).sum(1) >= 3
-        turn, transl = align_trunk(points, part.keypoints, weights, start)
-        rotmat = start.clone()
-        rotmat[:, 0] = torch.where(seen[:, None, None], turn @ start[:, 0], start[:, 0])
-        transl = torch.where(seen[:, None], transl, part.start_transl)
-        problem = PoseProblem(
-            points=points,
-            targets=part.keypoints,
-            weights=weights,
-            prior_rotmat=rotmat,
-            prior_precision=self.pair_options.change_share * priors.change_precision,
-            prior_transl=transl,
-            robust_scale=self.pair_options.robust_scale,
-        )
-        solution = solve(problem, rotmat, transl, self.pair_options.optimiser)
-        return rotmat_to_rotvec(solution.rotmat), solution.transl
+        pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
+        chunks = [pairs.rows(slice(first, first + _CHUNK)) for first in range(0, len(pairs), _CHUNK)]
+        if not chunks:
+            return pairs.start_pose, torch.zeros(0, 3, device=self.device)
+        solved = map_chunks(lambda part: self._solve_chunk(part, layout), chunks, self.device)
+        pose = torch.cat([rotmat_to_rotvec(part.rotmat) for part in solved])
+        return pose, torch.cat([part.transl for part in solved])
 
     def fit(
         self,
         keypoints: Keypoints,
         betas: ArrayLike | Float[Tensor, "10"] | None = None,
         *,
+        start: tuple[ArrayLike, ArrayLike] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Motion:
         """A whole recording of one person, from nothing: betas, translation and the pose of every frame.
@@ -150,6 +124,8 @@ class Solver:
         Args:
             keypoints: the recording.
             betas: (10,) the person's shape if known; None estimates one shape for the whole recording.
+            start: pose (24, 3) rotvec [rad] and transl (3,) metres just before the first frame, if known; None finds
+                the first pose from its keypoints.
             progress: called with (frames done, frames in all).
 
         Returns:
@@ -158,101 +134,84 @@ class Solver:
         Raises:
             InputError: betas of another shape or not finite.
         """
-        if betas is not None:
-            betas = torch.as_tensor(betas).detach().to(self.device, torch.float32).flatten()
-            if len(betas) > 10 or not bool(torch.isfinite(betas).all()):
-                raise InputError(f"betas have {len(betas)} values", expected="10 finite numbers")
-            betas = torch.nn.functional.pad(betas, (0, 10 - len(betas)))
-        folded = self.body.folded(keypoints.layout, self.device)
+        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        assert keypoints.confidence is not None  # set by Keypoints itself
+        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        folded = self.body.folded(layout, self.device)
         with one_thread_per_operation():
-            clip = solve_clip(
-                folded,
-                keypoints.positions.to(self.device),
-                _confidence(keypoints).to(self.device),
-                keypoints.fps,
-                load_priors().to(self.device),
-                self.clip_options,
-                betas=betas,
-                progress=progress,
-            )
+            if betas is None:
+                shape = estimate_betas(folded, targets, confidence, self._priors, self.clip_options)
+            else:
+                shape = _checked_betas(betas, self.device)
+            if self._neural is None:
+                follow = numeric_follower(folded, shape, keypoints.fps, self._priors, self.clip_options)
+            else:
+                follow = neural_follower(self._neural, self.body, layout, shape)
+            points, before = folded.shaped(shape[None]), self._before(start)
+            clip = track(points, targets, confidence, self._priors, self.clip_options, follow, progress, before)
         return Motion(
             pose=rotmat_to_rotvec(clip.rotmat).cpu(),
             transl=clip.transl.cpu(),
-            betas=clip.betas.cpu(),
+            betas=shape.cpu(),
             fps=keypoints.fps,
             body=self.body.name,
             gender=self.body.gender,
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu(),
+            uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
             notes=keypoints.notes,
         )
 
-    def _checked_pairs(
+    def solve_frames(
         self,
-        start_pose: ArrayLike,
-        keypoints: ArrayLike,
-        betas: ArrayLike,
-        start_transl: ArrayLike | None,
-        confidence: ArrayLike | None,
-        layout: Layout,
-    ) -> _Pairs:
-        def tensor(value: ArrayLike) -> Tensor:
-            return torch.as_tensor(value).detach().to(self.device, torch.float32)
+        keypoints: ArrayLike | Float[Tensor, "B K 3"],
+        betas: ArrayLike | Float[Tensor, "B 10"],
+        confidence: ArrayLike | Float[Tensor, "B K"] | None = None,
+        *,
+        layout: str | Layout = "body25",
+    ) -> tuple[Float[Tensor, "B 24 3"], Float[Tensor, "B 3"]]:
+        """Poses of B independent frames from their keypoints alone (cold start). Arguments as in `solve_pairs`.
 
-        start = tensor(start_pose)
-        if start.ndim != 3 or start.shape[1:] != (NUM_JOINTS, 3):
-            raise InputError(f"start_pose has shape {tuple(start.shape)}", expected="(B, 24, 3) rotvec")
-        batch, count = start.shape[0], len(layout.keypoint_names)
-        targets = tensor(keypoints)
-        if targets.shape != (batch, count, 3):
+        Returns:
+            pose (B, 24, 3) rotvec [rad] and transl (B, 3) metres.
+        """
+        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        anything = torch.zeros(len(torch.as_tensor(keypoints)), 24, 3)
+        frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
+        folded, options = self.body.folded(layout, self.device), self.clip_options
+        if len(frames) == 0:
+            return frames.start_pose, torch.zeros(0, 3, device=self.device)
+
+        def search(part: PairInput) -> PoseSolution:
+            weights = part.confidence / self.pair_options.keypoint_sigma**2
+            return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors, options.search)
+
+        chunks = [frames.rows(slice(first, first + _CHUNK)) for first in range(0, len(frames), _CHUNK)]
+        solved = map_chunks(search, chunks, self.device)
+        pose = torch.cat([rotmat_to_rotvec(part.rotmat) for part in solved])
+        return pose, torch.cat([part.transl for part in solved])
+
+    def _before(self, start: tuple[ArrayLike, ArrayLike] | None) -> tuple[Tensor, Tensor] | None:
+        if start is None:
+            return None
+        pose, transl = (torch.as_tensor(part).detach().to(self.device, torch.float32) for part in start)
+        if pose.shape != (24, 3) or transl.shape != (3,):
             raise InputError(
-                f"keypoints have shape {tuple(targets.shape)}",
-                expected=f"({batch}, {count}, 3) for layout '{layout.name}'",
+                f"start has shapes {tuple(pose.shape)} and {tuple(transl.shape)}", expected="(24, 3) and (3,)"
             )
-        shape = tensor(betas)
-        shape = shape[None] if shape.ndim == 1 else shape
-        if shape.ndim != 2 or shape.shape[0] not in (1, batch) or shape.shape[1] != 10:
-            raise InputError(f"betas have shape {tuple(shape.shape)}", expected=f"({batch}, 10) or (10,)")
-        transl = torch.zeros(batch, 3, device=self.device) if start_transl is None else tensor(start_transl)
-        if transl.shape != (batch, 3):
-            raise InputError(f"start_transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
-        for name, value in (("start_pose", start), ("betas", shape), ("start_transl", transl)):
-            if not bool(torch.isfinite(value).all()):
-                raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
-        trust = torch.ones(batch, count, device=self.device) if confidence is None else tensor(confidence)
-        if trust.shape != (batch, count):
-            raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({batch}, {count})")
-        finite = torch.isfinite(targets).all(-1) & torch.isfinite(trust)
-        return _Pairs(
-            start_pose=start,
-            keypoints=torch.where(finite[..., None], targets, 0.0),
-            betas=shape,
-            start_transl=transl,
-            confidence=torch.where(finite, trust, 0.0).clamp(min=0.0),
-        )
+        return rotvec_to_rotmat(pose)[None], transl[None]
+
+    def _solve_chunk(self, pairs: PairInput, layout: Layout) -> PoseSolution:
+        if self._neural is None:
+            return numeric_pairs(self.body.folded(layout, self.device), pairs, self._priors, self.pair_options)
+        return self._neural.solve(self.body, layout, pairs)
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    start_pose: Tensor
-    keypoints: Tensor
-    betas: Tensor
-    start_transl: Tensor
-    confidence: Tensor
-
-    def rows(self, rows: slice) -> _Pairs:
-        return _Pairs(
-            self.start_pose[rows],
-            self.keypoints[rows],
-            self.betas if self.betas.shape[0] == 1 else self.betas[rows],
-            self.start_transl[rows],
-            self.confidence[rows],
-        )
-
-
-def _confidence(keypoints: Keypoints) -> Tensor:
-    assert keypoints.confidence is not None  # set by Keypoints itself
-    return keypoints.confidence
+def _checked_betas(betas: ArrayLike, device: torch.device) -> Tensor:
+    values = torch.as_tensor(betas).detach().to(device, torch.float32).flatten()
+    if len(values) > 10 or not bool(torch.isfinite(values).all()):
+        raise InputError(f"betas have {len(values)} values", expected="at most 10 finite numbers")
+    return torch.nn.functional.pad(values, (0, 10 - len(values)))
 
 
 def _checked_device(device: torch.device | str) -> torch.device:

@@ -1,0 +1,51 @@
+"""The open body: an SMPL-format body made from CC0 data, shipped with the package."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+
+from learnable_smplify.body.arrays import BodyArrays
+from learnable_smplify.skeleton import NUM_JOINTS
+
+OPEN_BODY_LICENSE = "CC0-1.0 data, Apache-2.0 build; see OPEN_BODY_NOTICE.txt"
+
+
+def read_open_body() -> BodyArrays:
+    """Read the open body from the installed package (a few milliseconds).
+
+    6,890 vertices (SMPL's count, so that tools with that number built in accept it; the indices mean other points
+    than SMPL's) and 13,776 triangles, watertight and mirror-symmetric to rounding. Rest pose T: arms level along X,
+    palms down, elbows bending about Y, legs nearly straight down; the mean body's pelvis joint within 5 mm of the
+    origin; Y up, facing +Z, the body's left at +X, metres. No pose correctives.
+
+    Shape: 10 components of unit variance over 3,000 sampled adults of both sexes. A positive beta makes the body
+    taller; the first is size (11 cm of stature a unit round a mean of 1.70 m), the second mostly slimness. They are
+    not SMPL's betas. Built by `tools/build_open_body.py`.
+    """
+    with (resources.files(__package__) / "open_body.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
+        arrays = dict(data)
+    template = arrays["v_template"]
+    names = tuple(str(name) for name in arrays["point_names"])
+    weights = np.zeros((len(template), NUM_JOINTS), dtype=np.float32)
+    np.put_along_axis(weights, arrays["weight_joints"].astype(np.int64), arrays["weight_values"], axis=1)
+    return BodyArrays(
+        name="open",
+        gender=str(arrays["gender"]),
+        v_template=template,
+        shapedirs=arrays["shapedirs"],
+        posedirs=None,
+        j_regressor=_dense(arrays, "joint", NUM_JOINTS),
+        weights=weights,
+        faces=arrays["faces"].astype(np.int64),
+        point_names=names,
+        point_regressor=_dense(arrays, "point", len(names)),
+    )
+
+
+def _dense(arrays: dict[str, np.ndarray], name: str, row_count: int) -> np.ndarray:
+    """(rows, V) float32 from the stored rows, vertices and values."""
+    matrix = np.zeros((row_count, len(arrays["v_template"])), dtype=np.float32)
+    matrix[arrays[f"{name}_rows"], arrays[f"{name}_vertices"]] = arrays[f"{name}_values"]
+    return matrix

@@ -1,0 +1,81 @@
+"""The evaluation's rows as Markdown tables, for the terminal, the README and the docs alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from learnable_smplify.evaluation.pairs import PairRow
+from learnable_smplify.evaluation.sequence import ColdRow, SequenceRow
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table under a bold title."""
+    lines = [f"**{title}**", "", _line(header), _line(["---"] * len(header))]
+    return "\n".join(lines + [_line(row) for row in rows])
+
+
+def pair_table(rows: Sequence[PairRow]) -> str:
+    """Errors on pairs by stride."""
+    strides = " / ".join(str(stride) for stride in rows[0].strides)
+    header = (
+        "keypoints",
+        "method",
+        f"PVE [mm], stride {strides}",
+        "PA-PVE [mm]",
+        "MPJPE [mm]",
+        "ms a pair",
+    )
+    body = [
+        (
+            row.condition,
+            row.method,
+            _errors(row.pve_mm),
+            _errors(row.pa_pve_mm),
+            _errors(row.mpjpe_mm),
+            f"{row.ms_a_pair:.2f}" if row.ms_a_pair >= 0.005 else "",
+        )
+        for row in rows
+    ]
+    return table(f"Pairs: from the start pose to the target's keypoints ({rows[0].pairs:,} pairs)", header, body)
+
+
+def sequence_table(rows: Sequence[SequenceRow]) -> str:
+    """Errors over whole clips."""
+    header = ("method", "given", "PVE [mm]", "MPJPE [mm]", "PVE first / last quarter", "flagged")
+    body = [
+        (
+            row.method,
+            row.given,
+            f"{row.pve_mm:.1f}",
+            f"{row.mpjpe_mm:.1f}",
+            f"{row.first_quarter_pve_mm:.1f} / {row.last_quarter_pve_mm:.1f}",
+            f"{100 * row.flagged_share:.1f} %",
+        )
+        for row in rows
+    ]
+    title = f"Whole clips, frame after frame, clean keypoints ({rows[0].clips} clips, {rows[0].frames:,} frames)"
+    return table(title, header, body)
+
+
+def cold_table(rows: Sequence[ColdRow]) -> str:
+    """Frames from nothing."""
+    header = ("poses", "number", "solved below 20 mm", "mean keypoint error [mm]", "worst [mm]")
+    body = [
+        (
+            row.poses,
+            f"{row.number:,}",
+            f"{100 * row.solved_share:.1f} %",
+            f"{row.mean_error_mm:.2f}",
+            f"{row.worst_error_mm:.1f}",
+        )
+        for row in rows
+    ]
+    return table("Single frames from nothing (betas known)", header, body)
+
+
+def _errors(values: Sequence[float]) -> str:
+    return " / ".join(f"{value:.2f}" if value < 10 else f"{value:.1f}" for value in values)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

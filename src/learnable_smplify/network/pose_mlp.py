@@ -1,0 +1,240 @@
+"""`PoseMlp`: our default network, a residual MLP that is run in several cheap passes.
+
+One pass sees where the start pose puts the keypoints, where they were measured, and which were seen, all in the
+person's own frame. It answers with the paper's residual rotations, with how far each of them may be off, and with how
+far each measured keypoint may be off. A second pass starts from the first one's answer and sees what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat
+
+# Joints whose rotations are predicted: pelvis and 21 body joints; the hands stay as they are.
+SOLVED_JOINTS = 22
+_KEYPOINTS = 25
+_TRUNK = ("Neck", "RShoulder", "LShoulder", "MidHip", "RHip", "LHip")
+# Bounds of the predicted standard deviations: of rotations [rad] and of keypoints [m].
+_ROTATION_SIGMA = (2e-3, 2.0)
+_KEYPOINT_SIGMA = (1e-3, 1.0)
+
+Normalisation = Literal["aligned", "start", "none"]
+
+
+@dataclass(frozen=True)
+class PoseMlpConfig:
+    """Shape and ingredients of a `PoseMlp`.
+
+    Args:
+        width: features of the hidden layers.
+        blocks: residual blocks of two layers each.
+        passes: how often the network is run on one frame, each time on what the last pass left.
+        normalise: "aligned" lays the start's trunk on the measured trunk and uses the pelvis frame; "start" uses the
+            start's pelvis frame and mid-hip for both, as the paper; "none" leaves everything in the world.
+        residual: predict R_start^T R_target (the paper's residual learning); False predicts R_target itself.
+    """
+
+    width: int = 768
+    blocks: int = 4
+    passes: int = 2
+    normalise: Normalisation = "aligned"
+    residual: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class PassInput:
+    """One pass's view of B problems. Positions in metres, any world frame.
+
+    Args:
+        rotmat: (B, 24, 3, 3) local rotations of the pose so far.
+        keypoints: (B, 25, 3) where that pose puts the BODY_25 keypoints.
+        target: (B, 25, 3) where they were measured.
+        confidence: (B, 25) in [0, 1], 0 = missing.
+        betas: (B, 10).
+        first: whether this is the first pass; only that one lays the trunk on its measurement.
+    """
+
+    rotmat: Float[Tensor, "B 24 3 3"]
+    keypoints: Float[Tensor, "B 25 3"]
+    target: Float[Tensor, "B 25 3"]
+    confidence: Float[Tensor, "B 25"]
+    betas: Float[Tensor, "B 10"]
+    first: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PassOutput:
+    """What one pass says.
+
+    Args:
+        rotmat: (B, 24, 3, 3) the new local rotations.
+        sigma: (B, 22) standard deviation of each rotation's error, per axis [rad].
+        keypoint_sigma: (B, 25) standard deviation of each measured coordinate's error [m].
+    """
+
+    rotmat: Float[Tensor, "B 24 3 3"]
+    sigma: Float[Tensor, "B 22"]
+    keypoint_sigma: Float[Tensor, "B 25"]
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, width)
+        self.down = nn.Linear(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.down(nn.functional.silu(self.up(self.norm(features))))
+
+
+class PoseMlp(nn.Module):
+    """See the module's description. Holds no body data: forward kinematics between passes is the caller's."""
+
+    _trunk: Tensor
+    error_precision: Float[Tensor, "66 66"]
+    keypoint_trust: Float[Tensor, ""]
+
+    def __init__(self, config: PoseMlpConfig) -> None:
+        super().__init__()
+        self.config = config
+        layout = load_layout("body25")
+        self.register_buffer("_trunk", torch.tensor([layout.index(name) for name in _TRUNK]), persistent=False)
+        # Correlation of the rotation errors (whitened by sigma) over the joints 1..21, measured after training.
+        self.register_buffer("error_precision", torch.eye(3 * SOLVED_JOINTS))
+        # How much of a keypoint's predicted variance the Gauss-Newton steps should still believe; measured too.
+        self.register_buffer("keypoint_trust", torch.ones(()))
+        inputs = 4 * 3 * _KEYPOINTS + _KEYPOINTS + 24 * 6 + 10 + 3 + 1
+        self.enter = nn.Linear(inputs, config.width)
+        self.body = nn.Sequential(*(_Block(config.width) for _ in range(config.blocks)), nn.LayerNorm(config.width))
+        self.turn = nn.Linear(config.width, SOLVED_JOINTS * 6)
+        self.spread = nn.Linear(config.width, SOLVED_JOINTS + _KEYPOINTS)
+        nn.init.normal_(self.turn.weight, std=1e-3)
+        nn.init.zeros_(self.turn.bias)
+        nn.init.zeros_(self.spread.weight)
+        nn.init.constant_(self.spread.bias, -2.0)
+
+    def forward(self, given: PassInput) -> PassOutput:
+        """One pass."""
+        rotmat, features = self._features(given)
+        hidden = self.body(self.enter(features))
+        rot6d = self.turn(hidden).float().unflatten(-1, (SOLVED_JOINTS, 6))
+        spread = self.spread(hidden).float()
+        turned = _gram_schmidt(rot6d)
+        solved = rotmat[:, :SOLVED_JOINTS] @ turned
+        if not self.config.residual:  # the pelvis is still told in the frame the network sees
+            pelvis = turned[:, :1] if self.config.normalise == "none" else solved[:, :1]
+            solved = torch.cat((pelvis, turned[:, 1:]), dim=1)
+        return PassOutput(
+            rotmat=torch.cat((solved, rotmat[:, SOLVED_JOINTS:]), dim=1),
+            sigma=spread[:, :SOLVED_JOINTS].exp().clamp(*_ROTATION_SIGMA),
+            keypoint_sigma=(spread[:, SOLVED_JOINTS:] - 2.0).exp().clamp(*_KEYPOINT_SIGMA),
+        )
+
+    @torch.no_grad()
+    def predict(
+        self,
+        start_keypoints: Float[Tensor, "B 25 3"],
+        end_keypoints: Float[Tensor, "B 25 3"],
+        start_pose: Float[Tensor, "B 24 3"],
+        betas: Float[Tensor, "B 10"],
+        confidence: Float[Tensor, "B 25"] | None = None,
+    ) -> Float[Tensor, "B 22 3 3"]:
+        """Local rotations of the target pose from one pass.
+
+        Args:
+            start_keypoints: (B, 25, 3) BODY_25 keypoints of the start pose, metres.
+            end_keypoints: (B, 25, 3) measured BODY_25 keypoints, metres.
+            start_pose: (B, 24, 3) rotvec [rad].
+            betas: (B, 10).
+            confidence: (B, 25), 0 = missing; None trusts all.
+
+        Raises:
+            InputError: shapes that do not fit.
+        """
+        batch = len(start_pose)
+        if start_keypoints.shape != (batch, 25, 3) or end_keypoints.shape != (batch, 25, 3):
+            raise InputError("keypoints and start_pose do not fit", expected=f"({batch}, 25, 3) BODY_25 keypoints")
+        seen = torch.ones_like(end_keypoints[..., 0]) if confidence is None else confidence
+        rotmat = rotvec_to_rotmat(start_pose)
+        given = PassInput(rotmat, start_keypoints, end_keypoints, seen, betas.expand(batch, -1), first=True)
+        return self(given).rotmat[:, :SOLVED_JOINTS]
+
+    def _features(self, given: PassInput) -> tuple[Tensor, Tensor]:
+        """Local rotations after alignment, and the input features (B, N)."""
+        rotmat, source, target = given.rotmat, given.keypoints, given.target
+        seen = (given.confidence > 0).to(source)
+        mode = self.config.normalise
+        source_centre, target_centre = self._centres(source, target, seen)
+        heading_change = torch.zeros_like(source[:, 0])
+        if mode == "aligned" and given.first:
+            turn = self._trunk_turn(source - source_centre, target - target_centre, seen)
+            # Told to the network, in the pelvis' frame: noisy keypoints may not be worth a turn.
+            pelvis = rotmat[:, 0]
+            heading_change = torch.tanh(2 * rotmat_to_rotvec(pelvis.transpose(-1, -2) @ turn @ pelvis))
+            source = (source - source_centre) @ turn.transpose(-1, -2) + source_centre
+            rotmat = torch.cat(((turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]), dim=1)
+        if mode == "none":
+            placed_source, placed_target, root = source, target, rotmat[:, 0]
+        else:
+            # Seen from the pelvis: positions as rows times R are R^T times positions.
+            frame = rotmat[:, 0]
+            origin = target_centre if mode == "aligned" else source_centre
+            placed_source = (source - source_centre) @ frame
+            placed_target = (target - origin) @ frame
+            root = torch.eye(3, dtype=frame.dtype, device=frame.device).expand_as(frame)
+        gap = (placed_target - placed_source) * seen[..., None]
+        pose = torch.cat((root[:, None], rotmat[:, 1:]), dim=1)[..., :2]
+        features = torch.cat(
+            (
+                2 * placed_source.flatten(1),
+                2 * (placed_target * seen[..., None]).flatten(1),
+                5 * gap.flatten(1),
+                0.3 * torch.asinh(100 * gap).flatten(1),
+                seen,
+                pose.flatten(1),
+                0.5 * given.betas,
+                heading_change,
+                torch.full_like(seen[:, :1], float(given.first)),
+            ),
+            dim=1,
+        )
+        return rotmat, features
+
+    def _centres(self, source: Tensor, target: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, 3) centres of the seen trunk keypoints; of all seen ones where the trunk is hidden."""
+        trunk = torch.zeros_like(seen)
+        trunk[:, self._trunk] = seen[:, self._trunk]
+        used = torch.where(trunk.sum(1, keepdim=True) > 0, trunk, seen)
+        used = (used / used.sum(1, keepdim=True).clamp(min=1.0))[..., None]
+        return (used * source).sum(1, keepdim=True), (used * target).sum(1, keepdim=True)
+
+    def _trunk_turn(self, source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+        """(B, 3, 3) rotation that lays the centred trunk on its measurement, pulled a little towards none."""
+        trunk = torch.zeros_like(seen)
+        trunk[:, self._trunk] = seen[:, self._trunk]
+        identity = torch.eye(3, dtype=source.dtype, device=source.device)
+        cross = torch.einsum("bk,bkx,bky->bxy", trunk, target, source) + 1e-3 * identity
+        return closest_rotmat(cross)
+
+
+def rotation_error(pred: Float[Tensor, "B J 3 3"], true: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B J 3"]:
+    """log(R_true R_pred^T): errors as rotvecs in the parents' frames [rad]."""
+    return rotmat_to_rotvec(true @ pred.transpose(-1, -2))
+
+
+def _gram_schmidt(rot6d: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:
+    """Rotations from 6D: the first two columns of I + rot6d, orthonormalised (Zhou et al. 2019), so 0 is no turn."""
+    columns = rot6d.unflatten(-1, (3, 2)) + torch.eye(3, 2, dtype=rot6d.dtype, device=rot6d.device)
+    first = nn.functional.normalize(columns[..., 0], dim=-1)
+    second = columns[..., 1] - (first * columns[..., 1]).sum(-1, keepdim=True) * first
+    second = nn.functional.normalize(second, dim=-1)
+    return torch.stack((first, second, torch.linalg.cross(first, second, dim=-1)), dim=-1)

@@ -1,0 +1,101 @@
+"""Network weights on disk: safetensors with the configuration inside, and nothing of any body model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from functools import lru_cache
+from importlib.resources import as_file, files
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
+from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
+
+_FORMAT = "learnable-smplify network 1"
+
+
+def save_network(network: PoseMlp | Stgcn, path: str | PathLike[str], metadata: dict[str, str] | None = None) -> None:
+    """Write a network as safetensors, floats as float16.
+
+    Args:
+        network: what to write.
+        path: a .safetensors file; replaced atomically.
+        metadata: more to tell in the file's header (training data, licence, errors).
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    assert is_dataclass(network.config)
+    header = {
+        "format": _FORMAT,
+        "network": "pose_mlp" if isinstance(network, PoseMlp) else "stgcn",
+        "config": json.dumps(asdict(network.config)),
+        **(metadata or {}),
+    }
+    half = isinstance(network, PoseMlp)  # an imported checkpoint keeps its exact numbers
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() and value.numel() > 1 else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    with atomic_output(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
+    """Read a network, ready to predict (float32, eval mode, on the CPU).
+
+    Args:
+        path: a file that `lsmplify train` or `lsmplify import-checkpoint` wrote; None for the weights in the package.
+
+    Raises:
+        InputError: missing, not such a file, or weights that do not fit the configuration in it.
+    """
+    if path is None:
+        return _shipped()
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("there is no such file", path=path, hint="lsmplify train STORE, or lsmplify import-checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except Exception as error:  # safetensors raises its own kinds for damaged files
+        raise InputError(
+            f"not a safetensors file ({error})", path=path, hint="lsmplify import-checkpoint FILE"
+        ) from error
+    if header.get("format") != _FORMAT:
+        raise InputError(
+            "these are not weights of this package", path=path, expected=_FORMAT, hint="lsmplify import-checkpoint FILE"
+        )
+    try:
+        config: dict[str, Any] = json.loads(header["config"])
+        network: PoseMlp | Stgcn
+        network = PoseMlp(PoseMlpConfig(**config)) if header["network"] == "pose_mlp" else Stgcn(StgcnConfig(**config))
+        network.load_state_dict({name: _whole(value) for name, value in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the weights do not fit their configuration ({error})", path=path) from error
+    return network.eval()
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> PoseMlp | Stgcn:
+    with as_file(files("learnable_smplify.network") / "default.safetensors") as path:
+        return load_network(path)
+
+
+def _whole(value: torch.Tensor) -> torch.Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(weight.numel() for weight in network.parameters())

@@ -1,0 +1,247 @@
+"""The hybrid: the network says where the pose is and how sure it is, Gauss-Newton makes it meet the keypoints.
+
+The network's rotations are the prior mean, its sigmas and the measured correlation of its errors the prior precision,
+and what it says of each keypoint's error is that keypoint's weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.body import Body
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, PoseMlp
+from learnable_smplify.network.stgcn import Stgcn
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.clip import Follower
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
+from learnable_smplify.solver.numeric import PairOptions, numeric_pairs, placed_start
+from learnable_smplify.solver.pair_input import PairInput
+from learnable_smplify.solver.priors import Priors
+
+# Nothing is known of the hands beyond the wrists: they stay as they are.
+_HAND_PRECISION = 1e4
+# Above this mean keypoint error [m] the numerical solver is asked too, and believed if it is clearly better.
+_DOUBTFUL_ERROR = 0.05
+_CLEARLY_BETTER = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Body25View:
+    """How a layout's keypoints become the network's 25.
+
+    Args:
+        matrix: (25, K) weights of the layout's keypoints; a row of zeros is a keypoint the layout cannot give.
+        needs: (25, K) True where that keypoint must have been seen.
+    """
+
+    matrix: Float[Tensor, "25 K"]
+    needs: Tensor
+
+    @staticmethod
+    def of(layout: Layout, device: torch.device) -> Body25View:
+        """BODY_25 keypoints from those of `layout` that stand for the same canonical points."""
+        body25 = load_layout("body25")
+        single = {parts[0][0]: index for index, parts in enumerate(layout.points) if len(parts) == 1}
+        same = {parts: index for index, parts in enumerate(layout.points)}
+        matrix = torch.zeros(len(body25.keypoint_names), len(layout.keypoint_names))
+        for row, parts in enumerate(body25.points):
+            if parts in same:
+                matrix[row, same[parts]] = 1
+            elif all(point in single for point, _ in parts):
+                for point, share in parts:
+                    matrix[row, single[point]] += share
+        return Body25View(matrix.to(device), (matrix != 0).to(device))
+
+    def apply(
+        self, keypoints: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
+    ) -> tuple[Float[Tensor, "B 25 3"], Float[Tensor, "B 25"]]:
+        """The network's view of measured keypoints: positions and confidence (the least of the keypoints needed)."""
+        least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
+        return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)
+
+    def sigma_of_layout(self, sigma: Float[Tensor, "B 25"]) -> Float[Tensor, "B K"]:
+        """Sigmas of the layout's keypoints from the network's; keypoints it does not know get the frame's median."""
+        direct = (self.matrix == 1).to(sigma)
+        known = direct.sum(0) > 0
+        spread = (sigma @ direct) / direct.sum(0).clamp(min=1)
+        return torch.where(known, spread, sigma.median(dim=1, keepdim=True).values)
+
+
+@torch.no_grad()
+def network_pose(
+    network: PoseMlp,
+    body25: FoldedPoints,
+    start_rotmat: Float[Tensor, "B 24 3 3"],
+    target: Float[Tensor, "B 25 3"],
+    confidence: Float[Tensor, "B 25"],
+    betas: Float[Tensor, "B 10"],
+    passes: int,
+) -> PassOutput:
+    """The network's answer after `passes` passes."""
+    shaped = body25.shaped(betas)
+    betas = betas.expand(len(start_rotmat), -1)
+    rotmat, output = start_rotmat, None
+    for index in range(passes):
+        keypoints = shaped.pose(rotmat).positions()
+        output = network(PassInput(rotmat, keypoints, target, confidence, betas, first=index == 0))
+        rotmat = output.rotmat
+    assert output is not None
+    return output
+
+
+def prior_precision(network: PoseMlp, sigma: Float[Tensor, "B 22"]) -> Float[Tensor, "B 72 72"]:
+    """Precision of the rotation errors: the measured correlations, scaled by the predicted sigmas."""
+    inverse = (1 / sigma).repeat_interleave(3, dim=1)
+    solved = 3 * SOLVED_JOINTS
+    precision = torch.zeros(len(sigma), 72, 72, dtype=sigma.dtype, device=sigma.device)
+    precision[:, :solved, :solved] = inverse[:, :, None] * network.error_precision * inverse[:, None, :]
+    precision.diagonal(dim1=-2, dim2=-1)[:, solved:] = _HAND_PRECISION
+    return precision
+
+
+def refinement(
+    network: PoseMlp,
+    folded: FoldedPoints,
+    view: Body25View,
+    output: PassOutput,
+    keypoints: Float[Tensor, "B K 3"],
+    confidence: Float[Tensor, "B K"],
+    betas: Float[Tensor, "B 10"],
+) -> PoseProblem:
+    """The Gauss-Newton problem around the network's answer; its prior mean is also where to start."""
+    variance = network.keypoint_trust * view.sigma_of_layout(output.keypoint_sigma).square()
+    weights = confidence / variance
+    points = folded.shaped(betas)
+    return PoseProblem(
+        points=points,
+        targets=keypoints,
+        weights=weights,
+        prior_rotmat=output.rotmat,
+        prior_precision=prior_precision(network, output.sigma),
+        prior_transl=_best_transl(points, output.rotmat, keypoints, weights),
+    )
+
+
+class NeuralPairs:
+    """Pairs by the network and a few Gauss-Newton steps, with the numerical solver behind them.
+
+    Args:
+        network: a `PoseMlp`, or an imported `Stgcn` (which says nothing of its errors: the change prior stands in).
+        refine_steps: Gauss-Newton steps; 0 returns the network's answer.
+        priors: on the solver's device.
+        options: of the numerical solver.
+    """
+
+    def __init__(self, network: PoseMlp | Stgcn, refine_steps: int, priors: Priors, options: PairOptions) -> None:
+        self.network = network
+        self.refine_steps = refine_steps
+        self._priors = priors
+        self._options = options
+        self._steps = LevenbergMarquardt(refine_steps, step_tolerance=0, cost_tolerance=0, initial_damping=1e-6)
+
+    def solve(self, body: Body, layout: Layout, pairs: PairInput) -> PoseSolution:
+        """Every pair from its own start; the numerical solver's answer where the network's does not fit."""
+        folded = body.folded(layout, pairs.keypoints.device)
+        start = rotvec_to_rotmat(pairs.start_pose)
+        transl = placed_start(folded, pairs)[1] if pairs.start_transl is None else pairs.start_transl
+        found = self.from_start(body, layout, pairs.betas, start, transl, pairs.keypoints, pairs.confidence)
+        if self.refine_steps == 0:
+            return found
+        error = _mean_error(folded, found, pairs)
+        doubtful = (error > _DOUBTFUL_ERROR).nonzero()[:, 0]
+        if len(doubtful) == 0:
+            return found
+        part = pairs.rows(doubtful)
+        numeric = numeric_pairs(folded, part, self._priors, self._options)
+        better = _mean_error(folded, numeric, part) < _CLEARLY_BETTER * error[doubtful]
+        rows = doubtful[better]
+        found.rotmat[rows], found.transl[rows] = numeric.rotmat[better], numeric.transl[better]
+        return found
+
+    def from_start(
+        self,
+        body: Body,
+        layout: Layout,
+        betas: Float[Tensor, "B 10"],
+        start: Float[Tensor, "B 24 3 3"],
+        transl: Float[Tensor, "B 3"],
+        keypoints: Float[Tensor, "B K 3"],
+        confidence: Float[Tensor, "B K"],
+    ) -> PoseSolution:
+        """Network and refinement. Problems without any keypoint keep their start."""
+        folded = body.folded(layout, keypoints.device)
+        view = Body25View.of(layout, keypoints.device)
+        target, seen = view.apply(keypoints, confidence)
+        body25 = body.folded("body25", keypoints.device)
+        if isinstance(self.network, PoseMlp):
+            output = network_pose(self.network, body25, start, target, seen, betas, self.network.config.passes)
+            problem = refinement(self.network, folded, view, output, keypoints, confidence, betas)
+            sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
+        else:
+            problem = self._stgcn_problem(folded, body25, betas, start, transl, target, keypoints, confidence)
+            sigma = None
+        if self.refine_steps > 0:
+            solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
+            rotmat, moved = solution.rotmat, solution.transl
+        else:
+            rotmat, moved = problem.prior_rotmat, problem.prior_transl
+        unseen = (confidence > 0).sum(1) == 0
+        rotmat = torch.where(unseen[:, None, None, None], start, rotmat)
+        moved = torch.where(unseen[:, None], transl, moved)
+        every = torch.ones_like(unseen)
+        return PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
+
+    def _stgcn_problem(
+        self,
+        folded: FoldedPoints,
+        body25: FoldedPoints,
+        betas: Tensor,
+        start: Tensor,
+        transl: Tensor,
+        target: Tensor,
+        keypoints: Tensor,
+        confidence: Tensor,
+    ) -> PoseProblem:
+        assert isinstance(self.network, Stgcn)
+        start_keypoints = body25.shaped(betas).pose(start).positions() + transl[:, None]
+        people = betas.expand(len(start), -1)
+        with torch.no_grad():
+            solved = self.network.predict(start_keypoints, target, rotmat_to_rotvec(start), people)
+        rotmat = torch.cat((solved, start[:, SOLVED_JOINTS:]), dim=1)
+        weights = confidence / self._options.keypoint_sigma**2
+        points = folded.shaped(betas)
+        return PoseProblem(
+            points=points,
+            targets=keypoints,
+            weights=weights,
+            prior_rotmat=rotmat,
+            prior_precision=self._priors.change_precision,
+            prior_transl=_best_transl(points, rotmat, keypoints, weights),
+        )
+
+
+def neural_follower(solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"]) -> Follower:
+    """The network's way from one frame to the next."""
+
+    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
+        return solver.from_start(body, layout, betas[None], rotmat, transl, targets, confidence)
+
+    return follow
+
+
+def _best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:
+    gap = keypoints - points.pose(rotmat).positions()
+    return (gap * weights[..., None]).sum(1) / weights.sum(1).clamp(min=1e-6)[:, None]
+
+
+def _mean_error(folded: FoldedPoints, found: PoseSolution, pairs: PairInput) -> Float[Tensor, " B"]:
+    """Mean distance of the seen keypoints from their measurements, metres."""
+    fitted = folded.shaped(pairs.betas).pose(found.rotmat).positions() + found.transl[:, None]
+    seen = pairs.confidence > 0
+    return ((fitted - pairs.keypoints).norm(dim=-1) * seen).sum(1) / seen.sum(1).clamp(min=1)

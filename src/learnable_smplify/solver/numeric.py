@@ -1,0 +1,64 @@
+"""Pairs by the numerical solver alone: Levenberg-Marquardt with the change prior about the start pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.solver.cold_start import align_trunk
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
+from learnable_smplify.solver.pair_input import PairInput
+from learnable_smplify.solver.priors import Priors
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How the numerical solver weighs keypoints against the start pose.
+
+    Args:
+        keypoint_sigma: what a keypoint coordinate may be off by [m].
+        change_share: weight of the change prior about the start pose.
+        robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure); None trusts all.
+        optimiser: when to stop.
+    """
+
+    keypoint_sigma: float = 0.003
+    change_share: float = 1.0
+    robust_scale: float | None = None
+    optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
+
+
+def numeric_pairs(folded: FoldedPoints, pairs: PairInput, priors: Priors, options: PairOptions) -> PoseSolution:
+    """Solve every pair from its own start."""
+    points = folded.shaped(pairs.betas)
+    weights = pairs.confidence / options.keypoint_sigma**2
+    rotmat, transl = placed_start(folded, pairs)
+    problem = PoseProblem(
+        points=points,
+        targets=pairs.keypoints,
+        weights=weights,
+        prior_rotmat=rotmat,
+        prior_precision=options.change_share * priors.change_precision,
+        prior_transl=transl,
+        robust_scale=options.robust_scale,
+    )
+    return solve(problem, rotmat, transl, options.optimiser)
+
+
+def placed_start(folded: FoldedPoints, pairs: PairInput) -> tuple[Tensor, Tensor]:
+    """The start poses, turned and moved as a whole onto the keypoints: (B, 24, 3, 3) and transl (B, 3).
+
+    A person who turned or moved is no further from their pose. Problems with fewer than three keypoints keep their
+    start.
+    """
+    start = rotvec_to_rotmat(pairs.start_pose)
+    seen = (pairs.confidence > 0).sum(1) >= 3
+    turn, transl = align_trunk(folded.shaped(pairs.betas), pairs.keypoints, pairs.confidence, start)
+    rotmat = start.clone()
+    rotmat[:, 0] = torch.where(seen[:, None, None], turn @ start[:, 0], start[:, 0])
+    held = torch.zeros_like(transl) if pairs.start_transl is None else pairs.start_transl
+    return rotmat, torch.where(seen[:, None], transl, held)

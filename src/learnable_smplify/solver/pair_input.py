@@ -1,0 +1,89 @@
+"""What `solve_pairs` is given, checked and on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.body import ArrayLike
+from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.skeleton import NUM_JOINTS
+
+
+@dataclass(frozen=True, eq=False)
+class PairInput:
+    """B independent problems; see `Solver.solve_pairs`. `betas` may have one row for all."""
+
+    start_pose: Float[Tensor, "B 24 3"]
+    keypoints: Float[Tensor, "B K 3"]
+    betas: Float[Tensor, "B 10"]
+    start_transl: Float[Tensor, "B 3"] | None
+    confidence: Float[Tensor, "B K"]
+
+    def __len__(self) -> int:
+        return self.start_pose.shape[0]
+
+    def rows(self, rows: slice | Tensor) -> PairInput:
+        """Some of the problems."""
+        return PairInput(
+            self.start_pose[rows],
+            self.keypoints[rows],
+            self.betas if self.betas.shape[0] == 1 else self.betas[rows],
+            None if self.start_transl is None else self.start_transl[rows],
+            self.confidence[rows],
+        )
+
+
+def check_pairs(
+    start_pose: ArrayLike,
+    keypoints: ArrayLike,
+    betas: ArrayLike,
+    start_transl: ArrayLike | None,
+    confidence: ArrayLike | None,
+    layout: Layout,
+    device: torch.device,
+) -> PairInput:
+    """Check shapes and values; keypoints that are not finite get confidence 0.
+
+    Raises:
+        InputError: shapes that do not fit, a start pose, transl or betas that are not finite.
+    """
+
+    def tensor(value: ArrayLike) -> Tensor:
+        return torch.as_tensor(value).detach().to(device, torch.float32)
+
+    start = tensor(start_pose)
+    if start.ndim != 3 or start.shape[1:] != (NUM_JOINTS, 3):
+        raise InputError(f"start_pose has shape {tuple(start.shape)}", expected="(B, 24, 3) rotvec")
+    batch, count = start.shape[0], len(layout.keypoint_names)
+    targets = tensor(keypoints)
+    if targets.shape != (batch, count, 3):
+        raise InputError(
+            f"keypoints have shape {tuple(targets.shape)}",
+            expected=f"({batch}, {count}, 3) for layout '{layout.name}'",
+        )
+    shape = tensor(betas)
+    shape = shape[None] if shape.ndim == 1 else shape
+    if shape.ndim != 2 or shape.shape[0] not in (1, batch) or shape.shape[1] != 10:
+        raise InputError(f"betas have shape {tuple(shape.shape)}", expected=f"({batch}, 10) or (10,)")
+    transl = None if start_transl is None else tensor(start_transl)
+    if transl is not None and transl.shape != (batch, 3):
+        raise InputError(f"start_transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
+    for name, value in (("start_pose", start), ("betas", shape), ("start_transl", transl)):
+        if value is not None and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
+    trust = torch.ones(batch, count, device=device) if confidence is None else tensor(confidence)
+    if trust.shape != (batch, count):
+        raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({batch}, {count})")
+    finite = torch.isfinite(targets).all(-1) & torch.isfinite(trust)
+    return PairInput(
+        start_pose=start,
+        keypoints=torch.where(finite[..., None], targets, 0.0),
+        betas=shape,
+        start_transl=transl,
+        confidence=torch.where(finite, trust, 0.0).clamp(min=0.0),
+    )

@@ -1,0 +1,1 @@
+"""Training of the network: the store of motion, pair sampling, corruption of keypoints, and the loop."""

@@ -1,0 +1,167 @@
+"""The training loop, written out: one process or many (`torchrun`), resumable to the step."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from learnable_smplify.body.body import Body
+from learnable_smplify.errors import InputError
+from learnable_smplify.network.pose_mlp import PoseMlp
+from learnable_smplify.training.config import Optimisation, TrainingConfig
+from learnable_smplify.training.holdout import holdout_error_mm, holdout_sample
+from learnable_smplify.training.pairs import PairSampler
+from learnable_smplify.training.run_folder import RunFolder
+from learnable_smplify.training.step import PairGeometry
+from learnable_smplify.training.store import MotionStore
+
+LOG_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Where this process stands among those that train together."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def join(cls) -> Processes:
+        """Join the group `torchrun` started, if there is one (gloo on CPUs, nccl on GPUs)."""
+        if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+            return cls()
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their mean over the processes."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+def train(
+    store: MotionStore,
+    body: Body,
+    config: TrainingConfig,
+    folder: RunFolder,
+    device: torch.device | str,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> PoseMlp:
+    """Train a network, or go on where a killed run stopped; returns the averaged weights of the best evaluation.
+
+    Args:
+        store: what `lsmplify prepare` wrote; only its train split is learned from, only its holdout split chooses.
+        body: whose keypoints and surface the pairs get.
+        config: the run.
+        folder: where the run's files are; holds what is needed to go on.
+        device: "cpu" or "cuda".
+        progress: called with the step and the latest numbers.
+
+    Raises:
+        InputError: the batch cannot be split over the processes, or the store lacks pairs.
+    """
+    options, processes = config.optimisation, Processes.join()
+    if options.batch % processes.count:
+        raise InputError(f"a batch of {options.batch} cannot be split over {processes.count} processes")
+    share = options.batch // processes.count
+    mine = slice(processes.rank * share, (processes.rank + 1) * share)
+
+    torch.manual_seed(options.seed)
+    network = PoseMlp(config.network).to(device)
+    averaged = PoseMlp(config.network).to(device)
+    averaged.load_state_dict(network.state_dict())
+    optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+    # Every process draws the whole batch and works on its own part, so that two processes see what one would.
+    generator = torch.Generator(device).manual_seed(options.seed + 1)
+    sampler = PairSampler(store, "train", config.sampling, device)
+    geometry = PairGeometry(body, device)
+    held_back = holdout_sample(store, geometry, config, device)
+
+    first, best = 0, float("inf")
+    state = folder.read_checkpoint()
+    if state is not None:
+        network.load_state_dict(state["network"])
+        averaged.load_state_dict(state["averaged"])
+        optimiser.load_state_dict(state["optimiser"])
+        generator.set_state(state["generator"])
+        first, best = int(state["step"]), float(state["best"])
+
+    began, began_step = time.perf_counter(), first
+    for step in range(first, options.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(options, step)
+        pairs = sampler.draw(options.batch, generator)
+        sample = geometry.sample(pairs, config.corruption, generator).rows(mine)
+        losses = geometry.losses(network, sample, config.network.passes, config.loss, options.bfloat16)
+        loss = torch.stack([part.total for part in losses]).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        processes.average([weight.grad for weight in network.parameters() if weight.grad is not None])
+        gradient_norm = torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+        optimiser.step()
+        decay = min(options.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for slow, fast in zip(averaged.parameters(), network.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+
+        done = step + 1
+        if done % LOG_EVERY == 0 or done == options.steps:
+            shown = loss.detach().clone()
+            processes.average([shown])
+            numbers = {
+                "loss": float(shown),
+                "gradient_norm": float(gradient_norm),
+                "learning_rate": learning_rate(options, step),
+                "steps_a_second": (done - began_step) / (time.perf_counter() - began),
+            }
+            for index, part in enumerate(losses, start=1):
+                numbers[f"rotation_deg_{index}"] = float(part.rotation_deg)
+                numbers[f"points_mm_{index}"] = float(part.points_mm)
+                numbers[f"rotation_nll_{index}"] = float(part.rotation_nll)
+                numbers[f"keypoint_nll_{index}"] = float(part.keypoint_nll)
+            if processes.rank == 0:
+                folder.log(done, numbers)
+            if progress is not None:
+                progress(done, numbers)
+        if done % config.evaluate_every == 0 or done == options.steps:
+            errors = holdout_error_mm(averaged, geometry, held_back, config)
+            if processes.rank == 0:
+                folder.log(done, errors)
+                if errors["holdout_mm"] < best:
+                    folder.write_best(averaged.state_dict())
+            best = min(best, errors["holdout_mm"])
+        if processes.rank == 0 and (done % config.checkpoint_every == 0 or done == options.steps):
+            folder.write_checkpoint(
+                {
+                    "network": network.state_dict(),
+                    "averaged": averaged.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "generator": generator.get_state(),
+                    "step": done,
+                    "best": best,
+                }
+            )
+    result = PoseMlp(config.network).to(device)
+    result.load_state_dict(folder.read_best())
+    return result.eval()
+
+
+def learning_rate(options: Optimisation, step: int) -> float:
+    """Linear warm-up, then half a cosine."""
+    if step < options.warmup:
+        return options.learning_rate * (step + 1) / options.warmup
+    part = (step - options.warmup) / max(options.steps - options.warmup, 1)
+    cosine = 0.5 * (1 + torch.cos(torch.tensor(part * torch.pi)).item())
+    return options.final_learning_rate + (options.learning_rate - options.final_learning_rate) * cosine
