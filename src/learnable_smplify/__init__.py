@@ -12,6 +12,7 @@ from learnable_smplify.formats.motion_file import read_motion, write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, layout_names, load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.network.weights import load_network
 from learnable_smplify.solver import Solver
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "layout_names",
     "load_body",
     "load_layout",
+    "load_network",
     "metrics",
     "read_keypoints",
     "read_motion",

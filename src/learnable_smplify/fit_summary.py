@@ -47,7 +47,8 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
     layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=layout)
     error = (fitted - keypoints.positions.cpu()).norm(dim=-1) * 1000
-    assert keypoints.confidence is not None and motion.flagged is not None  # set by the values themselves
+    assert keypoints.confidence is not None  # set by the values themselves
+    assert motion.flagged is not None
     seen = keypoints.confidence.cpu() > 0
     count = seen.sum(0)
     per_keypoint = (error * seen).sum(0) / count.clamp(min=1)

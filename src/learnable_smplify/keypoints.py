@@ -51,6 +51,8 @@ class Keypoints:
                 expected=f"(T, {count}, 3) for layout '{layout.name}'",
                 hint="lsmplify fit --help (see --layout)",
             )
+        if self.up_axis not in (None, "x", "y", "z"):
+            raise InputError(f"unknown up axis '{self.up_axis}'", expected="'x', 'y', 'z' or None")
         if positions.shape[0] == 0:
             raise InputError("the clip is empty: it has no frames", expected="at least one frame")
         if not (self.fps > 0 and self.fps < 1e5):

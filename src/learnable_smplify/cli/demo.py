@@ -58,7 +58,7 @@ def demo(args: DemoArgs) -> None:
             written.append(args.output / f"film.{args.film}")
             film(clip, written[-1], size=(320, 380), progress=True)
     except MissingExtraError as error:
-        console.print(f"no pictures: {error}", style="yellow", highlight=False, markup=False)
+        console.print(f"no pictures: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         written = [path for path in written if path.exists()]
     for path in written:
         console.print(f"wrote {path}", style="bold", highlight=False, soft_wrap=True)

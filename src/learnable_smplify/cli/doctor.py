@@ -26,7 +26,7 @@ from learnable_smplify.layouts.layout import layout_names, load_layout
 
 # Extra of this package -> what it is for, and the modules it brings.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "render": ("pictures and films", ("embreex", "PIL", "imageio", "imageio_ffmpeg")),
+    "render": ("pictures and films", ("PIL", "imageio_ffmpeg")),
     "bvh": ("reading BVH motion capture", ("pybvh",)),
 }
 

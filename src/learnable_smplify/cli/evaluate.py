@@ -28,8 +28,9 @@ Part = Literal["pairs", "sequences", "cold-start"]
 class EvaluateArgs:
     """Measure errors on motion, on the open body: pairs by stride, whole clips, and frames from nothing.
 
-    The rows: copying the start pose, the numerical solver, the network alone (single pass) and the network with two
-    Gauss-Newton steps (the default). All get the same poses, betas and keypoints. PVE and MPJPE are pelvis-aligned.
+    The rows: copying the start pose, the numerical solver, the network alone in one and in two passes, and the hybrid:
+    two passes and two Gauss-Newton steps (the default). All get the same poses, betas and keypoints. PVE and MPJPE are
+    pelvis-aligned.
     """
 
     motions: tyro.conf.Positional[Path]
@@ -64,7 +65,8 @@ def evaluate(args: EvaluateArgs) -> None:
             methods = [
                 Method("copy the start", None),
                 Method("Gauss-Newton", numerical),
-                Method("single pass", Solver(body, weights=args.weights, refine_steps=0)),
+                Method("single pass", Solver(body, weights=args.weights, refine_steps=0, passes=1)),
+                Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
                 Method("hybrid", hybrid),
                 *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
             ]
@@ -82,7 +84,7 @@ def evaluate(args: EvaluateArgs) -> None:
             result["cold_start"] = [asdict(row) for row in cold]
             texts.append(cold_table(cold))
     for text in texts:
-        console.print(_as_rich(text))
+        console.print(as_rich(text))
     if args.output is not None:
         with atomic_output(args.output / "evaluation.json") as path:
             path.write_text(json.dumps(result, indent=2) + "\n")
@@ -115,7 +117,7 @@ def _origin(result: dict[str, object]) -> str:
     )
 
 
-def _as_rich(markdown: str) -> Table:
+def as_rich(markdown: str) -> Table:
     """A Markdown table as a table of the terminal."""
     title, header, _, *rows = [line for line in markdown.splitlines() if line]
     table = Table(title=title.strip("*"), title_justify="left")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union
 import tyro
 from rich.console import Console
 
+from learnable_smplify.cli.ablate import AblateArgs, ablate
 from learnable_smplify.cli.demo import DemoArgs, demo
 from learnable_smplify.cli.doctor import DoctorArgs, doctor
 from learnable_smplify.cli.evaluate import EvaluateArgs, evaluate
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "prepare": (PrepareArgs, prepare),
     "train": (TrainArgs, train_command),
     "evaluate": (EvaluateArgs, evaluate),
+    "ablate": (AblateArgs, ablate),
     "import-checkpoint": (ImportCheckpointArgs, import_checkpoint),
     "export-body": (ExportBodyArgs, export_body_command),
     "doctor": (DoctorArgs, doctor),

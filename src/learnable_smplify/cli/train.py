@@ -34,12 +34,13 @@ class TrainArgs:
     """CPU threads of this process; default: torch's choice."""
     tensorboard: bool = False
     """Also write the metrics for TensorBoard (needs the package 'tensorboard')."""
-    config: tyro.conf.OmitArgPrefixes[TrainingConfig] = field(default_factory=TrainingConfig)
+    config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = field(default_factory=TrainingConfig)
     """Everything that decides the run."""
 
 
 def train_command(args: TrainArgs) -> None:
     """Run `lsmplify train`."""
+    from learnable_smplify.network.pose_mlp import PoseMlp
     from learnable_smplify.network.weights import save_network
     from learnable_smplify.training.calibrate import calibrate
     from learnable_smplify.training.run_folder import RunFolder
@@ -60,16 +61,18 @@ def train_command(args: TrainArgs) -> None:
         task = bar.add_task("training", total=args.config.optimisation.steps)
 
         def advance(step: int, numbers: dict[str, float]) -> None:
-            last = args.config.network.passes
+            last = args.config.passes
             shown = f"loss {numbers['loss']:.3f}, surface {numbers[f'points_mm_{last}']:.1f} mm"
             bar.update(task, completed=step, description=shown)
 
         network = train(store, body, args.config, folder, args.device, advance)
     if processes.rank != 0:
         return
-    console.print("measuring the network's errors for the Gauss-Newton steps ...")
-    folder.log(args.config.optimisation.steps, calibrate(network, store, body, args.config))
+    if isinstance(network, PoseMlp):
+        console.print("measuring the network's errors for the Gauss-Newton steps ...")
+        folder.log(args.config.optimisation.steps, calibrate(network, store, body, args.config))
     weights = args.output / "weights.safetensors"
-    save_network(network, weights, {"licence": store.licence, "body": body.name})
+    trained = network if isinstance(network, PoseMlp) else network.network
+    save_network(trained, weights, {"licence": store.licence, "body": body.name})
     console.print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB, {(time.perf_counter() - began) / 60:.1f} min")
     console.print(f"use it: lsmplify fit KEYPOINTS --weights {weights}", soft_wrap=True, highlight=False)

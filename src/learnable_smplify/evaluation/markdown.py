@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from learnable_smplify.evaluation.ablation import AblationRow
 from learnable_smplify.evaluation.pairs import PairRow
 from learnable_smplify.evaluation.sequence import ColdRow, SequenceRow
 
@@ -71,6 +72,32 @@ def cold_table(rows: Sequence[ColdRow]) -> str:
         for row in rows
     ]
     return table("Single frames from nothing (betas known)", header, body)
+
+
+def ablation_table(rows: Sequence[AblationRow], samples: int) -> str:
+    """What each ingredient is worth."""
+    header = (
+        "variant",
+        "M parameters",
+        "single pass PVE [mm], stride 1 / 3 / 5 / 7 / 9",
+        "hybrid PVE [mm]",
+        "20 mm noise",
+        "20 % missing",
+        "ms a pair",
+    )
+    body = [
+        (
+            row.name,
+            f"{row.million_parameters:.1f}",
+            _errors(row.single_pve_mm),
+            _errors(row.hybrid_pve_mm),
+            f"{row.single_noisy_mm:.1f}",
+            f"{row.single_missing_mm:.1f}",
+            f"{row.ms_a_pair:.2f}",
+        )
+        for row in rows
+    ]
+    return table(f"Short equal runs of {samples:,} pairs; noise and gaps at stride 5, single pass", header, body)
 
 
 def _errors(values: Sequence[float]) -> str:

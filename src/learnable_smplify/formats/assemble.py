@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
+from learnable_smplify.motion import UpAxis
 
 _DEFAULT_FPS = 30.0
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
@@ -221,7 +223,7 @@ def keypoints_from_arrays(
         layout=chosen,
         fps=fps,
         confidence=None if confidence is None else torch.from_numpy(np.clip(confidence, 0, 1).astype(np.float32)),
-        up_axis=up_axis,
+        up_axis=cast("UpAxis | None", up_axis),
         person_id=person_id,
         notes=tuple(said),
     )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.network.rot6d import IDENTITY_ROT6D, rot6d_to_rotmat
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat
 
 # Joints whose rotations are predicted: pelvis and 21 body joints; the hands stay as they are.
@@ -126,9 +127,10 @@ class PoseMlp(nn.Module):
         """One pass."""
         rotmat, features = self._features(given)
         hidden = self.body(self.enter(features))
-        rot6d = self.turn(hidden).float().unflatten(-1, (SOLVED_JOINTS, 6))
-        spread = self.spread(hidden).float()
-        turned = _gram_schmidt(rot6d)
+        # Out of bfloat16 before anything is added to rotations.
+        rot6d = self.turn(hidden).to(rotmat.dtype).unflatten(-1, (SOLVED_JOINTS, 6))
+        spread = self.spread(hidden).to(rotmat.dtype)
+        turned = rot6d_to_rotmat(rot6d + rot6d.new_tensor(IDENTITY_ROT6D))  # an output of zero is no turn
         solved = rotmat[:, :SOLVED_JOINTS] @ turned
         if not self.config.residual:  # the pelvis is still told in the frame the network sees
             pelvis = turned[:, :1] if self.config.normalise == "none" else solved[:, :1]
@@ -229,12 +231,3 @@ class PoseMlp(nn.Module):
 def rotation_error(pred: Float[Tensor, "B J 3 3"], true: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B J 3"]:
     """log(R_true R_pred^T): errors as rotvecs in the parents' frames [rad]."""
     return rotmat_to_rotvec(true @ pred.transpose(-1, -2))
-
-
-def _gram_schmidt(rot6d: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:
-    """Rotations from 6D: the first two columns of I + rot6d, orthonormalised (Zhou et al. 2019), so 0 is no turn."""
-    columns = rot6d.unflatten(-1, (3, 2)) + torch.eye(3, 2, dtype=rot6d.dtype, device=rot6d.device)
-    first = nn.functional.normalize(columns[..., 0], dim=-1)
-    second = columns[..., 1] - (first * columns[..., 1]).sum(-1, keepdim=True) * first
-    second = nn.functional.normalize(second, dim=-1)
-    return torch.stack((first, second, torch.linalg.cross(first, second, dim=-1)), dim=-1)

@@ -22,6 +22,8 @@ Follower = Callable[[Tensor, Tensor, Tensor, Tensor], PoseSolution]
 
 # A search from nothing replaces a tracked pose only if its error is below this share of the tracked one's.
 _CLEARLY_BETTER = 0.7
+# Keypoint errors below this share of `keypoint_sigma` are not taken at their word when shape is estimated.
+_SMALLEST_ERROR = 0.15
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class ClipOptions:
         robust_scale: distance [m] at which a keypoint starts to lose its pull; None trusts every keypoint.
         change_share: weight of staying close to the previous frame (1 = a change over 1/6 s costs its natural share;
             higher values follow the previous frame more stiffly).
+        pose_share: weight of the pose prior in every frame that the network solves.
         shape_frames: frames from which betas are estimated.
         shape_share: weight of the betas' standard normal prior against a frame's keypoints.
         lost_error: mean keypoint error [m] above which a frame is searched again from nothing, and flagged if that
@@ -45,8 +48,9 @@ class ClipOptions:
     keypoint_sigma: float = 0.01
     robust_scale: float | None = 0.1
     change_share: float = 1.0
+    pose_share: float = 1.0
     shape_frames: int = 64
-    shape_share: float = 0.5
+    shape_share: float = 2.0
     lost_error: float = 0.06
     min_keypoints: int = 4
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
@@ -89,7 +93,10 @@ def estimate_betas(
         prior_transl=found.transl,
         robust_scale=options.robust_scale,
     )
-    return refine_betas(folded, problem, found.rotmat, found.transl, betas, options.shape_share)
+    betas, error = refine_betas(folded, problem, found.rotmat, found.transl, betas, options.shape_share)
+    # Keypoints that fit better than assumed may say more about the shape.
+    share = options.shape_share * min(max(error, _SMALLEST_ERROR), 1.0) ** 2
+    return refine_betas(folded, problem, found.rotmat, found.transl, betas, share)[0]
 
 
 def track(

@@ -17,7 +17,8 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, PoseMlp
 from learnable_smplify.network.stgcn import Stgcn
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.network.stgcn_pass import StgcnPass
+from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.clip import Follower
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
 from learnable_smplify.solver.numeric import PairOptions, numeric_pairs, placed_start
@@ -75,7 +76,7 @@ class Body25View:
 
 @torch.no_grad()
 def network_pose(
-    network: PoseMlp,
+    network: PoseMlp | StgcnPass,
     body25: FoldedPoints,
     start_rotmat: Float[Tensor, "B 24 3 3"],
     target: Float[Tensor, "B 25 3"],
@@ -105,42 +106,29 @@ def prior_precision(network: PoseMlp, sigma: Float[Tensor, "B 22"]) -> Float[Ten
     return precision
 
 
-def refinement(
-    network: PoseMlp,
-    folded: FoldedPoints,
-    view: Body25View,
-    output: PassOutput,
-    keypoints: Float[Tensor, "B K 3"],
-    confidence: Float[Tensor, "B K"],
-    betas: Float[Tensor, "B 10"],
-) -> PoseProblem:
-    """The Gauss-Newton problem around the network's answer; its prior mean is also where to start."""
-    variance = network.keypoint_trust * view.sigma_of_layout(output.keypoint_sigma).square()
-    weights = confidence / variance
-    points = folded.shaped(betas)
-    return PoseProblem(
-        points=points,
-        targets=keypoints,
-        weights=weights,
-        prior_rotmat=output.rotmat,
-        prior_precision=prior_precision(network, output.sigma),
-        prior_transl=_best_transl(points, output.rotmat, keypoints, weights),
-    )
-
-
 class NeuralPairs:
     """Pairs by the network and a few Gauss-Newton steps, with the numerical solver behind them.
 
     Args:
-        network: a `PoseMlp`, or an imported `Stgcn` (which says nothing of its errors: the change prior stands in).
+        network: a `PoseMlp`, or a `Stgcn` (which says nothing of its errors: the change prior stands in).
         refine_steps: Gauss-Newton steps; 0 returns the network's answer.
         priors: on the solver's device.
         options: of the numerical solver.
+        passes: how often the network is run on a frame; None is what its configuration says.
     """
 
-    def __init__(self, network: PoseMlp | Stgcn, refine_steps: int, priors: Priors, options: PairOptions) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: PoseMlp | Stgcn,
+        refine_steps: int,
+        priors: Priors,
+        options: PairOptions,
+        passes: int | None = None,
+    ) -> None:
+        self.network = StgcnPass(network) if isinstance(network, Stgcn) else network
         self.refine_steps = refine_steps
+        usual = network.config.passes if isinstance(network, PoseMlp) else 1
+        self.passes = usual if passes is None else passes
         self._priors = priors
         self._options = options
         self._steps = LevenbergMarquardt(refine_steps, step_tolerance=0, cost_tolerance=0, initial_damping=1e-6)
@@ -173,19 +161,38 @@ class NeuralPairs:
         transl: Float[Tensor, "B 3"],
         keypoints: Float[Tensor, "B K 3"],
         confidence: Float[Tensor, "B K"],
+        pose_share: float = 0.0,
     ) -> PoseSolution:
-        """Network and refinement. Problems without any keypoint keep their start."""
+        """Network and refinement. Problems without any keypoint keep their start.
+
+        Args:
+            pose_share: weight of the pose prior. Over many frames small errors of joints that no keypoint shows would
+                add up; the pose prior holds them.
+        """
         folded = body.folded(layout, keypoints.device)
         view = Body25View.of(layout, keypoints.device)
         target, seen = view.apply(keypoints, confidence)
         body25 = body.folded("body25", keypoints.device)
+        output = network_pose(self.network, body25, start, target, seen, betas, self.passes)
+        variance = view.sigma_of_layout(output.keypoint_sigma).square()
         if isinstance(self.network, PoseMlp):
-            output = network_pose(self.network, body25, start, target, seen, betas, self.network.config.passes)
-            problem = refinement(self.network, folded, view, output, keypoints, confidence, betas)
+            precision = prior_precision(self.network, output.sigma)
+            variance = variance * self.network.keypoint_trust
             sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
         else:
-            problem = self._stgcn_problem(folded, body25, betas, start, transl, target, keypoints, confidence)
-            sigma = None
+            precision, sigma = self._priors.change_precision, None
+        mean = output.rotmat
+        if pose_share > 0:
+            mean, precision = self._priors.and_human(mean, precision, pose_share)
+        points, weights = folded.shaped(betas), confidence / variance
+        problem = PoseProblem(
+            points=points,
+            targets=keypoints,
+            weights=weights,
+            prior_rotmat=mean,
+            prior_precision=precision,
+            prior_transl=_best_transl(points, mean, keypoints, weights),
+        )
         if self.refine_steps > 0:
             solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
             rotmat, moved = solution.rotmat, solution.transl
@@ -197,40 +204,14 @@ class NeuralPairs:
         every = torch.ones_like(unseen)
         return PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
 
-    def _stgcn_problem(
-        self,
-        folded: FoldedPoints,
-        body25: FoldedPoints,
-        betas: Tensor,
-        start: Tensor,
-        transl: Tensor,
-        target: Tensor,
-        keypoints: Tensor,
-        confidence: Tensor,
-    ) -> PoseProblem:
-        assert isinstance(self.network, Stgcn)
-        start_keypoints = body25.shaped(betas).pose(start).positions() + transl[:, None]
-        people = betas.expand(len(start), -1)
-        with torch.no_grad():
-            solved = self.network.predict(start_keypoints, target, rotmat_to_rotvec(start), people)
-        rotmat = torch.cat((solved, start[:, SOLVED_JOINTS:]), dim=1)
-        weights = confidence / self._options.keypoint_sigma**2
-        points = folded.shaped(betas)
-        return PoseProblem(
-            points=points,
-            targets=keypoints,
-            weights=weights,
-            prior_rotmat=rotmat,
-            prior_precision=self._priors.change_precision,
-            prior_transl=_best_transl(points, rotmat, keypoints, weights),
-        )
 
-
-def neural_follower(solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"]) -> Follower:
+def neural_follower(
+    solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"], pose_share: float
+) -> Follower:
     """The network's way from one frame to the next."""
 
     def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
-        return solver.from_start(body, layout, betas[None], rotmat, transl, targets, confidence)
+        return solver.from_start(body, layout, betas[None], rotmat, transl, targets, confidence, pose_share)
 
     return follow
 

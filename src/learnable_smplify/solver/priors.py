@@ -46,18 +46,28 @@ class Priors:
     def around(self, previous_rotmat: Float[Tensor, "B 24 3 3"], change_share: float) -> tuple[Tensor, Tensor]:
         """One Gaussian for "close to the previous pose, and human": mean rotations (B, 24, 3, 3), precision (72, 72).
 
-        The product of the change prior about `previous_rotmat` and the pose prior, with the pose prior's error
-        linearised at the previous pose.
-
         Args:
             change_share: weight of the change prior relative to the pose prior's 1.
         """
-        total = change_share * self.change_precision + self.pose_precision
-        from_mean = rotmat_to_rotvec(previous_rotmat @ self.pose_mean.transpose(-1, -2))
+        return self.and_human(previous_rotmat, change_share * self.change_precision)
+
+    def and_human(
+        self, mean_rotmat: Float[Tensor, "B 24 3 3"], precision: Float[Tensor, "*B 72 72"], pose_share: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """The product of a Gaussian about `mean_rotmat` and the pose prior: mean rotations and precision.
+
+        Joints the first one is sure of hardly move; those nothing is known of go to where people have them. The pose
+        prior's error is linearised at `mean_rotmat`.
+
+        Args:
+            precision: of the first Gaussian [1/rad^2].
+            pose_share: weight of the pose prior.
+        """
+        total = precision + pose_share * self.pose_precision
+        from_mean = rotmat_to_rotvec(mean_rotmat @ self.pose_mean.transpose(-1, -2))
         from_mean[:, 0] = 0
-        pull = torch.linalg.solve(total, self.pose_precision @ from_mean.flatten(1).T).T
-        mean = rotvec_to_rotmat(-pull.unflatten(-1, (24, 3))) @ previous_rotmat
-        return mean, total
+        pull = torch.linalg.solve(total, pose_share * self.pose_precision @ from_mean.flatten(1)[..., None])[..., 0]
+        return rotvec_to_rotmat(-pull.unflatten(-1, (24, 3))) @ mean_rotmat, total
 
 
 @lru_cache(maxsize=1)

@@ -26,8 +26,11 @@ def refine_betas(
     betas: Float[Tensor, "10"],
     shape_share: float,
     iterations: int = 10,
-) -> Float[Tensor, "10"]:
-    """Betas that, together with the best poses, explain B frames of one person.
+) -> tuple[Float[Tensor, "10"], float]:
+    """Betas that, together with the best poses, explain B frames of one person; and what they leave unexplained.
+
+    The second result is the root mean square of the weighted keypoint errors: 1 where they are as large as the
+    weights say.
 
     Args:
         folded: the layout's keypoints on the body.
@@ -60,7 +63,9 @@ def refine_betas(
             damping *= 8
             if damping > _MAX_DAMPING:
                 break
-    return betas
+    here = linearise(problem, rotmat, transl)
+    squared = (here.weights * here.residual.square().sum(-1)).sum() / (3 * (here.weights > 0).sum()).clamp(min=1)
+    return betas, float(squared.sqrt())
 
 
 def _joint_step(here: Linearised, betas: Tensor, shape_precision: float, damping: float) -> tuple[Tensor, Tensor]:

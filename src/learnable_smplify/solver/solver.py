@@ -41,7 +41,9 @@ class Solver:
             solver alone (Levenberg-Marquardt with priors).
         device: where to compute, "cpu" or "cuda".
         weights: a file of `lsmplify train` or `lsmplify import-checkpoint`; None for the weights in the package.
-        refine_steps: Gauss-Newton steps after the network; 0 is the paper's pure forward pass.
+        refine_steps: Gauss-Newton steps after the network; 0 is the network alone.
+        passes: how often the network is run on a frame; None is what its weights were trained for. `passes=1,
+            refine_steps=0` is the paper's pure single pass.
         pair_options: of the numerical solver in `solve_pairs`.
         clip_options: for `fit`.
 
@@ -57,13 +59,14 @@ class Solver:
         *,
         weights: str | PathLike[str] | None = None,
         refine_steps: int = 2,
+        passes: int | None = None,
         pair_options: PairOptions | None = None,
         clip_options: ClipOptions | None = None,
     ) -> None:
         if method not in METHODS:
             raise InputError(f"unknown method '{method}'", expected=f"one of {', '.join(METHODS)}")
-        if refine_steps < 0:
-            raise InputError(f"refine_steps is {refine_steps}", expected="0 or more")
+        if refine_steps < 0 or (passes is not None and passes < 1):
+            raise InputError(f"refine_steps is {refine_steps} and passes {passes}", expected="0 or more, and 1 or more")
         self.body = load_body() if body is None else body
         self.method = method
         self.device = _checked_device(device)
@@ -73,7 +76,7 @@ class Solver:
         self._neural: NeuralPairs | None = None
         if method == "neural":
             network = load_network(weights).to(self.device)
-            self._neural = NeuralPairs(network, refine_steps, self._priors, self.pair_options)
+            self._neural = NeuralPairs(network, refine_steps, self._priors, self.pair_options, passes)
 
     def solve_pairs(
         self,
@@ -146,7 +149,8 @@ class Solver:
             if self._neural is None:
                 follow = numeric_follower(folded, shape, keypoints.fps, self._priors, self.clip_options)
             else:
-                follow = neural_follower(self._neural, self.body, layout, shape)
+                share = self.clip_options.pose_share
+                follow = neural_follower(self._neural, self.body, layout, shape, share)
             points, before = folded.shaped(shape[None]), self._before(start)
             clip = track(points, targets, confidence, self._priors, self.clip_options, follow, progress, before)
         return Motion(
@@ -220,6 +224,8 @@ def _checked_device(device: torch.device | str) -> torch.device:
         torch.zeros(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"torch cannot use device '{device}' here", expected="'cpu', or 'cuda' where torch sees a GPU", hint="cpu"
+            f"torch cannot use device '{device}' here",
+            expected="'cpu', or 'cuda' where torch sees a GPU",
+            hint="--device cpu",
         ) from error
     return chosen

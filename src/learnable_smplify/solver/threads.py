@@ -1,7 +1,7 @@
 """How the solver uses the CPU: one thread an operation, several chunks of problems side by side.
 
-The solver's operations are many and small. Split over torch's own threads, each would wait for the slowest core at every
-step: measured 2 to 15 times slower than one thread as soon as anything else runs on the machine.
+The solver's operations are many and small. Split over torch's own threads, each would wait for the slowest core at
+every step, which makes two threads slower than one as soon as anything else runs on the machine.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _error_precision(
             sample.keypoints,
             sample.confidence,
             sample.betas,
-            config.network.passes,
+            config.passes,
         )
         error = rotation_error(output.rotmat[:, :SOLVED_JOINTS], sample.target_rotmat[:, :SOLVED_JOINTS])
         whitened = (error / output.sigma[..., None]).clamp(-_LARGEST, _LARGEST).flatten(1).double()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from learnable_smplify.network.pose_mlp import PoseMlpConfig
+from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
+from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
+from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.training.corrupt import Corruption
 from learnable_smplify.training.pairs import Sampling
 
@@ -59,7 +62,10 @@ class LossWeights:
 class TrainingConfig:
     """One training run."""
 
+    architecture: Literal["pose_mlp", "stgcn"] = "pose_mlp"
+    """Ours, or the authors' network (always one pass)."""
     network: PoseMlpConfig = field(default_factory=PoseMlpConfig)
+    stgcn: StgcnConfig = field(default_factory=StgcnConfig)
     sampling: Sampling = field(default_factory=Sampling)
     corruption: Corruption = field(default_factory=Corruption)
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -68,3 +74,12 @@ class TrainingConfig:
     """Steps between evaluations on the holdout clips; the best of them is kept."""
     checkpoint_every: int = 500
     """Steps between checkpoints to resume from."""
+
+    @property
+    def passes(self) -> int:
+        """Passes a step."""
+        return self.network.passes if self.architecture == "pose_mlp" else 1
+
+    def build(self) -> PoseMlp | StgcnPass:
+        """A fresh network."""
+        return PoseMlp(self.network) if self.architecture == "pose_mlp" else StgcnPass(Stgcn(self.stgcn))

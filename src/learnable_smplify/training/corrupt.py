@@ -93,7 +93,7 @@ def corrupt_keypoints(
 def corrupt_start(
     rotmat: Float[Tensor, "B 24 3 3"], options: Corruption, generator: torch.Generator
 ) -> Float[Tensor, "B 24 3 3"]:
-    """Start poses with random joint errors, one joint twisted about its bone (x for arms, y otherwise), headings lost."""
+    """Start poses with random joint errors, a joint twisted about its bone (x in arms, y elsewhere), lost headings."""
     batch, joints = rotmat.shape[:2]
     device = rotmat.device
     bad = torch.rand(batch, 1, 1, generator=generator, device=device) < options.bad_start_share

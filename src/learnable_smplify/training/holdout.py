@@ -39,7 +39,7 @@ def holdout_error_mm(
     """Mean surface error [mm] after the last pass, clean and noisy; `holdout_mm` is their weighted mean."""
     errors = {}
     for name, sample in samples.items():
-        losses = geometry.losses(network, sample, config.network.passes, config.loss, bfloat16=False)
+        losses = geometry.losses(network, sample, config.passes, config.loss, bfloat16=False)
         for index, part in enumerate(losses, start=1):
             errors[f"holdout_{name}_mm_{index}"] = float(part.points_mm)
         errors[f"holdout_{name}_mm"] = float(losses[-1].points_mm)

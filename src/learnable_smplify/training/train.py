@@ -14,6 +14,7 @@ from torch import Tensor
 from learnable_smplify.body.body import Body
 from learnable_smplify.errors import InputError
 from learnable_smplify.network.pose_mlp import PoseMlp
+from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.training.config import Optimisation, TrainingConfig
 from learnable_smplify.training.holdout import holdout_error_mm, holdout_sample
 from learnable_smplify.training.pairs import PairSampler
@@ -58,7 +59,7 @@ def train(
     folder: RunFolder,
     device: torch.device | str,
     progress: Callable[[int, dict[str, float]], None] | None = None,
-) -> PoseMlp:
+) -> PoseMlp | StgcnPass:
     """Train a network, or go on where a killed run stopped; returns the averaged weights of the best evaluation.
 
     Args:
@@ -79,8 +80,8 @@ def train(
     mine = slice(processes.rank * share, (processes.rank + 1) * share)
 
     torch.manual_seed(options.seed)
-    network = PoseMlp(config.network).to(device)
-    averaged = PoseMlp(config.network).to(device)
+    network = config.build().to(device)
+    averaged = config.build().to(device)
     averaged.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     # Every process draws the whole batch and works on its own part, so that two processes see what one would.
@@ -104,7 +105,7 @@ def train(
             group["lr"] = learning_rate(options, step)
         pairs = sampler.draw(options.batch, generator)
         sample = geometry.sample(pairs, config.corruption, generator).rows(mine)
-        losses = geometry.losses(network, sample, config.network.passes, config.loss, options.bfloat16)
+        losses = geometry.losses(network, sample, config.passes, config.loss, options.bfloat16)
         loss = torch.stack([part.total for part in losses]).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -115,6 +116,8 @@ def train(
         with torch.no_grad():
             for slow, fast in zip(averaged.parameters(), network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - decay)
+            for kept, current in zip(averaged.buffers(), network.buffers(), strict=True):
+                kept.copy_(current)  # running statistics of batch norm, where there are any
 
         done = step + 1
         if done % LOG_EVERY == 0 or done == options.steps:
@@ -136,7 +139,7 @@ def train(
             if progress is not None:
                 progress(done, numbers)
         if done % config.evaluate_every == 0 or done == options.steps:
-            errors = holdout_error_mm(averaged, geometry, held_back, config)
+            errors = holdout_error_mm(averaged.eval(), geometry, held_back, config)
             if processes.rank == 0:
                 folder.log(done, errors)
                 if errors["holdout_mm"] < best:
@@ -153,7 +156,7 @@ def train(
                     "best": best,
                 }
             )
-    result = PoseMlp(config.network).to(device)
+    result = config.build().to(device)
     result.load_state_dict(folder.read_best())
     return result.eval()
 

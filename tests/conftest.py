@@ -1,0 +1,8 @@
+"""Settings of every test."""
+
+from __future__ import annotations
+
+import torch
+
+# Many small operations: split over threads, each would wait for the slowest core (20 times slower on a busy machine).
+torch.set_num_threads(1)
