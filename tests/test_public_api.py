@@ -27,6 +27,7 @@ PUBLIC_NAMES = [
     "layout_names",
     "load_body",
     "load_layout",
+    "load_network",
     "metrics",
     "read_keypoints",
     "read_motion",

@@ -73,6 +73,7 @@ def evaluate(args: EvaluateArgs) -> None:
             pairs = evaluate_pairs(clips, body, methods, args.every, progress=status.update)
             result["pairs"] = [asdict(row) for row in pairs]
             texts.append(pair_table(pairs))
+            console.print(as_rich(pair_table(pairs, "PA-PVE")), as_rich(pair_table(pairs, "MPJPE")))
         if "sequences" in args.parts:
             sequences = evaluate_sequences(
                 clips, body, [("Gauss-Newton", numerical), ("hybrid", hybrid)], progress=status.update

@@ -34,6 +34,8 @@ class TrainArgs:
     """CPU threads of this process; default: torch's choice."""
     tensorboard: bool = False
     """Also write the metrics for TensorBoard (needs the package 'tensorboard')."""
+    profile: bool = False
+    """Only print where a training step's time goes, and stop."""
     config: Annotated[TrainingConfig, tyro.conf.arg(name="")] = field(default_factory=TrainingConfig)
     """Everything that decides the run."""
 
@@ -43,6 +45,7 @@ def train_command(args: TrainArgs) -> None:
     from learnable_smplify.network.pose_mlp import PoseMlp
     from learnable_smplify.network.weights import save_network
     from learnable_smplify.training.calibrate import calibrate
+    from learnable_smplify.training.profile import profile_step
     from learnable_smplify.training.run_folder import RunFolder
     from learnable_smplify.training.store import open_store
     from learnable_smplify.training.train import Processes, train
@@ -51,6 +54,13 @@ def train_command(args: TrainArgs) -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     store, body = open_store(args.store), load_body()
+    if args.profile:
+        times = profile_step(store, body, args.config, args.device)
+        console.print(
+            f"a step of {args.config.optimisation.batch} pairs: {times.step_ms:.0f} ms, forward kinematics and their "
+            f"gradients {times.kinematics_ms:.0f} ms ({100 * times.share:.0f} %)"
+        )
+        return
     processes = Processes.join()
     folder = RunFolder(args.output, args.config, tensorboard=args.tensorboard and processes.rank == 0)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from learnable_smplify.evaluation.ablation import AblationRow
 from learnable_smplify.evaluation.pairs import PairRow
@@ -15,29 +16,19 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     return "\n".join(lines + [_line(row) for row in rows])
 
 
-def pair_table(rows: Sequence[PairRow]) -> str:
+PairMetric = Literal["PVE", "PA-PVE", "MPJPE"]
+
+
+def pair_table(rows: Sequence[PairRow], metric: PairMetric = "PVE") -> str:
     """Errors on pairs by stride."""
-    strides = " / ".join(str(stride) for stride in rows[0].strides)
-    header = (
-        "keypoints",
-        "method",
-        f"PVE [mm], stride {strides}",
-        "PA-PVE [mm]",
-        "MPJPE [mm]",
-        "ms a pair",
-    )
-    body = [
-        (
-            row.condition,
-            row.method,
-            _errors(row.pve_mm),
-            _errors(row.pa_pve_mm),
-            _errors(row.mpjpe_mm),
-            f"{row.ms_a_pair:.2f}" if row.ms_a_pair >= 0.005 else "",
-        )
-        for row in rows
-    ]
-    return table(f"Pairs: from the start pose to the target's keypoints ({rows[0].pairs:,} pairs)", header, body)
+    header = ("keypoints", "method", *(f"stride {stride}" for stride in rows[0].strides), "ms a pair")
+    body = []
+    for row in rows:
+        values = {"PVE": row.pve_mm, "PA-PVE": row.pa_pve_mm, "MPJPE": row.mpjpe_mm}[metric]
+        spent = f"{row.ms_a_pair:.2f}" if row.ms_a_pair >= 0.005 else ""
+        body.append((row.condition, row.method, *(_error(value) for value in values), spent))
+    title = f"{metric} [mm] on pairs: from the start pose to the target's keypoints ({rows[0].pairs:,} pairs)"
+    return table(title, header, body)
 
 
 def sequence_table(rows: Sequence[SequenceRow]) -> str:
@@ -101,7 +92,11 @@ def ablation_table(rows: Sequence[AblationRow], samples: int) -> str:
 
 
 def _errors(values: Sequence[float]) -> str:
-    return " / ".join(f"{value:.2f}" if value < 10 else f"{value:.1f}" for value in values)
+    return " / ".join(_error(value) for value in values)
+
+
+def _error(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def _line(cells: Sequence[str]) -> str:

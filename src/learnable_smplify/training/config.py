@@ -29,7 +29,7 @@ class Optimisation:
         seed: of weights, pairs and corruption.
     """
 
-    steps: int = 20_000
+    steps: int = 14_000
     batch: int = 512
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
@@ -70,7 +70,7 @@ class TrainingConfig:
     corruption: Corruption = field(default_factory=Corruption)
     optimisation: Optimisation = field(default_factory=Optimisation)
     loss: LossWeights = field(default_factory=LossWeights)
-    evaluate_every: int = 2_000
+    evaluate_every: int = 1_000
     """Steps between evaluations on the holdout clips; the best of them is kept."""
     checkpoint_every: int = 500
     """Steps between checkpoints to resume from."""

@@ -70,14 +70,20 @@ class PairGeometry:
             betas=pairs.betas,
         )
 
+    def surface_of(self, shaped: ShapedPoints) -> ShapedPoints:
+        """Surface points of people: the mean body's flesh on each person's own bones.
+
+        A single product for the whole batch, and near enough for a loss.
+        """
+        return ShapedPoints(self.surface, self.surface.anchor[None], shaped.offsets)
+
     def losses(
         self, network: nn.Module, sample: Sample, passes: int, weights: LossWeights, bfloat16: bool
     ) -> list[PassLoss]:
         """The loss of every pass; gradients do not flow from one pass into the one before."""
         with torch.no_grad():
             shaped = self.keypoints.shaped(sample.betas)
-            # The mean body's flesh on each person's own bones: a single product for the batch, and near enough here.
-            surface = ShapedPoints(self.surface, self.surface.anchor[None], shaped.offsets)
+            surface = self.surface_of(shaped)
             target_points = _about_pelvis(surface.pose(sample.target_rotmat))
         rotmat, losses = sample.start_rotmat, []
         for index in range(passes):
