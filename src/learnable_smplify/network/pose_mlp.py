@@ -39,7 +39,8 @@ class PoseMlpConfig:
         blocks: residual blocks of two layers each.
         passes: how often the network is run on one frame, each time on what the last pass left.
         normalise: "aligned" lays the start's trunk on the measured trunk and uses the pelvis frame; "start" uses the
-            start's pelvis frame and mid-hip for both, as the paper; "none" leaves everything in the world.
+            start's pelvis frame for both, as the paper; "none" keeps the world's axes. A start pose comes without a
+            position, so in all three the start is moved onto the measured trunk.
         residual: predict R_start^T R_target (the paper's residual learning); False predicts R_target itself.
     """
 
@@ -102,7 +103,7 @@ class PoseMlp(nn.Module):
 
     _trunk: Tensor
     error_precision: Float[Tensor, "66 66"]
-    keypoint_trust: Float[Tensor, ""]
+    keypoint_trust: Float[Tensor, "2"]
 
     def __init__(self, config: PoseMlpConfig) -> None:
         super().__init__()
@@ -111,8 +112,9 @@ class PoseMlp(nn.Module):
         self.register_buffer("_trunk", torch.tensor([layout.index(name) for name in _TRUNK]), persistent=False)
         # Correlation of the rotation errors (whitened by sigma) over the joints 1..21, measured after training.
         self.register_buffer("error_precision", torch.eye(3 * SOLVED_JOINTS))
-        # How much of a keypoint's predicted variance the Gauss-Newton steps should still believe; measured too.
-        self.register_buffer("keypoint_trust", torch.ones(()))
+        # The network has used the keypoints already, so the Gauss-Newton steps must not count them in full again: they
+        # take the variance s^2 (a + b (s / 1 cm)^2) for a predicted sigma s, with (a, b) chosen after training.
+        self.register_buffer("keypoint_trust", torch.tensor([1.0, 0.0]))
         inputs = 4 * 3 * _KEYPOINTS + _KEYPOINTS + 24 * 6 + 10 + 3 + 1
         self.enter = nn.Linear(inputs, config.width)
         self.body = nn.Sequential(*(_Block(config.width) for _ in range(config.blocks)), nn.LayerNorm(config.width))
@@ -185,13 +187,12 @@ class PoseMlp(nn.Module):
             source = (source - source_centre) @ turn.transpose(-1, -2) + source_centre
             rotmat = torch.cat(((turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]), dim=1)
         if mode == "none":
-            placed_source, placed_target, root = source, target, rotmat[:, 0]
+            placed_source, placed_target, root = source, target - target_centre + source_centre, rotmat[:, 0]
         else:
             # Seen from the pelvis: positions as rows times R are R^T times positions.
             frame = rotmat[:, 0]
-            origin = target_centre if mode == "aligned" else source_centre
             placed_source = (source - source_centre) @ frame
-            placed_target = (target - origin) @ frame
+            placed_target = (target - target_centre) @ frame
             root = torch.eye(3, dtype=frame.dtype, device=frame.device).expand_as(frame)
         gap = (placed_target - placed_source) * seen[..., None]
         pose = torch.cat((root[:, None], rotmat[:, 1:]), dim=1)[..., :2]

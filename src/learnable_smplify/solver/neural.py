@@ -6,6 +6,7 @@ and what it says of each keypoint's error is that keypoint's weight.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.layouts.layout import Layout, load_layout
-from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, PoseMlp
+from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, PoseMlp, rotation_error
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -27,9 +28,15 @@ from learnable_smplify.solver.priors import Priors
 
 # Nothing is known of the hands beyond the wrists: they stay as they are.
 _HAND_PRECISION = 1e4
-# Above this mean keypoint error [m] the numerical solver is asked too, and believed if it is clearly better.
+# Above this mean keypoint error [m], and so many times what the network expects, the numerical solver is asked too, and
+# believed if it is clearly better. (With noisy keypoints a small error is no merit.)
 _DOUBTFUL_ERROR = 0.05
+_SURPRISE = 2.0
 _CLEARLY_BETTER = 0.7
+# Mean length of a normal vector in space with unit variance in each coordinate.
+_MEAN_LENGTH = (8 / math.pi) ** 0.5
+# Where between "nothing moved" and "all of it moved" the network's answer is taken; chosen on pairs of the train split.
+_STILL, _STILL_SLOPE = 0.5, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +145,13 @@ class NeuralPairs:
         folded = body.folded(layout, pairs.keypoints.device)
         start = rotvec_to_rotmat(pairs.start_pose)
         transl = placed_start(folded, pairs)[1] if pairs.start_transl is None else pairs.start_transl
-        found = self.from_start(body, layout, pairs.betas, start, transl, pairs.keypoints, pairs.confidence)
+        found, expected = self.from_start(
+            body, layout, pairs.betas, start, transl, pairs.keypoints, pairs.confidence, still_is_possible=True
+        )
         if self.refine_steps == 0:
             return found
         error = _mean_error(folded, found, pairs)
-        doubtful = (error > _DOUBTFUL_ERROR).nonzero()[:, 0]
+        doubtful = ((error > _DOUBTFUL_ERROR) & (error > _SURPRISE * expected)).nonzero()[:, 0]
         if len(doubtful) == 0:
             return found
         part = pairs.rows(doubtful)
@@ -161,11 +170,16 @@ class NeuralPairs:
         transl: Float[Tensor, "B 3"],
         keypoints: Float[Tensor, "B K 3"],
         confidence: Float[Tensor, "B K"],
+        *,
+        still_is_possible: bool,
         pose_share: float = 0.0,
-    ) -> PoseSolution:
-        """Network and refinement. Problems without any keypoint keep their start.
+    ) -> tuple[PoseSolution, Float[Tensor, " B"]]:
+        """Network and refinement, and the mean keypoint error [m] that the network's sigmas let expect.
+
+        Problems without any keypoint keep their start.
 
         Args:
+            still_is_possible: take the start pose for true, and keep it where the keypoints show no certain motion.
             pose_share: weight of the pose prior. Over many frames small errors of joints that no keypoint shows would
                 add up; the pose prior holds them.
         """
@@ -177,11 +191,14 @@ class NeuralPairs:
         variance = view.sigma_of_layout(output.keypoint_sigma).square()
         if isinstance(self.network, PoseMlp):
             precision = prior_precision(self.network, output.sigma)
-            variance = variance * self.network.keypoint_trust
+            plain, growing = self.network.keypoint_trust
+            variance = variance * (plain + growing * variance / 0.01**2)
             sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
         else:
             precision, sigma = self._priors.change_precision, None
         mean = output.rotmat
+        if still_is_possible and self.refine_steps > 0:
+            mean = _unless_still(start, output)
         if pose_share > 0:
             mean, precision = self._priors.and_human(mean, precision, pose_share)
         points, weights = folded.shaped(betas), confidence / variance
@@ -201,8 +218,10 @@ class NeuralPairs:
         unseen = (confidence > 0).sum(1) == 0
         rotmat = torch.where(unseen[:, None, None, None], start, rotmat)
         moved = torch.where(unseen[:, None], transl, moved)
+        seen_share = (confidence > 0) / (confidence > 0).sum(1, keepdim=True).clamp(min=1)
+        expected = _MEAN_LENGTH * (view.sigma_of_layout(output.keypoint_sigma) * seen_share).sum(1)
         every = torch.ones_like(unseen)
-        return PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
+        return PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma), expected
 
 
 def neural_follower(
@@ -211,9 +230,34 @@ def neural_follower(
     """The network's way from one frame to the next."""
 
     def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
-        return solver.from_start(body, layout, betas[None], rotmat, transl, targets, confidence, pose_share)
+        # The frame before is an estimate itself: to keep it where nothing is certain would add up to a lag.
+        found, _ = solver.from_start(
+            body,
+            layout,
+            betas[None],
+            rotmat,
+            transl,
+            targets,
+            confidence,
+            still_is_possible=False,
+            pose_share=pose_share,
+        )
+        return found
 
     return follow
+
+
+def _unless_still(start: Float[Tensor, "B 24 3 3"], output: PassOutput) -> Float[Tensor, "B 24 3 3"]:
+    """The network's rotations, drawn back to the start where all the motion they tell is within their own doubt.
+
+    With strong noise and little motion, what a network sees is mostly noise. The measure is the mean over joints of
+    (angle turned / predicted sigma)^2 / 3: about 1 for a motion that is all doubt.
+    """
+    turned = rotation_error(start[:, :SOLVED_JOINTS], output.rotmat[:, :SOLVED_JOINTS])
+    certain = (turned.square().sum(-1) / (3 * output.sigma.square())).mean(1)
+    share = torch.sigmoid((certain - _STILL) * _STILL_SLOPE)[:, None, None]
+    solved = rotvec_to_rotmat(share * turned) @ start[:, :SOLVED_JOINTS]
+    return torch.cat((solved, start[:, SOLVED_JOINTS:]), dim=1)
 
 
 def _best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:

@@ -30,7 +30,7 @@ _BATCH = 512
 _LARGEST = 4.0
 # Added to the variance of every whitened error, so that no direction is believed without end.
 _FLOOR = 0.05
-_TRUSTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_TRUSTS = ((0.5, 0.5), (0.5, 2.0), (1.0, 0.0), (1.0, 1.0), (1.0, 4.0), (1.0, 16.0), (2.0, 0.0), (2.0, 4.0))
 
 
 @torch.no_grad()
@@ -42,12 +42,12 @@ def calibrate(network: PoseMlp, store: MotionStore, body: Body, config: Training
     samples = holdout_sample(store, geometry, config, device)
     found = {}
     for trust in _TRUSTS:
-        network.keypoint_trust.fill_(trust)
+        network.keypoint_trust.copy_(torch.tensor(trust))
         errors = {name: hybrid_error_mm(network, body, geometry, sample) for name, sample in samples.items()}
         found[trust] = errors["clean"] + 0.5 * errors["noisy"]
     best = min(found, key=lambda trust: found[trust])
-    network.keypoint_trust.fill_(best)
-    return {f"trust {trust:g}": error for trust, error in found.items()} | {"chosen": best}
+    network.keypoint_trust.copy_(torch.tensor(best))
+    return {f"trust {plain:g}, {growing:g}": error for (plain, growing), error in found.items()}
 
 
 def _error_precision(
