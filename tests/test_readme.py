@@ -42,7 +42,7 @@ def test_every_command_named_exists() -> None:
     assert named <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/frames.md", "docs/adding_a_format.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/frames.md", "docs/adding_a_format.md", "docs/training.md"])
 def test_every_link_leads_to_a_file(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -295,3 +295,18 @@ def test_elbows_and_knees_are_found_bent_the_way_they_were(body: ls.Body, solver
         bend = motion.pose[:, JOINT_INDEX[name], axis]
         true_bend = true_pose[:, JOINT_INDEX[name], axis]
         assert float((bend - true_bend).abs().max()) < np.deg2rad(25), name
+
+
+def test_joints_that_no_keypoint_shows_do_not_wander_off(body: ls.Body) -> None:
+    """A head without face keypoints turned upside down within seconds before tracking carried the pose prior."""
+    _, keypoints = recording(body, 150)
+    layout = ls.load_layout("body25")
+    confidence = torch.ones(len(keypoints), 25)
+    confidence[:, [layout.index(name) for name in ("Nose", "REye", "LEye", "REar", "LEar")]] = 0
+    seen = ls.Keypoints(keypoints.positions, "body25", keypoints.fps, confidence)
+    motion = ls.Solver(body).fit(seen, BETAS)
+    angle = torch.rad2deg(motion.pose.norm(dim=-1))
+    assert float(angle[:, [12, 15]].max()) < 60
+    assert motion.uncertainty_deg is not None
+    # The network knows that it does not see the head.
+    assert float(motion.uncertainty_deg[1:, 15].mean()) > 2 * float(motion.uncertainty_deg[1:, 18].mean())

@@ -36,6 +36,9 @@ class ClipOptions:
         change_share: weight of staying close to the previous frame (1 = a change over 1/6 s costs its natural share;
             higher values follow the previous frame more stiffly).
         pose_share: weight of the pose prior in every frame that the network solves.
+        variance_share: share of the keypoint variance that the network predicts which the Gauss-Newton steps assume. A
+            recording's keypoint errors are mostly the same in every frame (a detector's hip is not the skeleton's), so
+            a fit that follows them closely is steady all the same.
         shape_frames: frames from which betas are estimated.
         shape_share: weight of the betas' standard normal prior against a frame's keypoints.
         lost_error: mean keypoint error [m] above which a frame is searched again from nothing, and flagged if that
@@ -49,8 +52,9 @@ class ClipOptions:
     robust_scale: float | None = 0.1
     change_share: float = 1.0
     pose_share: float = 1.0
+    variance_share: float = 0.2
     shape_frames: int = 64
-    shape_share: float = 2.0
+    shape_share: float = 1.0
     lost_error: float = 0.06
     min_keypoints: int = 4
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)

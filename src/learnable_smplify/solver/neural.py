@@ -20,7 +20,7 @@ from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOut
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.solver.clip import Follower
+from learnable_smplify.solver.clip import ClipOptions, Follower
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
 from learnable_smplify.solver.numeric import PairOptions, numeric_pairs, placed_start
 from learnable_smplify.solver.pair_input import PairInput
@@ -173,6 +173,7 @@ class NeuralPairs:
         *,
         still_is_possible: bool,
         pose_share: float = 0.0,
+        keypoint_trust: tuple[float, float] | None = None,
     ) -> tuple[PoseSolution, Float[Tensor, " B"]]:
         """Network and refinement, and the mean keypoint error [m] that the network's sigmas let expect.
 
@@ -182,6 +183,7 @@ class NeuralPairs:
             still_is_possible: take the start pose for true, and keep it where the keypoints show no certain motion.
             pose_share: weight of the pose prior. Over many frames small errors of joints that no keypoint shows would
                 add up; the pose prior holds them.
+            keypoint_trust: in place of the network's own.
         """
         folded = body.folded(layout, keypoints.device)
         view = Body25View.of(layout, keypoints.device)
@@ -191,7 +193,7 @@ class NeuralPairs:
         variance = view.sigma_of_layout(output.keypoint_sigma).square()
         if isinstance(self.network, PoseMlp):
             precision = prior_precision(self.network, output.sigma)
-            plain, growing = self.network.keypoint_trust
+            plain, growing = self.network.keypoint_trust if keypoint_trust is None else keypoint_trust
             variance = variance * (plain + growing * variance / 0.01**2)
             sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
         else:
@@ -225,7 +227,7 @@ class NeuralPairs:
 
 
 def neural_follower(
-    solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"], pose_share: float
+    solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"], options: ClipOptions
 ) -> Follower:
     """The network's way from one frame to the next."""
 
@@ -240,7 +242,8 @@ def neural_follower(
             targets,
             confidence,
             still_is_possible=False,
-            pose_share=pose_share,
+            pose_share=options.pose_share,
+            keypoint_trust=(options.variance_share, 0.0),
         )
         return found
 

@@ -149,8 +149,7 @@ class Solver:
             if self._neural is None:
                 follow = numeric_follower(folded, shape, keypoints.fps, self._priors, self.clip_options)
             else:
-                share = self.clip_options.pose_share
-                follow = neural_follower(self._neural, self.body, layout, shape, share)
+                follow = neural_follower(self._neural, self.body, layout, shape, self.clip_options)
             points, before = folded.shaped(shape[None]), self._before(start)
             clip = track(points, targets, confidence, self._priors, self.clip_options, follow, progress, before)
         return Motion(
