@@ -11,6 +11,7 @@ import learnable_smplify as ls
 from learnable_smplify.network.pose_mlp import PassInput, PoseMlp, PoseMlpConfig, rotation_error
 from learnable_smplify.network.weights import load_network, save_network
 from learnable_smplify.rotation import rotvec_to_rotmat
+from toy_motion import swinging_poses
 
 SMALL = PoseMlpConfig(width=32, blocks=1)
 
@@ -111,10 +112,8 @@ def test_a_file_that_is_no_network_is_refused(tmp_path, content: bytes) -> None:
 
 def test_the_shipped_network_predicts_from_world_keypoints() -> None:
     body = ls.load_body()
-    generator = torch.Generator().manual_seed(0)
-    start = 0.2 * torch.randn(3, 24, 3, generator=generator)
-    target = start.clone()
-    target[:, 16:20, 1] += 0.4  # arms that swing forward and back
+    poses = swinging_poses(24)
+    start, target = poses[:3], poses[12:15]
     betas = torch.zeros(3, 10)
     keypoints = [body.keypoints(pose, betas) for pose in (start, target)]
     predicted = ls.load_network().predict(*keypoints, start, betas)

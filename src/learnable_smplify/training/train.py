@@ -41,6 +41,11 @@ class Processes:
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         return cls(dist.get_rank(), dist.get_world_size())
 
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.count > 1:
+            dist.barrier()
+
     def average(self, tensors: list[Tensor]) -> None:
         """Replace tensors by their mean over the processes."""
         if self.count == 1:
@@ -156,6 +161,7 @@ def train(
                     "best": best,
                 }
             )
+    processes.wait()  # for the first process to have written the best weights
     result = config.build().to(device)
     result.load_state_dict(folder.read_best())
     return result.eval()
