@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.kinematics import (
-    IS_ANCESTOR,
     joint_positions,
     parent_rotations,
     rest_offsets,
@@ -167,7 +166,7 @@ def shape_derivative(posed: PosedPoints) -> Float[Tensor, "B K 3 10"]:
     folded = posed.folded
     offsets_shape = rest_offsets(folded.rest_joints_shape.permute(2, 0, 1)).permute(1, 2, 0)
     steps = torch.einsum("bjxy,jys->bjxs", posed.parent_rotmat, offsets_shape)
-    chain = torch.tensor(IS_ANCESTOR, dtype=steps.dtype, device=steps.device)
+    chain = subtree_matrix(steps.dtype, steps.device)
     joints_shape = torch.einsum("ij,bjxs->bixs", chain, steps)
     anchors = torch.einsum("bjxy,kjys->bkxs", posed.world_rotmat, folded.anchor_shape)
     return anchors + torch.einsum("kj,bjxs->bkxs", folded.weight, joints_shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -36,8 +38,12 @@ _BACK_TO_SMPL_ORDER = tuple(_LEVEL_ORDER.index(joint) for joint in range(NUM_JOI
 IS_ANCESTOR = _ancestors()
 
 
+@cache
 def subtree_matrix(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "24 24"]:
-    """D with D[i, j] = 1 when joint i is joint j or hangs below it: `values @ D` sums values over subtrees."""
+    """D with D[i, j] = 1 when joint i is joint j or hangs below it.
+
+    `values @ D` sums values over subtrees, `D @ values` along the way from the root. Not to be written to.
+    """
     return torch.tensor(IS_ANCESTOR, dtype=dtype, device=device)
 
 
@@ -70,8 +76,7 @@ def joint_positions(
             dimension of 1 is broadcast.
     """
     steps = (parent_rotmat @ offsets[..., None])[..., 0]
-    chain = torch.tensor(IS_ANCESTOR, dtype=steps.dtype, device=steps.device)
-    return chain @ steps
+    return subtree_matrix(steps.dtype, steps.device) @ steps
 
 
 def rest_offsets(rest_joints: Float[Tensor, "*B 24 3"]) -> Float[Tensor, "*B 24 3"]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from learnable_smplify.errors import InputError
@@ -108,8 +108,7 @@ class PoseMlp(nn.Module):
     def __init__(self, config: PoseMlpConfig) -> None:
         super().__init__()
         self.config = config
-        layout = load_layout("body25")
-        self.register_buffer("_trunk", torch.tensor([layout.index(name) for name in _TRUNK]), persistent=False)
+        self.register_buffer("_trunk", trunk_indices(), persistent=False)
         # Correlation of the rotation errors (whitened by sigma) over the joints 1..21, measured after training.
         self.register_buffer("error_precision", torch.eye(3 * SOLVED_JOINTS))
         # The network has used the keypoints already, so the Gauss-Newton steps must not count them in full again: they
@@ -177,7 +176,7 @@ class PoseMlp(nn.Module):
         rotmat, source, target = given.rotmat, given.keypoints, given.target
         seen = (given.confidence > 0).to(source)
         mode = self.config.normalise
-        source_centre, target_centre = self._centres(source, target, seen)
+        source_centre, target_centre = trunk_centres(source, target, seen, self._trunk)
         heading_change = torch.zeros_like(source[:, 0])
         if mode == "aligned" and given.first:
             turn = self._trunk_turn(source - source_centre, target - target_centre, seen)
@@ -212,14 +211,6 @@ class PoseMlp(nn.Module):
         )
         return rotmat, features
 
-    def _centres(self, source: Tensor, target: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, 3) centres of the seen trunk keypoints; of all seen ones where the trunk is hidden."""
-        trunk = torch.zeros_like(seen)
-        trunk[:, self._trunk] = seen[:, self._trunk]
-        used = torch.where(trunk.sum(1, keepdim=True) > 0, trunk, seen)
-        used = (used / used.sum(1, keepdim=True).clamp(min=1.0))[..., None]
-        return (used * source).sum(1, keepdim=True), (used * target).sum(1, keepdim=True)
-
     def _trunk_turn(self, source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
         """(B, 3, 3) rotation that lays the centred trunk on its measurement, pulled a little towards none."""
         trunk = torch.zeros_like(seen)
@@ -227,6 +218,26 @@ class PoseMlp(nn.Module):
         identity = torch.eye(3, dtype=source.dtype, device=source.device)
         cross = torch.einsum("bk,bkx,bky->bxy", trunk, target, source) + 1e-3 * identity
         return closest_rotmat(cross)
+
+
+def trunk_indices() -> Int[Tensor, " N"]:
+    """The BODY_25 keypoints of the trunk."""
+    layout = load_layout("body25")
+    return torch.tensor([layout.index(name) for name in _TRUNK])
+
+
+def trunk_centres(
+    source: Float[Tensor, "B 25 3"],
+    target: Float[Tensor, "B 25 3"],
+    seen: Float[Tensor, "B 25"],
+    trunk: Int[Tensor, " N"],
+) -> tuple[Float[Tensor, "B 1 3"], Float[Tensor, "B 1 3"]]:
+    """Centres of the seen trunk keypoints of two sets; of all seen ones where the trunk is hidden."""
+    on_trunk = torch.zeros_like(seen)
+    on_trunk[:, trunk] = seen[:, trunk]
+    used = torch.where(on_trunk.sum(1, keepdim=True) > 0, on_trunk, seen)
+    used = (used / used.sum(1, keepdim=True).clamp(min=1.0))[..., None]
+    return (used * source).sum(1, keepdim=True), (used * target).sum(1, keepdim=True)
 
 
 def rotation_error(pred: Float[Tensor, "B J 3 3"], true: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B J 3"]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.network.canonical import canonicalise
-from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput
+from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, trunk_centres, trunk_indices
 from learnable_smplify.network.rot6d import rot6d_to_rotmat
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.rotation import rotmat_to_rotvec
@@ -29,19 +28,13 @@ class StgcnPass(nn.Module):
     def __init__(self, network: Stgcn) -> None:
         super().__init__()
         self.network = network
-        layout = load_layout("body25")
-        names = ("Neck", "RShoulder", "LShoulder", "MidHip", "RHip", "LHip")
-        self.register_buffer("_trunk", torch.tensor([layout.index(name) for name in names]), persistent=False)
+        self.register_buffer("_trunk", trunk_indices(), persistent=False)
 
     def forward(self, given: PassInput) -> PassOutput:
         """One pass."""
         seen = (given.confidence > 0).to(given.target)
-        trunk = torch.zeros_like(seen)
-        trunk[:, self._trunk] = seen[:, self._trunk]
-        used = torch.where(trunk.sum(1, keepdim=True) > 0, trunk, seen)
-        used = (used / used.sum(1, keepdim=True).clamp(min=1.0))[..., None]
-        shift = (used * (given.target - given.keypoints)).sum(1, keepdim=True)
-        start = given.keypoints + shift
+        start_centre, target_centre = trunk_centres(given.keypoints, given.target, seen, self._trunk)
+        start = given.keypoints + (target_centre - start_centre)
         target = torch.where(seen[..., None] > 0, given.target, start)
         config = self.network.config
         if config.normalise:

@@ -12,7 +12,13 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.cold_start import ColdStart, cold_start
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
+from learnable_smplify.solver.levenberg_marquardt import (
+    LevenbergMarquardt,
+    PoseProblem,
+    PoseSolution,
+    fit_error,
+    solve,
+)
 from learnable_smplify.solver.limb_lengths import betas_from_lengths, limb_lengths
 from learnable_smplify.solver.priors import Priors
 from learnable_smplify.solver.shape import refine_betas
@@ -92,7 +98,7 @@ def estimate_betas(
         points=folded.shaped(betas[None]),
         targets=targets[rows],
         weights=weights,
-        prior_rotmat=_pose_prior_mean(priors, found.rotmat),
+        prior_rotmat=priors.mean_facing(found.rotmat),
         prior_precision=priors.pose_precision,
         prior_transl=found.transl,
         robust_scale=options.robust_scale,
@@ -183,27 +189,12 @@ def _or_from_nothing(
     options: ClipOptions,
 ) -> tuple[PoseSolution, float]:
     """The solution of a frame and its error [m]; searched from nothing where there is none yet, or a bad one."""
-    error = float("inf") if found is None else fit_error(points, found, targets, confidence)
+    error = float("inf") if found is None else float(fit_error(points, found, targets, confidence))
     if found is not None and error <= options.lost_error:
         return found, error
     weights = confidence / options.keypoint_sigma**2
     search = cold_start(points, targets, weights, priors, options.search, options.robust_scale)
-    search_error = fit_error(points, search, targets, confidence)
+    search_error = float(fit_error(points, search, targets, confidence))
     if found is None or search_error < _CLEARLY_BETTER * error:
         return search, search_error
     return found, error
-
-
-def fit_error(
-    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
-) -> float:
-    """Mean distance of the seen keypoints from their measurements, metres."""
-    residual = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
-    seen = confidence > 0
-    return float((residual * seen).sum() / seen.sum().clamp(min=1))
-
-
-def _pose_prior_mean(priors: Priors, rotmat: Tensor) -> Tensor:
-    mean = priors.pose_mean.expand(rotmat.shape[0], -1, -1, -1).clone()
-    mean[:, 0] = rotmat[:, 0]
-    return mean

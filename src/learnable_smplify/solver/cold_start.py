@@ -17,7 +17,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.body.kinematics import IS_ANCESTOR, LEVELS, parent_rotations, world_rotations
-from learnable_smplify.rotation import closest_rotmat, rotvec_to_rotmat
+from learnable_smplify.rotation import closest_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
 from learnable_smplify.solver.priors import Priors
@@ -80,13 +80,11 @@ def cold_start(
     rows = torch.arange(batch, device=targets.device).repeat_interleave(count)
     many_points, many_targets, many_weights = points.select(rows), targets[rows], weights[rows]
     start_rotmat, start_transl = place(many_points, many_targets, many_weights, guesses.repeat(batch, 1, 1, 1))
-    prior_rotmat = priors.pose_mean.expand(len(rows), -1, -1, -1).clone()
-    prior_rotmat[:, 0] = start_rotmat[:, 0]
     problem = PoseProblem(
         points=many_points,
         targets=many_targets,
         weights=many_weights,
-        prior_rotmat=prior_rotmat,
+        prior_rotmat=priors.mean_facing(start_rotmat),
         prior_precision=priors.pose_precision,
         prior_transl=start_transl,
         robust_scale=robust_scale,
@@ -176,7 +174,4 @@ def _guesses(priors: Priors, options: ColdStart) -> Float[Tensor, "G 24 3 3"]:
     rest = torch.eye(3, dtype=mean.dtype, device=mean.device).expand(NUM_JOINTS, 3, 3)
     generator = torch.Generator().manual_seed(options.seed)
     noise = torch.randn(options.random_guesses, NUM_JOINTS * 3 - 3, generator=generator).to(mean)
-    factor = torch.linalg.cholesky(priors.pose_precision[3:, 3:])
-    error = torch.linalg.solve_triangular(factor.T, noise.T, upper=True).T
-    drawn = rotvec_to_rotmat(torch.nn.functional.pad(error, (3, 0)).unflatten(-1, (NUM_JOINTS, 3))) @ mean
-    return torch.cat((mean[None], rest[None], drawn))
+    return torch.cat((mean[None], rest[None], priors.poses_of(noise)))

@@ -99,6 +99,15 @@ class PoseSolution:
     sigma: Float[Tensor, "B 24"] | None = None
 
 
+def fit_error(
+    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
+) -> Float[Tensor, " B"]:
+    """Mean distance of the seen keypoints from their measurements, metres."""
+    distance = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
+    seen = confidence > 0
+    return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Linearised:
     """A problem at one point: cost, and the quadratic that stands for it nearby.
@@ -110,6 +119,7 @@ class Linearised:
     normal: Float[Tensor, "B 75 75"]
     gradient: Float[Tensor, "B 75"]
     posed: PosedPoints
+    levers: Float[Tensor, "B K 24 3"]
     residual: Float[Tensor, "B K 3"]
     weights: Float[Tensor, "B K"]
 
@@ -235,6 +245,7 @@ def linearise(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"], transl: F
         normal=normal,
         gradient=torch.cat((by_rotation, by_transl), dim=1),
         posed=posed,
+        levers=levers,
         residual=residual,
         weights=weights,
     )

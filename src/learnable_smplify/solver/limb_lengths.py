@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.priors import Priors
 
@@ -47,10 +46,7 @@ def limb_lengths(folded: FoldedPoints, priors: Priors) -> LimbLengths:
     """Find the pairs of keypoints whose distance tells the shape, over poses drawn from the pose prior."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(NUM_JOINTS * 3 - 3, _POSES, generator=generator).to(priors.pose_mean)
-    factor = torch.linalg.cholesky(priors.pose_precision[3:, 3:])
-    error = torch.linalg.solve_triangular(factor.T, noise, upper=True).T
-    error = torch.nn.functional.pad(error, (3, 0)).unflatten(-1, (NUM_JOINTS, 3))
-    rotmat = rotvec_to_rotmat(error) @ priors.pose_mean
+    rotmat = priors.poses_of(noise.T)
     pairs = torch.combinations(torch.arange(folded.weight.shape[0], device=folded.weight.device))
 
     def lengths(betas: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.clip import ClipOptions, Follower
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
-from learnable_smplify.solver.numeric import PairOptions, numeric_pairs, placed_start
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, fit_error, solve
+from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.pair_input import PairInput
 from learnable_smplify.solver.priors import Priors
 
@@ -142,29 +142,41 @@ class NeuralPairs:
 
     def solve(self, body: Body, layout: Layout, pairs: PairInput) -> PoseSolution:
         """Every pair from its own start; the numerical solver's answer where the network's does not fit."""
-        folded = body.folded(layout, pairs.keypoints.device)
+        device = pairs.keypoints.device
+        folded, body25 = body.folded(layout, device), body.folded("body25", device)
+        view = Body25View.of(layout, device)
         start = rotvec_to_rotmat(pairs.start_pose)
-        transl = placed_start(folded, pairs)[1] if pairs.start_transl is None else pairs.start_transl
+        transl = torch.zeros_like(start[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
         found, expected = self.from_start(
-            body, layout, pairs.betas, start, transl, pairs.keypoints, pairs.confidence, still_is_possible=True
+            folded,
+            body25,
+            view,
+            pairs.betas,
+            start,
+            transl,
+            pairs.keypoints,
+            pairs.confidence,
+            still_is_possible=True,
         )
         if self.refine_steps == 0:
             return found
-        error = _mean_error(folded, found, pairs)
+        error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
         doubtful = ((error > _DOUBTFUL_ERROR) & (error > _SURPRISE * expected)).nonzero()[:, 0]
         if len(doubtful) == 0:
             return found
         part = pairs.rows(doubtful)
         numeric = numeric_pairs(folded, part, self._priors, self._options)
-        better = _mean_error(folded, numeric, part) < _CLEARLY_BETTER * error[doubtful]
+        numeric_error = fit_error(folded.shaped(part.betas), numeric, part.keypoints, part.confidence)
+        better = numeric_error < _CLEARLY_BETTER * error[doubtful]
         rows = doubtful[better]
         found.rotmat[rows], found.transl[rows] = numeric.rotmat[better], numeric.transl[better]
         return found
 
     def from_start(
         self,
-        body: Body,
-        layout: Layout,
+        folded: FoldedPoints,
+        body25: FoldedPoints,
+        view: Body25View,
         betas: Float[Tensor, "B 10"],
         start: Float[Tensor, "B 24 3 3"],
         transl: Float[Tensor, "B 3"],
@@ -180,17 +192,17 @@ class NeuralPairs:
         Problems without any keypoint keep their start.
 
         Args:
+            folded, body25: keypoints of the measured layout and of BODY_25 on the body.
+            view: from the one to the other.
             still_is_possible: take the start pose for true, and keep it where the keypoints show no certain motion.
             pose_share: weight of the pose prior. Over many frames small errors of joints that no keypoint shows would
                 add up; the pose prior holds them.
             keypoint_trust: in place of the network's own.
         """
-        folded = body.folded(layout, keypoints.device)
-        view = Body25View.of(layout, keypoints.device)
         target, seen = view.apply(keypoints, confidence)
-        body25 = body.folded("body25", keypoints.device)
         output = network_pose(self.network, body25, start, target, seen, betas, self.passes)
-        variance = view.sigma_of_layout(output.keypoint_sigma).square()
+        keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
+        variance = keypoint_sigma.square()
         if isinstance(self.network, PoseMlp):
             precision = prior_precision(self.network, output.sigma)
             plain, growing = self.network.keypoint_trust if keypoint_trust is None else keypoint_trust
@@ -221,7 +233,7 @@ class NeuralPairs:
         rotmat = torch.where(unseen[:, None, None, None], start, rotmat)
         moved = torch.where(unseen[:, None], transl, moved)
         seen_share = (confidence > 0) / (confidence > 0).sum(1, keepdim=True).clamp(min=1)
-        expected = _MEAN_LENGTH * (view.sigma_of_layout(output.keypoint_sigma) * seen_share).sum(1)
+        expected = _MEAN_LENGTH * (keypoint_sigma * seen_share).sum(1)
         every = torch.ones_like(unseen)
         return PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma), expected
 
@@ -230,12 +242,15 @@ def neural_follower(
     solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"], options: ClipOptions
 ) -> Follower:
     """The network's way from one frame to the next."""
+    folded, body25 = body.folded(layout, betas.device), body.folded("body25", betas.device)
+    view = Body25View.of(layout, betas.device)
 
     def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
         # The frame before is an estimate itself: to keep it where nothing is certain would add up to a lag.
         found, _ = solver.from_start(
-            body,
-            layout,
+            folded,
+            body25,
+            view,
             betas[None],
             rotmat,
             transl,
@@ -266,10 +281,3 @@ def _unless_still(start: Float[Tensor, "B 24 3 3"], output: PassOutput) -> Float
 def _best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:
     gap = keypoints - points.pose(rotmat).positions()
     return (gap * weights[..., None]).sum(1) / weights.sum(1).clamp(min=1e-6)[:, None]
-
-
-def _mean_error(folded: FoldedPoints, found: PoseSolution, pairs: PairInput) -> Float[Tensor, " B"]:
-    """Mean distance of the seen keypoints from their measurements, metres."""
-    fitted = folded.shaped(pairs.betas).pose(found.rotmat).positions() + found.transl[:, None]
-    seen = pairs.confidence > 0
-    return ((fitted - pairs.keypoints).norm(dim=-1) * seen).sum(1) / seen.sum(1).clamp(min=1)

@@ -43,6 +43,18 @@ class Priors:
         """The priors on another device."""
         return Priors(self.pose_mean.to(device), self.pose_precision.to(device), self.change_precision.to(device))
 
+    def poses_of(self, noise: Float[Tensor, "N 69"]) -> Float[Tensor, "N 24 3 3"]:
+        """Poses of the pose prior from standard normal numbers; the pelvis at the identity."""
+        factor = torch.linalg.cholesky(self.pose_precision[3:, 3:])
+        error = torch.linalg.solve_triangular(factor.T, noise.T, upper=True).T
+        return rotvec_to_rotmat(torch.nn.functional.pad(error, (3, 0)).unflatten(-1, (24, 3))) @ self.pose_mean
+
+    def mean_facing(self, rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
+        """The mean pose, turned as a whole as these poses are."""
+        mean = self.pose_mean.expand(rotmat.shape[0], -1, -1, -1).clone()
+        mean[:, 0] = rotmat[:, 0]
+        return mean
+
     def around(self, previous_rotmat: Float[Tensor, "B 24 3 3"], change_share: float) -> tuple[Tensor, Tensor]:
         """One Gaussian for "close to the previous pose, and human": mean rotations (B, 24, 3, 3), precision (72, 72).
 

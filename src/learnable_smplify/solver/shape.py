@@ -71,8 +71,7 @@ def refine_betas(
 def _joint_step(here: Linearised, betas: Tensor, shape_precision: float, damping: float) -> tuple[Tensor, Tensor]:
     by_betas = shape_derivative(here.posed)  # (B, K, 3, 10)
     weighted = by_betas * here.weights[..., None, None]
-    levers = here.posed.levers()
-    turned = torch.linalg.cross(levers[..., None], weighted[:, :, None], dim=-2).sum(1)  # (B, 24, 3, 10)
+    turned = torch.linalg.cross(here.levers[..., None], weighted[:, :, None], dim=-2).sum(1)  # (B, 24, 3, 10)
     turned = (here.posed.parent_rotmat.transpose(-1, -2) @ turned).flatten(1, 2)
     mixed = torch.cat((turned, weighted.sum(1)), dim=1)  # (B, 75, 10)
     shape_normal = torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
