@@ -87,7 +87,9 @@ class PassOutput:
     keypoint_sigma: Float[Tensor, "B 25"]
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """A residual block of two layers."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
@@ -116,7 +118,7 @@ class PoseMlp(nn.Module):
         self.register_buffer("keypoint_trust", torch.tensor([1.0, 0.0]))
         inputs = 4 * 3 * _KEYPOINTS + _KEYPOINTS + 24 * 6 + 10 + 3 + 1
         self.enter = nn.Linear(inputs, config.width)
-        self.body = nn.Sequential(*(_Block(config.width) for _ in range(config.blocks)), nn.LayerNorm(config.width))
+        self.body = nn.Sequential(*(Block(config.width) for _ in range(config.blocks)), nn.LayerNorm(config.width))
         self.turn = nn.Linear(config.width, SOLVED_JOINTS * 6)
         self.spread = nn.Linear(config.width, SOLVED_JOINTS + _KEYPOINTS)
         nn.init.normal_(self.turn.weight, std=1e-3)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float
@@ -151,6 +152,7 @@ def align_trunk(
     return turn, target_centre - moved
 
 
+@lru_cache(maxsize=16)
 def _drive(folded: FoldedPoints) -> _Drive:
     identity = torch.eye(3, dtype=folded.weight.dtype, device=folded.weight.device).expand(1, NUM_JOINTS, 3, 3)
     betas = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=folded.weight.dtype, device=folded.weight.device)

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints
+from learnable_smplify.compiled import is_usable
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
+from learnable_smplify.skeleton import NUM_JOINTS
 
 _NUM_ROTATION = 72
 _MAX_DAMPING = 1e8
@@ -90,6 +93,7 @@ class PoseSolution:
         cost: (B,) final cost.
         converged: (B,) False where `max_iterations` ended the search.
         sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
+        distance: (B,) mean distance of the seen keypoints from their measurements [m], where it came for free.
     """
 
     rotmat: Float[Tensor, "B 24 3 3"]
@@ -97,12 +101,15 @@ class PoseSolution:
     cost: Float[Tensor, " B"]
     converged: Bool[Tensor, " B"]
     sigma: Float[Tensor, "B 24"] | None = None
+    distance: Float[Tensor, " B"] | None = None
 
 
 def fit_error(
     points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """Mean distance of the seen keypoints from their measurements, metres."""
+    if found.distance is not None:
+        return found.distance
     distance = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
     seen = confidence > 0
     return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
@@ -130,7 +137,19 @@ def solve(
     start_transl: Float[Tensor, "B 3"],
     options: LevenbergMarquardt,
 ) -> PoseSolution:
-    """Minimise every problem from its own start."""
+    """Minimise every problem from its own start; on the CPU in compiled code (see `compiled`)."""
+    if is_usable(start_rotmat, problem.targets, problem.points.anchor):
+        return _solve_compiled(problem, start_rotmat, start_transl, options)
+    return solve_tensors(problem, start_rotmat, start_transl, options)
+
+
+def solve_tensors(
+    problem: PoseProblem,
+    start_rotmat: Float[Tensor, "B 24 3 3"],
+    start_transl: Float[Tensor, "B 3"],
+    options: LevenbergMarquardt,
+) -> PoseSolution:
+    """`solve` on any device and in any precision: all problems at once, in torch."""
     rotmat, transl = start_rotmat.clone(), start_transl.clone()
     batch = rotmat.shape[0]
     cost = torch.full((batch,), torch.inf, dtype=rotmat.dtype, device=rotmat.device)
@@ -168,6 +187,49 @@ def solve(
                 break
             active, part = active[keep], part.select(keep)
     return PoseSolution(rotmat, transl, cost, converged)
+
+
+def _solve_compiled(
+    problem: PoseProblem, start_rotmat: Tensor, start_transl: Tensor, options: LevenbergMarquardt
+) -> PoseSolution:
+    from learnable_smplify.compiled.levenberg_marquardt import minimise_frames
+    from learnable_smplify.compiled.points import point_tables
+
+    tables = point_tables(problem.points.folded)
+    batch = start_rotmat.shape[0]
+    rotmat, transl = start_rotmat.contiguous().clone(), start_transl.contiguous().clone()
+    cost, distance = torch.empty(batch), torch.empty(batch)
+    converged = torch.empty(batch, dtype=torch.bool)
+    precision = problem.prior_precision
+    scale = problem.robust_scale
+    float32 = np.float32
+    minimise_frames(
+        rotmat.numpy(),
+        transl.numpy(),
+        problem.points.offsets.contiguous().numpy(),
+        problem.points.anchor.permute(0, 2, 3, 1).contiguous().numpy(),
+        tables.anchor_pose,
+        tables.weight,
+        tables.share,
+        problem.targets.contiguous().numpy(),
+        problem.weights.contiguous().numpy(),
+        problem.prior_rotmat.contiguous().numpy(),
+        (precision[None] if precision.ndim == 2 else precision).contiguous().numpy(),
+        problem.prior_transl.contiguous().numpy(),
+        float32(problem.transl_precision),
+        float32(0 if scale is None else scale**2),
+        NUM_JOINTS,
+        (
+            options.max_iterations,
+            float32(options.step_tolerance),
+            float32(options.cost_tolerance),
+            float32(options.initial_damping),
+        ),
+        cost.numpy(),
+        converged.numpy(),
+        distance.numpy(),
+    )
+    return PoseSolution(rotmat, transl, cost, converged, distance=distance)
 
 
 def damped_step(

@@ -15,12 +15,16 @@ from torch import Tensor
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.compiled import is_usable
+from learnable_smplify.compiled.convert import fast_rotvec_to_rotmat
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.network.packed import PackedMlp, can_pack
 from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, PoseMlp, rotation_error
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.clip import ClipOptions, Follower
+from learnable_smplify.solver.compiled_pairs import CompiledHybrid
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, fit_error, solve
 from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.pair_input import PairInput
@@ -73,12 +77,20 @@ class Body25View:
         least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
         return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)
 
+    @property
+    def is_body25(self) -> bool:
+        """Whether the layout is the network's own."""
+        return self.matrix.shape[0] == self.matrix.shape[1] and bool((self.matrix.diagonal() == 1).all())
+
+    def sigma_weights(self) -> Float[Tensor, "26 K"]:
+        """`sigma_of_layout` as a matrix: weights of the network's 25 sigmas, and of their median in the last row."""
+        direct = (self.matrix == 1).float()
+        known = direct.sum(0, keepdim=True)
+        return torch.cat((direct / known.clamp(min=1), (known == 0).float()))
+
     def sigma_of_layout(self, sigma: Float[Tensor, "B 25"]) -> Float[Tensor, "B K"]:
         """Sigmas of the layout's keypoints from the network's; keypoints it does not know get the frame's median."""
-        direct = (self.matrix == 1).to(sigma)
-        known = direct.sum(0) > 0
-        spread = (sigma @ direct) / direct.sum(0).clamp(min=1)
-        return torch.where(known, spread, sigma.median(dim=1, keepdim=True).values)
+        return torch.cat((sigma, sigma.median(dim=1, keepdim=True).values), dim=1) @ self.sigma_weights().to(sigma)
 
 
 @torch.no_grad()
@@ -134,18 +146,26 @@ class NeuralPairs:
     ) -> None:
         self.network = StgcnPass(network) if isinstance(network, Stgcn) else network
         self.refine_steps = refine_steps
+        self._trust = (1.0, 0.0)
+        if isinstance(network, PoseMlp):
+            plain, growing = network.keypoint_trust.tolist()
+            self._trust = (plain, growing)
         usual = network.config.passes if isinstance(network, PoseMlp) else 1
         self.passes = usual if passes is None else passes
         self._priors = priors
         self._options = options
         self._steps = LevenbergMarquardt(refine_steps, step_tolerance=0, cost_tolerance=0, initial_damping=1e-6)
+        self._compiled: CompiledHybrid | None = None
+        if isinstance(network, PoseMlp) and can_pack(network) and is_usable(network.error_precision):
+            packed = PackedMlp(network)
+            self._compiled = CompiledHybrid(packed, self.passes, refine_steps, self._steps.initial_damping, priors)
 
     def solve(self, body: Body, layout: Layout, pairs: PairInput) -> PoseSolution:
         """Every pair from its own start; the numerical solver's answer where the network's does not fit."""
         device = pairs.keypoints.device
         folded, body25 = body.folded(layout, device), body.folded("body25", device)
         view = Body25View.of(layout, device)
-        start = rotvec_to_rotmat(pairs.start_pose)
+        start = fast_rotvec_to_rotmat(pairs.start_pose)
         transl = torch.zeros_like(start[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
         found, expected = self.from_start(
             folded,
@@ -199,13 +219,33 @@ class NeuralPairs:
                 add up; the pose prior holds them.
             keypoint_trust: in place of the network's own.
         """
-        target, seen = view.apply(keypoints, confidence)
+        target, seen = (keypoints, confidence) if view.is_body25 else view.apply(keypoints, confidence)
+        if self._compiled is not None:
+            assert isinstance(self.network, PoseMlp)
+            answer = self._compiled.solve(
+                folded,
+                body25,
+                betas,
+                start,
+                transl,
+                keypoints,
+                confidence,
+                (target, seen),
+                None if view.is_body25 else view.sigma_weights(),
+                self._trust if keypoint_trust is None else keypoint_trust,
+                (_STILL, _STILL_SLOPE) if still_is_possible and self.refine_steps > 0 else None,
+                pose_share,
+            )
+            wide = torch.nn.functional.pad(answer.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
+            every = torch.ones(len(start), dtype=torch.bool)
+            solution = PoseSolution(answer.rotmat, answer.transl, answer.distance, every, wide, answer.distance)
+            return solution, _expected_error(answer.keypoint_sigma, confidence)
         output = network_pose(self.network, body25, start, target, seen, betas, self.passes)
         keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
         variance = keypoint_sigma.square()
         if isinstance(self.network, PoseMlp):
             precision = prior_precision(self.network, output.sigma)
-            plain, growing = self.network.keypoint_trust if keypoint_trust is None else keypoint_trust
+            plain, growing = self._trust if keypoint_trust is None else keypoint_trust
             variance = variance * (plain + growing * variance / 0.01**2)
             sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
         else:
@@ -232,10 +272,9 @@ class NeuralPairs:
         unseen = (confidence > 0).sum(1) == 0
         rotmat = torch.where(unseen[:, None, None, None], start, rotmat)
         moved = torch.where(unseen[:, None], transl, moved)
-        seen_share = (confidence > 0) / (confidence > 0).sum(1, keepdim=True).clamp(min=1)
-        expected = _MEAN_LENGTH * (keypoint_sigma * seen_share).sum(1)
         every = torch.ones_like(unseen)
-        return PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma), expected
+        found = PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
+        return found, _expected_error(keypoint_sigma, confidence)
 
 
 def neural_follower(
@@ -276,6 +315,11 @@ def _unless_still(start: Float[Tensor, "B 24 3 3"], output: PassOutput) -> Float
     share = torch.sigmoid((certain - _STILL) * _STILL_SLOPE)[:, None, None]
     solved = rotvec_to_rotmat(share * turned) @ start[:, :SOLVED_JOINTS]
     return torch.cat((solved, start[:, SOLVED_JOINTS:]), dim=1)
+
+
+def _expected_error(keypoint_sigma: Tensor, confidence: Tensor) -> Float[Tensor, " B"]:
+    seen = (confidence > 0).to(keypoint_sigma)
+    return _MEAN_LENGTH * (keypoint_sigma * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
 def _best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:

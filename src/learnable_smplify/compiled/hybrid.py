@@ -1,0 +1,162 @@
+"""From the network's answer to the hybrid's: precision, still persons, pose prior, transl, and Gauss-Newton steps.
+
+The equations are those of `solver.neural`; one frame after the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learnable_smplify.compiled.cholesky import factor
+from learnable_smplify.compiled.cholesky import solve as solve_factored
+from learnable_smplify.compiled.jit import kernel
+from learnable_smplify.compiled.levenberg_marquardt import minimise, workspace
+from learnable_smplify.compiled.network import SOLVED
+from learnable_smplify.compiled.points import pose_points
+from learnable_smplify.compiled.rotation import copy_matrices, copy_matrix, exp_rotvec, log_rotmat, multiply
+
+_ZERO, _ONE, _THREE = np.float32(0), np.float32(1), np.float32(3)
+_SIZE = 3 * SOLVED
+_MIN_WEIGHT = np.float32(1e-6)
+# Nothing is known of transl but the keypoints.
+_TRANSL_PRECISION = np.float32(1e-2)
+_SQUARES = np.float32(0)
+
+
+@kernel
+def _transposed_product(a, b, out):
+    """out = a b^T."""
+    for x in range(3):
+        for y in range(3):
+            out[x, y] = a[x, 0] * b[y, 0] + a[x, 1] * b[y, 1] + a[x, 2] * b[y, 2]
+
+
+@kernel
+def _unless_still(start, mean, sigma, still, slope, vector, room):
+    """Draw `mean` back to `start` where all the turning is within the network's own doubt."""
+    certain = _ZERO
+    for j in range(SOLVED):
+        _transposed_product(mean[j], start[j], room[0])
+        x, y, z = log_rotmat(room[0])
+        vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = x, y, z
+        certain += (x * x + y * y + z * z) / (_THREE * sigma[j] * sigma[j])
+    certain /= np.float32(SOLVED)
+    share = _ONE / (_ONE + np.exp(-(certain - still) * slope))
+    for j in range(SOLVED):
+        exp_rotvec(share * vector[3 * j], share * vector[3 * j + 1], share * vector[3 * j + 2], room[0])
+        multiply(room[0], start[j], mean[j])
+
+
+@kernel
+def _and_human(mean, precision, pose_mean, pose_precision, share, factored, vector, pull, room):
+    """Move `mean` to the mode of its Gaussian times the pose prior's, and add the precisions."""
+    for j in range(24):
+        if j == 0:
+            vector[0], vector[1], vector[2] = _ZERO, _ZERO, _ZERO
+        else:
+            _transposed_product(mean[j], pose_mean[j], room[0])
+            v = log_rotmat(room[0])
+            vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = v[0], v[1], v[2]
+    for i in range(_SIZE):
+        total = _ZERO
+        for j in range(72):
+            total += pose_precision[i, j] * vector[j]
+        pull[i] = share * total
+        for j in range(_SIZE):
+            precision[i, j] += share * pose_precision[i, j]
+            factored[i, j] = precision[i, j]
+    size = np.int64(_SIZE)  # not a literal: kernels are compiled anew for every literal
+    if not factor(factored, size):
+        return
+    solve_factored(factored, size, pull)
+    for j in range(SOLVED):
+        exp_rotvec(-pull[3 * j], -pull[3 * j + 1], -pull[3 * j + 2], room[0])
+        multiply(room[0], mean[j], room[1])
+        copy_matrix(room[1], mean[j])
+
+
+@kernel
+def refine_frames(
+    start,
+    local,
+    transl,
+    sigma,
+    variance,
+    offsets,
+    anchor,
+    anchor_pose,
+    weight,
+    share,
+    target,
+    confidence,
+    error_precision,
+    still,
+    pose_mean,
+    pose_precision,
+    pose_share,
+    options,
+    distance,
+):
+    """The hybrid's second half for B frames.
+
+    Args:
+        start: (B, 24, 3, 3) start rotations; kept where no keypoint was seen.
+        local: (B, 24, 3, 3) the network's rotations; written.
+        transl: (B, 3) for frames that no keypoint places; written.
+        sigma: (B, 22) of the rotations [rad].
+        variance: (B, K) of the keypoints [m^2].
+        error_precision: (66, 66) of the rotation errors, whitened.
+        still: where "nothing moved" ends and how sharply, (2,); a first number below 0 turns this off.
+        pose_share: weight of the pose prior; 0 leaves it out.
+        options: of `minimise`; no iterations leave the network's pose.
+        distance: (B,) mean keypoint distance [m]; written.
+    """
+    count = weight.shape[1]
+    work = workspace(count)
+    world, joints, parts, bent = work[1][0], work[2][0], work[3][0], work[4]
+    precision = np.empty((_SIZE, _SIZE), np.float32)
+    factored = work[10]
+    vector = np.empty(72, np.float32)
+    pull = np.empty(_SIZE, np.float32)
+    small = np.empty((2, 3, 3), np.float32)
+    trust = np.empty(count, np.float32)
+    mean = np.empty((24, 3, 3), np.float32)
+    place = np.empty(3, np.float32)
+    solved = np.int64(SOLVED)
+    inverse = np.empty(_SIZE, np.float32)
+    for b in range(local.shape[0]):
+        seen, total = _ZERO, _ZERO
+        for k in range(count):
+            trust[k] = confidence[b, k] / variance[b, k]
+            total += trust[k]
+            if confidence[b, k] > _ZERO:
+                seen += _ONE
+        if seen == _ZERO:
+            copy_matrices(start[b], local[b])
+            distance[b] = _ZERO
+            continue
+        who = b if anchor.shape[0] > 1 else 0
+        for j in range(SOLVED):
+            for x in range(3):
+                inverse[3 * j + x] = _ONE / sigma[b, j]
+        for i in range(_SIZE):
+            for j in range(_SIZE):
+                precision[i, j] = inverse[i] * error_precision[i, j] * inverse[j]
+        copy_matrices(local[b], mean)
+        if still[0] >= _ZERO:
+            _unless_still(start[b], mean, sigma[b], still[0], still[1], vector, small)
+        if pose_share > _ZERO:
+            _and_human(mean, precision, pose_mean, pose_precision, pose_share, factored, vector, pull, small)
+        pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)
+        for x in range(3):
+            gap = _ZERO
+            for k in range(count):
+                gap += trust[k] * (target[b, k, x] - parts[0, x, k])
+            place[x] = gap / max(total, _MIN_WEIGHT)
+            transl[b, x] = place[x]
+        copy_matrices(mean, local[b])
+        person = (offsets[who], anchor[who], anchor_pose, weight, share)
+        prior = (mean, precision, place, _TRANSL_PRECISION)
+        _, _, distance[b] = minimise(
+            local[b], transl[b], person, (target[b], trust), prior, _SQUARES, solved, options, work
+        )

@@ -1,0 +1,138 @@
+"""The hybrid on the CPU, compiled: what `NeuralPairs.from_start` does, frame by frame without temporary tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.network.packed import PackedMlp
+from learnable_smplify.solver.priors import Priors
+
+_NOWHERE = np.array([-1, 0], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledAnswer:
+    """What the compiled hybrid found.
+
+    Args:
+        rotmat: (B, 24, 3, 3) local rotations.
+        transl: (B, 3) metres.
+        sigma: (B, 22) standard deviation of the network's rotations [rad].
+        keypoint_sigma: (B, K) of the measured keypoints [m].
+        distance: (B,) mean distance of the seen keypoints [m].
+    """
+
+    rotmat: Float[Tensor, "B 24 3 3"]
+    transl: Float[Tensor, "B 3"]
+    sigma: Float[Tensor, "B 22"]
+    keypoint_sigma: Float[Tensor, "B K"]
+    distance: Float[Tensor, " B"]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledHybrid:
+    """A network and its refinement.
+
+    Args:
+        network: packed.
+        passes: of the network.
+        refine_steps: of Gauss-Newton; 0 returns the network's pose.
+        damping: Marquardt damping of the first step.
+        priors: for their pose prior.
+    """
+
+    network: PackedMlp
+    passes: int
+    refine_steps: int
+    damping: float
+    priors: Priors
+
+    def solve(
+        self,
+        folded: FoldedPoints,
+        body25: FoldedPoints,
+        betas: Float[Tensor, "B 10"],
+        start: Float[Tensor, "B 24 3 3"],
+        transl: Float[Tensor, "B 3"],
+        keypoints: Float[Tensor, "B K 3"],
+        confidence: Float[Tensor, "B K"],
+        network_view: tuple[Tensor, Tensor],
+        sigma_of_layout: Tensor | None,
+        trust: tuple[float, float],
+        still: tuple[float, float] | None,
+        pose_share: float,
+    ) -> CompiledAnswer:
+        """See `NeuralPairs.from_start`.
+
+        Args:
+            network_view: BODY_25 keypoints (B, 25, 3) and confidence (B, 25).
+            sigma_of_layout: None where the layout is BODY_25; else (26, K): weights of the network's 25 keypoint
+                sigmas, and 1 in the last row for keypoints that get the frame's median.
+            trust: variance of a keypoint with sigma s is s^2 (first + second (s / 1 cm)^2).
+            still: where "nothing moved" ends and how sharply; None takes the network's word.
+        """
+        from learnable_smplify.compiled.hybrid import refine_frames
+        from learnable_smplify.compiled.network import FEATURES, KEYPOINTS, SOLVED, decode_frames, encode_frames
+        from learnable_smplify.compiled.points import point_tables
+
+        batch = start.shape[0]
+        tables, tables25 = point_tables(folded), point_tables(body25)
+        anchor25, offsets = tables25.shaped(betas)
+        anchor = anchor25 if folded is body25 else tables.shaped(betas)[0]
+        start_array = start.contiguous().numpy()
+        local, place = start_array.copy(), transl.numpy().copy()
+        target, seen = (part.contiguous().numpy() for part in network_view)
+        shape = np.ascontiguousarray(betas.numpy())
+        features = np.empty((batch, FEATURES), np.float32)
+        sigma = np.empty((batch, SOLVED), np.float32)
+        spread = np.empty((batch, KEYPOINTS), np.float32)
+        for index in range(self.passes):
+            encode_frames(
+                local,
+                offsets,
+                anchor25,
+                tables25.anchor_pose,
+                tables25.weight,
+                target,
+                seen,
+                shape,
+                self.network.trunk,
+                index == 0,
+                features,
+            )
+            decode_frames(local, self.network.outputs(features), sigma, spread)
+        if sigma_of_layout is not None:
+            median = np.median(spread, axis=1, keepdims=True).astype(np.float32)
+            spread = np.concatenate((spread, median), axis=1) @ sigma_of_layout.numpy()
+        variance = np.square(spread)
+        variance *= np.float32(trust[0]) + np.float32(trust[1] * 1e4) * variance
+        distance = np.empty(batch, np.float32)
+        nothing = np.float32(0)
+        refine_frames(
+            start_array,
+            local,
+            place,
+            sigma,
+            variance,
+            offsets,
+            anchor,
+            tables.anchor_pose,
+            tables.weight,
+            tables.share,
+            keypoints.contiguous().numpy(),
+            confidence.contiguous().numpy(),
+            self.network.error_precision,
+            _NOWHERE if still is None else np.array(still, np.float32),
+            self.priors.pose_mean.numpy(),
+            self.priors.pose_precision.numpy(),
+            np.float32(pose_share),
+            (self.refine_steps, nothing, nothing, np.float32(self.damping)),
+            distance,
+        )
+        return CompiledAnswer(*(torch.from_numpy(part) for part in (local, place, sigma, spread, distance)))

@@ -1,0 +1,189 @@
+"""The compiled path against the tensors' reference: same problems, same answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from learnable_smplify.body import Body, load_body
+from learnable_smplify.body.fold import point_jacobian
+from learnable_smplify.compiled import is_usable
+from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
+from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.network.packed import PackedMlp
+from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
+from learnable_smplify.network.weights import load_network
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve, solve_tensors
+from learnable_smplify.solver.neural import Body25View, NeuralPairs
+from learnable_smplify.solver.numeric import PairOptions
+from learnable_smplify.solver.priors import load_priors
+from toy_body import toy_arrays
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_rotvecs_of_every_length_become_the_matrices_that_roma_makes(generator: torch.Generator) -> None:
+    axis = torch.nn.functional.normalize(torch.randn(60, 24, 3, generator=generator), dim=-1)
+    angle = torch.cat((torch.logspace(-8, 0, 30), torch.linspace(1, torch.pi, 30)))[:, None, None]
+    rotvec = axis * angle
+    assert torch.allclose(fast_rotvec_to_rotmat(rotvec), rotvec_to_rotmat(rotvec), atol=2e-6)
+
+
+def test_matrices_become_the_rotvecs_they_came_from(generator: torch.Generator) -> None:
+    rotmat = roma.random_rotmat(500).reshape(-1, 4, 3, 3).float()
+    back = rotvec_to_rotmat(fast_rotmat_to_rotvec(rotmat))
+    assert torch.allclose(back, rotmat, atol=3e-6)
+    half_turn = rotvec_to_rotmat(torch.tensor([[[torch.pi - 1e-3, 0.0, 0.0], [0.0, 0.0, torch.pi - 1e-3]]]))
+    assert torch.allclose(fast_rotmat_to_rotvec(half_turn), rotmat_to_rotvec(half_turn), atol=1e-3)
+
+
+def test_the_closest_rotation_is_the_procrustes_one(generator: torch.Generator) -> None:
+    from learnable_smplify.compiled.rotation import closest_rotmat
+
+    matrices = torch.randn(200, 3, 3, generator=generator)
+    expected = roma.special_procrustes(matrices).numpy()
+    for matrix, wanted in zip(matrices.numpy(), expected, strict=True):
+        found = np.empty((3, 3), np.float32)
+        closest_rotmat(matrix, found)
+        assert np.sum(found * matrix) >= np.sum(wanted * matrix) - 1e-4
+        assert np.allclose(found @ found.T, np.eye(3), atol=1e-5)
+        assert np.linalg.det(found) > 0
+
+
+def test_gradients_and_other_precisions_stay_with_the_tensors() -> None:
+    assert is_usable(torch.zeros(2))
+    assert not is_usable(torch.zeros(2, dtype=torch.float64))
+    assert not is_usable(torch.zeros(2, requires_grad=True))
+
+
+@pytest.mark.parametrize("correctives", [False, True])
+def test_points_and_derivatives_are_those_of_the_folded_points(correctives: bool, generator: torch.Generator) -> None:
+    from learnable_smplify.compiled import points as compiled
+
+    body = Body(toy_arrays()) if correctives else load_body()
+    folded = body.folded("body25", "cpu")
+    assert (folded.anchor_pose is not None) == correctives
+    pose = 0.4 * torch.randn(1, 24, 3, generator=generator)
+    betas = torch.randn(1, 10, generator=generator)
+    expected = point_jacobian(folded, pose, betas, torch.zeros(1, 3))
+    tables = compiled.point_tables(folded)
+    anchor, offsets = tables.shaped(betas)
+    world, joints = np.empty((24, 3, 3), np.float32), np.empty((24, 3), np.float32)
+    parts, bent = np.empty((24, 3, 25), np.float32), np.empty((24, 3, 25), np.float32)
+    local = rotvec_to_rotmat(pose)[0].numpy()
+    compiled.pose_points(local, offsets[0], anchor[0], tables.anchor_pose, tables.weight, bent, world, joints, parts)
+    assert np.allclose(parts[0].T, expected.points[0].numpy(), atol=2e-6)
+    if correctives:
+        return  # their derivative is left out of the solver's on purpose
+    jacobian = np.empty((25, 3, 75), np.float32)
+    room = np.empty((2, 3, 72), np.float32)
+    compiled.fill_jacobian(parts, tables.share, joints, world, 24, room[0], room[1], jacobian)
+    for joint in (0, 3, 13, 18):  # a turn in the parent's frame, by central differences
+        for axis in range(3):
+            step = torch.zeros(3)
+            step[axis] = 1e-3
+            moved = []
+            for sign in (1, -1):
+                turned = rotvec_to_rotmat(pose).clone()
+                turned[0, joint] = rotvec_to_rotmat(sign * step) @ turned[0, joint]
+                moved.append(folded.shaped(betas).pose(turned).positions()[0])
+            slope = ((moved[0] - moved[1]) / 2e-3).numpy()
+            assert np.allclose(jacobian[:, :, 3 * joint + axis], slope, atol=1e-3)
+    assert np.array_equal(jacobian[:, :, 72:], np.broadcast_to(np.eye(3, dtype=np.float32), (25, 3, 3)))
+
+
+@pytest.mark.parametrize("robust_scale", [None, 0.1])
+@pytest.mark.parametrize("people", [1, 16])
+def test_levenberg_marquardt_takes_the_same_steps(
+    robust_scale: float | None, people: int, generator: torch.Generator
+) -> None:
+    folded, priors = load_body().folded("body25", "cpu"), load_priors()
+    truth = priors.poses_of(torch.randn(16, 69, generator=generator))
+    start = rotvec_to_rotmat(0.15 * torch.randn(16, 24, 3, generator=generator)) @ truth
+    points = folded.shaped(torch.randn(people, 10, generator=generator))
+    targets = points.pose(truth).positions() + 0.01 * torch.randn(16, 25, 3, generator=generator)
+    weights = (torch.rand(16, 25, generator=generator) > 0.1).float() / 0.01**2
+    nowhere = torch.zeros(16, 3)
+    problem = PoseProblem(points, targets, weights, start, priors.change_precision, nowhere, robust_scale=robust_scale)
+    options = LevenbergMarquardt(6, step_tolerance=0, cost_tolerance=0)
+    found, expected = solve(problem, start, nowhere, options), solve_tensors(problem, start, nowhere, options)
+    assert found.distance is not None  # the compiled one was asked
+    assert torch.allclose(found.cost, expected.cost, rtol=1e-4)
+    assert torch.allclose(found.rotmat, expected.rotmat, atol=2e-3)
+    assert torch.allclose(found.transl, expected.transl, atol=1e-4)
+
+
+def test_a_hopeless_problem_keeps_its_start_and_stays_finite() -> None:
+    folded, priors = load_body().folded("body25", "cpu"), load_priors()
+    start = torch.eye(3).expand(1, 24, 3, 3)
+    targets = torch.full((1, 25, 3), torch.inf)
+    problem = PoseProblem(
+        folded.shaped(torch.zeros(1, 10)), targets, torch.ones(1, 25), start, priors.change_precision, torch.zeros(1, 3)
+    )
+    found = solve(problem, start, torch.zeros(1, 3), LevenbergMarquardt())
+    assert torch.equal(found.rotmat, start)
+    assert torch.equal(found.transl, torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_packed_products_are_the_networks_to_sixteen_bits(batch: int, generator: torch.Generator) -> None:
+    torch.manual_seed(0)
+    network = PoseMlp(PoseMlpConfig(width=64, blocks=2)).eval()
+    for weight in network.parameters():
+        if weight.ndim == 2:
+            torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+    features = torch.randn(batch, network.enter.in_features, generator=generator)
+    hidden = network.body(network.enter(features))
+    expected = torch.cat((network.turn(hidden), network.spread(hidden)), dim=1).detach().numpy()
+    found = PackedMlp(network).outputs(features.numpy())
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).std() + 0.03
+
+
+@pytest.mark.parametrize("layout_name", ["body25", "coco17"])
+@pytest.mark.parametrize(("still", "pose_share"), [(True, 0.0), (False, 1.0)])
+def test_the_hybrid_is_the_tensors_hybrid(
+    layout_name: str, still: bool, pose_share: float, generator: torch.Generator
+) -> None:
+    body, layout, priors = load_body(), load_layout(layout_name), load_priors()
+    network = load_network()
+    assert isinstance(network, PoseMlp)
+    fast, slow = (NeuralPairs(network, 2, priors, PairOptions()) for _ in range(2))
+    slow._compiled = None
+    folded, body25 = body.folded(layout, "cpu"), body.folded("body25", "cpu")
+    truth = priors.poses_of(torch.randn(32, 69, generator=generator))
+    start = rotvec_to_rotmat(0.1 * torch.randn(32, 24, 3, generator=generator)) @ truth
+    betas = torch.randn(32, 10, generator=generator)
+    keypoints = folded.shaped(betas).pose(truth).positions()
+    keypoints = keypoints + 0.005 * torch.randn(keypoints.shape, generator=generator)
+    confidence = (torch.rand(keypoints.shape[:2], generator=generator) > 0.1).float()
+    confidence[-1] = 0  # nothing seen: the start stays
+    answers = [
+        pairs.from_start(
+            folded,
+            body25,
+            Body25View.of(layout, torch.device("cpu")),
+            betas,
+            start,
+            torch.ones(32, 3),
+            keypoints,
+            confidence,
+            still_is_possible=still,
+            pose_share=pose_share,
+        )
+        for pairs in (fast, slow)
+    ]
+    (found, expected_error), (wanted, wanted_error) = answers
+    turned = rotmat_to_rotvec(found.rotmat @ wanted.rotmat.mT).norm(dim=-1)
+    assert float(turned.mean()) < 4e-3  # 16-bit weights; the tensors' are 32
+    assert float((found.transl - wanted.transl).norm(dim=-1).max()) < 2e-3
+    assert torch.allclose(expected_error, wanted_error, rtol=0.15)
+    assert torch.equal(found.rotmat[-1], start[-1])
+    assert torch.equal(found.transl[-1], torch.ones(3))
