@@ -2,6 +2,7 @@
 
 lsmplify evaluate ~/motion30 -o results
 lsmplify ablate ~/store ~/motion30 -o runs/ablation && cp runs/ablation/ablation.* results/
+lsmplify benchmark ~/motion30 --full -o results
 python tools/embed_results.py
 """
 
@@ -10,12 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"evaluation": "README.md", "ablation": "docs/training.md"}
+PAGES = {"evaluation": "README.md", "ablation": "docs/training.md", "benchmark": "README.md"}
 
 for block, page in PAGES.items():
-    path = ROOT / page
-    before, rest = path.read_text().split(f"<!-- {block}:begin -->")
-    after = rest.split(f"<!-- {block}:end -->")[1]
-    table = (ROOT / "results" / f"{block}.md").read_text().strip()
-    path.write_text(f"{before}<!-- {block}:begin -->\n\n{table}\n\n<!-- {block}:end -->{after}")
+    path, source = ROOT / page, ROOT / "results" / f"{block}.md"
+    begin, end = f"<!-- {block}:begin -->", f"<!-- {block}:end -->"
+    text = path.read_text()
+    if begin not in text or not source.is_file():
+        print(f"{page}: no {block} ({'no such results' if begin in text else 'no place for it'})")
+        continue
+    before, rest = text.split(begin)
+    path.write_text(f"{before}{begin}\n\n{source.read_text().strip()}\n\n{end}{rest.split(end)[1]}")
     print(f"{page}: {block}")

@@ -79,7 +79,7 @@ def evaluate_pairs(
         progress: called with what is being evaluated.
     """
     pairs = {stride: make_pairs(clips, stride, every) for stride in strides}
-    truth = {stride: _mesh(body, group.target_pose, group.betas) for stride, group in pairs.items()}
+    truth = {stride: mesh_and_joints(body, group.target_pose, group.betas) for stride, group in pairs.items()}
     rows = []
     for condition in conditions:
         for method in methods:
@@ -91,7 +91,8 @@ def evaluate_pairs(
                 began = time.perf_counter()
                 pose = _solve(method, pairs[stride], keypoints, confidence)
                 seconds += time.perf_counter() - began
-                errors.append(_errors(body, pose, pairs[stride], truth[stride]))
+                found = errors_of_pairs(body, pose, pairs[stride], truth[stride])
+                errors.append(tuple(float(error.mean()) for error in found))
             number = sum(len(group) for group in pairs.values())
             pve, pa_pve, mpjpe = zip(*errors, strict=True)
             rows.append(
@@ -115,15 +116,27 @@ def _solve(method: Method, pairs: Pairs, keypoints: Tensor, confidence: Tensor) 
     return method.solver.solve_pairs(pairs.start_pose, keypoints, pairs.betas, confidence=confidence)[0].cpu()
 
 
-def _mesh(body: Body, pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+def mesh_and_joints(body: Body, pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+    """Vertices (N, V, 3) and joint centres (N, 24, 3) [m], without transl."""
     return body.vertices(pose, betas), body.joints(pose, betas)
 
 
-def _errors(body: Body, pose: Tensor, pairs: Pairs, truth: tuple[Tensor, Tensor]) -> tuple[float, float, float]:
-    vertices, joints = _mesh(body, pose, pairs.betas)
+def errors_of_pairs(
+    body: Body, pose: Tensor, pairs: Pairs, truth: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """PVE, PA-PVE and MPJPE [mm] of every pair, each (N,); PVE and MPJPE with pelvis joints laid on each other.
+
+    Args:
+        body: of `truth`.
+        pose: (N, 24, 3) the solutions, rotvec [rad].
+        pairs: what was solved.
+        truth: `mesh_and_joints` of the target poses.
+    """
+    vertices, joints = mesh_and_joints(body, pose, pairs.betas)
     true_vertices, true_joints = truth
+    roots = joints[:, 0], true_joints[:, 0]
     return (
-        float(metrics.pve(vertices, true_vertices, joints[:, 0], true_joints[:, 0])),
-        float(metrics.pa_pve(vertices, true_vertices)),
-        float(metrics.mpjpe(joints, true_joints, joints[:, 0], true_joints[:, 0])),
+        metrics.pve(vertices, true_vertices, *roots, per_frame=True),
+        metrics.pa_pve(vertices, true_vertices, per_frame=True),
+        metrics.mpjpe(joints, true_joints, *roots, per_frame=True),
     )
