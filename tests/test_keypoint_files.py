@@ -15,8 +15,9 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoint_file import read_keypoints, write_keypoints
 from learnable_smplify.formats.units import size_of_body, unit_in_metres
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.layouts.layout import layout_names, load_layout
 
+UP = "y is taken as up: the body stands along it (--up to say otherwise)"
 COCO = load_layout("coco17")
 
 
@@ -67,7 +68,7 @@ def write(tmp_path: Path):
 def test_an_npy_is_read_in_the_order_of_the_layout(write):
     keypoints = read_keypoints(write("a.npy", npy_bytes(person())), layout="coco17", fps=25)
     np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
-    assert (keypoints.fps, keypoints.notes, keypoints.up_axis) == (25.0, (), None)
+    assert (keypoints.fps, keypoints.notes, keypoints.up_axis) == (25.0, (UP,), "y")
 
 
 def test_the_fourth_column_of_an_npy_is_confidence(write):
@@ -187,7 +188,7 @@ def test_an_npz_that_does_not_fit_is_refused(write, arrays: dict[str, np.ndarray
 def test_a_csv_is_read_with_its_frame_rate(write, delimiter: str):
     keypoints = read_keypoints(write("a.csv", csv_text(person(), delimiter=delimiter)))
     np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
-    assert (keypoints.layout.name, keypoints.notes) == ("coco17", ())
+    assert (keypoints.layout.name, keypoints.notes) == ("coco17", (UP,))
     assert keypoints.fps == pytest.approx(50.0)
 
 
@@ -227,13 +228,13 @@ def test_a_damaged_csv_is_refused_with_the_line(write, change, message: str):
 def test_other_units_passed_as_metres_are_detected_and_said(write, factor: float, word: str):
     keypoints = read_keypoints(write("a.npy", npy_bytes(person() * factor)), layout="coco17", fps=30)
     np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
-    assert keypoints.notes == (f"looked like {word}: divided by {factor}",)
+    assert keypoints.notes == (f"looked like {word}: divided by {factor}", UP)
 
 
 @pytest.mark.parametrize("scale", [0.45, 0.6, 1.0, 1.3, 2.0])
 def test_small_and_large_people_in_metres_are_left_alone(write, scale: float):
     keypoints = read_keypoints(write("a.npy", npy_bytes(person() * scale)), layout="coco17", fps=30)
-    assert keypoints.notes == ()
+    assert keypoints.notes == (UP,)
     np.testing.assert_allclose(keypoints.positions, person() * scale, atol=1e-6)
 
 
@@ -271,7 +272,7 @@ def test_a_block_of_nan_gets_no_confidence_and_the_note_counts_it(write):
     keypoints = read_keypoints(write("a.npy", npy_bytes(points)), layout="coco17", fps=30)
     assert (keypoints.confidence[3:5] == 0).all()
     assert (keypoints.confidence[[2, 5]] == 1).all()
-    assert keypoints.notes == ("34 keypoints in 2 of 10 frames have no position (NaN or empty)",)
+    assert keypoints.notes == ("34 keypoints in 2 of 10 frames have no position (NaN or empty)", UP)
 
 
 # any file
@@ -284,8 +285,71 @@ def test_missing_files_folders_and_unknown_suffixes_are_refused(tmp_path: Path):
         (tmp_path / f"folder{suffix}").mkdir()
         with pytest.raises(InputError, match="this is a folder"):
             read_keypoints(tmp_path / f"folder{suffix}")
-    with pytest.raises(InputError, match=r"one of \.npz, \.npy, \.csv, \.trc"):
-        read_keypoints(tmp_path / "clip.c3d")
+    with pytest.raises(InputError, match=r"one of \.npz, \.npy, \.csv, \.trc, \.c3d, \.json, or a folder"):
+        read_keypoints(tmp_path / "clip.mp4")
+
+
+def test_a_person_is_asked_for_by_the_name_in_the_file(write):
+    path = write("a.npz", npz_bytes(keypoints=person(), layout="coco17", fps=30.0, person_id="ann"))
+    assert read_keypoints(path, person="ann").person_id == read_keypoints(path).person_id == "ann"
+    with pytest.raises(InputError, match=r"no person 'bob'.*ann \(3 of 3 frames\)"):
+        read_keypoints(path, person="bob")
+    with pytest.raises(InputError, match="without a name"):
+        read_keypoints(write("a.npy", npy_bytes(person())), layout="coco17", person="bob")
+
+
+def test_up_and_mirroring_are_told_or_asked_for(write):
+    path = write("a.npz", npz_bytes(keypoints=person(), layout="coco17", fps=30.0, up_axis="z"))
+    assert read_keypoints(path).up_axis == "z"
+    turned = read_keypoints(path, up="-y")
+    assert turned.up_axis == "y"
+    np.testing.assert_allclose(turned.positions, person() * [1, -1, -1], atol=1e-6)
+    np.testing.assert_allclose(read_keypoints(path, mirrored=True).positions, person() * [-1, 1, 1], atol=1e-6)
+
+
+# layouts
+
+
+def standing(names: tuple[str, ...], points: tuple) -> np.ndarray:
+    """(2, K, 3): every keypoint at a height by its name, sides apart."""
+    height = {"hip": 0.95, "knee": 0.55, "ankle": 0.12, "foot": 0.05, "toe": 0.03, "shoulder": 1.42, "head": 1.6}
+    rows = []
+    for row in points:
+        name = row[0][0]
+        side = 0.15 if name.startswith("left") else -0.15 if name.startswith("right") else 0.01
+        rows.append([side, next((h for word, h in height.items() if word in name), 1.2), 0.02])
+    assert len(rows) == len(names)
+    return np.stack([rows, rows])
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_every_layout_is_told_from_its_names_in_any_order(write, name: str):
+    layout = load_layout(name)
+    points = standing(layout.keypoint_names, layout.points)
+    order = np.random.default_rng(4).permutation(len(layout))
+    header = ",".join(f"{layout.keypoint_names[i]}_{axis}" for i in order for axis in "xyz")
+    lines = [",".join(f"{value:.4f}" for value in frame[order].ravel()) for frame in points]
+    keypoints = read_keypoints(write("a.csv", "\n".join([header, *lines])), fps=30)
+    assert keypoints.layout.name == name
+    np.testing.assert_allclose(keypoints.positions, points, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_every_layout_is_told_from_its_number_of_keypoints_or_the_candidates_are_listed(write, name: str):
+    layout = load_layout(name)
+    path = write("a.npy", npy_bytes(standing(layout.keypoint_names, layout.points)))
+    same = [other for other in layout_names() if len(load_layout(other)) == len(layout)]
+    if len(same) == 1:
+        assert read_keypoints(path).layout.name == name
+    else:
+        with pytest.raises(InputError, match="one of " + ", ".join(same)):
+            read_keypoints(path)
+
+
+def test_a_number_of_keypoints_that_no_layout_has_lists_them_all(write):
+    with pytest.raises(InputError) as caught:
+        read_keypoints(write("a.npy", npy_bytes(np.ones((2, 19, 3)))))
+    assert all(name in str(caught.value) for name in layout_names())
 
 
 SAMPLES = {

@@ -188,6 +188,50 @@ def test_any_damage_gives_a_clear_error_or_finite_keypoints(write, cut: int, edi
     assert torch.isfinite(keypoints.confidence).all()
 
 
+def test_a_trc_in_millimetres_with_predicted_markers_and_z_up_is_read_as_it_is(write):
+    z_up = person() @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]).T
+    names = (*NAMES, "r.ASIS_study", "L_HJC_reg")
+    text = trc_text(np.concatenate([z_up, np.ones((3, 2, 3))], axis=1) * 1000, names=names, units="mm", fps=240)
+    keypoints = read_keypoints(write(text))
+    np.testing.assert_allclose(keypoints.positions, z_up, atol=1e-6)
+    assert (keypoints.up_axis, keypoints.fps) == ("z", 240)
+    assert [note.split(":")[0] for note in keypoints.notes] == [
+        "2 columns are not keypoints of body25 and are ignored",
+        "the file is in mm",
+        "z is taken as up",
+    ]
+    assert read_keypoints(write(text), up="y").up_axis == "y"
+
+
+REAL = ("zoldello_subject0_Squats_0.trc", "S00_P00_T01_BalancingTrial_0-100.trc")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not here")
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("change", ["mm", "mm, not said", "z up", "left-handed", "y down"])
+def test_a_real_recording_is_the_same_in_other_units_and_axes(tmp_path: Path, name: str, change: str):
+    head, rows = (SHARED / name).read_text(errors="replace").splitlines()[:5], []
+    matrix = {
+        "z up": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+        "left-handed": np.diag([-1.0, 1.0, 1.0]),
+        "y down": np.diag([1.0, -1.0, -1.0]),
+    }.get(change, np.eye(3)) * (1000 if change.startswith("mm") else 1)
+    for line in (SHARED / name).read_text(errors="replace").splitlines()[5:]:
+        fields = line.rstrip("\t").split("\t")
+        points = np.array([float(field) for field in fields[2:]]).reshape(-1, 3) @ matrix.T
+        rows.append("\t".join([*fields[:2], *(f"{value:.6f}" for value in points.ravel())]))
+    if change == "mm":
+        head[2] = head[2].replace("\tm\t", "\tmm\t")
+    (tmp_path / "a.trc").write_text("\n".join([*head, *rows]))
+    truth = read_keypoints(SHARED / name)
+    found = read_keypoints(tmp_path / "a.trc")
+    turn = matrix if change == "z up" else np.eye(3)
+    np.testing.assert_allclose(found.positions, truth.positions.numpy() @ turn.T, atol=2e-5)
+    assert (truth.up_axis, found.up_axis) == ("y", "z" if change == "z up" else "y")
+    said = {"mm": "mm", "mm, not said": "millimetres", "left-handed": "left-handed", "y down": "points down"}
+    assert said.get(change, "z is taken as up") in " ".join(found.notes)
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not here")
 def test_the_opencap_recording_is_body25_without_its_face():
     keypoints = read_keypoints(SHARED / "zoldello_subject0_Squats_0.trc")

@@ -22,6 +22,8 @@ from learnable_smplify.retarget.source import SourceMotion
 
 CMU_FPS = 120.0
 _METRES_PER_INCH = 0.0254
+_LONGEST_PROBLEM = 300
+_LARGEST = 1e9
 _AXES = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 _ROOT_CHANNELS = ("TX", "TY", "TZ", "RX", "RY", "RZ")
 _NEXT_STEP = "another copy of the file, or leave it out: `lsmplify import-motion` goes on without it"
@@ -99,6 +101,7 @@ def _read_lines(path: Path) -> list[bytes]:
 
 
 def _fail(problem: str, path: Path, line: int, expected: str | None = None) -> InputError:
+    problem = problem if len(problem) <= _LONGEST_PROBLEM else problem[:_LONGEST_PROBLEM] + " ..."
     return InputError(problem, path=path, where=f"line {line}", expected=expected, hint=_NEXT_STEP)
 
 
@@ -119,7 +122,7 @@ class _AsfParser:
             values = [float(word) for word in words[:count]]
         except ValueError:
             values = []
-        if len(values) != count or not all(math.isfinite(value) for value in values):
+        if len(values) != count or not all(abs(value) < _LARGEST for value in values):
             raise self.fail(f"cannot read '{' '.join(words)}'", expected=f"{count} finite numbers")
         return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -22,7 +23,7 @@ _DEFAULT_FPS = 30.0
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
 _FEWEST_COLUMNS = 4
 # Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
-_FARTHEST_M = 1e6
+FARTHEST_M = 1e6
 
 
 def check_file(path: str | PathLike[str]) -> Path:
@@ -77,6 +78,7 @@ def keypoints_from_markers(
     declared_units: str | None = None,
     confidence: Float[np.ndarray, "T M"] | None = None,
     up_axis: str | None = None,
+    person_id: str | None = None,
     notes: Sequence[str] = (),
 ) -> Keypoints:
     """Keypoints from named columns in any order, of which some may be strange to the layout.
@@ -91,13 +93,14 @@ def keypoints_from_markers(
         declared_units: what the file says.
         confidence: as in `Keypoints`.
         up_axis: as in `Keypoints`.
+        person_id: as in `Keypoints`.
         notes: lines for the user so far.
 
     Raises:
         InputError: the layout cannot be told or does not fit, or nothing is measured.
     """
     said = list(notes)
-    repeated = sorted({name for name in names if list(names).count(name) > 1}) if len(set(names)) < len(names) else []
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
     if layout is None:
@@ -136,6 +139,7 @@ def keypoints_from_markers(
         declared_units=declared_units,
         confidence=placed,
         up_axis=up_axis,
+        person_id=person_id,
         notes=said,
         measured=targets,
     )
@@ -198,7 +202,7 @@ def keypoints_from_arrays(
     _add_count(said, broken[:, columns], "have no position (NaN or empty)")
     if confidence is None:
         zero = (positions == 0).all(axis=-1)
-        for keypoint in np.flatnonzero(zero.all(axis=0)):
+        for keypoint in np.flatnonzero((zero | broken).all(axis=0)):
             if _is_root(chosen, int(keypoint)):
                 zero[:, keypoint] = False
         positions[zero] = np.nan
@@ -209,7 +213,7 @@ def keypoints_from_arrays(
 
     positions, unit_notes = to_metres(positions, chosen, units=units, declared=declared_units)
     said += unit_notes
-    far = (np.abs(np.nan_to_num(positions)) > _FARTHEST_M).any(axis=-1)
+    far = (np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1)
     positions[far] = np.nan
     _add_count(said, far[:, columns], "lie beyond 1000 km and are taken as missing")
     if not np.isfinite(positions).any():

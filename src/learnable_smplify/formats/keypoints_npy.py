@@ -1,4 +1,4 @@
-"""Keypoints in a bare NumPy array."""
+"""Keypoints in a bare NumPy array, as freemocap and many scripts write them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.assemble import check_file, keypoints_from_arrays
+from learnable_smplify.formats.mediapipe import BODY_FIRST
+from learnable_smplify.formats.people import choose_layout
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
@@ -19,6 +21,8 @@ def read_keypoints_npy(
     units: str | None = None,
 ) -> Keypoints:
     """Keypoints of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
+
+    Of MediaPipe's body with hands and face (75, 543 or 553 points, as in freemocap) the 33 of the body are read.
 
     Args:
         path: the .npy file.
@@ -45,11 +49,14 @@ def read_keypoints_npy(
         raise InputError(
             f"the array has shape {array.shape}", path=path, expected="(T, K, 3), or (T, K, 4) with confidence"
         )
+    chosen, used, notes = choose_layout(layout, array.shape[1], BODY_FIRST, path)
+    array = array[:, :used]
     return keypoints_from_arrays(
         np.asarray(array[..., :3], dtype=np.float64),
         path=path,
-        layout=layout,
+        layout=chosen,
         fps=fps,
         units=units,
         confidence=np.asarray(array[..., 3], dtype=np.float64) if array.shape[2] == 4 else None,
+        notes=notes,
     )

@@ -13,6 +13,9 @@ import numpy as np
 from learnable_smplify.errors import InputError
 
 _MAX_BYTES = 4 << 30
+# Recordings and body models shrink tenfold or so; zeros, which zip bombs are made of, a thousandfold.
+_FREE_BYTES = 256 << 20
+_MAX_RATIO = 100
 
 
 def read_npz(
@@ -39,12 +42,15 @@ def read_npz(
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             if sum(info.file_size for info in members) > _MAX_BYTES:
                 raise ValueError("it unpacks to more than 4 GiB")
-            for info in members:
+            wanted = [info for info in members if keys is None or info.filename.removesuffix(".npy") in keys]
+            unpacked, packed = sum(info.file_size for info in wanted), path.stat().st_size
+            if unpacked > _FREE_BYTES + _MAX_RATIO * packed:
+                raise ValueError(f"{packed} bytes that unpack to {unpacked}")
+            for info in wanted:
                 name = info.filename.removesuffix(".npy")
-                if keys is None or name in keys:
-                    array = _read_member(archive, info, read_objects, path)
-                    if array is not None:
-                        arrays[name] = array
+                array = _read_member(archive, info, read_objects, path)
+                if array is not None:
+                    arrays[name] = array
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -76,6 +82,8 @@ def _read_member(
             raise ValueError(f"array format {version} is not known")
         if dtype.hasobject:
             return None if read_objects is None else read_objects(stream.read(), path)
+    if dtype.itemsize == 0:
+        raise ValueError(f"an array of {dtype}, which has no size")
     # NumPy allocates what the header says before it reads, so the header is held against the archive first.
     if math.prod(shape) * dtype.itemsize > info.file_size:
         raise ValueError(f"its header promises {shape} {dtype}, the archive holds {info.file_size} bytes")

@@ -237,8 +237,8 @@ def _shipped_layout(name: str) -> Layout:
 def _parse_layout(content: str, path: Path) -> Layout:
     try:
         table = tomllib.loads(content)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"not a valid TOML file ({error})", path=path) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a plain ValueError
+        raise InputError(f"not a valid TOML file ({str(error)[:200]})", path=path) from error
 
     for key in table:
         if key not in ("name", "title", "keypoints", "edges", "aliases"):
@@ -295,8 +295,14 @@ def _parse_point(value: object, path: Path, where: str) -> tuple[tuple[str, floa
             raise InputError(
                 f"unknown point '{point}'", path=path, where=where, expected="one of " + ", ".join(CANONICAL_POINTS)
             )
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise InputError(f"the weight of '{point}' is {weight!r}", path=path, where=where, expected="a number")
+        # The comparison is exact for integers of any length, which `float` would not take.
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not -1e6 < weight < 1e6:
+            raise InputError(
+                f"the weight of '{point}' is {str(weight)[:40]}",
+                path=path,
+                where=where,
+                expected="a number such as 0.5",
+            )
         row.append((point, float(weight)))
     total = math.fsum(weight for _, weight in row)
     if abs(total - 1.0) > 1e-3:

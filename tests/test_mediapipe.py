@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learnable_smplify.body import load_body
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.mediapipe import read_mediapipe
+
+TO_MEDIAPIPE = [1.0, -1.0, -1.0]
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    """(T, 33, 3) the open body in MediaPipe's layout, y up, origin between the hips."""
+    pose = torch.zeros(4, 24, 3)
+    pose[:, 4, 0] = torch.linspace(0.2, 0.8, 4)
+    found = load_body().keypoints(pose, torch.zeros(4, 10), torch.zeros(4, 3), layout="mediapipe33").numpy()
+    return (found - found[:, 23:25].mean(axis=1, keepdims=True)).astype(np.float64)
+
+
+def landmarks(frame: np.ndarray, visibility: float = 0.9) -> list[dict]:
+    return [{"x": x, "y": y, "z": z, "visibility": visibility} for x, y, z in (frame * TO_MEDIAPIPE).tolist()]
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+SPELLINGS = {
+    "lists": lambda frames: frames,
+    "objects": lambda frames: [{"pose_world_landmarks": frame} for frame in frames],
+    "landmark in objects": lambda frames: [{"pose_world_landmarks": {"landmark": frame}} for frame in frames],
+    "camel case": lambda frames: {"frames": [{"poseWorldLandmarks": frame} for frame in frames]},
+    "tasks, several people": lambda frames: [
+        {"pose_world_landmarks": [frame], "pose_landmarks": []} for frame in frames
+    ],
+    "tasks, objects": lambda frames: [{"worldLandmarks": [{"landmarks": frame}]} for frame in frames],
+    "rows": lambda frames: [[[p["x"], p["y"], p["z"], p["visibility"]] for p in frame] for frame in frames],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_gives_the_same_upright_person(tmp_path: Path, points: np.ndarray, spelling: str):
+    path = write(tmp_path / "a.json", SPELLINGS[spelling]([landmarks(frame) for frame in points]))
+    keypoints = read_keypoints(path, fps=30)
+    np.testing.assert_allclose(keypoints.positions, points, atol=1e-6)
+    assert (keypoints.layout.name, keypoints.up_axis, keypoints.fps) == ("mediapipe33", "y", 30)
+    assert keypoints.confidence.min() == pytest.approx(0.9)
+    assert any("relative to the hips" in note for note in keypoints.notes)
+    assert any("y points down" in note for note in keypoints.notes)
+    np.testing.assert_allclose(read_mediapipe(path)[0].positions, points * TO_MEDIAPIPE, atol=1e-6)
+
+
+def test_a_file_that_was_turned_already_stays_so(tmp_path: Path, points: np.ndarray):
+    path = write(tmp_path / "a.json", [landmarks(frame * TO_MEDIAPIPE) for frame in points])
+    np.testing.assert_allclose(read_keypoints(path).positions, points, atol=1e-6)
+
+
+def test_a_file_in_which_only_y_was_negated_is_mirrored_back(tmp_path: Path, points: np.ndarray):
+    path = write(tmp_path / "a.json", [landmarks(frame * [1, 1, -1]) for frame in points])
+    keypoints = read_keypoints(path)
+    assert any("left-handed" in note for note in keypoints.notes)
+    np.testing.assert_allclose(keypoints.positions, points * [-1, 1, -1], atol=1e-6)  # a half turn: the same motion
+
+
+def test_frames_without_anybody_are_missing(tmp_path: Path, points: np.ndarray):
+    frames = [
+        landmarks(points[0]),
+        None,
+        [],
+        {"pose_world_landmarks": None},
+        {"pose_world_landmarks": landmarks(points[1])},
+    ]
+    keypoints = read_keypoints(write(tmp_path / "a.json", frames))
+    assert (keypoints.confidence > 0).any(dim=1).tolist() == [True, False, False, False, True]
+
+
+def test_the_rate_is_taken_from_the_file_or_its_times(tmp_path: Path, points: np.ndarray):
+    frames = [{"timestamp_ms": 20 * t, "pose_world_landmarks": landmarks(points[t])} for t in range(4)]
+    assert read_keypoints(write(tmp_path / "a.json", frames)).fps == pytest.approx(50)
+    assert read_keypoints(write(tmp_path / "a.json", {"fps": 25, "frames": frames})).fps == 25
+    assert read_keypoints(tmp_path / "a.json", fps=60).fps == 60
+
+
+def test_two_people_in_a_frame_are_two(tmp_path: Path, points: np.ndarray):
+    frames = [{"pose_world_landmarks": [landmarks(frame), landmarks(frame, 0.4)]} for frame in points]
+    first, second = read_people(write(tmp_path / "a.json", frames))
+    assert (first.person_id, second.person_id) == ("0", "1")
+    assert float(second.confidence.max()) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{"pose_landmarks": [{"x": 0.5, "y": 0.5, "z": 0}]}], "only 'pose_landmarks'.*picture coordinates"),
+        ([{"hand": 3}], "frame 0: there are no world landmarks"),
+        (3, "there are no frames"),
+        ([3], "frame 0: these are no landmarks"),
+        ([[{"x": 1, "y": 2}]], "these are not numbers|not like the others|no layout has 1"),
+        ([[{"x": 1, "y": 2, "z": "3"}]], "these are not numbers"),
+        ([], "nobody is in any frame"),
+    ],
+)
+def test_files_that_hold_something_else_are_refused(tmp_path: Path, content: object, message: str):
+    with pytest.raises(InputError, match=message):
+        read_keypoints(write(tmp_path / "a.json", content))
+
+
+@pytest.mark.parametrize("count", [33, 75, 553])
+def test_a_freemocap_array_in_millimetres_is_read(tmp_path: Path, points: np.ndarray, count: int):
+    z_up = points @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]).T
+    array = np.concatenate([z_up, np.ones((4, count - 33, 3))], axis=1) * 1000
+    array[1, 15] = np.nan
+    np.save(tmp_path / "skeleton.npy", array)
+    keypoints = read_keypoints(tmp_path / "skeleton.npy", fps=30)
+    expected = z_up.copy()
+    expected[1, 15] = 0
+    np.testing.assert_allclose(keypoints.positions, expected, atol=1e-6)
+    assert (keypoints.layout.name, keypoints.up_axis) == ("mediapipe33", "z")
+    assert keypoints.confidence[1, 15] == 0
+    assert any("looked like millimetres" in note for note in keypoints.notes)

@@ -1,0 +1,21 @@
+"""A made-up recording for the tests of the keypoint readers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learnable_smplify.layouts.layout import load_layout
+
+BODY25 = load_layout("body25").keypoint_names
+
+
+def standing_person(frames: int = 4) -> np.ndarray:
+    """(T, 25, 3) a standing BODY_25 figure in metres, right-handed, y up, facing z, with a centimetre of noise."""
+    height = {"Hip": 0.95, "Knee": 0.55, "Ankle": 0.12, "Shoulder": 1.42, "Elbow": 1.15, "Wrist": 0.9, "MidHip": 0.95}
+    points = np.zeros((frames, 25, 3))
+    for index, name in enumerate(BODY25):
+        part = name.lstrip("LR")
+        forward = {"BigToe": 0.2, "SmallToe": 0.15, "Heel": -0.05, "Nose": 0.1, "Eye": 0.08}.get(part, 0.0)
+        low = 0.05 if part in ("BigToe", "SmallToe", "Heel") else 1.6
+        points[:, index] = [{"L": 0.15, "R": -0.15}.get(name[0], 0.0), height.get(part, low), forward]
+    return points + 0.01 * np.random.default_rng(0).normal(size=points.shape)
