@@ -20,7 +20,8 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
 
     Output frame k is the motion at time k / fps: each joint's rotation by spherical interpolation between the two
     frames around that time, the short way round, `transl` linearly. The first frame is kept; the clip ends at or
-    before its old end. An output frame is flagged when a frame it was made from was.
+    before its old end. An output frame is flagged when a frame it was made from was, and as
+    uncertain as the more uncertain of them.
 
     Args:
         motion: T frames at `motion.fps`.
@@ -54,4 +55,6 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
     transl = motion.transl.to(torch.float64)
     new_transl = torch.lerp(transl[before], transl[after], step)
     flagged = motion.flagged[before] | (motion.flagged[after] & (step[:, 0] > 0))
-    return replace(motion, pose=new_pose, transl=new_transl, fps=fps, flagged=flagged)
+    unsure = motion.uncertainty_deg
+    unsure = None if unsure is None else torch.maximum(unsure[before], unsure[after])  # NaN stays NaN
+    return replace(motion, pose=new_pose, transl=new_transl, fps=fps, flagged=flagged, uncertainty_deg=unsure)

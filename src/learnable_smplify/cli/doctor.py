@@ -28,6 +28,9 @@ from learnable_smplify.layouts.layout import layout_names, load_layout
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "render": ("pictures and films", ("PIL", "imageio_ffmpeg")),
     "bvh": ("reading BVH motion capture", ("pybvh",)),
+    "c3d": ("reading C3D files", ("c3d",)),
+    "glb": ("writing animated GLB", ("pygltflib",)),
+    "bench": ("lsmplify benchmark", ("matplotlib", "keypoints2body", "smplx", "h5py")),
 }
 
 

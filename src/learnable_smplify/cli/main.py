@@ -11,6 +11,8 @@ import tyro
 from rich.console import Console
 
 from learnable_smplify.cli.ablate import AblateArgs, ablate
+from learnable_smplify.cli.benchmark import BenchmarkArgs, benchmark
+from learnable_smplify.cli.convert import ConvertArgs, convert
 from learnable_smplify.cli.demo import DemoArgs, demo
 from learnable_smplify.cli.doctor import DoctorArgs, doctor
 from learnable_smplify.cli.evaluate import EvaluateArgs, evaluate
@@ -20,7 +22,9 @@ from learnable_smplify.cli.import_checkpoint import ImportCheckpointArgs, import
 from learnable_smplify.cli.import_motion import ImportMotionArgs, import_motion
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
 from learnable_smplify.cli.render import RenderArgs, render
+from learnable_smplify.cli.report import ReportArgs, report
 from learnable_smplify.cli.train import TrainArgs, train_command
+from learnable_smplify.cli.view import ViewArgs, view
 from learnable_smplify.errors import LsmplifyError
 
 # Name -> its arguments and what runs it. The first line of the arguments' docstring is the line in `lsmplify --help`.
@@ -28,10 +32,14 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "demo": (DemoArgs, demo),
     "fit": (FitArgs, fit),
     "render": (RenderArgs, render),
+    "view": (ViewArgs, view),
+    "report": (ReportArgs, report),
+    "convert": (ConvertArgs, convert),
     "import-motion": (ImportMotionArgs, import_motion),
     "prepare": (PrepareArgs, prepare),
     "train": (TrainArgs, train_command),
     "evaluate": (EvaluateArgs, evaluate),
+    "benchmark": (BenchmarkArgs, benchmark),
     "ablate": (AblateArgs, ablate),
     "import-checkpoint": (ImportCheckpointArgs, import_checkpoint),
     "export-body": (ExportBodyArgs, export_body_command),

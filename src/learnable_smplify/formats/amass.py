@@ -28,21 +28,29 @@ POSE_COLUMNS: dict[PoseLayout, int] = {"smpl": 72, "smplh": 156, "smplx": 165}
 _BODY_COLUMNS = 66
 _RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
-_READ_KEYS = ("poses", "trans", "betas", "gender", "up_axis", "body", "flagged", "hand_joints", *_RATE_KEYS)
+_BLENDER_FPS = 30
+_OUR_KEYS = ("up_axis", "body", "flagged", "uncertainty_deg", "hand_joints")
+_READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
 
 
-def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayout = "smplh") -> None:
+def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayout = "smplh") -> tuple[str, ...]:
     """Write a motion as an AMASS file.
 
     Holds the keys of both generations: `poses`, `trans`, `betas` (16, padded with zeros), `gender`,
     `mocap_frame_rate`, `mocap_framerate`, `surface_model_type`, `root_orient`, `pose_body`; and keys of our own, which
-    other programs pass over: `up_axis` ("x", "y", "z" or "" for unknown), `body`, `flagged`, and `hand_joints` (T, 6)
-    where the layout has no columns for SMPL's two hand joints and they are bent.
+    other programs pass over: `up_axis` ("x", "y", "z" or "" for unknown), `body`, `flagged`, `uncertainty_deg` (T, 24)
+    where the motion has it, and `hand_joints` (T, 6) where the layout has no columns for SMPL's two hand joints and
+    they are bent.
+
+    The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
     Args:
         motion: T frames.
         path: the file to write, whole or not at all.
         pose_layout: "smpl" (72 columns), "smplh" (156) or "smplx" (165), the last two with straight fingers.
+
+    Returns:
+        Notes for the user.
 
     Raises:
         InputError: an unknown layout, or the folder cannot be written to.
@@ -71,8 +79,15 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
     }
     if shared == _BODY_COLUMNS and bool(pose[:, _BODY_COLUMNS:].any()):
         arrays["hand_joints"] = pose[:, _BODY_COLUMNS:]
+    if motion.uncertainty_deg is not None:
+        arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
+    # The add-on cuts the rate to a whole number before it compares, so 29.97 is too slow for it as well.
+    if pose_layout != "smpl" and motion.fps < _BLENDER_FPS:
+        slow = f"{motion.fps:g} frames a second are too few for Blender's SMPL-X add-on, which wants {_BLENDER_FPS}"
+        return (f"{slow}; for it: lsmplify convert {path} -o OTHER.npz --fps {_BLENDER_FPS}",)
+    return ()
 
 
 def read_amass(path: str | PathLike[str]) -> Motion:
@@ -115,6 +130,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
         up_axis=cast("UpAxis | None", up_axis or None),
         flagged=torch.from_numpy(file.numbers("flagged", (frames,)) != 0) if "flagged" in file.arrays else None,
+        uncertainty_deg=file.uncertainty(frames),
     )
 
 
@@ -167,6 +183,17 @@ class _AmassFile:
         if value.size != 1 or not (0 < float(value.reshape(-1)[0]) < 1e5):
             raise self.fail("is no frame rate", key, "one number above 0")
         return float(value.reshape(-1)[0])
+
+    def uncertainty(self, frames: int) -> torch.Tensor | None:
+        """NaN is a word here: the network was not asked about that joint in that frame."""
+        if "uncertainty_deg" not in self.arrays:
+            return None
+        array = self.arrays["uncertainty_deg"]
+        if array.dtype.kind != "f" or array.shape != (frames, 24) or np.isinf(array).any() or (array < 0).any():
+            raise self.fail(
+                f"holds {array.dtype} of shape {array.shape}", "uncertainty_deg", f"degrees, ({frames}, 24)"
+            )
+        return torch.from_numpy(array.astype(np.float32))
 
     def betas(self) -> np.ndarray:
         if "betas" not in self.arrays:

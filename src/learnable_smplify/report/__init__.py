@@ -1,0 +1,1 @@
+"""The HTML report of a motion: `measures` (numbers), `verdicts` (sentences), `charts`, `pictures`, `page`."""
