@@ -11,12 +11,23 @@ from typing import Annotated, Literal
 import torch
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from learnable_smplify.body import load_body
+from learnable_smplify.body import Body, load_body
+from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
+from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import read_clips
 from learnable_smplify.evaluation.markdown import cold_table, pair_table, sequence_table
 from learnable_smplify.evaluation.pairs import Method, evaluate_pairs
+from learnable_smplify.evaluation.protocols import (
+    Alignment,
+    Protocol,
+    clip_table,
+    clips_of,
+    paper_pairs,
+    whole_clips,
+)
 from learnable_smplify.evaluation.sequence import evaluate_cold_start, evaluate_sequences
 from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.solver import Solver
@@ -31,14 +42,32 @@ class EvaluateArgs:
     The rows: copying the start pose, the numerical solver, the network alone in one and in two passes, and the hybrid:
     two passes and two Gauss-Newton steps (the default). All get the same poses, betas and keypoints. PVE and MPJPE are
     pelvis-aligned.
+
+    With --dataset and --root instead of a folder of motions: the people of a data set, with their own betas, by the
+    protocol of the paper or by one that gives nothing but keypoints. The readers were tried on generated files only.
     """
 
-    motions: tyro.conf.Positional[Path]
+    motions: tyro.conf.Positional[Path | None] = None
     """Folder that 'lsmplify import-motion' wrote."""
+    dataset: DatasetName | None = None
+    """A data set to evaluate on instead; needs --root."""
+    root: Path | None = None
+    """The data set's folder."""
+    dataset_split: str | None = None
+    """Its split (3dpw: train, validation, test, all; emdb: emdb1, emdb2, all; rich: train, val, test, all; amass and
+    generic: a folder below the root); default: the one the field evaluates on, or everything."""
+    protocol: Protocol = "paper"
+    """Of a data set. paper: pairs by stride and whole clips, the true first pose and betas given; standard: whole clips
+    from keypoints alone."""
+    align: Alignment = "pelvis"
+    """Of a data set: what PVE and MPJPE lay on each other. reference: the right ankle, as the authors' code does."""
+    body: str | None = None
+    """Of a data set: 'smpl', 'smplh', 'smplx' or a model file to pose everyone on; default: the open body, on which
+    a data set's betas make other people than their own."""
     split: Literal["eval", "train"] = "eval"
-    """Which subjects; eval is never trained on."""
+    """Of motions: which subjects; eval is never trained on."""
     parts: tuple[Part, ...] = ("pairs", "sequences", "cold-start")
-    """What to measure."""
+    """Of motions: what to measure."""
     every: int = 9
     """Pairs start at every so many frames of a clip."""
     clip_step: int = 1
@@ -53,6 +82,15 @@ class EvaluateArgs:
 
 def evaluate(args: EvaluateArgs) -> None:
     """Run `lsmplify evaluate`."""
+    if args.dataset is not None:
+        _evaluate_dataset(args, args.dataset)
+        return
+    if args.motions is None:
+        raise InputError(
+            "nothing to evaluate on",
+            expected="a folder of motions, or --dataset and --root",
+            hint="lsmplify evaluate MOTIONS, or lsmplify evaluate --dataset 3dpw --root DIR",
+        )
     console = Console()
     clips = read_clips(args.motions, args.split)[:: max(args.clip_step, 1)]
     body = load_body()
@@ -86,12 +124,86 @@ def evaluate(args: EvaluateArgs) -> None:
             texts.append(cold_table(cold))
     for text in texts:
         console.print(as_rich(text))
-    if args.output is not None:
-        with atomic_output(args.output / "evaluation.json") as path:
-            path.write_text(json.dumps(result, indent=2) + "\n")
-        with atomic_output(args.output / "evaluation.md") as path:
-            path.write_text("\n\n".join(texts) + f"\n\n{_origin(result)}\n")
-        console.print(f"wrote {args.output}/evaluation.json and evaluation.md", soft_wrap=True)
+    _write(args.output, result, [*texts, _origin(result)], console)
+
+
+def _evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
+    if args.motions is not None or args.root is None:
+        raise InputError(
+            f"--dataset {name} needs its folder, and no folder of motions",
+            expected="--root",
+            hint=f"lsmplify evaluate --dataset {name} --root DIR",
+        )
+    console, body = Console(), load_body(args.body)
+    sequences = list(read_dataset(name, args.root, args.dataset_split))
+    clips = clips_of(sequences)[:: max(args.clip_step, 1)]
+    bodies = sorted({sequence.body for sequence in sequences})
+    numerical, hybrid = Solver(body, "gauss_newton"), Solver(body, weights=args.weights)
+    single = Solver(body, weights=args.weights, refine_steps=0, passes=1)
+    others = [(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare]
+    result: dict[str, object] = {
+        "dataset": name,
+        "split": args.dataset_split or "default",
+        "protocol": args.protocol,
+        "align": args.align,
+        "body": body.name,
+        "annotated_with": bodies,
+        "every": args.every,
+        "sequences": len(sequences),
+        "clips": len(clips),
+        "machine": machine(),
+    }
+    texts = []
+    with console.status("evaluating") as status:
+        if args.protocol == "paper":
+            methods = [
+                Method("copy the start", None),
+                Method("Gauss-Newton", numerical),
+                Method("single pass", single),
+                Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
+                Method("hybrid", hybrid),
+                *(Method(*other) for other in others),
+            ]
+            pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
+            result["pairs"] = [asdict(row) for row in pairs]
+            texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
+        solvers = [("Gauss-Newton", numerical), ("single pass", single), ("hybrid", hybrid), *others]
+        whole = whole_clips(clips, body, solvers, args.protocol, args.align, status.update)
+        result["whole_clips"] = [asdict(row) for row in whole]
+        texts.append(clip_table(whole, args.align))
+    for text in texts:
+        console.print(as_rich(text))
+    notes = _dataset_notes(name, body, bodies, sequences)
+    if args.align == "reference":
+        notes.append("PVE and MPJPE are aligned at the right ankle, as the authors' code does, not at the pelvis")
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False)
+    result["notes"] = notes
+    origin = f"{name}, {result['split']} split, {args.protocol} protocol, {len(clips)} clips. {_where_measured()}"
+    _write(args.output, result, [*texts, *notes, origin], console)
+
+
+def _dataset_notes(name: str, body: Body, bodies: list[str], sequences: list[DatasetSequence]) -> list[str]:
+    notes = [f"the reader of {name} was tried on generated files only, not on the data set"]
+    if body.name not in bodies:
+        notes.append(
+            f"posed on the body '{body.name}', annotated with {', '.join(bodies)}: betas mean other people there, "
+            "and these are no SMPL results (--body smpl with a licensed model)"
+        )
+    genders = sorted({sequence.gender for sequence in sequences} - {body.gender})
+    if genders:
+        notes.append(f"everyone is posed on the {body.gender} body, people annotated as {', '.join(genders)} too")
+    return notes
+
+
+def _write(folder: Path | None, result: dict[str, object], texts: list[str], console: Console) -> None:
+    if folder is None:
+        return
+    with atomic_output(folder / "evaluation.json") as path:
+        path.write_text(json.dumps(result, indent=2) + "\n")
+    with atomic_output(folder / "evaluation.md") as path:
+        path.write_text("\n\n".join(texts) + "\n")
+    console.print(f"wrote {folder}/evaluation.json and evaluation.md", soft_wrap=True)
 
 
 def machine() -> dict[str, str | int]:
@@ -111,21 +223,22 @@ def machine() -> dict[str, str | int]:
 
 
 def _origin(result: dict[str, object]) -> str:
+    return f"Open body (not SMPL), {result['split']} split, {result['clips']} clips. {_where_measured()}"
+
+
+def _where_measured() -> str:
     found = machine()
-    return (
-        f"Open body (not SMPL), {result['split']} split, {result['clips']} clips. {found['cpu']}, "
-        f"{found['threads']} threads, torch {found['torch']}. Printed by `lsmplify evaluate`."
-    )
+    return f"{found['cpu']}, {found['threads']} threads, torch {found['torch']}. Printed by `lsmplify evaluate`."
 
 
 def as_rich(markdown: str) -> Table:
     """A Markdown table as a table of the terminal."""
     title, header, _, *rows = [line for line in markdown.splitlines() if line]
-    table = Table(title=title.strip("*"), title_justify="left")
+    table = Table(title=escape(title.strip("*")), title_justify="left")
     for name in _cells(header):
-        table.add_column(name)
+        table.add_column(escape(name))
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*map(escape, _cells(row)))
     return table
 
 

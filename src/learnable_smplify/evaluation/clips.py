@@ -27,12 +27,14 @@ class Clip:
         pose: (T, 24, 3) rotvec [rad].
         transl: (T, 3) metres.
         fps: frames a second.
+        betas: (10,) the person's own, None where the motion came without a person.
     """
 
     name: str
     pose: Float[Tensor, "T 24 3"]
     transl: Float[Tensor, "T 3"]
     fps: float
+    betas: Float[Tensor, "10"] | None = None
 
 
 def read_clips(root: Path, split: EvaluatedSplit) -> list[Clip]:
@@ -63,7 +65,7 @@ class Pairs:
     Args:
         start_pose, target_pose: (N, 24, 3) rotvec [rad].
         start_transl, target_transl: (N, 3) metres.
-        betas: (N, 10), drawn from N(0, 1).
+        betas: (N, 10), the clips' own, or drawn from N(0, 1).
     """
 
     start_pose: Float[Tensor, "N 24 3"]
@@ -77,13 +79,24 @@ class Pairs:
 
 
 def make_pairs(clips: list[Clip], stride: int, every: int = 9, seed: int = 0) -> Pairs:
-    """Pairs (t, t + stride) for every `every`-th frame t of each clip, with random betas of a fixed seed."""
-    starts, targets = [], []
+    """Pairs (t, t + stride) for every `every`-th frame t of each clip.
+
+    Betas are the clip's own where it has any, and random ones of a fixed seed otherwise.
+
+    Raises:
+        InputError: no clip is longer than `stride` frames.
+    """
+    starts, targets, people = [], [], []
     for clip in clips:
-        first = torch.arange(0, len(clip.pose) - stride, every)
+        first = torch.arange(0, max(len(clip.pose) - stride, 0), every)
         starts.append((clip.pose[first], clip.transl[first]))
         targets.append((clip.pose[first + stride], clip.transl[first + stride]))
+        people.append(torch.full((10,), torch.nan) if clip.betas is None else clip.betas)
+    number = sum(len(pose) for pose, _ in starts)
+    if number == 0:
+        raise InputError(f"none of the {len(clips)} clips is longer than {stride} frames", expected="longer clips")
     start_pose, start_transl = (torch.cat(part) for part in zip(*starts, strict=True))
     target_pose, target_transl = (torch.cat(part) for part in zip(*targets, strict=True))
-    betas = torch.randn(len(start_pose), 10, generator=torch.Generator().manual_seed(seed))
-    return Pairs(start_pose, target_pose, start_transl, target_transl, betas)
+    betas = torch.randn(number, 10, generator=torch.Generator().manual_seed(seed))
+    own = torch.stack(people).repeat_interleave(torch.tensor([len(pose) for pose, _ in starts]), dim=0)
+    return Pairs(start_pose, target_pose, start_transl, target_transl, torch.where(own.isnan(), betas, own))

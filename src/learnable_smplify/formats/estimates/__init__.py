@@ -1,0 +1,91 @@
+"""Results of image-based estimators. To add one: a file with `KEYS`, `matches` and `read`, and a line in `_FORMATS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.estimates import (
+    amass_style,
+    easymocap_smpl,
+    gvhmr,
+    hmr2,
+    smplestx,
+    tram,
+    wham,
+)
+from learnable_smplify.formats.estimates.content import load_content, shown
+from learnable_smplify.formats.estimates.estimate import Estimate, Frame
+
+__all__ = ["FORMATS", "Estimate", "EstimateFormat", "Frame", "read_estimates"]
+
+EstimateFormat = Literal["wham", "gvhmr", "tram", "hmr2", "smplestx", "easymocap", "amass"]
+FORMATS: tuple[EstimateFormat, ...] = get_args(EstimateFormat)
+
+
+@dataclass(frozen=True)
+class _Format:
+    keys: str
+    matches: Callable[[Any], bool]
+    read: Callable[[Any, Path, Frame | None], list[Estimate]]
+
+
+_FORMATS: dict[EstimateFormat, _Format] = {
+    "wham": _Format(wham.KEYS, wham.matches, wham.read),
+    "gvhmr": _Format(gvhmr.KEYS, gvhmr.matches, gvhmr.read),
+    "tram": _Format(tram.KEYS, tram.matches, tram.read),
+    "hmr2": _Format(hmr2.KEYS, hmr2.matches, hmr2.read),
+    "smplestx": _Format(smplestx.KEYS, smplestx.matches, smplestx.read),
+    "easymocap": _Format(easymocap_smpl.KEYS, easymocap_smpl.matches, easymocap_smpl.read),
+    "amass": _Format(amass_style.KEYS, amass_style.matches, amass_style.read),
+}
+
+
+def read_estimates(
+    path: str | PathLike[str],
+    person: str | int | None = None,
+    format: EstimateFormat | None = None,
+    *,
+    frame: Frame | None = None,
+) -> list[Estimate]:
+    """What an estimator says, one `Estimate` for each person it tracked.
+
+    The format is told by the content. Nothing a file contains is run, whatever its kind.
+
+    Args:
+        path: a .pkl (WHAM, 4D-Humans), .pt (GVHMR), .npy (TRAM), .npz (SMPLest-X, AMASS) or .json (EasyMocap) file, or
+            a folder with one for each frame or person.
+        person: only this track.
+        format: read it as this format, one of `FORMATS`; None looks at the keys.
+        frame: "world" or "camera"; None is the world where the estimator has one.
+
+    Raises:
+        InputError: no such file, content of no known format (names the keys found and those looked for), a key that
+            is missing or of another shape, something that is not data in a pickle, or no such person.
+    """
+    path = Path(path)
+    if format is not None and format not in _FORMATS:
+        raise InputError(f"unknown format '{format}'", path=path, expected=f"one of {', '.join(FORMATS)}")
+    content = load_content(path)
+    chosen = format or next((name for name in FORMATS if _FORMATS[name].matches(content)), None)
+    if chosen is None:
+        raise InputError(
+            f"not the result of a known estimator; it holds {shown(content)}",
+            path=path,
+            expected="; ".join(f"{name}: {one.keys}" for name, one in _FORMATS.items()),
+            hint=f"save an AMASS-style .npz, or name the format: one of {', '.join(FORMATS)}",
+        )
+    if not isinstance(content, dict):
+        raise InputError(f"it holds {shown(content)}", path=path, expected=f"{chosen}: {_FORMATS[chosen].keys}")
+    estimates = _FORMATS[chosen].read(content, path, frame)
+    if person is None:
+        return estimates
+    wanted = [estimate for estimate in estimates if estimate.person_id == str(person)]
+    if not wanted:
+        there = ", ".join(f"{estimate.person_id} ({len(estimate)} frames)" for estimate in estimates)
+        raise InputError(f"there is no person {person}", path=path, expected=f"one of {there}")
+    return wanted

@@ -1,0 +1,46 @@
+"""An AMASS-style .npz as an estimate: what `lsmplify fit`, retargeters and converters of estimators write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.amass import read_amass
+from learnable_smplify.formats.estimates.estimate import Estimate, Frame
+
+KEYS = "{poses, trans, betas, mocap_frame_rate}"
+
+
+def matches(content: Any) -> bool:
+    """Whether the content has AMASS's keys."""
+    return isinstance(content, Mapping) and {"poses", "trans"} <= set(content)
+
+
+def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
+    """The one person of an AMASS-style file, in its world.
+
+    Raises:
+        InputError: `frame` is "camera", or as in `read_amass`.
+    """
+    if frame == "camera":
+        raise InputError("an AMASS file is in the world, not in a camera", path=path, hint="leave frame away")
+    motion = read_amass(path)
+    return [
+        Estimate(
+            frames=torch.arange(len(motion)),
+            pose=motion.pose,
+            betas=motion.betas,
+            transl=motion.transl,
+            source="AMASS",
+            path=path,
+            fps=motion.fps,
+            frame="world",
+            body=motion.body,
+            gender=motion.gender,
+            up_axis=motion.up_axis,
+        )
+    ]

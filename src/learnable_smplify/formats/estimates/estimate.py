@@ -1,0 +1,242 @@
+"""`Estimate`: what an image-based estimator says about one person, before it becomes a `Motion`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import roma
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from learnable_smplify.body.body import Body
+from learnable_smplify.errors import InputError
+from learnable_smplify.motion import Motion, UpAxis
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+
+Frame = Literal["camera", "world"]
+Pivot = Literal["pelvis", "origin"]
+# A track with fewer than one estimate in so many frames is a file misread, not a person who was seldom seen.
+_MAX_SPREAD = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """SMPL parameters of one person as an estimator left them, at the frames where it saw them.
+
+    Args:
+        frames: (T,) int64, numbers of the video's frames, rising.
+        pose: (T, 24, 3) rotvec [rad]. Joints an estimator does not have (SMPL's two hands) are zero.
+        betas: (10,) one shape for the person: the median over frames where the estimator gives one a frame.
+        transl: (T, 3) metres, or None where the estimator places nobody.
+        betas_per_frame: (T, 10), or None where there is one shape anyway.
+        fps: frames a second, None where the file does not say.
+        frame: "camera" (OpenCV: x right, y down, z forward) or "world".
+        body: "smpl", "smplh" or "smplx": whose joints and betas these are.
+        pivot: what `global_orient` turns the body about before `transl` is added. "pelvis" is SMPL's own convention;
+            "origin" is EasyMocap's, and needs the body to become a `Motion`.
+        gender: "neutral", "male" or "female".
+        up_axis: which axis of the world points up, None when unknown.
+        person_id: the track's name in the file.
+        source: the estimator.
+        path: the file.
+        notes: lines for the user.
+
+    Raises:
+        InputError: shapes that do not fit, no frame, numbers that are not finite, frames that do not rise.
+    """
+
+    frames: Int[Tensor, "T"]
+    pose: Float[Tensor, "T 24 3"]
+    betas: Float[Tensor, "10"]
+    transl: Float[Tensor, "T 3"] | None
+    source: str
+    path: Path
+    betas_per_frame: Float[Tensor, "T 10"] | None = None
+    fps: float | None = None
+    frame: Frame = "camera"
+    body: str = "smpl"
+    pivot: Pivot = "pelvis"
+    gender: str = "neutral"
+    up_axis: UpAxis | None = None
+    person_id: str = "0"
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        frames = len(self.frames)
+        if frames == 0 or self.pose.shape != (frames, 24, 3):
+            raise self._fail(f"{frames} frames and a pose of shape {tuple(self.pose.shape)}", "(T, 24, 3)")
+        if bool((self.frames.diff() <= 0).any()):
+            raise self._fail("the frame numbers do not rise", "each frame once, in order")
+        if self.betas.shape != (10,):
+            raise self._fail(f"betas have shape {tuple(self.betas.shape)}", "(10,)")
+        for name, value, shape in (
+            ("pose", self.pose, self.pose.shape),
+            ("transl", self.transl, (frames, 3)),
+            ("betas", self.betas, (10,)),
+            ("betas_per_frame", self.betas_per_frame, (frames, 10)),
+        ):
+            if value is not None and (value.shape != shape or not bool(torch.isfinite(value).all())):
+                raise self._fail(f"{name} has shape {tuple(value.shape)} or is not finite", f"{tuple(shape)}, finite")
+
+    def __len__(self) -> int:
+        """Number of frames the person was seen in."""
+        return len(self.frames)
+
+    def to_motion(self, fps: float | None = None, body: Body | None = None) -> Motion:
+        """A motion without gaps, from the first to the last frame the person was seen in.
+
+        Frames in between where they were not seen are filled: rotations the short way round at even speed, `transl`
+        in a straight line. They are flagged.
+
+        Args:
+            fps: frames a second of the video; needed where the file does not say.
+            body: the body the betas belong to; needed where `pivot` is "origin".
+
+        Raises:
+            InputError: no frame rate, no body where one is needed, or frames too far apart to be one track.
+        """
+        rate = self.fps if fps is None else fps
+        if rate is None:
+            raise self._fail("the file does not say how many frames a second", "the video's frame rate", "--fps 30")
+        first, last = int(self.frames[0]), int(self.frames[-1])
+        if last - first > _MAX_SPREAD * len(self):
+            raise self._fail(f"{len(self)} frames between frame {first} and frame {last}", "one track of one video")
+        times = torch.arange(first, last + 1)
+        after = torch.searchsorted(self.frames, times)
+        seen = self.frames[after] == times
+        before = torch.where(seen, after, (after - 1).clamp(min=0))
+        width = (self.frames[after] - self.frames[before]).clamp(min=1)
+        share = ((times - self.frames[before]) / width)[:, None].to(torch.float64)
+        start = self.pose[before].to(torch.float64)
+        turn = roma.rotvec_composition((-start, self.pose[after].to(torch.float64)))
+        pose = torch.where(seen[:, None, None], start, roma.rotvec_composition((start, turn * share[..., None])))
+        placed = self._transl(body)
+        notes = self.notes
+        if self.transl is None:
+            notes = (*notes, f"{self.source} places nobody: the pelvis stays where transl is zero")
+        if not bool(seen.all()):
+            notes = (*notes, f"{int((~seen).sum())} of {len(times)} frames were not estimated: filled and flagged")
+        return Motion(
+            pose=pose,
+            transl=torch.lerp(placed[before], placed[after], share),
+            betas=self.betas,
+            fps=rate,
+            body=self.body,
+            gender=self.gender,
+            up_axis=self.up_axis,
+            flagged=~seen,
+            notes=notes,
+        )
+
+    def _transl(self, body: Body | None) -> Float[Tensor, "T 3"]:
+        transl = torch.zeros(len(self), 3) if self.transl is None else self.transl
+        if self.pivot == "pelvis":
+            return transl.to(torch.float64)
+        if body is None:
+            raise self._fail(
+                "its body turns about the origin, and where the pelvis is depends on the body",
+                "the body model it was made with",
+                "--body smpl, or to_motion(body=load_body('smpl'))",
+            )
+        # R (x + J0) + transl = R x + J0 + ours, for x measured from the pelvis J0 of the rest pose.
+        pelvis = body.joints(torch.zeros(24, 3), self.betas)[0, 0].to(torch.float64)
+        turned = (rotvec_to_rotmat(self.pose[:, 0].to(torch.float64)) @ pelvis[:, None])[..., 0]
+        return transl.to(torch.float64) + turned - pelvis
+
+    def _fail(self, problem: str, expected: str, hint: str | None = None) -> InputError:
+        return InputError(problem, path=self.path, where=f"person {self.person_id}", expected=expected, hint=hint)
+
+
+def cleaned(
+    *,
+    frames: np.ndarray,
+    pose: np.ndarray,
+    betas: np.ndarray,
+    transl: np.ndarray | None,
+    source: str,
+    path: Path,
+    person_id: object = "0",
+    frame: Frame = "camera",
+    body: str = "smpl",
+    up_axis: UpAxis | None = None,
+    pivot: Pivot = "pelvis",
+    notes: tuple[str, ...] = (),
+) -> Estimate:
+    """An `Estimate` from arrays as they were read: frames in order, each once, those with NaN left out.
+
+    Args:
+        frames: (T,) numbers.
+        pose: (T, 24, 3) or (T, 22, 3) rotvec; two missing joints are SMPL's hands, filled with zeros.
+        betas: (B,) or (T, B); the first 10 are kept, fewer are padded with zeros.
+        transl: (T, 3) or None.
+        source, path, person_id, frame, body, up_axis, pivot, notes: as in `Estimate`.
+
+    Raises:
+        InputError: no frame is left, or as in `Estimate`.
+    """
+    where = f"person {person_id}"
+    if len(frames) != len(pose) or (transl is not None and len(transl) != len(pose)):
+        raise InputError(f"{len(frames)} frame numbers for {len(pose)} poses", path=path, where=where)
+    if betas.ndim == 2 and len(betas) != len(pose):
+        if len(betas) != 1:
+            raise InputError(f"{len(betas)} betas for {len(pose)} poses", path=path, where=where)
+        betas = betas[0]
+    pose = np.pad(pose, ((0, 0), (0, 24 - pose.shape[1]), (0, 0)))
+    betas = betas[..., :10]
+    betas = np.pad(betas, (*((0, 0),) * (betas.ndim - 1), (0, 10 - betas.shape[-1])))
+    numbers = [pose.reshape(len(pose), -1), np.asarray(frames, dtype=np.float64)[:, None]]
+    numbers += [] if transl is None else [transl]
+    numbers += [betas] if betas.ndim == 2 else []
+    # As float32, which motions are held in; int64 is exact up to 2^53 in what frame numbers are read as.
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(np.concatenate(numbers, axis=1).astype(np.float32)).all(axis=1)
+    good = np.flatnonzero(finite & (np.abs(numbers[1][:, 0]) < 2**53))
+    _, first = np.unique(np.asarray(frames)[good].astype(np.int64), return_index=True)
+    kept = good[first]
+    if not len(kept) or not np.isfinite(betas[kept] if betas.ndim == 2 else betas).all():
+        raise InputError("no frame of it has finite numbers", path=path, where=where, expected="at least one frame")
+    if len(good) < len(pose):
+        notes = (*notes, f"{len(pose) - len(good)} of {len(pose)} frames hold NaN or infinity and were left out")
+    if len(kept) < len(good):
+        notes = (*notes, f"{len(good) - len(kept)} frames are in the file twice; the first of each was kept")
+    per_frame = betas[kept] if betas.ndim == 2 and len(betas) > 1 else None
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+    return Estimate(
+        frames=torch.from_numpy(np.asarray(frames)[kept].astype(np.int64)),
+        pose=tensor(pose[kept]),
+        betas=tensor(betas if betas.ndim == 1 else np.median(betas[kept], axis=0)),
+        betas_per_frame=None if per_frame is None else tensor(per_frame),
+        transl=None if transl is None else tensor(transl[kept]),
+        source=source,
+        path=path,
+        frame=frame,
+        body=body,
+        pivot=pivot,
+        up_axis=up_axis,
+        person_id=str(person_id),
+        notes=notes,
+    )
+
+
+def rotvecs_of(rotmat: np.ndarray, path: Path, where: str) -> np.ndarray:
+    """Rotvecs (..., 3) of rotation matrices (..., 3, 3).
+
+    Raises:
+        InputError: finite matrices that are no rotations.
+    """
+    matrices = torch.from_numpy(np.ascontiguousarray(rotmat, dtype=np.float64))
+    finite = torch.isfinite(matrices).all(dim=-1).all(dim=-1)
+    eye = torch.eye(3, dtype=torch.float64)
+    off = (matrices @ matrices.mT - eye).abs().amax(dim=(-2, -1))[finite]
+    if bool((off > 1e-2).any()) or bool((torch.linalg.det(matrices[finite]) < 0).any()):
+        raise InputError("a matrix is no rotation", path=path, where=where, expected="rotation matrices")
+    rotvec = torch.full((*matrices.shape[:-2], 3), torch.nan, dtype=torch.float64)
+    rotvec[finite] = rotmat_to_rotvec(matrices[finite])
+    return rotvec.numpy()
