@@ -8,9 +8,6 @@ batches leave the products between them to torch; a single frame is bound by rea
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from learnable_smplify.compiled.jit import kernel
 from learnable_smplify.compiled.points import pose_points
@@ -151,17 +148,9 @@ def decode_frames(local, output, sigma, keypoint_sigma):
         decode(local[b], output[b], sigma[b], keypoint_sigma[b], room)
 
 
-@intrinsic
-def _bits_to_float(typingctx, bits):
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.uint32), codegen
-
-
 @kernel
-def _affine(weight, bias, x, out):
-    """out = weight x + bias, with the weight's numbers as the upper halves of float32 (bfloat16)."""
+def _affine(weight, scale, bias, x, out):
+    """out = scale (weight x) + bias, with whole numbers of 16 bits as weights and a scale for every output."""
     columns = weight.shape[1]
     for b in range(x.shape[0]):
         line = x[b]
@@ -169,8 +158,8 @@ def _affine(weight, bias, x, out):
             row = weight[o]
             total = _ZERO
             for i in range(columns):
-                total += _bits_to_float(np.uint32(row[i]) << np.uint32(16)) * line[i]  # type: ignore[call-arg]
-            out[b, o] = total + bias[o]
+                total += np.float32(row[i]) * line[i]
+            out[b, o] = scale[o] * total + bias[o]
 
 
 @kernel
@@ -193,34 +182,35 @@ def _normalise(x, scale, shift, out):
 
 
 @kernel
-def multilayer(features, enter, blocks, leave, vectors, bias, out):
+def multilayer(features, enter, blocks, leave, vectors, heads, out):
     """The residual MLP for a few frames.
 
     Args:
         features: (B, 483).
-        enter: (W, 483) uint16, the upper halves of float32 numbers.
-        blocks: (N, 2, W, W) uint16, each block's two layers.
-        leave: (179, W) uint16, both heads.
-        vectors: (1 + 4 N + 2, W): enter's bias; each block's norm scale, norm shift and two biases; the last norm.
-        bias: (179,) of the heads.
+        enter: (W, 483) int16.
+        blocks: (N, 2, W, W) int16, each block's two layers.
+        leave: (179, W) int16, both heads.
+        vectors: (2 + 6 N + 2, W): enter's scale and bias; each block's norm scale and shift, then scale and bias of its
+            two layers; the last norm's scale and shift.
+        heads: (2, 179) scale and bias of the heads.
         out: (B, 179); written.
     """
     few, width = features.shape[0], enter.shape[0]
     hidden = np.empty((few, width), np.float32)
     inner = np.empty((few, width), np.float32)
     middle = np.empty((few, width), np.float32)
-    _affine(enter, vectors[0], features, hidden)
+    _affine(enter, vectors[0], vectors[1], features, hidden)
     for n in range(blocks.shape[0]):
-        at = 1 + 4 * n
+        at = 2 + 6 * n
         _normalise(hidden, vectors[at], vectors[at + 1], inner)
-        _affine(blocks[n, 0], vectors[at + 2], inner, middle)
+        _affine(blocks[n, 0], vectors[at + 2], vectors[at + 3], inner, middle)
         for b in range(few):
             for i in range(width):
                 middle[b, i] = middle[b, i] / (_ONE + np.exp(-middle[b, i]))
-        _affine(blocks[n, 1], vectors[at + 3], middle, inner)
+        _affine(blocks[n, 1], vectors[at + 4], vectors[at + 5], middle, inner)
         for b in range(few):
             for i in range(width):
                 hidden[b, i] += inner[b, i]
     last = vectors.shape[0] - 2
     _normalise(hidden, vectors[last], vectors[last + 1], inner)
-    _affine(leave, bias, inner, out)
+    _affine(leave, heads[0], heads[1], inner, out)

@@ -1,6 +1,7 @@
 """A `PoseMlp`'s matrix products, packed for the compiled path.
 
-A few frames at a time are bound by reading the weights, so a compiled loop reads them as 16-bit numbers (bfloat16).
+A few frames at a time are bound by reading the weights, so a compiled loop reads them as 16-bit numbers with a scale for
+every row.
 Larger batches are bound by arithmetic: torch multiplies, in bfloat16 where the processor has instructions for it.
 """
 
@@ -44,17 +45,20 @@ class PackedMlp:
         self.trunk = np.zeros(25, np.float32)
         self.trunk[network._trunk.numpy()] = 1
         self.error_precision = network.error_precision.numpy()
-        self._few_enter = _upper_halves(network.enter.weight)
-        self._few_leave = _upper_halves(head[0])
-        pairs = [torch.stack((block.up.weight, block.down.weight)) for block in blocks]
-        self._few_blocks = _upper_halves(torch.stack(pairs))
-        vectors: list[Tensor] = [network.enter.bias]
+        self._few_enter, enter_scale = _sixteen_bits(network.enter.weight)
+        self._few_leave, leave_scale = _sixteen_bits(head[0])
+        vectors: list[Tensor] = [enter_scale, network.enter.bias]
+        layers = []
         for block in blocks:
-            vectors += [block.norm.weight, block.norm.bias, block.up.bias, block.down.bias]
+            up, up_scale = _sixteen_bits(block.up.weight)
+            down, down_scale = _sixteen_bits(block.down.weight)
+            layers.append(np.stack((up, down)))
+            vectors += [block.norm.weight, block.norm.bias, up_scale, block.up.bias, down_scale, block.down.bias]
         assert isinstance(self._norm, nn.LayerNorm)
         vectors += [self._norm.weight, self._norm.bias]
+        self._few_blocks = np.stack(layers)
         self._vectors = torch.stack([vector.detach() for vector in vectors]).numpy()
-        self._bias = head[1].detach().numpy()
+        self._heads = torch.stack((leave_scale, head[1].detach())).numpy()
 
     def outputs(self, features: np.ndarray) -> np.ndarray:
         """(B, 179) from (B, 483), both float32."""
@@ -62,8 +66,8 @@ class PackedMlp:
             return self._many(torch.from_numpy(features)).numpy()
         from learnable_smplify.compiled.network import multilayer
 
-        out = np.empty((len(features), len(self._bias)), np.float32)
-        multilayer(features, self._few_enter, self._few_blocks, self._few_leave, self._vectors, self._bias, out)
+        out = np.empty((len(features), len(self._few_leave)), np.float32)
+        multilayer(features, self._few_enter, self._few_blocks, self._few_leave, self._vectors, self._heads, out)
         return out
 
     @torch.no_grad()
@@ -86,6 +90,7 @@ def _joined_bias(network: PoseMlp) -> Tensor:
     return torch.cat((network.turn.bias, network.spread.bias))
 
 
-def _upper_halves(weight: Tensor) -> np.ndarray:
-    """Numbers rounded to bfloat16, as the 16 bits they are kept in."""
-    return weight.detach().to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
+def _sixteen_bits(weight: Tensor) -> tuple[np.ndarray, Tensor]:
+    """Whole numbers (O, I) of 16 bits, and the scale (O,) of each row."""
+    scale = weight.detach().abs().amax(dim=1).clamp(min=1e-12) / 32767
+    return (weight.detach() / scale[:, None]).round().to(torch.int16).numpy(), scale

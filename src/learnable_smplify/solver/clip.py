@@ -109,51 +109,86 @@ def estimate_betas(
     return refine_betas(folded, problem, found.rotmat, found.transl, betas, share)[0]
 
 
-def track(
-    points: ShapedPoints,
-    targets: Float[Tensor, "T K 3"],
-    confidence: Float[Tensor, "T K"],
-    priors: Priors,
-    options: ClipOptions,
-    follow: Follower,
-    progress: Callable[[int, int], None] | None = None,
-    start: tuple[Tensor, Tensor] | None = None,
-) -> ClipSolution:
-    """Frame after frame with known betas: each frame is solved from the one before, or from nothing where that fails.
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """One frame's answer; batch dimension 1. `sigma` (1, 24) [rad] where a network said how sure it is."""
+
+    rotmat: Float[Tensor, "1 24 3 3"]
+    transl: Float[Tensor, "1 3"]
+    flagged: bool
+    sigma: Float[Tensor, "1 24"] | None
+
+
+class Tracker:
+    """Frame after frame of one person with known betas; keeps nothing but the latest pose.
 
     Args:
         points: the person's keypoints.
+        priors: on their device.
+        options: when a frame counts as lost.
         follow: solves a frame from its predecessor's pose.
         start: local rotations (1, 24, 3, 3) and transl (1, 3) just before the first frame, if known.
     """
-    frames = targets.shape[0]
-    rotmat = priors.pose_mean.expand(frames, -1, -1, -1).clone()
-    transl = torch.zeros(frames, 3, dtype=targets.dtype, device=targets.device)
-    sigma = torch.full((frames, NUM_JOINTS), torch.nan, dtype=targets.dtype, device=targets.device)
-    flagged = torch.zeros(frames, dtype=torch.bool, device=targets.device)
-    enough = ((confidence > 0).sum(1) >= options.min_keypoints).tolist()
-    before = start
+
+    def __init__(
+        self,
+        points: ShapedPoints,
+        priors: Priors,
+        options: ClipOptions,
+        follow: Follower,
+        start: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self._points, self._priors, self._options, self._follow = points, priors, options, follow
+        self._before = start
+        self.min_keypoints = options.min_keypoints
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether there is a pose to go on from."""
+        return self._before is not None
+
+    def step(self, measured: Float[Tensor, "1 K 3"], trust: Float[Tensor, "1 K"]) -> TrackedFrame:
+        """The next frame: solved from the one before, or from nothing where that fails.
+
+        A frame with too few keypoints keeps the pose before it (or the mean pose) and is flagged.
+        """
+        if int((trust > 0).sum()) < self._options.min_keypoints:
+            if self._before is None:
+                return TrackedFrame(self._priors.pose_mean[None], torch.zeros_like(measured[:, 0]), True, None)
+            return TrackedFrame(*self._before, True, None)
+        found = None if self._before is None else self._follow(*self._before, measured, trust)
+        found, error = _or_from_nothing(self._points, found, measured, trust, self._priors, self._options)
+        self._before = (found.rotmat, found.transl)
+        return TrackedFrame(found.rotmat, found.transl, error > self._options.lost_error, found.sigma)
+
+
+def track(
+    tracker: Tracker,
+    targets: Float[Tensor, "T K 3"],
+    confidence: Float[Tensor, "T K"],
+    progress: Callable[[int, int], None] | None = None,
+) -> ClipSolution:
+    """A whole recording, frame by frame.
+
+    Without a start, frames before the first usable one take its pose; they are flagged.
+    """
+    frames, knows_start = targets.shape[0], tracker.has_pose
+    tracked = []
     for frame in range(frames):
-        if enough[frame]:
-            row = slice(frame, frame + 1)
-            measured, trust = targets[row], confidence[row]
-            found = None if before is None else follow(*before, measured, trust)
-            found, error = _or_from_nothing(points, found, measured, trust, priors, options)
-            flagged[frame] = error > options.lost_error
-            rotmat[frame], transl[frame] = found.rotmat[0], found.transl[0]
-            if found.sigma is not None:
-                sigma[frame] = found.sigma[0]
-            if before is None:  # frames before the first usable one take its pose
-                rotmat[:frame], transl[:frame] = rotmat[frame], transl[frame]
-            before = (rotmat[row], transl[row])
-        else:
-            flagged[frame] = True
-            if frame > 0:
-                rotmat[frame], transl[frame] = rotmat[frame - 1], transl[frame - 1]
+        tracked.append(tracker.step(targets[frame : frame + 1], confidence[frame : frame + 1]))
         if progress is not None:
             progress(frame + 1, frames)
-    known = bool(torch.isfinite(sigma).any())
-    return ClipSolution(rotmat, transl, flagged, sigma if known else None)
+    usable = (confidence > 0).sum(1) >= tracker.min_keypoints
+    first = 0 if knows_start else int(usable.float().argmax())
+    tracked[:first] = [TrackedFrame(tracked[first].rotmat, tracked[first].transl, True, None)] * first
+    unknown = torch.full((1, NUM_JOINTS), torch.nan, dtype=targets.dtype, device=targets.device)
+    known = any(frame.sigma is not None for frame in tracked)
+    return ClipSolution(
+        rotmat=torch.cat([frame.rotmat for frame in tracked]),
+        transl=torch.cat([frame.transl for frame in tracked]),
+        flagged=torch.tensor([frame.flagged for frame in tracked], device=targets.device),
+        sigma=torch.cat([unknown if frame.sigma is None else frame.sigma for frame in tracked]) if known else None,
+    )
 
 
 def numeric_follower(
@@ -189,12 +224,18 @@ def _or_from_nothing(
     options: ClipOptions,
 ) -> tuple[PoseSolution, float]:
     """The solution of a frame and its error [m]; searched from nothing where there is none yet, or a bad one."""
-    error = float("inf") if found is None else float(fit_error(points, found, targets, confidence))
+    error = float("inf") if found is None else _error(points, found, targets, confidence)
     if found is not None and error <= options.lost_error:
         return found, error
     weights = confidence / options.keypoint_sigma**2
     search = cold_start(points, targets, weights, priors, options.search, options.robust_scale)
-    search_error = float(fit_error(points, search, targets, confidence))
+    search_error = _error(points, search, targets, confidence)
     if found is None or search_error < _CLEARLY_BETTER * error:
         return search, search_error
     return found, error
+
+
+def _error(points: ShapedPoints, found: PoseSolution, targets: Tensor, confidence: Tensor) -> float:
+    if found.distance is not None:  # the compiled solver tells it on the way
+        return float(found.distance)
+    return float(fit_error(points, found, targets, confidence))

@@ -108,8 +108,6 @@ def fit_error(
     points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """Mean distance of the seen keypoints from their measurements, metres."""
-    if found.distance is not None:
-        return found.distance
     distance = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
     seen = confidence > 0
     return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Float
@@ -56,6 +57,7 @@ class Body25View:
     needs: Tensor
 
     @staticmethod
+    @lru_cache(maxsize=16)
     def of(layout: Layout, device: torch.device) -> Body25View:
         """BODY_25 keypoints from those of `layout` that stand for the same canonical points."""
         body25 = load_layout("body25")
@@ -77,11 +79,12 @@ class Body25View:
         least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
         return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)
 
-    @property
+    @cached_property
     def is_body25(self) -> bool:
         """Whether the layout is the network's own."""
         return self.matrix.shape[0] == self.matrix.shape[1] and bool((self.matrix.diagonal() == 1).all())
 
+    @cached_property
     def sigma_weights(self) -> Float[Tensor, "26 K"]:
         """`sigma_of_layout` as a matrix: weights of the network's 25 sigmas, and of their median in the last row."""
         direct = (self.matrix == 1).float()
@@ -90,7 +93,7 @@ class Body25View:
 
     def sigma_of_layout(self, sigma: Float[Tensor, "B 25"]) -> Float[Tensor, "B K"]:
         """Sigmas of the layout's keypoints from the network's; keypoints it does not know get the frame's median."""
-        return torch.cat((sigma, sigma.median(dim=1, keepdim=True).values), dim=1) @ self.sigma_weights().to(sigma)
+        return torch.cat((sigma, sigma.median(dim=1, keepdim=True).values), dim=1) @ self.sigma_weights.to(sigma)
 
 
 @torch.no_grad()
@@ -180,7 +183,9 @@ class NeuralPairs:
         )
         if self.refine_steps == 0:
             return found
-        error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
+        error = found.distance
+        if error is None:
+            error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
         doubtful = ((error > _DOUBTFUL_ERROR) & (error > _SURPRISE * expected)).nonzero()[:, 0]
         if len(doubtful) == 0:
             return found
@@ -231,7 +236,7 @@ class NeuralPairs:
                 keypoints,
                 confidence,
                 (target, seen),
-                None if view.is_body25 else view.sigma_weights(),
+                None if view.is_body25 else view.sigma_weights,
                 self._trust if keypoint_trust is None else keypoint_trust,
                 (_STILL, _STILL_SLOPE) if still_is_possible and self.refine_steps > 0 else None,
                 pose_share,
