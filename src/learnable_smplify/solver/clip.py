@@ -143,9 +143,9 @@ class Tracker:
         self.min_keypoints = options.min_keypoints
 
     @property
-    def has_pose(self) -> bool:
-        """Whether there is a pose to go on from."""
-        return self._before is not None
+    def pose(self) -> tuple[Float[Tensor, "1 24 3 3"], Float[Tensor, "1 3"]] | None:
+        """Local rotations and transl [m] of the latest solved frame."""
+        return self._before
 
     def step(self, measured: Float[Tensor, "1 K 3"], trust: Float[Tensor, "1 K"]) -> TrackedFrame:
         """The next frame: solved from the one before, or from nothing where that fails.
@@ -172,7 +172,7 @@ def track(
 
     Without a start, frames before the first usable one take its pose; they are flagged.
     """
-    frames, knows_start = targets.shape[0], tracker.has_pose
+    frames, knows_start = targets.shape[0], tracker.pose is not None
     tracked = []
     for frame in range(frames):
         tracked.append(tracker.step(targets[frame : frame + 1], confidence[frame : frame + 1]))
