@@ -1,0 +1,16 @@
+"""Repairs of keypoint recordings before they are solved: spikes, exchanged sides, repeated frames, gaps."""
+
+from learnable_smplify.repair.gaps import GapPolicy, cut_keypoints, interpolate_gaps
+from learnable_smplify.repair.repair import RepairOptions, Repairs, repair_keypoints
+from learnable_smplify.repair.stream import RepairedFrame, RepairStream
+
+__all__ = [
+    "GapPolicy",
+    "RepairOptions",
+    "RepairStream",
+    "RepairedFrame",
+    "Repairs",
+    "cut_keypoints",
+    "interpolate_gaps",
+    "repair_keypoints",
+]

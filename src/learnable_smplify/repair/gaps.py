@@ -1,0 +1,88 @@
+"""A person out of view: where, and what becomes of the recording there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import roma
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.motion import Motion
+
+GapPolicy = Literal["interpolate", "cut"]
+Segment = tuple[int, int]
+"""First frame, and the frame after the last."""
+
+
+def find_gaps(valid: Bool[np.ndarray, "T K"], fps: float, longest_s: float, fewest: int) -> Bool[np.ndarray, " T"]:
+    """Frames in runs of at least `longest_s` seconds with fewer than `fewest` valid keypoints."""
+    absent = valid.sum(axis=1) < fewest
+    mask = np.zeros_like(absent)
+    for first, end in runs(absent):
+        mask[first:end] = end - first >= longest_s * fps
+    return mask
+
+
+def runs(mask: Bool[np.ndarray, " T"]) -> list[Segment]:
+    """Stretches where `mask` is True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def segments(gap: Bool[np.ndarray, " T"], policy: GapPolicy) -> tuple[Segment, ...]:
+    """The pieces a recording is solved in: between the gaps for "cut", the whole for "interpolate"."""
+    return ((0, len(gap)),) if policy == "interpolate" else tuple(runs(~gap))
+
+
+def cut_keypoints(keypoints: Keypoints, pieces: tuple[Segment, ...]) -> tuple[Keypoints, ...]:
+    """The pieces of a recording, each with a note of where it was (frames count from 0)."""
+    assert keypoints.confidence is not None  # set by Keypoints itself
+    return tuple(
+        replace(
+            keypoints,
+            positions=keypoints.positions[first:end],
+            confidence=keypoints.confidence[first:end],
+            notes=(*keypoints.notes, f"frames {first}-{end - 1} of the recording"),
+        )
+        for first, end in pieces
+    )
+
+
+def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
+    """Put poses into the gaps: joints turn the short way from the frame before to the frame behind, `transl` on a line.
+
+    A gap at an end of the motion takes the pose of its one neighbour. The frames are flagged.
+
+    Raises:
+        InputError: the mask has another length, or nothing is outside the gaps.
+    """
+    gap = gap.to(torch.bool)
+    if gap.shape != (len(motion),):
+        raise InputError(f"the gap mask has shape {tuple(gap.shape)}", expected=f"({len(motion)},)")
+    kept = (~gap).nonzero()[:, 0]
+    if len(kept) == 0:
+        raise InputError("the person is out of view in every frame", expected="at least one frame outside the gaps")
+    if len(kept) == len(motion):
+        return motion
+    assert motion.flagged is not None  # set by Motion itself
+    rows = gap.nonzero()[:, 0]
+    place = torch.searchsorted(kept, rows)
+    before, after = kept[(place - 1).clamp(min=0)], kept[place.clamp(max=len(kept) - 1)]
+    before, after = torch.where(place == 0, after, before), torch.where(place == len(kept), before, after)
+    share = ((rows - before) / (after - before).clamp(min=1)).to(motion.pose)
+    start = roma.rotvec_to_unitquat(motion.pose[before])
+    turn = roma.unitquat_to_rotvec(
+        roma.quat_product(roma.quat_conjugation(start), roma.rotvec_to_unitquat(motion.pose[after]))
+    )
+    between = roma.quat_product(start, roma.rotvec_to_unitquat(turn * share[:, None, None]))
+    pose, transl, flagged = motion.pose.clone(), motion.transl.clone(), motion.flagged.clone()
+    pose[rows] = roma.unitquat_to_rotvec(between)
+    transl[rows] = torch.lerp(motion.transl[before], motion.transl[after], share[:, None])
+    flagged[rows] = True
+    return replace(motion, pose=pose, transl=transl, flagged=flagged)

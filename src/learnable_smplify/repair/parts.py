@@ -1,0 +1,147 @@
+"""What a layout says about the body for repairs: bones of fixed length, limbs, left-right pairs, which way is front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.skeleton import mirrored_name
+
+SECTIONS = ("hips", "legs", "feet", "shoulders", "arms", "head")
+"""Parts of the body whose two sides a detector exchanges together; some hang on another, see `PARENT_SECTION`."""
+PARENT_SECTION = {"legs": "hips", "feet": "legs", "arms": "shoulders"}
+
+_SECTION_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("head", ("eye", "ear", "mouth")),
+    ("arms", ("elbow", "wrist", "hand", "knuckle", "thumb")),
+    ("shoulders", ("shoulder", "collar")),
+    ("feet", ("foot", "toe", "heel")),
+    ("legs", ("knee", "ankle")),
+    ("hips", ("hip",)),
+)
+# Points that move as one piece with each other, besides the layout's own edges.
+_RIGID_WORDS = (("nose", "eye", "ear", "mouth", "chin", "head_top"), ("ankle", "heel", "toe", "foot"))
+
+
+@dataclass(frozen=True, eq=False)
+class BodyParts:
+    """A layout's K keypoints as a body.
+
+    Args:
+        bones: (E, 2) keypoints whose distance hardly changes.
+        limb: (K,) number of the limb of each keypoint; keypoints of one limb speed up together.
+        pairs: (P, 2) keypoints on the left and their partners on the right.
+        pair_section: (P,) index into `SECTIONS` of each pair.
+        forward: (F, K) weights: each row of `forward @ positions` is a vector that points forward: feet, knees, nose.
+        head_forward: (H, K) those of the head.
+        up: (1, K) weights of the vector from the hips to the shoulders.
+    """
+
+    bones: Int[np.ndarray, "E 2"]
+    limb: Int[np.ndarray, " K"]
+    pairs: Int[np.ndarray, "P 2"]
+    pair_section: Int[np.ndarray, " P"]
+    forward: Float[np.ndarray, "F K"]
+    head_forward: Float[np.ndarray, "H K"]
+    up: Float[np.ndarray, "1 K"]
+
+    def in_section(self, name: str) -> Bool[np.ndarray, " P"]:
+        """Which pairs belong to a section."""
+        return self.pair_section == SECTIONS.index(name)
+
+    def bone(self, one: int, other: int) -> int | None:
+        """Number of the bone between two keypoints, None if there is none."""
+        rows = np.flatnonzero((self.bones == (min(one, other), max(one, other))).all(axis=1))
+        return int(rows[0]) if len(rows) else None
+
+
+@cache
+def body_parts(layout: Layout) -> BodyParts:
+    """Read a layout's canonical points and edges."""
+    main = [max(row, key=lambda part: abs(part[1]))[0] for row in layout.points]
+    sided = [mirrored_name(name) != name and layout.mirror[index] != index for index, name in enumerate(main)]
+    pairs, sections = [], []
+    for index, name in enumerate(main):
+        if sided[index] and name.startswith("left_"):
+            section = next((part for part, words in _SECTION_WORDS if any(word in name for word in words)), None)
+            if section is not None:
+                pairs.append((index, layout.mirror[index]))
+                sections.append(SECTIONS.index(section))
+    place = {name: index for index, name in enumerate(main) if layout.points[index] == ((name, 1.0),)}
+    return BodyParts(
+        bones=np.array(_bones(layout, main, sided), dtype=np.int64).reshape(-1, 2),
+        limb=np.array(_limbs(layout, main, sided)),
+        pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        pair_section=np.array(sections, dtype=np.int64),
+        forward=np.concatenate((_legs_forward(place, len(layout)), _head_forward(place, len(layout)))),
+        head_forward=_head_forward(place, len(layout)),
+        up=_difference(place, len(layout), ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))[None],
+    )
+
+
+def _bones(layout: Layout, main: list[str], sided: list[bool]) -> list[tuple[int, int]]:
+    bones = {(min(edge), max(edge)) for edge in layout.edges}
+    for words in _RIGID_WORDS:
+        members = [index for index, name in enumerate(main) if any(word in name for word in words)]
+        for first in members:
+            for second in members:
+                same_side = words[0] == "nose" or main[first].split("_")[0] == main[second].split("_")[0]
+                if first < second and same_side:
+                    bones.add((first, second))
+    bones |= {
+        (min(index, other), max(index, other))
+        for index, other in enumerate(layout.mirror)
+        if sided[index] and any(word in main[index] for word in ("hip", "shoulder"))
+    }
+    return sorted(bones)
+
+
+def _limbs(layout: Layout, main: list[str], sided: list[bool]) -> list[int]:
+    numbers: dict[tuple[str, str], int] = {}
+    limbs = []
+    for index, group in enumerate(layout.groups):
+        part = {"hands": "arms", "feet": "legs"}.get(group, group)
+        side = main[index].split("_")[0] if sided[index] and part in ("arms", "legs") else ""
+        limbs.append(numbers.setdefault((part, side), len(numbers)))
+    return limbs
+
+
+def _legs_forward(place: dict[str, int], count: int) -> Float[np.ndarray, "F K"]:
+    rows = []
+    for side in ("left", "right"):
+        for tip, back in (("big_toe", "heel"), ("big_toe", "ankle"), ("foot", "ankle")):
+            row = _difference(place, count, (f"{side}_{tip}",), (f"{side}_{back}",))
+            if row.any():
+                rows.append(row)
+                break
+    # Knees lie in front of the line from hip to ankle; middles of both sides are the same when sides are exchanged.
+    thighs = _difference(place, count, ("left_knee", "right_knee"), ("left_hip", "right_hip"))
+    shins = _difference(place, count, ("left_knee", "right_knee"), ("left_ankle", "right_ankle"))
+    if thighs.any() and shins.any():
+        rows.append((thighs + shins) / 2)
+    return np.array(rows, dtype=np.float32).reshape(-1, count)
+
+
+def _head_forward(place: dict[str, int], count: int) -> Float[np.ndarray, "F K"]:
+    for back in (("left_ear", "right_ear"), ("head",), ("neck",)):
+        row = _difference(place, count, ("nose",), back)
+        if row.any():
+            return row[None]
+    return np.zeros((0, count), dtype=np.float32)
+
+
+def _difference(
+    place: dict[str, int], count: int, to: tuple[str, ...], start: tuple[str, ...]
+) -> Float[np.ndarray, " K"]:
+    """Weights of the vector from the middle of `start` to the middle of `to`; zeros where the layout lacks one."""
+    row = np.zeros(count, dtype=np.float32)
+    if all(name in place for name in (*to, *start)):
+        for name in to:
+            row[place[name]] += 1 / len(to)
+        for name in start:
+            row[place[name]] -= 1 / len(start)
+    return row
