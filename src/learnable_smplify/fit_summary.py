@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 
@@ -34,21 +38,59 @@ class FitSummary:
     unobserved: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FitSummary2D:
+    """Fit errors in the picture: as `FitSummary`, in pixels."""
+
+    frames: int
+    flagged: int
+    mean_error_px: float
+    group_error_px: dict[str, float]
+    worst_keypoint: tuple[str, float]
+    unobserved: tuple[str, ...]
+
+
 def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummary:
     """Compare a motion with the keypoints it was fitted to.
 
     Raises:
         InputError: the two have different numbers of frames.
     """
+    fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout)
+    errors = _errors(motion, keypoints, lambda: 1000 * (fitted - keypoints.positions.cpu()).norm(dim=-1))
+    return FitSummary(len(motion), _flagged(motion), *errors)
+
+
+def summarise_fit_2d(body: Body, motion: Motion, keypoints: Keypoints2D, camera: Camera) -> FitSummary2D:
+    """Compare a motion, as the camera sees it, with the keypoints it was fitted to.
+
+    A keypoint that the motion puts behind the camera counts as one at the camera's plane would: very wrong.
+
+    Raises:
+        InputError: the two have different numbers of frames.
+    """
+    fitted = camera.to_camera(body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout))
+    in_front = torch.cat((fitted[..., :2], fitted[..., 2:].clamp(min=1e-2)), dim=-1)
+    errors = _errors(motion, keypoints, lambda: (camera.pixels(in_front) - keypoints.pixels.cpu()).norm(dim=-1))
+    return FitSummary2D(len(motion), _flagged(motion), *errors)
+
+
+def _flagged(motion: Motion) -> int:
+    assert motion.flagged is not None  # set by Motion itself
+    return int(motion.flagged.sum())
+
+
+def _errors(
+    motion: Motion, keypoints: Keypoints | Keypoints2D, distances: Callable[[], Tensor]
+) -> tuple[float, dict[str, float], tuple[str, float], tuple[str, ...]]:
+    """Mean error, error by group, the worst keypoint and those never measured, of `distances` (T, K)."""
     if len(motion) != len(keypoints):
         raise InputError(
             f"the motion has {len(motion)} frames and the keypoints {len(keypoints)}", expected="the same number"
         )
     layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
-    fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=layout)
-    error = (fitted - keypoints.positions.cpu()).norm(dim=-1) * 1000
-    assert keypoints.confidence is not None  # set by the values themselves
-    assert motion.flagged is not None
+    error = distances()
+    assert keypoints.confidence is not None  # set by the value itself
     seen = keypoints.confidence.cpu() > 0
     count = seen.sum(0)
     per_keypoint = (error * seen).sum(0) / count.clamp(min=1)
@@ -57,13 +99,9 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
     for index in measured:
         groups.setdefault(layout.groups[index], []).append(index)
     worst = max(measured, key=lambda index: float(per_keypoint[index]))
-    return FitSummary(
-        frames=len(motion),
-        flagged=int(motion.flagged.sum()),
-        mean_error_mm=float(error[seen].mean()),
-        group_error_mm={
-            group: float(error[:, indices][seen[:, indices]].mean()) for group, indices in sorted(groups.items())
-        },
-        worst_keypoint=(layout.keypoint_names[worst], float(per_keypoint[worst])),
-        unobserved=tuple(layout.keypoint_names[index] for index in torch.nonzero(count == 0)[:, 0].tolist()),
+    return (
+        float(error[seen].mean()),
+        {group: float(error[:, indices][seen[:, indices]].mean()) for group, indices in sorted(groups.items())},
+        (layout.keypoint_names[worst], float(per_keypoint[worst])),
+        tuple(layout.keypoint_names[index] for index in torch.nonzero(count == 0)[:, 0].tolist()),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,24 +19,28 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
-from learnable_smplify.fit_summary import FitSummary, summarise_fit
+from learnable_smplify.fit_summary import FitSummary, FitSummary2D, summarise_fit, summarise_fit_2d
+from learnable_smplify.formats.camera_file import read_camera
 from learnable_smplify.formats.keypoint_file import read_keypoints
+from learnable_smplify.formats.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.motion import Motion
+from learnable_smplify.solver.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 
 
 @dataclass(frozen=True)
 class FitArgs:
-    """Turn a recording of 3D keypoints into an SMPL motion (AMASS-style npz).
+    """Turn a recording of 3D keypoints, or of 2D keypoints and a camera, into an SMPL motion (AMASS-style npz).
 
     Needs nothing but the keypoints: the first pose, the body shape (one for the whole recording) and the translation
     are found. Without --body the open body is used, whose betas and mesh are not SMPL's.
     """
 
     input: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
-    """Keypoints of one person: .npz, .npy, .csv or .trc."""
+    """Keypoints of one person: .npz, .npy, .csv or .trc; with --camera: keypoints2d.json, or OpenPose's folder."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
     """Where to write the motion."""
     layout: Annotated[
@@ -61,7 +67,17 @@ class FitArgs:
     pose_layout: Literal["smpl", "smplh", "smplx"] = "smplh"
     """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
     method: Method = METHODS[0]
-    """How each frame is solved; gauss_newton is the numerical solver alone."""
+    """How each frame is solved; gauss_newton is the numerical solver alone, smplify the classical, slow descent."""
+    camera: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the input is 3D)")] = (
+        None
+    )
+    """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints. Needs --method smplify."""
+    smplify_optimiser: Optimiser = OPTIMISERS[0]
+    """How SMPLify descends."""
+    mixture: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the one in the package)")
+    ] = None
+    """Pose prior of SMPLify: your gmm_08.pkl."""
     device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
     """Where to compute."""
 
@@ -71,10 +87,16 @@ def fit(args: FitArgs) -> None:
     console = Console()
     check_output_file(args.output, (".npz",), args.input)
     betas = _known_betas(args.betas)
+    options = _smplify_options(args)
+    if args.camera is not None:
+        _fit_2d(args, args.camera, options, betas, console)
+        return
     keypoints = read_keypoints(args.input, layout=args.layout, fps=args.fps, units=args.units)
     body = load_body(args.body, args.gender)
     print_notes(console, keypoints.notes)
-    motion, seconds = fit_with_progress(Solver(body, args.method, args.device), keypoints, betas, console)
+    motion, seconds = fit_with_progress(
+        Solver(body, args.method, args.device, smplify_options=options), keypoints, betas, console
+    )
     write_motion(motion, args.output, pose_layout=args.pose_layout)
     print_summary(console, summarise_fit(body, motion, keypoints), motion, body, keypoints, seconds)
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
@@ -90,31 +112,79 @@ def fit_with_progress(
     solver: Solver, keypoints: Keypoints, betas: torch.Tensor | None, console: Console
 ) -> tuple[Motion, float]:
     """Fit with a progress bar; returns the motion and the seconds it took."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"))
-    hidden = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("estimating body shape" if betas is None else "fitting", total=len(keypoints))
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description="fitting")
-
+    with _progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         motion = solver.fit(keypoints, betas, progress=advance)
         return motion, time.perf_counter() - began
 
 
+@contextmanager
+def _progress(console: Console, frames: int, shape_first: bool) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"))
+    hidden = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("estimating body shape" if shape_first else "fitting", total=frames)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description="fitting")
+
+        yield advance
+
+
+def _fit_2d(
+    args: FitArgs, camera_path: Path, options: SmplifyOptions | None, betas: torch.Tensor | None, console: Console
+) -> None:
+    if args.method != "smplify":
+        raise InputError(
+            f"--camera goes with 2D keypoints, which --method {args.method} cannot fit",
+            expected="--method smplify with --camera",
+            hint=f"lsmplify fit --method smplify --camera {camera_path} {args.input}",
+        )
+    if args.units is not None:
+        raise InputError("--units is for 3D keypoints; 2D keypoints are in pixels", hint="leave --units out")
+    camera = read_camera(camera_path)
+    keypoints = read_keypoints2d(args.input, layout=args.layout, fps=args.fps)
+    body = load_body(args.body, args.gender)
+    solver = Solver(body, args.method, args.device, smplify_options=options)
+    print_notes(console, (*keypoints.notes, *camera.notes))
+    with _progress(console, len(keypoints), betas is None) as advance:
+        began = time.perf_counter()
+        motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
+        seconds = time.perf_counter() - began
+    write_motion(motion, args.output, pose_layout=args.pose_layout)
+    print_summary(console, summarise_fit_2d(body, motion, keypoints, camera), motion, body, keypoints, seconds)
+    console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _smplify_options(args: FitArgs) -> SmplifyOptions | None:
+    if args.method == "smplify":
+        return SmplifyOptions(optimiser=args.smplify_optimiser, mixture=args.mixture)
+    if args.mixture is not None:
+        raise InputError("--mixture is the pose prior of SMPLify", expected="--method smplify with --mixture")
+    return None
+
+
 def print_summary(
-    console: Console, summary: FitSummary, motion: Motion, body: Body, keypoints: Keypoints, seconds: float
+    console: Console,
+    summary: FitSummary | FitSummary2D,
+    motion: Motion,
+    body: Body,
+    keypoints: Keypoints | Keypoints2D,
+    seconds: float,
 ) -> None:
     """The closing table of a fit."""
     table = Table(title="fit", show_header=False, title_justify="left", title_style="bold")
     rate = f"{motion.fps:g} fps"
     table.add_row("frames", f"{summary.frames} ({summary.frames / motion.fps:.1f} s at {rate})")
-    table.add_row("mean keypoint error", f"{summary.mean_error_mm:.1f} mm")
-    groups = ", ".join(f"{group} {error:.1f}" for group, error in summary.group_error_mm.items())
-    table.add_row(r"by group \[mm]", groups)
+    if isinstance(summary, FitSummary2D):
+        unit, mean, by_group = "px", summary.mean_error_px, summary.group_error_px
+    else:
+        unit, mean, by_group = "mm", summary.mean_error_mm, summary.group_error_mm
+    table.add_row("mean keypoint error", f"{mean:.1f} {unit}")
+    groups = ", ".join(f"{group} {error:.1f}" for group, error in by_group.items())
+    table.add_row(rf"by group \[{unit}]", groups)
     name, error = summary.worst_keypoint
-    table.add_row("worst keypoint", f"{name}, {error:.1f} mm")
+    table.add_row("worst keypoint", f"{name}, {error:.1f} {unit}")
     if summary.unobserved:
         table.add_row("never measured", ", ".join(summary.unobserved))
     table.add_row("frames flagged", str(summary.flagged))

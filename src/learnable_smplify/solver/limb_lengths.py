@@ -88,3 +88,13 @@ def betas_from_lengths(
         normal = limbs.by_betas.T @ (robust[:, None] * limbs.by_betas) + identity
         betas = torch.linalg.solve(normal, limbs.by_betas.T @ (robust * (measured - limbs.length)))
     return betas
+
+
+def scale_of(limbs: LimbLengths, positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> float:
+    """What to multiply positions by to give the limbs the mean body's lengths: 1 where nothing can be measured."""
+    first, second = limbs.pairs.unbind(1)
+    distance = (positions[:, first] - positions[:, second]).norm(dim=-1)
+    seen = (confidence[:, first] > 0) & (confidence[:, second] > 0)
+    median = torch.where(seen, distance, torch.nan).nanmedian(dim=0).values
+    usable = median > 0  # False for NaN too
+    return float((limbs.length[usable] / median[usable]).median()) if bool(usable.any()) else 1.0

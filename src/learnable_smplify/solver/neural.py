@@ -283,10 +283,14 @@ class NeuralPairs:
 
 
 def neural_follower(
-    solver: NeuralPairs, body: Body, layout: Layout, betas: Float[Tensor, "10"], options: ClipOptions
+    solver: NeuralPairs,
+    folded: FoldedPoints,
+    body25: FoldedPoints,
+    layout: Layout,
+    betas: Float[Tensor, "10"],
+    options: ClipOptions,
 ) -> Follower:
-    """The network's way from one frame to the next."""
-    folded, body25 = body.folded(layout, betas.device), body.folded("body25", betas.device)
+    """The network's way from one frame to the next; `folded` are the layout's keypoints on the body."""
     view = Body25View.of(layout, betas.device)
 
     def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from typing import Literal
 
@@ -11,23 +12,35 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike, Body, load_body
+from learnable_smplify.camera import Camera
+from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.weights import load_network
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.clip import ClipOptions, estimate_betas, numeric_follower, track
+from learnable_smplify.repair import RepairStream
+from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.solver.clip import ClipOptions, Follower
 from learnable_smplify.solver.cold_start import cold_start
 from learnable_smplify.solver.levenberg_marquardt import PoseSolution
-from learnable_smplify.solver.neural import NeuralPairs, neural_follower
+from learnable_smplify.solver.mixture_prior import MixturePrior, load_mixture_prior
+from learnable_smplify.solver.neural import NeuralPairs
 from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
+from learnable_smplify.solver.offsets import Offsets
 from learnable_smplify.solver.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
+from learnable_smplify.solver.smplify import Smplify, SmplifyOptions, people_at
+from learnable_smplify.solver.smplify_fit import estimate_shape, fit_pairs, follow, search_2d, search_3d, seen_by
+from learnable_smplify.solver.smplify_start import to_world
+from learnable_smplify.solver.smplify_terms import Measured3D
+from learnable_smplify.solver.stream import PoseStream
 from learnable_smplify.solver.threads import map_chunks, one_thread_per_operation
 
-Method = Literal["neural", "gauss_newton"]
-METHODS: tuple[Method, ...] = ("neural", "gauss_newton")
+Method = Literal["neural", "gauss_newton", "smplify"]
+METHODS: tuple[Method, ...] = ("neural", "gauss_newton", "smplify")
 # Problems solved at once: bounds the memory (about 60 KB a problem) and keeps the working set near the cache.
 _CHUNK = 256
 
@@ -37,18 +50,21 @@ class Solver:
 
     Args:
         body: a `Body`, or None for the open body.
-        method: "neural", the network followed by `refine_steps` Gauss-Newton steps; or "gauss_newton", the numerical
-            solver alone (Levenberg-Marquardt with priors).
+        method: "neural", the network followed by `refine_steps` Gauss-Newton steps; "gauss_newton", the numerical
+            solver alone (Levenberg-Marquardt with priors); or "smplify", the classical baseline (descent on autograd's
+            gradients).
         device: where to compute, "cpu" or "cuda".
         weights: a file of `lsmplify train` or `lsmplify import-checkpoint`; None for the weights in the package.
         refine_steps: Gauss-Newton steps after the network; 0 is the network alone.
         passes: how often the network is run on a frame; None is what its weights were trained for. `passes=1,
             refine_steps=0` is the paper's pure single pass.
         pair_options: of the numerical solver in `solve_pairs`.
-        clip_options: for `fit`.
+        clip_options: how `fit` and `stream` follow a person.
+        recording_options: what `fit` does besides: repair, smoothing, keypoint offsets.
+        smplify_options: for the method "smplify", and for `fit_2d` of any method.
 
     Raises:
-        InputError: an unknown method, weights that cannot be read, or a device torch does not have.
+        InputError: an unknown method, weights or a mixture that cannot be read, or a device torch does not have.
     """
 
     def __init__(
@@ -62,6 +78,8 @@ class Solver:
         passes: int | None = None,
         pair_options: PairOptions | None = None,
         clip_options: ClipOptions | None = None,
+        recording_options: RecordingOptions | None = None,
+        smplify_options: SmplifyOptions | None = None,
     ) -> None:
         if method not in METHODS:
             raise InputError(f"unknown method '{method}'", expected=f"one of {', '.join(METHODS)}")
@@ -72,7 +90,12 @@ class Solver:
         self.device = _checked_device(device)
         self.pair_options = PairOptions() if pair_options is None else pair_options
         self.clip_options = ClipOptions() if clip_options is None else clip_options
+        self.recording_options = RecordingOptions() if recording_options is None else recording_options
+        self.smplify_options = SmplifyOptions() if smplify_options is None else smplify_options
         self._priors = load_priors().to(self.device)
+        self._mixture: MixturePrior | None = None
+        if method == "smplify" or smplify_options is not None:
+            self._mixture = load_mixture_prior(self.smplify_options.mixture).to(self.device)
         self._neural: NeuralPairs | None = None
         if method == "neural":
             network = load_network(weights).to(self.device)
@@ -111,8 +134,8 @@ class Solver:
         if not chunks:
             return pairs.start_pose, torch.zeros(0, 3, device=self.device)
         solved = map_chunks(lambda part: self._solve_chunk(part, layout), chunks, self.device)
-        pose = torch.cat([rotmat_to_rotvec(part.rotmat) for part in solved])
-        return pose, torch.cat([part.transl for part in solved])
+        pose = torch.cat([fast_rotmat_to_rotvec(rotmat) for rotmat, _ in solved])
+        return pose, torch.cat([transl for _, transl in solved])
 
     def fit(
         self,
@@ -137,33 +160,60 @@ class Solver:
         Raises:
             InputError: betas of another shape or not finite.
         """
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
-        assert keypoints.confidence is not None  # set by Keypoints itself
-        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
-        folded = self.body.folded(layout, self.device)
+        if self.method == "smplify":
+            return self._fit_smplify(keypoints, betas, self._before(start), progress)
+        known = None if betas is None else _checked_betas(betas, self.device)
         with one_thread_per_operation():
-            if betas is None:
-                shape = estimate_betas(folded, targets, confidence, self._priors, self.clip_options)
-            else:
-                shape = _checked_betas(betas, self.device)
-            if self._neural is None:
-                follow = numeric_follower(folded, shape, keypoints.fps, self._priors, self.clip_options)
-            else:
-                follow = neural_follower(self._neural, self.body, layout, shape, self.clip_options)
-            points, before = folded.shaped(shape[None]), self._before(start)
-            clip = track(points, targets, confidence, self._priors, self.clip_options, follow, progress, before)
-        return Motion(
-            pose=rotmat_to_rotvec(clip.rotmat).cpu(),
-            transl=clip.transl.cpu(),
-            betas=shape.cpu(),
-            fps=keypoints.fps,
-            body=self.body.name,
-            gender=self.body.gender,
-            up_axis=keypoints.up_axis,
-            flagged=clip.flagged.cpu(),
-            uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
-            notes=keypoints.notes,
-        )
+            return self._recording().fit(keypoints, self.recording_options, known, self._before(start), progress)[0]
+
+    def calibrate(
+        self, keypoints: Keypoints, betas: ArrayLike | Float[Tensor, "10"] | None = None
+    ) -> tuple[Motion, Offsets]:
+        """Fit a recording and find where its keypoints lie beside the body's, once for all frames.
+
+        A detector's hip is not the skeleton's. The offsets hold for this person and this detector; give them to
+        `RecordingOptions(offsets=...)` for further recordings.
+
+        Raises:
+            InputError: the method "smplify", or betas of another shape or not finite.
+        """
+        if self.method == "smplify":
+            raise InputError("smplify cannot calibrate offsets", expected="neural or gauss_newton")
+        known = None if betas is None else _checked_betas(betas, self.device)
+        options = replace(self.recording_options, calibrate_offsets=True)
+        with one_thread_per_operation():
+            motion, offsets = self._recording().fit(keypoints, options, known, None, None)
+        assert offsets is not None
+        return motion, offsets
+
+    def stream(
+        self,
+        *,
+        layout: str | Layout = "body25",
+        fps: float = 30.0,
+        betas: ArrayLike | Float[Tensor, "10"] | None = None,
+    ) -> PoseStream:
+        """A person solved frame by frame as the keypoints come: `push` a frame, get its pose, in constant memory.
+
+        Args:
+            layout: which keypoints will come.
+            fps: about how many frames a second.
+            betas: (10,) the person's shape if known; None estimates it while the stream runs.
+
+        Raises:
+            InputError: an unknown layout, betas that are not finite, or the method "smplify".
+        """
+        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        if self.method == "smplify":
+            raise InputError("smplify cannot stream: a frame takes it too long", expected="neural or gauss_newton")
+        folded, options = self.body.folded(layout, self.device), self.clip_options
+
+        def follower(shape: Float[Tensor, "10"]) -> Follower:
+            return self._recording().follower(layout, folded, shape, fps)
+
+        known = None if betas is None else _checked_betas(betas, self.device)
+        repair = None if self.recording_options.repair is None else RepairStream(layout, fps)
+        return PoseStream(folded, follower, self._priors, options, known, repair)
 
     def solve_frames(
         self,
@@ -185,14 +235,110 @@ class Solver:
         if len(frames) == 0:
             return frames.start_pose, torch.zeros(0, 3, device=self.device)
 
+        if self.method == "smplify":
+            find = search_3d(self._smplify(layout))
+            parts = [frames.rows(slice(first, first + _CHUNK)) for first in range(0, len(frames), _CHUNK)]
+            people = map_chunks(
+                lambda part: find(Measured3D(part.keypoints, part.confidence), part.betas), parts, self.device
+            )
+            return torch.cat([part.pose() for part in people]), torch.cat([part.transl for part in people])
+
         def search(part: PairInput) -> PoseSolution:
             weights = part.confidence / self.pair_options.keypoint_sigma**2
             return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors, options.search)
 
         chunks = [frames.rows(slice(first, first + _CHUNK)) for first in range(0, len(frames), _CHUNK)]
         solved = map_chunks(search, chunks, self.device)
-        pose = torch.cat([rotmat_to_rotvec(part.rotmat) for part in solved])
+        pose = torch.cat([fast_rotmat_to_rotvec(part.rotmat) for part in solved])
         return pose, torch.cat([part.transl for part in solved])
+
+    def fit_2d(
+        self,
+        keypoints: Keypoints2D,
+        camera: Camera,
+        betas: ArrayLike | Float[Tensor, "10"] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Motion:
+        """A whole recording of one person seen by one camera. Whatever the solver's method, SMPLify does this.
+
+        How far away a person is follows from their size, so depth is only as good as `betas`; a limb that points
+        towards the camera and one that points away look nearly the same, and the pose prior decides.
+
+        Args:
+            keypoints: the recording, in pixels.
+            camera: calibrated; the motion is in its world.
+            betas: (10,) the person's shape if known; None estimates one shape for the whole recording.
+            progress: called with (frames done, frames in all).
+
+        Returns:
+            the motion; `flagged` marks frames whose keypoints are too few or do not fit.
+
+        Raises:
+            InputError: betas of another shape or not finite.
+        """
+        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        assert keypoints.confidence is not None  # set by Keypoints2D itself
+        smplify = self._smplify(layout)
+        pixels, confidence = keypoints.pixels.to(self.device), keypoints.confidence.to(self.device)
+        search = search_2d(smplify, layout)
+        with one_thread_per_operation():
+            shape = (
+                torch.zeros(1, 10, device=self.device) if betas is None else _checked_betas(betas, self.device)[None]
+            )
+            data = seen_by(smplify, self._priors, camera, pixels, confidence, shape)
+            if betas is None:
+                shape = estimate_shape(smplify, data, search)
+                data = seen_by(smplify, self._priors, camera, pixels, confidence, shape)
+            clip = follow(smplify, data, shape, search, None, progress)
+        pose, transl = to_world(clip.people, smplify.folded, camera)
+        return Motion(
+            pose=pose.cpu(),
+            transl=transl.cpu(),
+            betas=shape[0].cpu(),
+            fps=keypoints.fps,
+            body=self.body.name,
+            gender=self.body.gender,
+            up_axis=camera.up_axis,
+            flagged=clip.flagged.cpu(),
+            notes=(*keypoints.notes, *camera.notes),
+        )
+
+    def _recording(self) -> RecordingSolver:
+        return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)
+
+    def _fit_smplify(
+        self,
+        keypoints: Keypoints,
+        betas: ArrayLike | None,
+        before: tuple[Tensor, Tensor] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> Motion:
+        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        assert keypoints.confidence is not None  # set by Keypoints itself
+        smplify = self._smplify(layout)
+        data = Measured3D(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+        search = search_3d(smplify)
+        with one_thread_per_operation():
+            known = None if betas is None else _checked_betas(betas, self.device)[None]
+            shape = estimate_shape(smplify, data, search) if known is None else known
+            clip = follow(smplify, data, shape, search, None if before is None else people_at(*before, shape), progress)
+        return Motion(
+            pose=clip.people.pose().cpu(),
+            transl=clip.people.transl.cpu(),
+            betas=shape[0].cpu(),
+            fps=keypoints.fps,
+            body=self.body.name,
+            gender=self.body.gender,
+            up_axis=keypoints.up_axis,
+            flagged=clip.flagged.cpu(),
+            notes=keypoints.notes,
+        )
+
+    def _smplify(self, layout: Layout) -> Smplify:
+        if self._mixture is None:
+            self._mixture = load_mixture_prior(self.smplify_options.mixture).to(self.device)
+        return Smplify(self.body.folded(layout, self.device), self._mixture, self.smplify_options)
 
     def _before(self, start: tuple[ArrayLike, ArrayLike] | None) -> tuple[Tensor, Tensor] | None:
         if start is None:
@@ -204,10 +350,14 @@ class Solver:
             )
         return rotvec_to_rotmat(pose)[None], transl[None]
 
-    def _solve_chunk(self, pairs: PairInput, layout: Layout) -> PoseSolution:
+    def _solve_chunk(self, pairs: PairInput, layout: Layout) -> tuple[Tensor, Tensor]:
+        if self.method == "smplify":
+            return fit_pairs(self._smplify(layout), pairs)
         if self._neural is None:
-            return numeric_pairs(self.body.folded(layout, self.device), pairs, self._priors, self.pair_options)
-        return self._neural.solve(self.body, layout, pairs)
+            found = numeric_pairs(self.body.folded(layout, self.device), pairs, self._priors, self.pair_options)
+        else:
+            found = self._neural.solve(self.body, layout, pairs)
+        return found.rotmat, found.transl
 
 
 def _checked_betas(betas: ArrayLike, device: torch.device) -> Tensor:

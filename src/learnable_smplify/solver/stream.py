@@ -13,6 +13,7 @@ from learnable_smplify.body.body import ArrayLike
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
 from learnable_smplify.errors import InputError
+from learnable_smplify.repair import RepairStream
 from learnable_smplify.solver.clip import ClipOptions, Follower, Tracker
 from learnable_smplify.solver.priors import Priors
 from learnable_smplify.solver.running_shape import RunningShape
@@ -31,7 +32,7 @@ class StreamFrame:
         pose: (24, 3) rotvec [rad], joint 0 is `global_orient`.
         transl: (3,) metres.
         betas: (10,) the person's shape as known so far.
-        flagged: the keypoints were too few or did not fit.
+        flagged: the keypoints were too few, did not fit, or some had to be repaired.
         uncertainty_deg: (24,) standard deviation of each joint's rotation [deg]; NaN where nobody was asked.
     """
 
@@ -54,6 +55,7 @@ class PoseStream:
         follower: makes the way from frame to frame for given betas.
         priors, options: of the solver.
         betas: (10,) the person's shape, or None.
+        repair: cleans frames before they are solved, or None.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class PoseStream:
         priors: Priors,
         options: ClipOptions,
         betas: Float[Tensor, "10"] | None,
+        repair: RepairStream | None,
     ) -> None:
         self._folded, self._follower, self._priors, self._options = folded, follower, priors, options
         self._shape = RunningShape(folded, priors, options) if betas is None else None
         self._betas = torch.zeros(10, device=folded.weight.device) if betas is None else betas
         self._tracker = self._new_tracker(None)
+        self._repair = repair
         self._count = 0
 
     def push(
@@ -83,6 +87,11 @@ class PoseStream:
             InputError: shapes that do not fit the layout. The stream can go on.
         """
         target, trust = self._checked(keypoints, confidence)
+        repaired = False
+        if self._repair is not None:
+            clean = self._repair.push(target[0].cpu(), trust[0].cpu())
+            target, trust = clean.positions.to(target)[None], clean.confidence.to(target)[None]
+            repaired = clean.flagged
         with one_thread_per_operation():
             usable = int((trust > 0).sum()) >= self._options.min_keypoints
             if usable and self._shape is not None and self._shape.before(target, trust):
@@ -97,7 +106,7 @@ class PoseStream:
                 pose=fast_rotmat_to_rotvec(found.rotmat)[0].cpu(),
                 transl=found.transl[0].cpu().clone(),
                 betas=self._betas.cpu(),
-                flagged=found.flagged,
+                flagged=found.flagged or repaired,
                 uncertainty_deg=sigma,
             )
         self._count += 1
