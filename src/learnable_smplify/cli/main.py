@@ -23,6 +23,7 @@ from learnable_smplify.cli.import_motion import ImportMotionArgs, import_motion
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
 from learnable_smplify.cli.render import RenderArgs, render
 from learnable_smplify.cli.report import ReportArgs, report
+from learnable_smplify.cli.stream import StreamArgs, stream
 from learnable_smplify.cli.train import TrainArgs, train_command
 from learnable_smplify.cli.view import ViewArgs, view
 from learnable_smplify.errors import LsmplifyError
@@ -31,6 +32,7 @@ from learnable_smplify.errors import LsmplifyError
 COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "demo": (DemoArgs, demo),
     "fit": (FitArgs, fit),
+    "stream": (StreamArgs, stream),
     "render": (RenderArgs, render),
     "view": (ViewArgs, view),
     "report": (ReportArgs, report),

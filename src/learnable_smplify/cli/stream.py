@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -38,6 +37,8 @@ class StreamArgs:
 
     layout: str = "body25"
     """Which keypoints: body25, coco17, halpe26, ... or a layout TOML of yours."""
+    fps: float = 30.0
+    """About how many frames a second will come."""
     udp: Annotated[int | None, tyro.conf.arg(metavar="PORT", help_behavior_hint="(default: stdin and stdout)")] = None
     """Listen on this UDP port of this machine (127.0.0.1); each answer goes to whoever sent the frame."""
     betas: Annotated[
@@ -58,7 +59,7 @@ def stream(args: StreamArgs) -> None:
     """Run `lsmplify stream`."""
     layout = load_layout(args.layout)
     solver = Solver(load_body(args.body, args.gender), args.method)
-    poses = solver.stream(layout=layout, betas=np.array(args.betas, np.float32) if args.betas else None)
+    poses = solver.stream(layout=layout, fps=args.fps, betas=np.array(args.betas, np.float32) if args.betas else None)
     if args.measure is not None:
         if layout.name != "body25":
             raise InputError("the demo clip has the layout body25", hint="lsmplify stream --measure 10000")
@@ -70,13 +71,13 @@ def stream(args: StreamArgs) -> None:
             print(answer, flush=True)
 
 
-def answers(poses: PoseStream, lines: Iterator[bytes] | object) -> Iterator[str]:
+def answers(poses: PoseStream, lines: BinaryIO) -> Iterator[str]:
     """The answer to every line of a binary stream."""
     number = 0
-    while line := lines.readline(MAX_LINE + 1):  # type: ignore[attr-defined]
+    while line := lines.readline(MAX_LINE + 1):
         number += 1
         while len(line) > MAX_LINE and not line.endswith(b"\n"):  # the rest of an endless line
-            rest = lines.readline(MAX_LINE)  # type: ignore[attr-defined]
+            rest = lines.readline(MAX_LINE)
             if not rest or rest.endswith(b"\n"):
                 break
         if line.strip():

@@ -1,8 +1,9 @@
 """The lines of `lsmplify stream`: one frame of keypoints in, one pose out, both as JSON on a line.
 
-In: `{"keypoints": [[x, y, z], ...]}` in metres, in the order of the layout; a fourth number is the confidence, `null` in
-place of a number or of a keypoint marks it missing. `"time"` or any other short value under `"id"` is handed through.
-Out: `{"frame", "pose" (72 numbers, rotvec [rad]), "transl" (3, metres), "betas" (10), "flagged"}`, or `{"line", "error"}`.
+In: `{"keypoints": [[x, y, z], ...]}` in metres, in the order of the layout; a fourth number is the confidence, `null`
+in place of a number or of a keypoint marks it missing. A number or text under `"time"` or `"id"` is handed through.
+Out: `{"frame", "pose", "transl", "betas", "flagged"}` with pose as 72 numbers, rotvec [rad], and transl in metres; or
+`{"line", "error"}`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A `PoseMlp`'s matrix products, packed for the compiled path.
 
-A few frames at a time are bound by reading the weights, so a compiled loop reads them as 16-bit numbers with a scale for
-every row.
+A few frames at a time are bound by reading the weights, so a compiled loop reads them as 16-bit numbers with a scale
+for every row.
 Larger batches are bound by arithmetic: torch multiplies, in bfloat16 where the processor has instructions for it.
 """
 
