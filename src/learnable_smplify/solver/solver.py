@@ -167,7 +167,11 @@ class Solver:
             return self._recording().fit(keypoints, self.recording_options, known, self._before(start), progress)[0]
 
     def calibrate(
-        self, keypoints: Keypoints, betas: ArrayLike | Float[Tensor, "10"] | None = None
+        self,
+        keypoints: Keypoints,
+        betas: ArrayLike | Float[Tensor, "10"] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[Motion, Offsets]:
         """Fit a recording and find where its keypoints lie beside the body's, once for all frames.
 
@@ -182,7 +186,7 @@ class Solver:
         known = None if betas is None else _checked_betas(betas, self.device)
         options = replace(self.recording_options, calibrate_offsets=True)
         with one_thread_per_operation():
-            motion, offsets = self._recording().fit(keypoints, options, known, None, None)
+            motion, offsets = self._recording().fit(keypoints, options, known, None, progress)
         assert offsets is not None
         return motion, offsets
 
