@@ -1,0 +1,463 @@
+"""The viewer: what is drawn, as arrays; and that the page is served and the command ends cleanly."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.request
+from dataclasses import replace
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from learnable_smplify.body import load_body
+from learnable_smplify.body.body import Body
+from learnable_smplify.cli.view import ViewArgs, read_any_motion, view
+from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.motion import Motion
+from learnable_smplify.render.light import vertex_normals
+from learnable_smplify.view import figure as figure_module
+from learnable_smplify.view.clock import Clock, matching_frames, next_run, runs
+from learnable_smplify.view.dots import Dots
+from learnable_smplify.view.figure import Figure
+from learnable_smplify.view.heat import (
+    HEAT_COLORS,
+    UNKNOWN_COLOR,
+    color_parts,
+    legend_html,
+    part_colors,
+    ramp,
+    scale_top_deg,
+    surface_normals,
+)
+from learnable_smplify.view.stage import DIRECTIONS, direction_vector, guess_up, set_stage, turn_matrix, turn_wxyz
+from toy_body import toy_arrays
+from toy_motion import drifting_transl, swinging_poses
+
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body()
+
+
+def _motion(frames: int = FRAMES, seed: int = 0, **changes) -> Motion:
+    betas = torch.randn(10, generator=torch.Generator().manual_seed(seed)) * 0.5
+    motion = Motion(swinging_poses(frames, seed), drifting_transl(frames), betas, up_axis="y")
+    return replace(motion, **changes)
+
+
+def _turned(motion: Motion, turn: np.ndarray, body: Body) -> Motion:
+    """The motion in a world turned by `turn`; SMPL's transl is added after turning about the pelvis."""
+    root = Rotation.from_matrix(turn) * Rotation.from_rotvec(motion.pose[:, 0].numpy())
+    pose = motion.pose.clone()
+    pose[:, 0] = torch.from_numpy(root.as_rotvec())
+    pelvis = body.joints(torch.zeros(1, 24, 3), motion.betas)[0, 0].numpy()
+    transl = (motion.transl.numpy() + pelvis) @ turn.T - pelvis
+    return replace(motion, pose=pose, transl=torch.from_numpy(transl))
+
+
+# --- figure
+
+
+def test_bones_and_weights_alone_give_the_mesh_of_the_open_body(body):
+    figure = Figure(body, _motion())
+    assert figure.skins_in_browser
+    for frame in (0, 7):
+        turns = Rotation.from_quat(figure.bone_wxyz[frame], scalar_first=True).as_matrix()
+        from_bones = figure.rest_vertices[:, None] - figure.rest_joints
+        moved = np.einsum("jab,vjb->vja", turns, from_bones) + figure.joints[frame]
+        skinned = np.einsum("vj,vja->va", body.arrays.weights, moved)
+        np.testing.assert_allclose(skinned, figure.vertices(frame), atol=2e-6)
+
+
+def test_a_body_with_pose_correctives_is_not_left_to_the_browser():
+    assert not Figure(Body(toy_arrays()), _motion()).skins_in_browser
+    assert Figure(Body(toy_arrays(correctives=False)), _motion()).skins_in_browser
+
+
+def test_kept_meshes_are_bounded_and_right(body, monkeypatch):
+    monkeypatch.setattr(figure_module, "_KEPT_FRAMES", 3)
+    motion = _motion()
+    figure = Figure(body, motion)
+    expected = body.vertices(motion.pose, motion.betas, motion.transl).numpy()
+    for frame in (0, 1, 2, 0, 5, 6, 1, 0):
+        np.testing.assert_allclose(figure.vertices(frame), expected[frame], atol=1e-6)
+        assert len(figure._kept) <= 3
+    assert figure.vertices(0) is figure.vertices(0)
+
+
+def test_bones_run_from_parent_to_joint(body):
+    figure = Figure(body, _motion())
+    segments = figure.segments(3)
+    assert segments.shape == (23, 2, 3)
+    np.testing.assert_array_equal(segments[:, 1], figure.joints[3, 1:])
+    np.testing.assert_array_equal(segments[17, 0], figure.joints[3, 16])  # left elbow hangs on the left shoulder
+
+
+def test_uncertainty_without_one_known_value_is_none(body):
+    assert Figure(body, _motion()).uncertainty_deg(0) is None
+    assert Figure(body, _motion(uncertainty_deg=torch.full((FRAMES, 24), torch.nan))).uncertainty_deg(0) is None
+    told = torch.rand(FRAMES, 24)
+    np.testing.assert_array_equal(Figure(body, _motion(uncertainty_deg=told)).uncertainty_deg(4), told[4])
+
+
+# --- heat
+
+
+def test_colour_parts_cover_every_triangle_once(body):
+    arrays = body.arrays
+    drawn = []
+    for part in color_parts(arrays.weights, arrays.faces):
+        assert part.mix.sum() == pytest.approx(1)
+        own = ~part.hem[part.faces].any(axis=1)
+        drawn.append(part.vertices[part.faces[own]])
+    order = np.lexsort(np.sort(np.concatenate(drawn), axis=1).T)
+    expected = np.sort(arrays.faces, axis=1)
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate(drawn), axis=1)[order], expected[np.lexsort(expected.T)].astype(np.int64)
+    )
+
+
+def test_no_seam_shows_between_colour_parts(body):
+    figure = Figure(body, _motion())
+    vertices = figure.vertices(5)
+    whole = surface_normals(vertices, figure.faces)
+    cosines = []
+    for part in color_parts(body.arrays.weights, figure.faces):
+        posed = part.posed(vertices, whole)
+        np.testing.assert_array_equal(posed[~part.hem], vertices[part.vertices[~part.hem]])
+        assert np.abs(posed[part.hem] - vertices[part.vertices[part.hem]]).max(initial=0) < 0.001
+        alone = vertex_normals(posed, part.faces)
+        # An open piece has no inside to tell the way round by.
+        agree = np.einsum("va,va->v", alone, whole[part.vertices])[~part.hem]
+        cosines.append(agree * np.sign(np.median(agree)))
+    angles = np.rad2deg(np.arccos(np.clip(np.concatenate(cosines), -1, 1)))
+    assert np.percentile(angles, 95) < 3
+    assert np.median(angles) < 0.1
+
+
+def test_a_joint_colours_the_part_it_turns_and_unknown_joints_are_grey(body):
+    parts = color_parts(body.arrays.weights, body.arrays.faces)
+    uncertainty = np.zeros(24)
+    uncertainty[18] = 10.0  # left elbow
+    uncertainty[21] = np.nan  # right wrist
+    colors = part_colors(parts, uncertainty, 10.0)
+    for part, color in zip(parts, colors, strict=True):
+        if part.mix[18] == 1:
+            assert tuple(color) == HEAT_COLORS[2]
+        if part.mix[18] == 0.5 and not part.mix[21]:
+            assert tuple(color) == HEAT_COLORS[1]
+        if part.mix[21] == 1:
+            assert tuple(color) == UNKNOWN_COLOR
+        if part.mix[21] == 0.5 and not part.mix[18]:
+            assert tuple(color) == HEAT_COLORS[0]
+    assert any(part.mix[18] == 1 for part in parts)
+    assert any(part.mix[18] == 0.5 for part in parts)
+
+
+def test_a_ramp_clips_and_marks_what_is_not_a_number():
+    colors = ramp(np.array([-1.0, 0.0, 0.25, 2.0, np.nan]), ((0, 0, 0), (100, 50, 0), (200, 0, 0)))
+    assert colors.tolist() == [[0, 0, 0], [0, 0, 0], [50, 25, 0], [200, 0, 0], list(UNKNOWN_COLOR)]
+
+
+def test_the_scale_ends_on_a_multiple_of_five_degrees_above_the_values():
+    values = np.full((50, 24), 7.0)
+    values[:, 22:] = np.nan
+    assert scale_top_deg(values) == 10.0
+    assert scale_top_deg(np.zeros((2, 24))) == 5.0
+    assert scale_top_deg(np.full((2, 24), np.nan)) == 5.0
+    assert "10° or more" in legend_html(10.0)
+
+
+# --- keypoints
+
+
+def _keypoints(body: Body, motion: Motion) -> Keypoints:
+    points = body.keypoints(motion.pose, motion.betas, motion.transl, layout="coco17")
+    confidence = torch.ones(points.shape[:2])
+    confidence[3, 9] = 0.0  # left wrist: an end of one line
+    confidence[3, 0] = 0.25
+    return Keypoints(points, layout="coco17", confidence=confidence)
+
+
+def test_missing_keypoints_and_their_lines_are_hidden(body):
+    keypoints = _keypoints(body, _motion())
+    dots = Dots(keypoints, np.arange(FRAMES))
+    points, colors = dots.points(3)
+    assert points.shape == colors.shape == (16, 3)
+    seen = [number for number in range(17) if number != 9]
+    np.testing.assert_array_equal(points, keypoints.positions[3][seen])
+    assert len(np.unique(colors, axis=0)) == 2
+    lines = dots.segments(3)
+    touching = sum(9 in edge for edge in keypoints.layout.edges)
+    assert touching > 0
+    assert len(lines) == len(keypoints.layout.edges) - touching
+    assert dots.caption(3) == "16 of 17 keypoints seen"
+
+
+def test_keypoints_past_their_end_are_hidden(body):
+    dots = Dots(_keypoints(body, _motion()), np.array([0, -1]))
+    assert dots.points(1)[0].shape == dots.points(1)[1].shape == (0, 3)
+    assert dots.segments(1).shape == (0, 2, 3)
+    assert "ended" in dots.caption(1)
+
+
+# --- clock
+
+
+def test_the_clock_plays_at_its_speed_and_starts_again_after_the_end():
+    clock = Clock(frames=10, fps=10.0, playing=True, speed=2.0)
+    assert [clock.tick(now) for now in (100.0, 100.125, 100.25, 100.5)] == [0, 2, 5, 0]
+    clock.playing = False
+    assert clock.tick(200.0) == 0
+    clock.playing = True
+    assert clock.tick(200.0625) == 1  # the time it stood still does not count
+    clock.seek(99)
+    assert clock.frame == 9
+    clock.step(2)
+    assert (clock.frame, clock.playing) == (1, False)
+
+
+def test_recordings_of_one_length_go_frame_by_frame_and_others_by_time():
+    np.testing.assert_array_equal(matching_frames(4, 30.0, 4, 60.0), [0, 1, 2, 3])
+    np.testing.assert_array_equal(matching_frames(4, 30.0, 6, 60.0), [0, 2, 4, -1])
+    np.testing.assert_array_equal(matching_frames(5, 60.0, 3, 30.0), [0, 1, 1, 2, 2])
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+def test_runs_are_the_flagged_frames_and_the_next_one_is_found(flags):
+    spans = runs(np.array(flags))
+    covered = [frame for first, last in spans for frame in range(first, last + 1)]
+    assert covered == [frame for frame, flag in enumerate(flags) if flag]
+    assert all(after - last > 1 for (_, last), (after, _) in pairwise(spans))
+    found = next_run(np.array(flags), 3)
+    assert (found is None) == (not spans)
+    if found is not None:
+        assert found in dict(spans)
+
+
+# --- stage
+
+
+@pytest.mark.parametrize(("start", "end"), list(product(DIRECTIONS, DIRECTIONS)))
+def test_turning_the_world_takes_one_up_to_the_other(start, end):
+    turn = turn_matrix(start, end)
+    np.testing.assert_array_equal(turn @ direction_vector(start), direction_vector(end))
+    np.testing.assert_array_equal(turn @ turn.T, np.eye(3))
+    assert np.linalg.det(turn) == pytest.approx(1)
+    quaternion = Rotation.from_quat(turn_wxyz(start, end), scalar_first=True)
+    np.testing.assert_allclose(quaternion.as_matrix(), turn, atol=1e-12)
+
+
+@pytest.mark.parametrize("up", ["y", "z", "-y"])
+def test_up_is_told_by_the_person_where_the_file_is_silent(body, up):
+    motion = _turned(_motion(up_axis=None), turn_matrix("y", up), body)
+    assert guess_up(Figure(body, motion))[0] == up
+    if up == "z":
+        stated, reason = guess_up(Figure(body, replace(motion, up_axis="y")))
+        assert stated == "y"
+        assert "along z" in reason
+
+
+@pytest.mark.parametrize("up", ["y", "z", "-y"])
+def test_the_stage_stands_the_person_on_the_ground_and_the_camera_sees_all_of_them(body, up):
+    figure = Figure(body, _turned(_motion(60), turn_matrix("y", up), body))
+    stage = set_stage(figure, up)
+    heights = np.stack([figure.vertices(frame) @ stage.up for frame in range(len(figure))])
+    assert np.abs(np.percentile(heights.min(axis=1), 5) - stage.path @ stage.up).max() < 0.01
+    sway = figure.joints[:, 0] - stage.path
+    assert np.abs(sway - (sway @ stage.up)[:, None] * stage.up).max() < 0.2
+    position, target, fov = stage.camera()
+    ahead = (target - position) / np.linalg.norm(target - position)
+    assert ahead @ stage.forward < -0.5  # it looks at the face
+    for frame in range(0, 60, 7):
+        points = figure.vertices(frame) - stage.path[frame] - position
+        depth = points @ ahead
+        across = np.linalg.norm(points - depth[:, None] * ahead, axis=1)
+        height = points @ stage.up - depth * (ahead @ stage.up)
+        assert (np.abs(height) < np.tan(fov / 2) * depth).all()
+        assert (across < 1.4 * np.tan(fov / 2) * depth).all()  # a window of 7:5
+
+
+def test_a_second_person_is_put_beside_or_on_the_first_whatever_their_worlds(body):
+    first = Figure(body, _motion())
+    second_motion = _turned(_motion(transl=drifting_transl(FRAMES) + 5.0), turn_matrix("y", "z"), body)
+    second = Figure(body, second_motion)
+    stage, turn = set_stage(first, "y"), turn_matrix("z", "y")
+    other = set_stage(second, "z").turned("z", "y")
+    for frame in (0, FRAMES - 1):
+        joints = second.joints[frame] @ turn.T
+        beside = joints + stage.shift("beside", frame, other, frame)
+        assert (beside @ stage.sideways).min() > (first.joints[frame] @ stage.sideways).max() + 0.2
+        np.testing.assert_allclose(beside[:, 1], first.joints[frame, :, 1], atol=1e-4)
+        on = joints + stage.shift("pelvis on pelvis", frame, other, frame)
+        np.testing.assert_allclose(on, first.joints[frame], atol=1e-5)
+        assert not stage.shift("in its own place", frame, other, frame).any()
+
+
+# --- files
+
+
+def test_an_estimators_result_is_shown_like_a_motion(body, tmp_path):
+    motion = _motion()
+    frames = {
+        "body_pose": motion.pose[:, 1:22].reshape(FRAMES, 63),
+        "global_orient": motion.pose[:, 0],
+        "transl": motion.transl,
+        "betas": motion.betas.expand(FRAMES, 10).clone(),
+    }
+    path = tmp_path / "hmr4d_results.pt"
+    torch.save({"smpl_params_global": frames, "smpl_params_incam": frames}, path)
+    read, notes = read_any_motion(path, body, None, None)
+    torch.testing.assert_close(read.pose[:, :22], motion.pose[:, :22])
+    assert any("--fps" in note for note in notes)
+    assert read_any_motion(path, body, None, 25.0)[0].fps == 25.0
+
+
+@pytest.mark.parametrize(("name", "content"), [("x.npz", b"no zip"), ("x.pkl", b"text"), ("x.bvh", b"HIERARCHY")])
+def test_a_file_that_is_neither_is_refused(body, tmp_path, name, content):
+    path = tmp_path / name
+    with pytest.raises(InputError, match=name):
+        read_any_motion(path, body, None, None)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        read_any_motion(path, body, None, None)
+
+
+# --- the page
+
+
+@pytest.fixture
+def motion_file(tmp_path):
+    flagged = torch.zeros(FRAMES, dtype=torch.bool)
+    flagged[4:7] = True
+    path = tmp_path / "motion.npz"
+    write_motion(_motion(flagged=flagged, uncertainty_deg=torch.full((FRAMES, 24), 3.0)), path)
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_without_viser_the_extra_is_named(motion_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "viser", None)
+    with pytest.raises(MissingExtraError, match=r"learnable-smplify\[view\]"):
+        view(ViewArgs(motion_file, no_browser=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"port": 0}, "port is 0"),
+        ({"port": 99999}, "port is 99999"),
+        ({"host": "256.1.1.1"}, "cannot listen"),
+        ({"motion": "no_such.npz"}, "no_such"),
+    ],
+)
+def test_addresses_and_files_that_do_not_work_are_refused(motion_file, change, problem):
+    pytest.importorskip("viser")
+    change = dict(change)
+    path = motion_file.with_name(change.pop("motion", motion_file.name))
+    with pytest.raises(InputError, match=problem):
+        view(ViewArgs(path, no_browser=True, **change))
+
+
+def test_a_port_in_use_is_refused_where_it_was_asked_for(motion_file):
+    pytest.importorskip("viser")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(InputError, match="cannot listen"):
+            view(ViewArgs(motion_file, port=taken.getsockname()[1], no_browser=True))
+
+
+@pytest.mark.parametrize("correctives", [False, True])
+def test_every_frame_and_switch_is_drawn(correctives):
+    pytest.importorskip("viser")
+    from learnable_smplify.view.viewer import Viewer
+
+    body = Body(toy_arrays(correctives=correctives))
+    flagged = torch.zeros(FRAMES, dtype=torch.bool)
+    flagged[4:7] = True
+    figure = Figure(body, _motion(flagged=flagged, uncertainty_deg=torch.full((FRAMES, 24), 3.0)))
+    second = Figure(body, _motion(frames=FRAMES // 2, seed=1))
+    keypoints = _keypoints(body, figure.motion)
+    with Viewer(
+        figure, up="y", dots=Dots(keypoints, np.arange(FRAMES)), second=second, second_up="z", port=_free_port()
+    ) as viewer:
+        panel, puppet = viewer._panel, viewer._puppet
+        viewer.draw(5)
+        assert "flagged" in panel.status.content
+        if correctives:
+            np.testing.assert_array_equal(puppet._mesh.vertices, figure.vertices(5))
+        else:
+            np.testing.assert_allclose(puppet._skinned.bones[18].position, figure.joints[5, 18])
+        np.testing.assert_allclose(viewer._dots_node.points, keypoints.positions[5])
+        viewer.draw(3)
+        assert viewer._dots_node.points.shape == viewer._dots_node.colors.shape == (16, 3)
+        panel.heat.value = True
+        viewer.draw(6)
+        assert not puppet._mesh.visible
+        assert all(piece.visible for piece in puppet._pieces)
+        panel.second.value = "pelvis on pelvis"
+        panel.up.value = "z"
+        for frame in range(FRAMES):
+            viewer.draw(frame)
+        assert "second motion has ended" in panel.status.content
+        assert not viewer._second_puppet._mesh.visible
+        viewer.clock.playing = True
+        viewer.tick(10.0)
+        viewer.tick(10.125)
+        assert panel.frame.value == 3
+        with urllib.request.urlopen(viewer.url, timeout=20) as page:
+            assert page.status == 200
+
+
+@pytest.mark.slow
+def test_the_command_serves_the_page_sends_the_scene_and_ends_on_ctrl_c(motion_file):
+    viser = pytest.importorskip("viser")
+    import signal
+
+    from websockets.sync.client import connect
+
+    port = _free_port()
+    command = [sys.executable, "-m", "learnable_smplify.cli.main", "view", str(motion_file)]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell may have started the tests with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        said = ""
+        while f"http://127.0.0.1:{port}" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=20) as page:
+            assert b"<html" in page.read(2000).lower()
+        received = 0
+        with connect(f"ws://127.0.0.1:{port}", subprotocols=[f"viser-v{viser.__version__}"], max_size=None) as client:
+            while received < 300_000:  # the mesh, then frames as they play
+                received += len(client.recv(timeout=30))
+        process.send_signal(signal.SIGINT)
+        last, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, last
+    assert last.strip() == "closed"
