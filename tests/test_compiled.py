@@ -180,10 +180,10 @@ def test_the_hybrid_is_the_tensors_hybrid(
         )
         for pairs in (fast, slow)
     ]
-    (found, expected_error), (wanted, wanted_error) = answers
+    (found, found_sigma), (wanted, wanted_sigma) = answers
     turned = rotmat_to_rotvec(found.rotmat @ wanted.rotmat.mT).norm(dim=-1)
     assert float(turned.mean()) < 4e-3  # 16-bit weights; the tensors' are 32
     assert float((found.transl - wanted.transl).norm(dim=-1).max()) < 2e-3
-    assert torch.allclose(expected_error, wanted_error, rtol=0.15)
+    assert torch.allclose(found_sigma, wanted_sigma, rtol=0.3)
     assert torch.equal(found.rotmat[-1], start[-1])
     assert torch.equal(found.transl[-1], torch.ones(3))

@@ -30,6 +30,7 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bvh": ("reading BVH motion capture", ("pybvh",)),
     "c3d": ("reading C3D files", ("c3d",)),
     "glb": ("writing animated GLB", ("pygltflib",)),
+    "view": ("motions in the browser", ("viser",)),
     "bench": ("lsmplify benchmark", ("matplotlib", "keypoints2body", "smplx", "h5py")),
 }
 

@@ -90,11 +90,10 @@ def refine_frames(
     target,
     confidence,
     error_precision,
-    still,
     pose_mean,
     pose_precision,
-    pose_share,
-    options,
+    settings,
+    steps,
     distance,
 ):
     """The hybrid's second half for B frames.
@@ -103,12 +102,12 @@ def refine_frames(
         start: (B, 24, 3, 3) start rotations; kept where no keypoint was seen.
         local: (B, 24, 3, 3) the network's rotations; written.
         transl: (B, 3) for frames that no keypoint places; written.
-        sigma: (B, 22) of the rotations [rad].
+        sigma: (B, 24) of the rotations [rad]; the first 22 are used.
         variance: (B, K) of the keypoints [m^2].
         error_precision: (66, 66) of the rotation errors, whitened.
-        still: where "nothing moved" ends and how sharply, (2,); a first number below 0 turns this off.
-        pose_share: weight of the pose prior; 0 leaves it out.
-        options: of `minimise`; no iterations leave the network's pose.
+        settings: (4,) where "nothing moved" ends (below 0: asked of no frame) and how sharply; weight of the pose prior
+            (0 leaves it out); Marquardt damping of the first step.
+        steps: of Gauss-Newton; none leave the network's pose.
         distance: (B,) mean keypoint distance [m]; written.
     """
     count = weight.shape[1]
@@ -123,6 +122,8 @@ def refine_frames(
     mean = np.empty((24, 3, 3), np.float32)
     place = np.empty(3, np.float32)
     solved = np.int64(SOLVED)
+    pose_share = settings[2]
+    options = (steps, _ZERO, _ZERO, settings[3])
     inverse = np.empty(_SIZE, np.float32)
     for b in range(local.shape[0]):
         seen, total = _ZERO, _ZERO
@@ -143,8 +144,8 @@ def refine_frames(
             for j in range(_SIZE):
                 precision[i, j] = inverse[i] * error_precision[i, j] * inverse[j]
         copy_matrices(local[b], mean)
-        if still[0] >= _ZERO:
-            _unless_still(start[b], mean, sigma[b], still[0], still[1], vector, small)
+        if settings[0] >= _ZERO:
+            _unless_still(start[b], mean, sigma[b], settings[0], settings[1], vector, small)
         if pose_share > _ZERO:
             _and_human(mean, precision, pose_mean, pose_precision, pose_share, factored, vector, pull, small)
         pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)

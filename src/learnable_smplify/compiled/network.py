@@ -2,7 +2,7 @@
 
 Frame by frame: `encode` makes the input features, `decode` the rotations and sigmas (see `network.pose_mlp`). Large
 batches leave the products between them to torch; a single frame is bound by reading the weights once, which
-`multilayer` does from 16-bit numbers.
+`multilayer` does from 8-bit and 16-bit numbers.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def encode(local, source, target, confidence, betas, trunk, first, out, room):
 
 @kernel
 def decode(local, output, sigma, keypoint_sigma, room):
-    """Turn `local` (24, 3, 3) by what the network said (179,), and write its sigmas (22,) and (25,)."""
+    """Turn `local` (24, 3, 3) by what the network said (179,), and write its sigmas, the first 22 and 25 numbers."""
     turn, turned = room[0], room[1]
     for j in range(SOLVED):
         o = output[6 * j : 6 * j + 6]
@@ -150,7 +150,7 @@ def decode_frames(local, output, sigma, keypoint_sigma):
 
 @kernel
 def _affine(weight, scale, bias, x, out):
-    """out = scale (weight x) + bias, with whole numbers of 16 bits as weights and a scale for every output."""
+    """out = scale (weight x) + bias, with whole numbers of 8 or 16 bits as weights and a scale for every output."""
     columns = weight.shape[1]
     for b in range(x.shape[0]):
         line = x[b]
@@ -188,7 +188,7 @@ def multilayer(features, enter, blocks, leave, vectors, heads, out):
     Args:
         features: (B, 483).
         enter: (W, 483) int16.
-        blocks: (N, 2, W, W) int16, each block's two layers.
+        blocks: (N, 2, W, W) int8, each block's two layers.
         leave: (179, W) int16, both heads.
         vectors: (2 + 6 N + 2, W): enter's scale and bias; each block's norm scale and shift, then scale and bias of its
             two layers; the last norm's scale and shift.

@@ -1,7 +1,7 @@
 """A `PoseMlp`'s matrix products, packed for the compiled path.
 
-A few frames at a time are bound by reading the weights, so a compiled loop reads them as 16-bit numbers with a scale
-for every row.
+A few frames at a time are bound by reading the weights, so a compiled loop reads them as whole numbers with a scale for
+every row: 8 bits in the residual blocks, which hold most of them and hardly mind, 16 bits at both ends.
 Larger batches are bound by arithmetic: torch multiplies, in bfloat16 where the processor has instructions for it.
 """
 
@@ -45,13 +45,13 @@ class PackedMlp:
         self.trunk = np.zeros(25, np.float32)
         self.trunk[network._trunk.numpy()] = 1
         self.error_precision = network.error_precision.numpy()
-        self._few_enter, enter_scale = _sixteen_bits(network.enter.weight)
-        self._few_leave, leave_scale = _sixteen_bits(head[0])
+        self._few_enter, enter_scale = _whole_numbers(network.enter.weight, torch.int16)
+        self._few_leave, leave_scale = _whole_numbers(head[0], torch.int16)
         vectors: list[Tensor] = [enter_scale, network.enter.bias]
         layers = []
         for block in blocks:
-            up, up_scale = _sixteen_bits(block.up.weight)
-            down, down_scale = _sixteen_bits(block.down.weight)
+            up, up_scale = _whole_numbers(block.up.weight, torch.int8)
+            down, down_scale = _whole_numbers(block.down.weight, torch.int8)
             layers.append(np.stack((up, down)))
             vectors += [block.norm.weight, block.norm.bias, up_scale, block.up.bias, down_scale, block.down.bias]
         assert isinstance(self._norm, nn.LayerNorm)
@@ -90,7 +90,7 @@ def _joined_bias(network: PoseMlp) -> Tensor:
     return torch.cat((network.turn.bias, network.spread.bias))
 
 
-def _sixteen_bits(weight: Tensor) -> tuple[np.ndarray, Tensor]:
-    """Whole numbers (O, I) of 16 bits, and the scale (O,) of each row."""
-    scale = weight.detach().abs().amax(dim=1).clamp(min=1e-12) / 32767
-    return (weight.detach() / scale[:, None]).round().to(torch.int16).numpy(), scale
+def _whole_numbers(weight: Tensor, kind: torch.dtype) -> tuple[np.ndarray, Tensor]:
+    """Whole numbers (O, I), and the scale (O,) of each row."""
+    scale = weight.detach().abs().amax(dim=1).clamp(min=1e-12) / torch.iinfo(kind).max
+    return (weight.detach() / scale[:, None]).round().to(kind).numpy(), scale

@@ -44,7 +44,7 @@ class PoseMlpConfig:
         residual: predict R_start^T R_target (the paper's residual learning); False predicts R_target itself.
     """
 
-    width: int = 768
+    width: int = 512
     blocks: int = 4
     passes: int = 2
     normalise: Normalisation = "aligned"

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.network.packed import PackedMlp
+from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.priors import Priors
-
-_NOWHERE = np.array([-1, 0], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +22,14 @@ class CompiledAnswer:
     Args:
         rotmat: (B, 24, 3, 3) local rotations.
         transl: (B, 3) metres.
-        sigma: (B, 22) standard deviation of the network's rotations [rad].
+        sigma: (B, 24) standard deviation of the network's rotations [rad], NaN for the hands.
         keypoint_sigma: (B, K) of the measured keypoints [m].
         distance: (B,) mean distance of the seen keypoints [m].
     """
 
     rotmat: Float[Tensor, "B 24 3 3"]
     transl: Float[Tensor, "B 3"]
-    sigma: Float[Tensor, "B 22"]
+    sigma: Float[Tensor, "B 24"]
     keypoint_sigma: Float[Tensor, "B K"]
     distance: Float[Tensor, " B"]
 
@@ -78,7 +77,7 @@ class CompiledHybrid:
             still: where "nothing moved" ends and how sharply; None takes the network's word.
         """
         from learnable_smplify.compiled.hybrid import refine_frames
-        from learnable_smplify.compiled.network import FEATURES, KEYPOINTS, SOLVED, decode_frames, encode_frames
+        from learnable_smplify.compiled.network import FEATURES, KEYPOINTS, decode_frames, encode_frames
         from learnable_smplify.compiled.points import point_tables
 
         batch = start.shape[0]
@@ -90,7 +89,7 @@ class CompiledHybrid:
         target, seen = (part.contiguous().numpy() for part in network_view)
         shape = np.ascontiguousarray(betas.numpy())
         features = np.empty((batch, FEATURES), np.float32)
-        sigma = np.empty((batch, SOLVED), np.float32)
+        sigma = np.full((batch, NUM_JOINTS), np.nan, np.float32)
         spread = np.empty((batch, KEYPOINTS), np.float32)
         for index in range(self.passes):
             encode_frames(
@@ -111,9 +110,9 @@ class CompiledHybrid:
             median = np.median(spread, axis=1, keepdims=True).astype(np.float32)
             spread = np.concatenate((spread, median), axis=1) @ sigma_of_layout.numpy()
         variance = np.square(spread)
-        variance *= np.float32(trust[0]) + np.float32(trust[1] * 1e4) * variance
+        variance *= trust[0] + (trust[1] * 1e4) * variance
         distance = np.empty(batch, np.float32)
-        nothing = np.float32(0)
+        settings = np.array((*(still or (-1, 0)), pose_share, self.damping), np.float32)
         refine_frames(
             start_array,
             local,
@@ -128,11 +127,10 @@ class CompiledHybrid:
             keypoints.contiguous().numpy(),
             confidence.contiguous().numpy(),
             self.network.error_precision,
-            _NOWHERE if still is None else np.array(still, np.float32),
             self.priors.pose_mean.numpy(),
             self.priors.pose_precision.numpy(),
-            np.float32(pose_share),
-            (self.refine_steps, nothing, nothing, np.float32(self.damping)),
+            settings,
+            self.refine_steps,
             distance,
         )
         return CompiledAnswer(*(torch.from_numpy(part) for part in (local, place, sigma, spread, distance)))

@@ -170,7 +170,7 @@ class NeuralPairs:
         view = Body25View.of(layout, device)
         start = fast_rotvec_to_rotmat(pairs.start_pose)
         transl = torch.zeros_like(start[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
-        found, expected = self.from_start(
+        found, keypoint_sigma = self.from_start(
             folded,
             body25,
             view,
@@ -186,6 +186,9 @@ class NeuralPairs:
         error = found.distance
         if error is None:
             error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
+        if not float(error.max()) > _DOUBTFUL_ERROR:
+            return found
+        expected = _expected_error(keypoint_sigma, pairs.confidence)
         doubtful = ((error > _DOUBTFUL_ERROR) & (error > _SURPRISE * expected)).nonzero()[:, 0]
         if len(doubtful) == 0:
             return found
@@ -211,8 +214,8 @@ class NeuralPairs:
         still_is_possible: bool,
         pose_share: float = 0.0,
         keypoint_trust: tuple[float, float] | None = None,
-    ) -> tuple[PoseSolution, Float[Tensor, " B"]]:
-        """Network and refinement, and the mean keypoint error [m] that the network's sigmas let expect.
+    ) -> tuple[PoseSolution, Float[Tensor, "B K"]]:
+        """Network and refinement, and the standard deviation (B, K) that the network gives each keypoint [m].
 
         Problems without any keypoint keep their start.
 
@@ -241,10 +244,9 @@ class NeuralPairs:
                 (_STILL, _STILL_SLOPE) if still_is_possible and self.refine_steps > 0 else None,
                 pose_share,
             )
-            wide = torch.nn.functional.pad(answer.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
             every = torch.ones(len(start), dtype=torch.bool)
-            solution = PoseSolution(answer.rotmat, answer.transl, answer.distance, every, wide, answer.distance)
-            return solution, _expected_error(answer.keypoint_sigma, confidence)
+            solution = PoseSolution(answer.rotmat, answer.transl, answer.distance, every, answer.sigma, answer.distance)
+            return solution, answer.keypoint_sigma
         output = network_pose(self.network, body25, start, target, seen, betas, self.passes)
         keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
         variance = keypoint_sigma.square()
@@ -279,7 +281,7 @@ class NeuralPairs:
         moved = torch.where(unseen[:, None], transl, moved)
         every = torch.ones_like(unseen)
         found = PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
-        return found, _expected_error(keypoint_sigma, confidence)
+        return found, keypoint_sigma
 
 
 def neural_follower(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -74,7 +75,8 @@ def check_pairs(
     if transl is not None and transl.shape != (batch, 3):
         raise InputError(f"start_transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
     for name, value in (("start_pose", start), ("betas", shape), ("start_transl", transl)):
-        if value is not None and not bool(torch.isfinite(value).all()):
+        # A sum is finite only if every number is, and costs less than asking each; huge ones are asked again.
+        if value is not None and not (math.isfinite(float(value.sum())) or bool(torch.isfinite(value).all())):
             raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
     trust = torch.ones(batch, count, device=device) if confidence is None else tensor(confidence)
     if trust.shape != (batch, count):

@@ -29,7 +29,7 @@ class Optimisation:
         seed: of weights, pairs and corruption.
     """
 
-    steps: int = 14_000
+    steps: int = 16_000
     batch: int = 512
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
