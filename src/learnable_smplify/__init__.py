@@ -6,32 +6,46 @@ Everything a program needs is here; the rooms behind it follow the data's way:
 
 from learnable_smplify import metrics
 from learnable_smplify.body import Body, load_body
+from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
-from learnable_smplify.formats.keypoint_file import read_keypoints
+from learnable_smplify.formats.camera_file import read_camera
+from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion_file import read_motion, write_motion
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, layout_names, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.weights import load_network
-from learnable_smplify.solver import Solver
+from learnable_smplify.repair import RepairOptions
+from learnable_smplify.solver import ClipOptions, RecordingOptions, SmplifyOptions, Solver
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Body",
+    "Camera",
+    "ClipOptions",
     "InputError",
     "Keypoints",
+    "Keypoints2D",
     "Layout",
     "LsmplifyError",
     "MissingExtraError",
     "Motion",
+    "RecordingOptions",
+    "RepairOptions",
+    "SmplifyOptions",
     "Solver",
     "layout_names",
     "load_body",
     "load_layout",
     "load_network",
     "metrics",
+    "read_camera",
     "read_keypoints",
+    "read_keypoints2d",
     "read_motion",
+    "read_people",
     "write_motion",
 ]
