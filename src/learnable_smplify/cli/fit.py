@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,22 +15,24 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from learnable_smplify.body import Body, load_body
+from learnable_smplify.body import Body
+from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
+from learnable_smplify.compiled import compiles_first
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, summarise_fit, summarise_fit_2d
 from learnable_smplify.formats.camera_file import read_camera
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion_file import WRITERS, write_motion
+from learnable_smplify.jobs.folder import ENGINES, Engine
+from learnable_smplify.jobs.inputs import is_recording
+from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
-from learnable_smplify.solver.offsets import read_offsets, write_offsets
-from learnable_smplify.solver.recording import RecordingOptions
-from learnable_smplify.solver.smplify import OPTIMISERS, Optimiser, SmplifyOptions
+from learnable_smplify.repair import GapPolicy
+from learnable_smplify.solver.offsets import write_offsets
+from learnable_smplify.solver.smplify import OPTIMISERS, Optimiser
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 
 
@@ -41,13 +42,18 @@ class FitArgs:
 
     Needs nothing but the keypoints: the first pose, the body shape (one for the whole recording) and the translation
     are found. Without --body the open body is used, whose betas and mesh are not SMPL's.
+
+    Given a folder of recordings, fits everything below it and writes FILE/<same path>.npz and FILE/fit_report.json.
+    Stopped and started again, it goes on where it was. A recording that cannot be fitted does not stop the others; the
+    exit code is 2 then.
     """
 
     input: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
     """Keypoints: .npz, .npy, .csv, .trc, .c3d, MediaPipe .json, or a folder of OpenPose or EasyMocap .json files; with
-    --camera: keypoints2d.json, or OpenPose's folder."""
+    --camera: keypoints2d.json, or OpenPose's folder. Or a folder that holds any number of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
-    """Where to write the motion: .npz, .bvh or .glb. Of several people, each gets a file with their name in it."""
+    """Where to write the motion: .npz, .bvh or .glb. Of several people, each gets a file with their name in it. For a
+    folder of recordings: the folder of the motions."""
     person: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: everybody)")] = None
     """Which person of the file."""
     layout: Annotated[
@@ -112,88 +118,91 @@ class FitArgs:
     """Pose prior of SMPLify: your gmm_08.pkl."""
     device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
     """Where to compute."""
+    jobs: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each core)")] = None
+    """Of a folder: recordings fitted side by side, each by a process of its own."""
+    engine: Engine = ENGINES[0]
+    """Of a folder: processes of this machine, or the Ray cluster at $RAY_ADDRESS (without it, a Ray on this machine);
+    its machines must see the folders under the same paths."""
+    only: Annotated[str, tyro.conf.arg(metavar="PATTERN")] = "*"
+    """Of a folder: only recordings whose file name matches, such as '*.trc'."""
 
 
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
     console = Console()
-    check_output_file(args.output, tuple(WRITERS), args.input)
-    betas = _known_betas(args.betas)
-    options = _smplify_options(args)
-    if args.camera is not None:
-        _fit_2d(args, args.camera, options, betas, console)
+    settings = _settings(args)
+    if args.camera is None and args.input.is_dir() and not is_recording(args.input):
+        if args.calibrate_offsets is not None:
+            raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
+        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, console)
         return
-    people = _read(args)
+    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*":
+        raise InputError("this is one recording; --jobs, --engine and --only are for a folder of them", path=args.input)
+    check_output_file(args.output, tuple(WRITERS), args.input)
+    settings.check()
+    if args.camera is not None:
+        _fit_2d(args, args.camera, settings, console)
+        return
+    people = settings.read(args.input)
     if args.calibrate_offsets is not None:
         check_output_file(args.calibrate_offsets, (".json",), args.input)
+        if args.method == "smplify":
+            raise InputError("--method smplify does not know --calibrate-offsets", hint="leave --method out")
         if len(people) > 1:
             raise InputError(
                 f"{len(people)} people are in the file, and offsets are one person's",
                 path=args.input,
                 hint=f"--person {people[0].person_id}",
             )
-    body = load_body(args.body, args.gender)
+    solver = settings.open_solver()
     for keypoints in people:
         output = args.output
         if len(people) > 1:
             console.print(f"person {keypoints.person_id}", style="bold", highlight=False, markup=False)
-            output = _named(output, keypoints.person_id or "unnamed")
-        _fit_person(args, keypoints, output, body, options, betas, console)
+            output = named_output(output, keypoints.person_id or "unnamed")
+        _fit_person(args, settings, keypoints, output, solver, console)
 
 
-def _read(args: FitArgs) -> list[Keypoints]:
-    mirrored = None if args.mirrored is None else args.mirrored == "yes"
-    if args.person is None:
-        return read_people(args.input, args.layout, args.fps, args.units, args.up, mirrored)
-    return [read_keypoints(args.input, args.layout, args.fps, args.units, args.up, args.person, mirrored)]
-
-
-def _fit_person(
-    args: FitArgs,
-    keypoints: Keypoints,
-    output: Path,
-    body: Body,
-    smplify: SmplifyOptions | None,
-    betas: torch.Tensor | None,
-    console: Console,
-) -> None:
-    print_notes(console, keypoints.notes)
-    recording = _recording_options(args, keypoints)
-    parts: tuple[Keypoints, ...] = (keypoints,)
-    if args.gap == "cut" and recording.repair is not None:
-        repaired, repairs = repair_keypoints(keypoints, recording.repair)
-        print_notes(console, repairs.summary())
-        parts = cut_keypoints(repaired, repairs.segments)
-        recording = replace(recording, repair=None)
-    for number, part in enumerate(parts, start=1):
-        place = output if len(parts) == 1 else _named(output, f"part{number}")
-        solver = Solver(body, args.method, args.device, recording_options=recording, smplify_options=smplify)
-        motion, seconds = fit_with_progress(solver, part, betas, console, args.calibrate_offsets)
-        print_notes(console, motion.notes[len(part.notes) :])
-        print_notes(console, write_motion(motion, place, pose_layout=args.pose_layout, body=body))
-        print_summary(console, summarise_fit(body, motion, part), motion, body, part, seconds)
-        console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
-
-
-def _recording_options(args: FitArgs, keypoints: Keypoints) -> RecordingOptions:
-    given = {"--smooth": args.smooth, "--hold-feet": args.hold_feet, "--scale-to-body": args.scale_to_body}
-    given |= {"--offsets": args.offsets is not None, "--calibrate-offsets": args.calibrate_offsets is not None}
-    unusable = [name for name, used in given.items() if used]
-    if args.method == "smplify" and unusable:
-        raise InputError(f"--method smplify does not know {', '.join(unusable)}", hint="leave --method out")
-    layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
-    return RecordingOptions(
-        repair=None if args.no_repair or args.method == "smplify" else RepairOptions(gap=args.gap),
+def _settings(args: FitArgs) -> FitSettings:
+    return FitSettings(
+        layout=args.layout,
+        fps=args.fps,
+        units=args.units,
+        up=args.up,
+        mirrored=None if args.mirrored is None else args.mirrored == "yes",
+        person=args.person,
+        scale_to_body=args.scale_to_body,
         smooth=args.smooth,
         hold_feet=args.hold_feet,
-        offsets=None if args.offsets is None else read_offsets(args.offsets, layout),
-        scale_to_body=args.scale_to_body,
+        repair=not args.no_repair,
+        gap=args.gap,
+        offsets=None if args.offsets is None else str(args.offsets),
+        betas=args.betas,
+        body=args.body,
+        gender=args.gender,
+        pose_layout=args.pose_layout,
+        method=args.method,
+        smplify_optimiser=args.smplify_optimiser,
+        mixture=None if args.mixture is None else str(args.mixture),
+        device=args.device,
     )
 
 
-def _named(path: Path, name: str) -> Path:
-    safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
-    return path.with_name(f"{path.stem}_{safe}{path.suffix}")
+def _fit_person(
+    args: FitArgs, settings: FitSettings, keypoints: Keypoints, output: Path, solver: Solver, console: Console
+) -> None:
+    print_notes(console, keypoints.notes)
+    parts, notes = settings.pieces(keypoints)
+    print_notes(console, notes)
+    for number, part in enumerate(parts, start=1):
+        place = output if len(parts) == 1 else named_output(output, f"part{number}")
+        motion, seconds = fit_with_progress(
+            settings.solver_for(solver, part), part, settings.known_betas(), console, args.calibrate_offsets
+        )
+        print_notes(console, motion.notes[len(part.notes) :])
+        print_notes(console, settings.write(motion, place, solver.body))
+        print_summary(console, summarise_fit(solver.body, motion, part), motion, solver.body, part, seconds)
+        console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
 
 
 def print_notes(console: Console, notes: tuple[str, ...]) -> None:
@@ -213,6 +222,8 @@ def fit_with_progress(
 
     With `offsets`, keypoint offsets are calibrated on the recording and written there.
     """
+    if compiles_first():
+        console.print("compiling the solver for this processor: half a minute or so, once", style="yellow")
     with _progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         if offsets is None:
@@ -236,9 +247,8 @@ def _progress(console: Console, frames: int, shape_first: bool) -> Iterator[Call
         yield advance
 
 
-def _fit_2d(
-    args: FitArgs, camera_path: Path, options: SmplifyOptions | None, betas: torch.Tensor | None, console: Console
-) -> None:
+def _fit_2d(args: FitArgs, camera_path: Path, settings: FitSettings, console: Console) -> None:
+    betas = settings.known_betas()
     if args.method != "smplify":
         raise InputError(
             f"--camera goes with 2D keypoints, which --method {args.method} cannot fit",
@@ -249,8 +259,8 @@ def _fit_2d(
         raise InputError("--units is for 3D keypoints; 2D keypoints are in pixels", hint="leave --units out")
     camera = read_camera(camera_path)
     keypoints = read_keypoints2d(args.input, layout=args.layout, fps=args.fps)
-    body = load_body(args.body, args.gender)
-    solver = Solver(body, args.method, args.device, smplify_options=options)
+    solver = settings.open_solver()
+    body = solver.body
     print_notes(console, (*keypoints.notes, *camera.notes))
     with _progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
@@ -259,14 +269,6 @@ def _fit_2d(
     write_motion(motion, args.output, pose_layout=args.pose_layout)
     print_summary(console, summarise_fit_2d(body, motion, keypoints, camera), motion, body, keypoints, seconds)
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
-
-
-def _smplify_options(args: FitArgs) -> SmplifyOptions | None:
-    if args.method == "smplify":
-        return SmplifyOptions(optimiser=args.smplify_optimiser, mixture=args.mixture)
-    if args.mixture is not None:
-        raise InputError("--mixture is the pose prior of SMPLify", expected="--method smplify with --mixture")
-    return None
 
 
 def print_summary(
@@ -297,13 +299,3 @@ def print_summary(
     table.add_row("layout", keypoints.layout if isinstance(keypoints.layout, str) else keypoints.layout.name)
     table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else ""))
     console.print(table)
-
-
-def _known_betas(betas: tuple[float, ...]) -> torch.Tensor | None:
-    if len(betas) > 10 or not all(math.isfinite(value) for value in betas):
-        raise InputError(
-            f"--betas is {' '.join(f'{value:g}' for value in betas)}",
-            expected="up to 10 finite numbers",
-            hint="--betas 0.5 -1",
-        )
-    return torch.tensor(betas) if betas else None

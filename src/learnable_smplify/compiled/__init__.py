@@ -7,6 +7,6 @@ together.
 Numba keeps the machine code on disk, file by file: after an edit here, delete `__pycache__` of this folder.
 """
 
-from learnable_smplify.compiled.usable import is_usable
+from learnable_smplify.compiled.usable import compiles_first, is_usable
 
-__all__ = ["is_usable"]
+__all__ = ["compiles_first", "is_usable"]

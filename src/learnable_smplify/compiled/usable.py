@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +19,16 @@ def _has_numba() -> bool:
     except ImportError:
         return False
     return True
+
+
+def compiles_first() -> bool:
+    """Whether the first solve will have to compile: numba is there, and nothing of ours in its cache."""
+    if not _has_numba():
+        return False
+    from learnable_smplify.compiled.hybrid import refine_frames
+
+    cached = Path(refine_frames._cache.cache_path)  # type: ignore[attr-defined]
+    return not any(cached.glob("hybrid.refine_frames-*.nbi"))
 
 
 def is_usable(*tensors: Tensor) -> bool:
