@@ -318,7 +318,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("fit clip.npz -o motion.bvh", ".npz"),
+        ("fit clip.npz -o motion.fbx", ".npz"),
         ("fit clip.npz -o motion", ".npz"),
         ("fit clip.npz -o taken", "folder"),
         ("fit clip.npz -o clip.npz", "overwritten"),

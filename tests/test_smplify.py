@@ -291,8 +291,9 @@ def test_the_command_fits_a_picture_and_tells_pixels(
     body: ls.Body, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from learnable_smplify.cli import fit as command
+    from learnable_smplify.jobs import settings
 
-    monkeypatch.setattr(command, "SmplifyOptions", lambda **_: QUICK)
+    monkeypatch.setattr(settings, "SmplifyOptions", lambda **_: QUICK)
     pixels = people_2d(body, 1)[3]
     write_keypoints2d(Keypoints2D(pixels, "body25"), tmp_path / "keypoints2d.json")
     (tmp_path / "camera.json").write_text(json.dumps({"fx": 1000, "fy": 1000, "cx": 640, "cy": 480}))

@@ -113,7 +113,7 @@ def read_people(
     path = Path(path)
     kind = path.suffix.lower()
     if path.is_dir() or kind == ".json":
-        kind = _kind_of_json(path)
+        kind = kind_of_json(path)
     if kind not in _ONE_PERSON and kind not in _SEVERAL_PEOPLE:
         raise InputError(
             f"files ending in '{path.suffix}' are not known to hold keypoints",
@@ -139,7 +139,7 @@ def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
     write_keypoints_npz(keypoints, path)
 
 
-def _kind_of_json(path: Path) -> str:
+def kind_of_json(path: Path) -> str:
     if path.suffix.lower() in _ONE_PERSON or path.suffix.lower() == ".c3d":
         return path.suffix.lower()  # a folder named like a file: its reader says so
     if (path / "keypoints3d").is_dir():

@@ -1,0 +1,214 @@
+"""`FitSettings`: every option that decides what a fit writes. A new option of `lsmplify fit` is a field here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from copy import copy
+from dataclasses import asdict, dataclass, fields, replace
+from os import PathLike
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body import Body, load_body
+from learnable_smplify.body.model_search import MODEL_KINDS, find_model
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.amass import PoseLayout
+from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.jobs.fingerprint import file_hash
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.motion import Motion
+from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
+from learnable_smplify.solver.offsets import read_offsets
+from learnable_smplify.solver.recording import RecordingOptions
+from learnable_smplify.solver.smplify import OPTIMISERS, Optimiser, SmplifyOptions
+from learnable_smplify.solver.solver import METHODS, Method, Solver
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How recordings are read, fitted and written. Frozen, hashable and picklable: it travels to other processes.
+
+    Two runs with equal settings (see `key`) and equal inputs write the same bytes.
+
+    Args:
+        layout, fps, units, up, mirrored: as in `read_people`; None goes by the file.
+        person: whom to fit; None fits everybody.
+        scale_to_body, smooth, hold_feet: as in `RecordingOptions`.
+        repair: remove spikes, exchanged sides and repeated frames first; not done for the method "smplify".
+        gap: what becomes of the time a person is out of view.
+        offsets: file of calibrated keypoint offsets.
+        betas: the person's shape, up to 10 numbers; empty estimates one for each person.
+        body: path or kind of the body model (see `load_body`); None is the open body.
+        gender: of the body model.
+        pose_layout: columns of the motion's `poses`.
+        method: of the `Solver`.
+        smplify_optimiser, mixture: of the method "smplify".
+        device: where to compute.
+    """
+
+    layout: str | None = None
+    fps: float | None = None
+    units: str | None = None
+    up: str | None = None
+    mirrored: bool | None = None
+    person: str | None = None
+    scale_to_body: bool = False
+    smooth: bool = False
+    hold_feet: bool = False
+    repair: bool = True
+    gap: GapPolicy = "interpolate"
+    offsets: str | None = None
+    betas: tuple[float, ...] = ()
+    body: str | None = None
+    gender: str = "neutral"
+    pose_layout: PoseLayout = "smplh"
+    method: Method = METHODS[0]
+    smplify_optimiser: Optimiser = OPTIMISERS[0]
+    mixture: str | None = None
+    device: str = "cpu"
+
+    def read(self, path: str | PathLike[str]) -> list[Keypoints]:
+        """The people in a recording, or the one person asked for.
+
+        Raises:
+            InputError: as `read_people` and `read_keypoints`.
+        """
+        if self.person is None:
+            return read_people(path, self.layout, self.fps, self.units, self.up, self.mirrored)
+        return [read_keypoints(path, self.layout, self.fps, self.units, self.up, self.person, self.mirrored)]
+
+    def known_betas(self) -> Float[Tensor, "N"] | None:
+        """The betas given, None where they are to be estimated.
+
+        Raises:
+            InputError: more than 10, or not finite.
+        """
+        if len(self.betas) > 10 or not all(math.isfinite(value) for value in self.betas):
+            raise InputError(
+                f"--betas is {' '.join(f'{value:g}' for value in self.betas)}",
+                expected="up to 10 finite numbers",
+                hint="--betas 0.5 -1",
+            )
+        return torch.tensor(self.betas) if self.betas else None
+
+    def smplify_options(self) -> SmplifyOptions | None:
+        """Options of the method "smplify", None for the others.
+
+        Raises:
+            InputError: a mixture for another method.
+        """
+        if self.method == "smplify":
+            mixture = None if self.mixture is None else Path(self.mixture)
+            return SmplifyOptions(optimiser=self.smplify_optimiser, mixture=mixture)
+        if self.mixture is not None:
+            raise InputError("--mixture is the pose prior of SMPLify", expected="--method smplify with --mixture")
+        return None
+
+    def check(self) -> None:
+        """Refuse options that have no meaning, or none together, whatever the recording.
+
+        Raises:
+            InputError: there are some.
+        """
+        self.known_betas()
+        self.smplify_options()
+        given = {"--smooth": self.smooth, "--hold-feet": self.hold_feet, "--scale-to-body": self.scale_to_body}
+        unusable = [name for name, used in (given | {"--offsets": self.offsets is not None}).items() if used]
+        if self.method == "smplify" and unusable:
+            raise InputError(f"--method smplify does not know {', '.join(unusable)}", hint="leave --method out")
+        if self.layout is not None:
+            load_layout(self.layout)
+
+    def open_solver(self) -> Solver:
+        """The solver for these settings.
+
+        Raises:
+            InputError: an option without meaning, or a file that cannot be used.
+        """
+        self.check()
+        return Solver(
+            load_body(self.body, self.gender), self.method, self.device, smplify_options=self.smplify_options()
+        )
+
+    def pieces(self, keypoints: Keypoints) -> tuple[tuple[Keypoints, ...], tuple[str, ...]]:
+        """What is fitted on its own: the recording of one person, or its parts between gaps that are to be cut out.
+
+        Returns:
+            The pieces, and notes on what was repaired to find them.
+
+        Raises:
+            InputError: nothing is left.
+        """
+        if not self._cuts():
+            return (keypoints,), ()
+        repaired, repairs = repair_keypoints(keypoints, RepairOptions(gap=self.gap))
+        parts = cut_keypoints(repaired, repairs.segments)
+        if not parts:
+            raise InputError("the person is out of view all the time", expected="frames with at least four keypoints")
+        return parts, repairs.summary()
+
+    def solver_for(self, solver: Solver, keypoints: Keypoints) -> Solver:
+        """A solver of these settings as one of the `pieces` needs it; shares everything large.
+
+        Raises:
+            InputError: offsets that cannot be used, or not for this layout.
+        """
+        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        repairs = self.repair and self.method != "smplify" and not self._cuts()
+        solver = copy(solver)
+        solver.recording_options = RecordingOptions(
+            repair=RepairOptions(gap=self.gap) if repairs else None,
+            smooth=self.smooth,
+            hold_feet=self.hold_feet,
+            offsets=None if self.offsets is None else read_offsets(self.offsets, layout),
+            scale_to_body=self.scale_to_body,
+        )
+        return solver
+
+    def write(self, motion: Motion, path: str | PathLike[str], body: Body) -> tuple[str, ...]:
+        """Write a motion, whole or not at all; returns notes for the user.
+
+        Raises:
+            InputError: as `write_motion`.
+        """
+        return write_motion(motion, path, pose_layout=self.pose_layout, body=body)
+
+    def settled(self) -> FitSettings:
+        """The same settings for any process anywhere: files by their absolute paths, a kind of body by its file.
+
+        Raises:
+            InputError: no body model of this kind.
+        """
+        changes = {name: str(path.resolve()) for name, path in self._files().items()}
+        if self.body in MODEL_KINDS:
+            changes["body"] = str(find_model(str(self.body), self.gender).resolve())
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def key(self) -> str:
+        """16 hex digits that change when the output would: with any option, a file it names, or the version."""
+        from learnable_smplify import __version__
+
+        described = asdict(self) | {name: file_hash(path) for name, path in self._files().items()}
+        text = json.dumps({"version": __version__, **described}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _cuts(self) -> bool:
+        return self.gap == "cut" and self.repair and self.method != "smplify"
+
+    def _files(self) -> dict[str, Path]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        paths = {name: Path(value) for name, value in values.items() if isinstance(value, str)}
+        return {name: path for name, path in paths.items() if path.suffix and path.is_file()}
+
+
+def named_output(path: Path, name: str) -> Path:
+    """`path` with a name put before its suffix: whose motion it is, or which part."""
+    safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    return path.with_name(f"{path.stem}_{safe}{path.suffix}")
