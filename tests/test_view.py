@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+import test_estimates as files
 from learnable_smplify.body import load_body
 from learnable_smplify.body.body import Body
 from learnable_smplify.cli.view import ViewArgs, read_any_motion, view
 from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.formats.estimates import FORMATS
 from learnable_smplify.formats.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
@@ -308,20 +311,45 @@ def test_a_second_person_is_put_beside_or_on_the_first_whatever_their_worlds(bod
 # --- files
 
 
-def test_an_estimators_result_is_shown_like_a_motion(body, tmp_path):
-    motion = _motion()
-    frames = {
-        "body_pose": motion.pose[:, 1:22].reshape(FRAMES, 63),
-        "global_orient": motion.pose[:, 0],
-        "transl": motion.transl,
-        "betas": motion.betas.expand(FRAMES, 10).clone(),
-    }
-    path = tmp_path / "hmr4d_results.pt"
-    torch.save({"smpl_params_global": frames, "smpl_params_incam": frames}, path)
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_estimators_result_is_shown_like_a_motion(body, tmp_path, name):
+    path = files.WRITERS[name](tmp_path)
     read, notes = read_any_motion(path, body, None, None)
-    torch.testing.assert_close(read.pose[:, :22], motion.pose[:, :22])
-    assert any("--fps" in note for note in notes)
-    assert read_any_motion(path, body, None, 25.0)[0].fps == 25.0
+    assert len(read) == files.T
+    missed = {"hmr2": [2]}.get(name, [])  # the one generated file with a gap, which is filled
+    assert read.flagged.nonzero().flatten().tolist() == missed
+    seen = np.setdiff1d(np.arange(files.T), missed)
+    assert files.angle_to(read.pose[seen], files.POSE[seen]) < 1e-4
+    if name == "easymocap":  # turned about the origin, then moved; `body` says where the pelvis is
+        unturned = torch.from_numpy(files.POSE[seen]).clone()
+        unturned[:, 0] = 0
+        turn = torch.from_numpy(files.ROTMAT[seen, 0]).float()
+        expected = body.joints(unturned, read.betas) @ turn.mT + torch.from_numpy(files.TRANSL[seen])[:, None]
+        found = body.joints(read.pose[seen], read.betas, read.transl[seen])
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    else:
+        np.testing.assert_allclose(read.transl[seen], files.TRANSL[seen], atol=1e-5)
+    figure = Figure(body, read)
+    assert np.isfinite(figure.vertices(files.T - 1)).all()
+    assert guess_up(figure)[0] in DIRECTIONS
+    assert any("--fps" in note for note in notes) == (name != "amass")  # only that file says its rate
+    assert any("--person" in note for note in notes) == (name in ("wham", "hmr2"))
+    assert read_any_motion(path, body, None, 25.0)[0].fps == (30.0 if name == "amass" else 25.0)
+
+
+def test_a_person_of_an_estimators_result_is_chosen_by_name(body, tmp_path):
+    path = files.write_wham(tmp_path)
+    assert files.angle_to(read_any_motion(path, body, "4", None)[0].pose, files.POSE[::-1]) < 1e-4
+    with pytest.raises(InputError, match="no person 2"):
+        read_any_motion(path, body, "2", None)
+
+
+def test_code_in_an_estimators_file_is_refused_and_not_run(body, tmp_path):
+    marker, path = tmp_path / "ran", tmp_path / "wham_output.pkl"
+    path.write_bytes(pickle.dumps({**files.wham_content(), 9: files.Command(marker)}))
+    with pytest.raises(InputError, match=r"system.*nothing was run"):
+        view(ViewArgs(path, no_browser=True))
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(("name", "content"), [("x.npz", b"no zip"), ("x.pkl", b"text"), ("x.bvh", b"HIERARCHY")])

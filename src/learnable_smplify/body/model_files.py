@@ -6,6 +6,7 @@ would give the same arrays but reads pickles unsafely; it serves as the independ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -28,6 +29,8 @@ _NUM_BETAS = 10
 _SHARED_JOINTS = 22
 _REQUIRED = ("v_template", "f", "weights", "shapedirs", "J_regressor", "kintree_table")
 _OPTIONAL = ("posedirs", "point_names", "point_regressor", "lsmplify_body")
+# SMPLX_FEMALE.npz, female/model.npz, basicModel_f_lbs_10_207_0_v1.0.0.pkl.
+_GENDER_WORD = re.compile(r"(?<![a-z])(neutral|male|female)(?![a-z])|basicmodel_([mf])_lbs")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays
 
     Args:
         path: the file; nothing in it is executed.
-        gender: recorded in the result.
+        gender: recorded in the result where the file's name tells none (`SMPLX_FEMALE.npz` and `female/model.npz` do;
+            our own body's name is not asked).
 
     Raises:
         InputError: missing, damaged, unsafe, or not such a model; the message names the array.
@@ -122,6 +126,7 @@ def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays
         names = tuple(str(name) for name in np.asarray(model.get("point_names", ())).ravel().tolist())
         points = _array(model, "point_regressor", (len(names), vertices), path).astype(np.float32)
         return replace(arrays, name=_text(model["lsmplify_body"]), point_names=names, point_regressor=points)
+    arrays = replace(arrays, gender=_named_gender(path) or gender)
     regressor_file = find_body25_regressor(path)
     body25 = None
     if regressor_file is not None and vertices == 6890 and known_vertices(arrays):
@@ -150,6 +155,15 @@ def read_body25_regressor(path: str | PathLike[str], vertices: int) -> Float[np.
     if not np.isfinite(regressor).all() or np.abs(regressor.sum(axis=1) - 1.0).max() > 1e-2:
         raise InputError("the regressor's rows do not sum to 1", path=path, expected="J_regressor_body25.npy")
     return regressor
+
+
+def _named_gender(path: Path) -> str | None:
+    """No array of these files tells the gender; betas of another one are as good as random, so the name counts."""
+    found = _GENDER_WORD.findall((path.parent.name if path.stem == "model" else path.stem).lower())
+    if len(found) != 1:
+        return None
+    word, letter = found[0]
+    return word or {"m": "male", "f": "female"}[letter]
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:

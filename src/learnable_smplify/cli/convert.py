@@ -55,7 +55,7 @@ def convert(args: ConvertArgs) -> None:
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     motion = read_motion(args.motion)
-    notes: list[str] = []
+    notes = list(motion.notes)
     if args.fps is not None and args.fps != motion.fps:
         notes.append(f"resampled from {motion.fps:g} to {args.fps:g} frames a second")
         # How sure the network was of a frame says little about the frames between.

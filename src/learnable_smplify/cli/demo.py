@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from learnable_smplify.body import load_body
-from learnable_smplify.cli.fit import fit_with_progress, print_summary
+from learnable_smplify.cli.fit import fit_with_progress, print_notes, print_summary
 from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.cli.render import motion_clip
 from learnable_smplify.errors import MissingExtraError
@@ -49,7 +49,7 @@ def demo(args: DemoArgs) -> None:
     keypoints, body = demo_keypoints(), load_body()
     motion, seconds = fit_with_progress(Solver(body), keypoints, None, console)
     written = [args.output / "motion.npz"]
-    write_motion(motion, written[0])
+    print_notes(console, write_motion(motion, written[0]))
     print_summary(console, summarise_fit(body, motion, keypoints), motion, body, keypoints, seconds)
     try:
         from learnable_smplify.render.film import film

@@ -266,7 +266,7 @@ def _fit_2d(args: FitArgs, camera_path: Path, settings: FitSettings, console: Co
         began = time.perf_counter()
         motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
         seconds = time.perf_counter() - began
-    write_motion(motion, args.output, pose_layout=args.pose_layout)
+    print_notes(console, write_motion(motion, args.output, pose_layout=args.pose_layout, body=body))
     print_summary(console, summarise_fit_2d(body, motion, keypoints, camera), motion, body, keypoints, seconds)
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 

@@ -26,6 +26,12 @@ POSE_COLUMNS: dict[PoseLayout, int] = {"smpl": 72, "smplh": 156, "smplx": 165}
 30 finger joints (smplx)."""
 
 _BODY_COLUMNS = 66
+# What a `Motion` has no joints for.
+_FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
+    "smpl": {},
+    "smplh": {"fingers": slice(66, 156)},
+    "smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75), "fingers": slice(75, 165)},
+}
 _RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
@@ -44,10 +50,15 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
 
     The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
+    Fingers, jaw and eyes are neutral: zeros. As in AMASS itself, these are whole rotations, not differences from the
+    relaxed hand that model files hold as `hands_mean`: zeros are the flat hand of the template. The `smplx` package
+    needs `use_pca=False, flat_hand_mean=True` for them; without the second, it bends the fingers (the 22 body joints
+    stay).
+
     Args:
         motion: T frames.
         path: the file to write, whole or not at all.
-        pose_layout: "smpl" (72 columns), "smplh" (156) or "smplx" (165), the last two with straight fingers.
+        pose_layout: "smpl" (72 columns), "smplh" (156) or "smplx" (165).
 
     Returns:
         Notes for the user.
@@ -83,19 +94,25 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
         arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
+    notes: list[str] = []
+    if motion.body in POSE_COLUMNS and (motion.body == "smplx") != (pose_layout == "smplx"):
+        notes.append(
+            f"the betas are those of the body '{motion.body}', but other programs will take a file in {pose_layout}'s "
+            f"columns for the body '{pose_layout}' (--pose-layout {motion.body})"
+        )
     # The add-on cuts the rate to a whole number before it compares, so 29.97 is too slow for it as well.
     if pose_layout != "smpl" and motion.fps < _BLENDER_FPS:
         slow = f"{motion.fps:g} frames a second are too few for Blender's SMPL-X add-on, which wants {_BLENDER_FPS}"
-        return (f"{slow}; for it: lsmplify convert {path} -o OTHER.npz --fps {_BLENDER_FPS}",)
-    return ()
+        notes.append(f"{slow}; for it: lsmplify convert {path} -o OTHER.npz --fps {_BLENDER_FPS}")
+    return tuple(notes)
 
 
 def read_amass(path: str | PathLike[str]) -> Motion:
     """Read an AMASS file: SMPL-H `_poses.npz`, SMPL-X `_stageii.npz`, SMPL's 72 columns, or one of ours.
 
-    Fingers, jaw and eyes are left out. SMPL's two hand joints are read from 72 columns or from `hand_joints`, and are
-    zero otherwise. A file that does not say which way is up is Z up, as AMASS is. A value stored as a Python object, as
-    some files store `gender`, is passed over.
+    Fingers, jaw and eyes, and betas beyond the tenth, are left out; a note says so where they are not zero. SMPL's two
+    hand joints are read from 72 columns or from `hand_joints`, and are zero otherwise. A file that does not say which
+    way is up is Z up, as AMASS is. A value stored as a Python object, as some files store `gender`, is passed over.
 
     Raises:
         InputError: no such file, not an `.npz`, no `poses`, `trans` or frame rate in it, shapes that do not fit, or
@@ -119,19 +136,32 @@ def read_amass(path: str | PathLike[str]) -> Motion:
     pose[:, :kept] = poses[:, :kept]
     if layout != "smpl" and "hand_joints" in file.arrays:
         pose[:, _BODY_COLUMNS:] = file.numbers("hand_joints", (frames, 6))
+    betas = file.betas()
     up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
     gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
     return Motion(
         pose=torch.from_numpy(pose),
         transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
-        betas=torch.from_numpy(file.betas().astype(np.float32)),
+        betas=torch.from_numpy(betas.astype(np.float32)),
         fps=file.rate(),
         body=file.word("body", "") or layout,
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
         up_axis=cast("UpAxis | None", up_axis or None),
         flagged=torch.from_numpy(file.numbers("flagged", (frames,)) != 0) if "flagged" in file.arrays else None,
         uncertainty_deg=file.uncertainty(frames),
+        notes=_left_out(poses, betas, layout),
     )
+
+
+def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple[str, ...]:
+    """What of a file does not fit into a `Motion`, one line each."""
+    notes = []
+    bent = [part for part, place in _FURTHER_COLUMNS[layout].items() if poses[:, place].any()]
+    if bent:
+        notes.append(f"the file's pose of {' and '.join(bent)} is left out: neutral face and flat hands are taken")
+    if betas[10:].any():
+        notes.append(f"of {len(betas)} betas the first 10 are used")
+    return tuple(notes)
 
 
 @dataclass(frozen=True, eq=False)

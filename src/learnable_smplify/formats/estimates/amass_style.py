@@ -42,5 +42,6 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
             body=motion.body,
             gender=motion.gender,
             up_axis=motion.up_axis,
+            notes=motion.notes,
         )
     ]
