@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.observed import unobserved_joints
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
+
+
+# Never solved, with any keypoints.
+_HANDS = ("left_hand", "right_hand")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class FitSummary:
         group_error_mm: the same for head, torso, arms, hands, legs, feet, as far as they were measured.
         worst_keypoint: name of the keypoint with the largest mean error, and that error [mm].
         unobserved: keypoints of the layout that were never measured.
+        prior_joints: joints whose rotation moves no measured keypoint: there the prior speaks alone.
     """
 
     frames: int
@@ -36,6 +42,7 @@ class FitSummary:
     group_error_mm: dict[str, float]
     worst_keypoint: tuple[str, float]
     unobserved: tuple[str, ...]
+    prior_joints: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
     """
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout)
     errors = _errors(motion, keypoints, lambda: 1000 * (fitted - keypoints.positions.cpu()).norm(dim=-1))
-    return FitSummary(len(motion), _flagged(motion), *errors)
+    assert keypoints.confidence is not None  # set by Keypoints itself
+    alone = unobserved_joints(body.folded(keypoints.layout), keypoints.confidence.cpu())
+    return FitSummary(len(motion), _flagged(motion), *errors, tuple(name for name in alone if name not in _HANDS))
 
 
 def summarise_fit_2d(body: Body, motion: Motion, keypoints: Keypoints2D, camera: Camera) -> FitSummary2D:

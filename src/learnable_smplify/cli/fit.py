@@ -294,6 +294,8 @@ def print_summary(
     table.add_row("worst keypoint", f"{name}, {error:.1f} {unit}")
     if summary.unobserved:
         table.add_row("never measured", ", ".join(summary.unobserved))
+    if isinstance(summary, FitSummary) and summary.prior_joints:
+        table.add_row("joints no keypoint shows", f"{', '.join(summary.prior_joints)}: left to the prior")
     table.add_row("frames flagged", str(summary.flagged))
     table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
     table.add_row("layout", keypoints.layout if isinstance(keypoints.layout, str) else keypoints.layout.name)

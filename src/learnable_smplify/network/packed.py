@@ -73,17 +73,17 @@ class PackedMlp:
     @torch.no_grad()
     def _many(self, features: Tensor) -> Tensor:
         # Sums along the residual path stay float32; only the products are rounded.
-        hidden = self._product(features, self._enter)
+        hidden = self._product(features, self._enter).float()
         for norm, up, down in self._blocks:
-            inner = nn.functional.silu(self._product(norm(hidden), up))
+            inner = nn.functional.silu(self._product(norm(hidden), up), inplace=True)
             hidden += self._product(inner, down)
-        return self._product(self._norm(hidden), self._leave)
+        return self._product(self._norm(hidden), self._leave).float()
 
     def _linear(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         return weight.detach().to(self._kind), bias.detach().to(self._kind)
 
     def _product(self, features: Tensor, layer: tuple[Tensor, Tensor]) -> Tensor:
-        return nn.functional.linear(features.to(self._kind), *layer).float()
+        return nn.functional.linear(features.to(self._kind), *layer)
 
 
 def _joined_bias(network: PoseMlp) -> Tensor:

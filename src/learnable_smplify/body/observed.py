@@ -1,0 +1,38 @@
+"""Which joints a set of keypoints says nothing about."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS
+
+# A keypoint closer to a joint than this [m] does not tell how the joint is turned.
+_SHORTEST_LEVER = 0.01
+
+
+def unobserved_joints(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | None = None) -> tuple[str, ...]:
+    """Names of the joints whose rotation moves no measured keypoint: what is said of them comes from the prior alone.
+
+    A joint that turns nothing but itself (a hand whose wrist is the last keypoint) is one of them. One whose keypoints
+    leave it the turn about a single axis counts as observed.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        confidence: (K,) or (T, K), 0 = missing; a keypoint seen in any frame is measured. None: all are.
+    """
+    unobserved = unobserved_mask(folded, confidence)
+    return tuple(name for name, alone in zip(JOINT_NAMES, unobserved.tolist(), strict=True) if alone)
+
+
+def unobserved_mask(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | None = None) -> Bool[Tensor, "24"]:
+    """As `unobserved_joints`, True where a joint is one of them."""
+    like = folded.weight
+    rest = torch.eye(3, dtype=like.dtype, device=like.device).expand(1, NUM_JOINTS, 3, 3)
+    mean_person = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=like.dtype, device=like.device)
+    length = folded.shaped(mean_person).pose(rest).levers()[0].norm(dim=-1)
+    if confidence is not None:
+        length = length[(confidence.reshape(-1, length.shape[0]) > 0).any(dim=0)]
+    return (length < _SHORTEST_LEVER).all(dim=0)
