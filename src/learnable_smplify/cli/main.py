@@ -21,6 +21,7 @@ from learnable_smplify.cli.fit import FitArgs, fit
 from learnable_smplify.cli.import_checkpoint import ImportCheckpointArgs, import_checkpoint
 from learnable_smplify.cli.import_motion import ImportMotionArgs, import_motion
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
+from learnable_smplify.cli.refine import RefineArgs, refine
 from learnable_smplify.cli.render import RenderArgs, render
 from learnable_smplify.cli.report import ReportArgs, report
 from learnable_smplify.cli.stream import StreamArgs, stream
@@ -32,6 +33,7 @@ from learnable_smplify.errors import LsmplifyError
 COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "demo": (DemoArgs, demo),
     "fit": (FitArgs, fit),
+    "refine": (RefineArgs, refine),
     "stream": (StreamArgs, stream),
     "render": (RenderArgs, render),
     "view": (ViewArgs, view),

@@ -41,8 +41,9 @@ from learnable_smplify.solver.threads import map_chunks, one_thread_per_operatio
 
 Method = Literal["neural", "gauss_newton", "smplify"]
 METHODS: tuple[Method, ...] = ("neural", "gauss_newton", "smplify")
-# Problems solved at once: bounds the memory (about 60 KB a problem) and keeps the working set near the cache.
-_CHUNK = 256
+# Problems solved at once, at most: bounds the memory (about 60 KB a problem). Smaller chunks where that occupies more
+# cores; every chunk costs some milliseconds of its own, so not much smaller.
+_CHUNK, _SMALL_CHUNK = 1024, 256
 
 
 class Solver:
@@ -130,7 +131,8 @@ class Solver:
         """
         layout = layout if isinstance(layout, Layout) else load_layout(layout)
         pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
-        chunks = [pairs.rows(slice(first, first + _CHUNK)) for first in range(0, len(pairs), _CHUNK)]
+        size = min(max(-(-len(pairs) // torch.get_num_threads()), _SMALL_CHUNK), _CHUNK)
+        chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
         if not chunks:
             return pairs.start_pose, torch.zeros(0, 3, device=self.device)
         solved = map_chunks(lambda part: self._solve_chunk(part, layout), chunks, self.device)
@@ -190,6 +192,22 @@ class Solver:
         assert offsets is not None
         return motion, offsets
 
+    def refine(self, motion: Motion, keypoints: Keypoints) -> Motion:
+        """An image-based estimator's motion, moved as far as better keypoints of the same person are worth.
+
+        `learnable_smplify.refine.refine_motion` takes options, and tells what was done and how far each frame moved.
+
+        Args:
+            motion: the estimate, in any frame of reference.
+            keypoints: in the world the result is wanted in, metres.
+
+        Raises:
+            InputError: the two have no time in common, or no frame has three keypoints.
+        """
+        from learnable_smplify.refine import refine_motion  # which is built on this class
+
+        return refine_motion(self, motion, keypoints).motion
+
     def stream(
         self,
         *,
@@ -241,7 +259,7 @@ class Solver:
 
         if self.method == "smplify":
             find = search_3d(self._smplify(layout))
-            parts = [frames.rows(slice(first, first + _CHUNK)) for first in range(0, len(frames), _CHUNK)]
+            parts = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
             people = map_chunks(
                 lambda part: find(Measured3D(part.keypoints, part.confidence), part.betas), parts, self.device
             )
@@ -251,7 +269,7 @@ class Solver:
             weights = part.confidence / self.pair_options.keypoint_sigma**2
             return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors, options.search)
 
-        chunks = [frames.rows(slice(first, first + _CHUNK)) for first in range(0, len(frames), _CHUNK)]
+        chunks = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
         solved = map_chunks(search, chunks, self.device)
         pose = torch.cat([fast_rotmat_to_rotvec(part.rotmat) for part in solved])
         return pose, torch.cat([part.transl for part in solved])

@@ -1,0 +1,212 @@
+"""`lsmplify refine`: an image-based estimator's result and keypoints in, a better motion out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from learnable_smplify.body import Body, load_body
+from learnable_smplify.cli.fit import print_notes
+from learnable_smplify.cli.outputs import check_output_file
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
+from learnable_smplify.formats.keypoint_file import read_people
+from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.motion import Motion
+from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
+from learnable_smplify.refine.align import AlignMode
+from learnable_smplify.refine.options import ShapeSource
+from learnable_smplify.repair import repair_keypoints
+from learnable_smplify.solver.solver import Solver
+
+# Of several candidates, one is taken unasked if the next is further away by this share.
+_CLEARLY_NEARER = 1.3
+
+
+@dataclass(frozen=True)
+class RefineArgs:
+    """Improve the output of an image-based estimator (WHAM, GVHMR, TRAM, 4D-Humans, ...) by 3D keypoints.
+
+    The estimate is laid on the keypoints in space and time, and then solved anew with both: each counts as much as its
+    measured errors say. Where the keypoints are worse than the estimate, the estimate stays. The result is in the
+    keypoints' world, at the estimate's frames.
+    """
+
+    estimate: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="ESTIMATE")]]
+    """The estimator's file or folder: .pkl, .pt, .npy, .npz, .json."""
+    keypoints: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
+    """3D keypoints: .npz, .npy, .csv, .trc, .c3d, .json, or a folder of .json files."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
+    """Where to write the motion."""
+    format: Annotated[EstimateFormat | None, tyro.conf.arg(help_behavior_hint="(default: by the keys in it)")] = None
+    """Whose file the estimate is."""
+    frame: Annotated[
+        Frame | None, tyro.conf.arg(help_behavior_hint="(default: the world where the estimator has one)")
+    ] = None
+    """Which of the estimator's frames of reference to read."""
+    person: Annotated[
+        str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: the one nearest to the keypoints)")
+    ] = None
+    """Which of the estimator's tracks."""
+    keypoint_person: Annotated[
+        str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: the one nearest to the estimate)")
+    ] = None
+    """Which of the people in the keypoint file."""
+    fps: Annotated[
+        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: the file's, else the keypoints')")
+    ] = None
+    """Frames a second of the estimator's video."""
+    keypoint_fps: Annotated[
+        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: what the file says, else 30)")
+    ] = None
+    """Frames a second of the keypoints."""
+    offset_s: Annotated[
+        float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="(default: searched within a second)")
+    ] = None
+    """What to add to times in the video to get times in the keypoint recording."""
+    align: AlignMode = "auto"
+    """clip: one rotation and place; frame: they change over time (a moving camera); none: both share a frame."""
+    scale: Annotated[float | Literal["auto", "fit"], tyro.conf.arg(metavar="FACTOR|auto|fit")] = "auto"
+    """Of the estimate's path: a factor; fit finds one; auto finds one where the path clearly does not fit."""
+    shape: ShapeSource = "auto"
+    """estimate keeps the estimator's betas; auto lets the keypoints change them as far as they can tell."""
+    framewise: bool = False
+    """Solve every frame by itself, without smoothing over time."""
+    repair: bool = False
+    """First remove spikes and repeated frames from the keypoints and undo exchanged sides."""
+    layout: Annotated[
+        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
+    ] = None
+    """Which keypoints: body25, coco17, halpe26, ... ('lsmplify doctor' lists them), or a layout TOML of yours."""
+    units: Annotated[
+        Literal["m", "cm", "mm"] | None,
+        tyro.conf.arg(help_behavior_hint="(default: what the file says, checked against the size of the person)"),
+    ] = None
+    """Unit of the keypoints."""
+    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
+    """The model the estimator uses: a path; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
+    gender: Literal["neutral", "male", "female"] = "neutral"
+    """Gender of the licensed body model to search for."""
+    pose_layout: Literal["smpl", "smplh", "smplx"] = "smplh"
+    """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165."""
+    device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
+    """Where to compute."""
+
+
+def refine(args: RefineArgs) -> None:
+    """Run `lsmplify refine`."""
+    console = Console()
+    check_output_file(args.output, (".npz",), args.estimate, args.keypoints)
+    if not isinstance(args.scale, str) and not args.scale > 0:
+        raise InputError(f"--scale is {args.scale:g}", expected="a factor above 0, 'auto' or 'fit'")
+    estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
+    people = read_people(args.keypoints, args.layout, args.keypoint_fps, args.units)
+    if args.keypoint_person is not None:
+        people = _chosen(people, args.keypoint_person, args.keypoints)
+    body = load_body(args.body, args.gender)
+    estimate, motion, start_s, keypoints = _matched(args, estimates, people, body, console)
+    if args.repair:
+        keypoints = repair_keypoints(keypoints)[0]
+    print_notes(console, (*motion.notes, *keypoints.notes))
+    options = RefineOptions(
+        align=args.align, scale=args.scale, offset_s=args.offset_s, shape=args.shape, smooth=not args.framewise
+    )
+    with console.status("refining"):
+        result = refine_motion(Solver(body, device=args.device), motion, keypoints, options, start_s=start_s)
+    print_notes(console, result.notes)
+    write_motion(result.motion, args.output, pose_layout=args.pose_layout)
+    console.print(refine_summary(result, estimate))
+    console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+
+
+def refine_summary(result: RefineResult, estimate: Estimate) -> Table:
+    """The closing table: keypoint error before and after by group, what was found, what moved."""
+    table = Table(title="refine", title_justify="left", title_style="bold")
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="left" if name == "" else "right")
+    errors, found, levels = result.errors, result.alignment, result.levels
+    if errors is not None:
+        table.add_row(r"keypoint error \[mm]", f"{errors.mean_before_mm:.1f}", f"{errors.mean_after_mm:.1f}")
+        for group, before in sorted(errors.group_before_mm.items()):
+            table.add_row(f"  {group}", f"{before:.1f}", f"{errors.group_after_mm[group]:.1f}")
+    table.add_section()
+    kept = int(result.kept.sum())
+    table.add_row("frames", str(len(result.motion)), f"{len(result.motion) - kept} refined, {kept} kept")
+    if result.kept_whole is not None:
+        table.add_row("kept as it is", "", result.kept_whole)
+    if found is not None:
+        kind = "changes over time" if found.moving else f"{found.turn_deg:.1f} degrees"
+        table.add_row("turned into the keypoints' world", "", kind)
+        table.add_row(
+            "path", "", ("follows the keypoints" if found.drifting else "fits") + f", scale {found.scale:.3g}"
+        )
+    table.add_row("time offset", "", f"{result.offset.seconds:+.3f} s")
+    if levels is not None:
+        table.add_row("keypoints are off by", "", f"{1000 * levels.noise:.1f} mm, slowly {1000 * levels.slow:.1f} mm")
+        table.add_row("the estimate is off by", "", f"{levels.estimate_deg:.1f} degrees a joint")
+    if errors is not None:
+        turned = ", ".join(f"{group} {angle:.1f}" for group, angle in errors.turned_deg.items())
+        table.add_row(r"joints turned \[degrees]", "", turned)
+        table.add_row("pelvis moved, betas changed", "", f"{errors.moved_mm:.0f} mm, by {errors.betas_change:.2f}")
+    table.add_row("estimator, body", "", f"{estimate.source}, {result.motion.body} ({result.motion.gender})")
+    return table
+
+
+def _matched(
+    args: RefineArgs, estimates: list[Estimate], people: list[Keypoints], body: Body, console: Console
+) -> tuple[Estimate, Motion, float, Keypoints]:
+    """The track and the person to work on, the track as a motion, and the keypoints' time at its first frame."""
+    rate = args.fps
+    if rate is None and any(estimate.fps is None for estimate in estimates):
+        rate = people[0].fps
+        print_notes(console, (f"the video is taken to have the keypoints' {rate:g} frames a second (--fps)",))
+    motions = [estimate.to_motion(rate, body) for estimate in estimates]
+    starts = [float(estimate.frames[0]) / motion.fps for estimate, motion in zip(estimates, motions, strict=True)]
+    if len(estimates) == len(people) == 1:
+        return estimates[0], motions[0], starts[0], people[0]
+    offset = args.offset_s or 0.0
+    matches = match_people(body, motions, [start + offset for start in starts], people)
+    best, *others = matches
+    track, person = estimates[best.estimate].person_id, people[best.person].person_id or "(no name)"
+    if best.distance == float("inf"):
+        raise InputError(
+            f"none of {len(estimates)} tracks has three frames in common with any of {len(people)} people",
+            path=args.keypoints,
+            hint="--offset-s SECONDS, --person ID and --keypoint-person ID",
+        )
+    # Several people and nobody named: the nearest pair is a guess about whom the user wants.
+    if len(people) > 1 and args.keypoint_person is None and len(estimates) > 1:
+        listed = "; ".join(
+            f"track {estimates[match.estimate].person_id} with person {people[match.person].person_id} "
+            f"({1000 * match.distance:.0f} mm)"
+            for match in matches[:8]
+        )
+        raise InputError(
+            f"there are {len(estimates)} tracks and {len(people)} people: {listed}",
+            path=args.estimate,
+            expected="one of them",
+            hint=f"--person {track}, or --keypoint-person {person}",
+        )
+    notes = [f"track {track} and person {person} are nearest: {1000 * best.distance:.0f} mm"]
+    if others and others[0].distance < _CLEARLY_NEARER * best.distance:
+        other, someone = estimates[others[0].estimate].person_id, people[others[0].person].person_id or "(no name)"
+        notes.append(
+            f"track {other} and person {someone} are hardly further: {1000 * others[0].distance:.0f} mm (--person, "
+            "--keypoint-person)"
+        )
+    print_notes(console, tuple(notes))
+    return estimates[best.estimate], motions[best.estimate], starts[best.estimate], people[best.person]
+
+
+def _chosen(people: list[Keypoints], wanted: str, path: Path) -> list[Keypoints]:
+    chosen = [one for one in people if one.person_id == wanted.strip()]
+    if not chosen:
+        named = ", ".join(one.person_id or "(no name)" for one in people)
+        raise InputError(f"there is no person '{wanted}'", path=path, expected=f"one of {named}")
+    return chosen

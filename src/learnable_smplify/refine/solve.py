@@ -1,0 +1,149 @@
+"""Both sources at once: keypoints as measurements, the estimate as a prior, each with its own precision."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.refine.levels import Levels
+from learnable_smplify.refine.shape import recentred
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
+from learnable_smplify.solver.priors import Priors
+from learnable_smplify.solver.smooth import SmoothOptions, smooth_clip
+
+# Where keypoints have no say, the estimate's own stand in for them, this uncertain [m]; and so long [s] after the last
+# frame with a say, the motion is the estimate again.
+_STAND_IN_SIGMA = 0.05
+_FADE_S = 0.5
+# A keypoint starts to lose its pull at this distance [m], or so many sigmas (as `SmoothOptions` has it).
+_ROBUST, _ROBUST_SIGMAS = 0.15, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """T poses of one person.
+
+    Args:
+        rotmat: (T, 24, 3, 3) local rotations.
+        pelvis: (T, 3) place of the pelvis joint, metres.
+        betas: (10,).
+    """
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    pelvis: Float[Tensor, "T 3"]
+    betas: Float[Tensor, "10"]
+
+    def transl(self, folded: FoldedPoints) -> Float[Tensor, "T 3"]:
+        """SMPL's `transl` [m]."""
+        return self.pelvis - rest_pelvis(folded, self.betas)
+
+
+def rest_pelvis(folded: FoldedPoints, betas: Float[Tensor, "10"]) -> Float[Tensor, "3"]:
+    """Where the pelvis joint of a person with these betas is when `transl` is zero [m]."""
+    return folded.rest_joints[0] + folded.rest_joints_shape[0] @ betas
+
+
+def solve_together(
+    folded: FoldedPoints,
+    priors: Priors,
+    estimate: People,
+    start: People,
+    targets: Float[Tensor, "T K 3"],
+    confidence: Float[Tensor, "T K"],
+    used: Bool[Tensor, " T"],
+    levels: Levels,
+    fps: float,
+    *,
+    shape_centre: Float[Tensor, "10"] | None,
+    smooth: bool,
+) -> People:
+    """The person who is likely given the estimate and the keypoints.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        priors: over poses.
+        estimate: aligned.
+        start: where to start; its betas count.
+        targets, confidence: measured keypoints.
+        used: frames in which they have a say.
+        levels: what both are off by.
+        fps: frames a second.
+        shape_centre: middle of the prior on betas; None keeps the start's.
+        smooth: the recording as a whole, else frame by frame.
+    """
+    stand_in = folded.shaped(start.betas[None]).pose(estimate.rotmat).positions()
+    stand_in = stand_in + (estimate.pelvis - rest_pelvis(folded, start.betas))[:, None]
+    weight = min((levels.keypoint_sigma / _STAND_IN_SIGMA) ** 2, 1.0)
+    targets = torch.where(used[:, None, None], targets, stand_in)
+    confidence = torch.where(used[:, None], confidence, weight)
+    if smooth and len(targets) > 2:
+        found = _whole(folded, priors, estimate, start, targets, confidence, levels, fps, shape_centre)
+    else:
+        found = _frame_by_frame(folded, estimate, start, targets, confidence, levels)
+    return _faded(found, estimate, used, fps)
+
+
+def _whole(
+    folded: FoldedPoints,
+    priors: Priors,
+    estimate: People,
+    start: People,
+    targets: Tensor,
+    confidence: Tensor,
+    levels: Levels,
+    fps: float,
+    shape_centre: Tensor | None,
+) -> People:
+    centre = start.betas if shape_centre is None else shape_centre
+    identity = torch.eye(72, dtype=targets.dtype, device=targets.device)
+    found = smooth_clip(
+        recentred(folded, centre).shaped((start.betas - centre)[None]),
+        targets,
+        confidence,
+        start.rotmat,
+        start.transl(folded),
+        fps,
+        priors,
+        SmoothOptions(keypoint_sigma=levels.keypoint_sigma, network_share=1.0, refine_shape=shape_centre is not None),
+        start.betas - centre,
+        prior_rotmat=estimate.rotmat,
+        prior_precision=levels.estimate_precision() * identity,
+    )
+    betas = found.betas + centre
+    return People(found.rotmat, found.transl + rest_pelvis(folded, betas), betas)
+
+
+def _frame_by_frame(
+    folded: FoldedPoints, estimate: People, start: People, targets: Tensor, confidence: Tensor, levels: Levels
+) -> People:
+    per_axis = math.radians(levels.estimate_deg) / 3**0.5
+    transl = start.transl(folded)
+    problem = PoseProblem(
+        points=folded.shaped(start.betas[None]),
+        targets=targets,
+        weights=confidence / levels.keypoint_sigma**2,
+        prior_rotmat=estimate.rotmat,
+        prior_precision=torch.eye(72, dtype=targets.dtype, device=targets.device) / per_axis**2,
+        prior_transl=transl,
+        robust_scale=max(_ROBUST_SIGMAS * levels.keypoint_sigma, _ROBUST),
+    )
+    found = solve(problem, start.rotmat, transl, LevenbergMarquardt())
+    return People(found.rotmat, found.transl + rest_pelvis(folded, start.betas), start.betas)
+
+
+def _faded(found: People, estimate: People, used: Bool[Tensor, " T"], fps: float) -> People:
+    """The estimate itself where no keypoint had a say for long."""
+    frames, known = torch.arange(len(used), device=used.device), used.nonzero()[:, 0]
+    after = known[torch.searchsorted(known, frames).clamp(max=len(known) - 1)]
+    before = known[(torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)]
+    away = torch.minimum((frames - before).abs(), (frames - after).abs()) / fps
+    share = (away / _FADE_S).clamp(max=1).to(found.rotmat)
+    turn = rotmat_to_rotvec(estimate.rotmat @ found.rotmat.mT)
+    rotmat = rotvec_to_rotmat(share[:, None, None] * turn) @ found.rotmat
+    return People(rotmat, torch.lerp(found.pelvis, estimate.pelvis, share[:, None]), found.betas)
