@@ -18,6 +18,7 @@ from learnable_smplify.body import Body, load_body
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import read_clips
+from learnable_smplify.evaluation.damaged import damaged_table, evaluate_damaged, repair_table
 from learnable_smplify.evaluation.markdown import cold_table, pair_table, sequence_table
 from learnable_smplify.evaluation.pairs import Method, evaluate_pairs
 from learnable_smplify.evaluation.protocols import (
@@ -28,11 +29,13 @@ from learnable_smplify.evaluation.protocols import (
     paper_pairs,
     whole_clips,
 )
+from learnable_smplify.evaluation.refinement import evaluate_refinement, refine_table
+from learnable_smplify.evaluation.round_trip import evaluate_round_trip, round_trip_table
 from learnable_smplify.evaluation.sequence import evaluate_cold_start, evaluate_sequences
 from learnable_smplify.formats.atomic import atomic_output
-from learnable_smplify.solver import Solver
+from learnable_smplify.solver import RecordingOptions, Solver
 
-Part = Literal["pairs", "sequences", "cold-start"]
+Part = Literal["pairs", "sequences", "cold-start", "refine", "damaged", "round-trip"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class EvaluateArgs:
     split: Literal["eval", "train"] = "eval"
     """Of motions: which subjects; eval is never trained on."""
     parts: tuple[Part, ...] = ("pairs", "sequences", "cold-start")
-    """Of motions: what to measure."""
+    """Of motions: what to measure. Not by default: refine, a simulated estimator's output refined by keypoints;
+    damaged, recordings with noise, gaps, jumps and exchanged sides; round-trip, random poses in every layout, which
+    needs no MOTIONS."""
     every: int = 9
     """Pairs start at every so many frames of a clip."""
     clip_step: int = 1
@@ -85,14 +90,15 @@ def evaluate(args: EvaluateArgs) -> None:
     if args.dataset is not None:
         _evaluate_dataset(args, args.dataset)
         return
-    if args.motions is None:
+    console, clips = Console(), []
+    if args.motions is not None:
+        clips = read_clips(args.motions, args.split)[:: max(args.clip_step, 1)]
+    elif set(args.parts) != {"round-trip"}:
         raise InputError(
             "nothing to evaluate on",
             expected="a folder of motions, or --dataset and --root",
             hint="lsmplify evaluate MOTIONS, or lsmplify evaluate --dataset 3dpw --root DIR",
         )
-    console = Console()
-    clips = read_clips(args.motions, args.split)[:: max(args.clip_step, 1)]
     body = load_body()
     numerical = Solver(body, "gauss_newton")
     hybrid = Solver(body, weights=args.weights)
@@ -122,6 +128,22 @@ def evaluate(args: EvaluateArgs) -> None:
             cold = evaluate_cold_start(clips, body, numerical, 20)
             result["cold_start"] = [asdict(row) for row in cold]
             texts.append(cold_table(cold))
+        if "refine" in args.parts:
+            refined = evaluate_refinement(clips, hybrid, progress=status.update)
+            result["refine"] = [asdict(row) for row in refined]
+            texts.append(refine_table(refined))
+        if "damaged" in args.parts:
+            smoothing = Solver(body, weights=args.weights, recording_options=RecordingOptions(smooth=True))
+            rows, repairs = evaluate_damaged(
+                clips, body, [("frame after frame", hybrid), ("smoothed", smoothing)], progress=status.update
+            )
+            result["damaged"] = [asdict(row) for row in rows]
+            result["repair"] = [asdict(row) for row in repairs]
+            texts += [damaged_table(rows), repair_table(repairs)]
+        if "round-trip" in args.parts:
+            trips = evaluate_round_trip(body, hybrid, progress=status.update)
+            result["round_trip"] = [asdict(row) for row in trips]
+            texts.append(round_trip_table(trips))
     for text in texts:
         console.print(as_rich(text))
     _write(args.output, result, [*texts, _origin(result)], console)
@@ -223,7 +245,8 @@ def machine() -> dict[str, str | int]:
 
 
 def _origin(result: dict[str, object]) -> str:
-    return f"Open body (not SMPL), {result['split']} split, {result['clips']} clips. {_where_measured()}"
+    clips = f", {result['split']} split, {result['clips']} clips" if result["clips"] else ""
+    return f"Open body (not SMPL){clips}. {_where_measured()}"
 
 
 def _where_measured() -> str:
