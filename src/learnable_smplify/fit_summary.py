@@ -17,7 +17,6 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 
-
 # Never solved, with any keypoints.
 _HANDS = ("left_hand", "right_hand")
 

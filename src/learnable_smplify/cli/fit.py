@@ -116,6 +116,10 @@ class FitArgs:
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the one in the package)")
     ] = None
     """Pose prior of SMPLify: your gmm_08.pkl."""
+    weights: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: those in the package)")
+    ] = None
+    """Weights of the network, as lsmplify train or import-checkpoint wrote them."""
     device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
     """Where to compute."""
     jobs: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each core)")] = None
@@ -184,6 +188,7 @@ def _settings(args: FitArgs) -> FitSettings:
         method=args.method,
         smplify_optimiser=args.smplify_optimiser,
         mixture=None if args.mixture is None else str(args.mixture),
+        weights=None if args.weights is None else str(args.weights),
         device=args.device,
     )
 

@@ -50,6 +50,7 @@ class FitSettings:
         pose_layout: columns of the motion's `poses`.
         method: of the `Solver`.
         smplify_optimiser, mixture: of the method "smplify".
+        weights: of the network, as `lsmplify train` writes them; None for those in the package.
         device: where to compute.
     """
 
@@ -72,6 +73,7 @@ class FitSettings:
     method: Method = METHODS[0]
     smplify_optimiser: Optimiser = OPTIMISERS[0]
     mixture: str | None = None
+    weights: str | None = None
     device: str = "cpu"
 
     def read(self, path: str | PathLike[str]) -> list[Keypoints]:
@@ -134,7 +136,11 @@ class FitSettings:
         """
         self.check()
         return Solver(
-            load_body(self.body, self.gender), self.method, self.device, smplify_options=self.smplify_options()
+            load_body(self.body, self.gender),
+            self.method,
+            self.device,
+            weights=self.weights,
+            smplify_options=self.smplify_options(),
         )
 
     def pieces(self, keypoints: Keypoints) -> tuple[tuple[Keypoints, ...], tuple[str, ...]]:
