@@ -13,7 +13,14 @@ from learnable_smplify.compiled.jit import kernel
 from learnable_smplify.compiled.levenberg_marquardt import minimise, workspace
 from learnable_smplify.compiled.network import SOLVED
 from learnable_smplify.compiled.points import pose_points
-from learnable_smplify.compiled.rotation import copy_matrices, copy_matrix, exp_rotvec, log_rotmat, multiply
+from learnable_smplify.compiled.rotation import (
+    copy_matrices,
+    copy_matrix,
+    exp_rotvec,
+    log_rotmat,
+    multiply,
+    multiply_transposed,
+)
 
 _ZERO, _ONE, _THREE = np.float32(0), np.float32(1), np.float32(3)
 _SIZE = 3 * SOLVED
@@ -24,19 +31,11 @@ _SQUARES = np.float32(0)
 
 
 @kernel
-def _transposed_product(a, b, out):
-    """out = a b^T."""
-    for x in range(3):
-        for y in range(3):
-            out[x, y] = a[x, 0] * b[y, 0] + a[x, 1] * b[y, 1] + a[x, 2] * b[y, 2]
-
-
-@kernel
 def _unless_still(start, mean, sigma, still, slope, vector, room):
     """Draw `mean` back to `start` where all the turning is within the network's own doubt."""
     certain = _ZERO
     for j in range(SOLVED):
-        _transposed_product(mean[j], start[j], room[0])
+        multiply_transposed(mean[j], start[j], room[0])
         x, y, z = log_rotmat(room[0])
         vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = x, y, z
         certain += (x * x + y * y + z * z) / (_THREE * sigma[j] * sigma[j])
@@ -54,7 +53,7 @@ def _and_human(mean, precision, pose_mean, pose_precision, share, factored, vect
         if j == 0:
             vector[0], vector[1], vector[2] = _ZERO, _ZERO, _ZERO
         else:
-            _transposed_product(mean[j], pose_mean[j], room[0])
+            multiply_transposed(mean[j], pose_mean[j], room[0])
             v = log_rotmat(room[0])
             vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = v[0], v[1], v[2]
     for i in range(_SIZE):

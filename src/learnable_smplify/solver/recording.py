@@ -97,7 +97,7 @@ class RecordingSolver:
         progress: Progress | None,
     ) -> tuple[Motion, Offsets | None]:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         plain = self.body.folded(layout, self.device)
         if options.scale_to_body:
             keypoints = self._scaled(keypoints, plain)

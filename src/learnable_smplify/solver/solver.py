@@ -129,7 +129,7 @@ class Solver:
         Raises:
             InputError: shapes that do not fit, a start pose or betas that are not finite, an unknown layout.
         """
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        layout = load_layout(layout)
         pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
         size = min(max(-(-len(pairs) // torch.get_num_threads()), _SMALL_CHUNK), _CHUNK)
         chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
@@ -225,7 +225,7 @@ class Solver:
         Raises:
             InputError: an unknown layout, betas that are not finite, or the method "smplify".
         """
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        layout = load_layout(layout)
         if self.method == "smplify":
             raise InputError("smplify cannot stream: a frame takes it too long", expected="neural or gauss_newton")
         folded, options = self.body.folded(layout, self.device), self.clip_options
@@ -250,7 +250,7 @@ class Solver:
         Returns:
             pose (B, 24, 3) rotvec [rad] and transl (B, 3) metres.
         """
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        layout = load_layout(layout)
         anything = torch.zeros(len(torch.as_tensor(keypoints)), 24, 3)
         frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
         folded, options = self.body.folded(layout, self.device), self.clip_options
@@ -299,7 +299,7 @@ class Solver:
         Raises:
             InputError: betas of another shape or not finite.
         """
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         assert keypoints.confidence is not None  # set by Keypoints2D itself
         smplify = self._smplify(layout)
         pixels, confidence = keypoints.pixels.to(self.device), keypoints.confidence.to(self.device)
@@ -336,7 +336,7 @@ class Solver:
         before: tuple[Tensor, Tensor] | None,
         progress: Callable[[int, int], None] | None,
     ) -> Motion:
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         assert keypoints.confidence is not None  # set by Keypoints itself
         smplify = self._smplify(layout)
         data = Measured3D(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
