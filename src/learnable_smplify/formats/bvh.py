@@ -6,13 +6,11 @@ import importlib.util
 import warnings
 from os import PathLike
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from learnable_smplify.errors import InputError, MissingExtraError
-from learnable_smplify.motion import UpAxis
 from learnable_smplify.retarget.source import SourceMotion
 
 # BVH states no unit of length. A person is one to two and a half metres tall, so the rest skeleton tells.
@@ -29,7 +27,7 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
 
     Returns:
         Global rotations and root positions in metres. The unit is taken from the size of the skeleton: the format
-        states none.
+        states none, and no up axis: see `find_up_axis`.
 
     Raises:
         MissingExtraError: pybvh is not installed.
@@ -48,7 +46,6 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
             warnings.simplefilter("ignore")
             bvh = pybvh.read_bvh_file(path, warn_on_world_up_disagreement=False)
             root, local_rotmats = bvh.to_rotmat()
-            world_up = str(bvh.world_up)
             rate = float(bvh.fps)
             names = tuple(str(name) for name in bvh.joint_names)
             nodes = list(bvh.nodes)
@@ -60,7 +57,7 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
             expected="HIERARCHY and MOTION, one root, 3 rotation channels a joint and as many frames as stated",
             hint="export it again, with rotation channels only on every joint but the root",
         ) from error
-    return _to_source(path, nodes, names, torch.as_tensor(root), torch.as_tensor(local_rotmats), world_up, rate, fps)
+    return _to_source(path, nodes, names, torch.as_tensor(root), torch.as_tensor(local_rotmats), rate, fps)
 
 
 def require_pybvh() -> None:
@@ -75,7 +72,6 @@ def _to_source(
     names: tuple[str, ...],
     root: Tensor,
     local: Tensor,
-    world_up: str,
     rate: float,
     fps: float | None,
 ) -> SourceMotion:
@@ -120,7 +116,7 @@ def _to_source(
         rotations=torch.stack(rotations, dim=1),
         root_positions=root * scale,
         fps=fps,
-        up_axis=cast(UpAxis, world_up[1]) if world_up in ("+x", "+y", "+z") else None,
+        up_axis=None,
         notes=tuple(notes),
     )
 

@@ -1,11 +1,11 @@
 """From a foreign skeleton's motion to SMPL's: rotation transfer.
 
 For each SMPL joint j, in the world: R_smpl[j] = R_source[j] A[j]. A[j] is constant over the clip: it turns SMPL's rest
-bone onto the source's rest bone. So limbs point exactly where the source's point, whatever the two rest poses are, and
-turn about their length as the source's do. The torso, the head and the feet are taken over as they stand (A is the
-turn between the two rest poses as a whole), because both rest poses stand upright with flat feet, while the inner
-bones of a torso point wherever a rig's author put them. Feet that lean out with the legs in the rest pose (CMU's ASF)
-are set upright first: `BoneMap.feet_splay`.
+bone onto the source's. So limbs point exactly where the source's point, whatever the two rest poses are, and turn
+about their length as the source's do. Where the source's rest pose is the pose of a person, A comes from it
+(`alignment`): the torso, the head and the feet are then taken over as they stand (A is the turn between the two rest
+poses as a whole), because both rest poses stand upright with flat feet, while the inner bones of a torso point
+wherever a rig's author put them. Where the rest pose is none, A comes from the motion itself (`calibration`).
 """
 
 from __future__ import annotations
@@ -19,24 +19,14 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
+from learnable_smplify.retarget.alignment import rest_alignment, rest_flaw
 from learnable_smplify.retarget.bone_map import BoneMap, find_bone_map
+from learnable_smplify.retarget.calibration import calibrate
 from learnable_smplify.retarget.source import SourceMotion
 from learnable_smplify.retarget.target import RetargetTarget
+from learnable_smplify.retarget.vertical import find_up_axis
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 
-# SMPL joints whose bone is aligned -> the joint at the far end of that bone.
-_ALIGNED: dict[str, str] = {
-    f"{side}_{joint}": f"{side}_{end}"
-    for side in ("left", "right")
-    for joint, end in (
-        ("hip", "knee"),
-        ("knee", "ankle"),
-        ("shoulder", "elbow"),
-        ("elbow", "wrist"),
-        ("wrist", "hand"),
-    )
-}
-_ODD_REST_DEG = 80.0
 # The floor is where the feet stand in the lowest twentieth of the clip. A larger gap than this is no floor contact at
 # all (climbing, hanging), so the source's own height is left alone.
 _FLOOR_QUANTILE = 0.05
@@ -55,7 +45,7 @@ def retarget(
     that steps fit the legs. The middle of the hips follows the source's.
 
     Args:
-        source: the captured motion, T frames.
+        source: the captured motion, T frames. Where its up axis is unknown, it is found from the motion.
         target: the body, see `target_from_body`.
         bone_map: which bone moves which joint; None finds it by the joint names.
         floor: "feet" lifts or lowers the clip as a whole until the soles stand at height 0, which makes up for where
@@ -68,39 +58,25 @@ def retarget(
         InputError: the skeleton's bones cannot be named, or have no length.
     """
     bone_map = bone_map or find_bone_map(source.names)
+    if source.up_axis is None:
+        source = find_up_axis(source, bone_map)
     index = {name: i for i, name in enumerate(source.names)}
-    rest = source.rest_positions()
-    starts = {joint: rest[index[bones[0]]] for joint, bones in bone_map.bones.items()}
-    ends = {joint: starts[end] for joint, end in _ALIGNED.items() if end in starts}
-    for side in ("left", "right"):
-        wrist, tip = f"{side}_wrist", bone_map.hand_tips.get(f"{side}_wrist")
-        own_end = starts[wrist] + source.tips[index[bone_map.bones[wrist][0]]]
-        ends[wrist] = rest[index[tip]] if tip else own_end
-
-    scale = target.leg_length() / _leg_length(starts)
-    stance = _stance(starts)
     notes = list(source.notes)
+    flaw = rest_flaw(source, bone_map)
+    if flaw is None:
+        alignment, remarks = rest_alignment(source, target, bone_map)
+        notes.extend(remarks)
+    else:
+        alignment = calibrate(source, target, bone_map)
+        notes.append(f"rest pose is no pose ({flaw}): how the bones lie was found from the motion")
     world: list[Tensor] = []
     for joint, name in enumerate(JOINT_NAMES):
         if name not in bone_map.bones:
             world.append(world[PARENTS[joint]])
             continue
-        align = stance
-        side, _, part = name.partition("_")
-        if part in ("ankle", "foot") and bone_map.feet_splay:
-            align = _splay(starts[f"{side}_ankle"] - starts[f"{side}_knee"], stance)
-        elif name in _ALIGNED:
-            bone_smpl = target.rest_joints[JOINT_INDEX[_ALIGNED[name]]] - target.rest_joints[joint]
-            bone_source = ends[name] - starts[name]
-            if float(bone_source.norm()) > 1e-6:
-                turn = _shortest_turn(stance @ bone_smpl, bone_source)
-                align = turn @ stance
-                angle_deg = float(torch.rad2deg(roma.rotmat_geodesic_distance(turn, torch.eye(3, dtype=turn.dtype))))
-                if angle_deg > _ODD_REST_DEG:
-                    notes.append(
-                        f"rest pose is no T or A pose at {name} ({angle_deg:.0f} degrees off): check its twist"
-                    )
-        world.append(_bone_rotations(source, [index[bone] for bone in bone_map.bones[name]]) @ align)
+        # Halfway between two bones is a place only where both are measured from one pose.
+        bones = bone_map.bones[name] if flaw is None else bone_map.bones[name][:1]
+        world.append(_bone_rotations(source, [index[bone] for bone in bones]) @ alignment[name])
 
     local = [world[0]]
     local += [world[parent].mT @ world[joint] for joint, parent in enumerate(PARENTS) if parent >= 0]
@@ -110,8 +86,10 @@ def retarget(
     hips = [index[bone_map.bones[f"{side}_hip"][0]] for side in ("left", "right")]
     pelvis_rest = target.rest_joints[0]
     mid_hip_rest = target.rest_joints[[JOINT_INDEX["left_hip"], JOINT_INDEX["right_hip"]]].mean(dim=0)
+    scale = target.leg_length() / _leg_length(positions, {j: index[b[0]] for j, b in bone_map.bones.items()})
     transl = scale * positions[:, hips].mean(dim=1) - pelvis_rest - world[0] @ (mid_hip_rest - pelvis_rest)
-    if floor == "feet" and source.up_axis is not None:
+    if floor == "feet":
+        assert source.up_axis is not None
         up = "xyz".index(source.up_axis)
         height = _sole_heights(target, torch.stack(world, dim=1), transl, up)
         shift = -float(torch.quantile(height, _FLOOR_QUANTILE))
@@ -170,52 +148,12 @@ def _bone_rotations(source: SourceMotion, bones: list[int]) -> Tensor:
     return first @ roma.rotvec_to_rotmat(turn[:, :3] / sine.clamp(min=1e-12) * half_angle)
 
 
-def _leg_length(starts: dict[str, Tensor]) -> float:
+def _leg_length(positions: Tensor, joints: dict[str, int]) -> float:
+    """Thigh and shin of the source, metres, mean of both sides and over the frames."""
     total = 0.0
     for side in ("left", "right"):
-        hip, knee, ankle = (starts[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
-        total += float((knee - hip).norm() + (ankle - knee).norm())
+        hip, knee, ankle = (positions[:, joints[f"{side}_{joint}"]] for joint in ("hip", "knee", "ankle"))
+        total += float(((knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1)).mean())
     if total < 1e-6:
         raise InputError("the legs of the skeleton have no length", expected="offsets between hip, knee and ankle")
     return total / 2
-
-
-def _stance(starts: dict[str, Tensor]) -> Tensor:
-    """(3, 3) turn from SMPL's rest axes (X left, Y up, Z forward) to the source's rest axes, in steps of 90 degrees.
-
-    A rig may stand along any world axes. Small leans in it are its author's drawing, not a pose, and are left out.
-    """
-    left = starts["left_hip"] - starts["right_hip"] + starts["left_shoulder"] - starts["right_shoulder"]
-    hips = (starts["left_hip"] + starts["right_hip"]) / 2
-    up = (starts["left_shoulder"] + starts["right_shoulder"]) / 2 - hips
-    feet = (starts["left_ankle"] + starts["right_ankle"]) / 2
-    axes: list[Tensor] = []
-    for vector in (left, up + (hips - feet)):
-        weight = vector.abs().clone()
-        for taken in axes:
-            weight[taken.abs() > 0.5] = -1.0
-        largest = int(weight.argmax())
-        axis = torch.zeros(3, dtype=vector.dtype)
-        axis[largest] = 1.0 if float(vector[largest]) >= 0 else -1.0
-        axes.append(axis)
-    return torch.stack([axes[0], axes[1], torch.linalg.cross(axes[0], axes[1])], dim=1)
-
-
-def _splay(shin: Tensor, stance: Tensor) -> Tensor:
-    """(3, 3) the rest stance, leaning sideways as far as the rest shin does."""
-    sideways = stance.mT @ shin
-    down = torch.stack([sideways[0], sideways[1], torch.zeros_like(sideways[2])])
-    return stance @ _shortest_turn(torch.tensor([0.0, -1.0, 0.0], dtype=shin.dtype), down)
-
-
-def _shortest_turn(start: Tensor, end: Tensor) -> Tensor:
-    """(3, 3) smallest rotation that takes the direction of `start` to the direction of `end`."""
-    a, b = start / start.norm(), end / end.norm()
-    axis = torch.linalg.cross(a, b)
-    sine = axis.norm()
-    if float(sine) < 1e-12:
-        if float(a @ b) > 0:
-            return torch.eye(3, dtype=a.dtype)
-        side = torch.linalg.cross(a, torch.eye(3, dtype=a.dtype)[int(a.abs().argmin())])
-        return roma.rotvec_to_rotmat(torch.pi * side / side.norm())
-    return roma.rotvec_to_rotmat(axis / sine * torch.atan2(sine, a @ b))
