@@ -58,8 +58,8 @@ class ClipOptions:
     keypoint_sigma: float = 0.01
     robust_scale: float | None = 0.1
     change_weight: float = 1.0
-    pose_weight: float = 1.0
-    variance_weight: float = 0.5
+    pose_weight: float = 3.0
+    variance_weight: float = 0.2
     shape_frames: int = 64
     shape_weight: float = 1.0
     lost_error: float = 0.06
