@@ -14,7 +14,7 @@ from rich.console import Console
 
 from learnable_smplify.cli import import_motion as command
 from learnable_smplify.cli.import_motion import ClipResult, ImportMotionArgs, import_motion
-from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
 
@@ -250,16 +250,6 @@ def test_nothing_to_import_and_nothing_imported_are_errors(capture: Path, tmp_pa
 def test_options_without_meaning_are_refused(capture: Path, tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(InputError, match="--"):
         run(capture, tmp_path / "out", **options)
-
-
-def test_bvh_clips_without_pybvh_name_the_extra_before_anything_is_done(
-    capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (capture / "salsa.bvh").write_text("HIERARCHY")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"learnable-smplify\[bvh\]"):
-        run(capture, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
