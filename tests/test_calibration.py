@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tarfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import roma
 import torch
 
+from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
 from learnable_smplify.retarget.alignment import rest_flaw
 from learnable_smplify.retarget.plausible import check_plausible
@@ -120,6 +122,24 @@ def test_a_zero_pose_that_no_person_takes_is_told_by_what_shows_it(
     found = rest_flaw(with_zero_pose(plain, posed_zero(plain, zero_pose)), SMPL_MAP)
     assert found is not None
     assert flaw in found
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_clip_of_a_frame_or_two_is_taken_as_well(frames: int) -> None:
+    source = with_zero_pose(on_smpl(walking_poses(frames)), any_zero_pose(24))
+    motion = retarget(source, open_target(), SMPL_MAP)
+    assert bool(torch.isfinite(motion.pose).all())
+    assert largest_bone_angle_deg(source, motion, {name: name for name in JOINT_INDEX}) < 1e-3
+
+
+@pytest.mark.parametrize("lost", ["left_knee", "right_elbow", "left_wrist"])
+def test_joints_in_one_place_are_refused(lost: str) -> None:
+    plain = on_smpl(walking_poses(10))
+    offsets = plain.offsets.clone()
+    offsets[JOINT_INDEX[lost]] = 0.0
+    source = with_zero_pose(dataclasses.replace(plain, offsets=offsets), any_zero_pose(24))
+    with pytest.raises(InputError, match="how its bones lie"):
+        retarget(source, open_target(), SMPL_MAP)
 
 
 _ACCAD = ["Male1_A1_Stand", "Male1_A9_LieDown", "Male1_B3_Walk", "Male1_C20_Run2Jump2Walk"]

@@ -62,12 +62,16 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
     if fps is not None and not (0 < fps < 1e5):
         raise InputError(f"the frame rate is {fps}", path=path, expected="frames a second above 0", hint="--bvh-fps 60")
     try:
-        # Names are Latin-1 in some programs and UTF-8 in others; every byte string is valid Latin-1.
-        lines = path.read_bytes().decode("latin-1").removeprefix("\xef\xbb\xbf").splitlines()
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, hint="check the path") from error
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path, hint="check the path") from error
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        # Names of older programs; every byte string is valid Latin-1.
+        lines = content.decode("latin-1").splitlines()
     joints, at = _read_hierarchy(path, lines)
     values, rate = _read_motion(path, lines, at, sum(len(joint.channels) for joint in joints))
     notes = []
@@ -164,28 +168,30 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
         stated[name] = number
     if len(stated) < 2:
         raise _fail(path, "the file ends before its frames", len(lines), "'Frames: N' and 'Frame Time: SECONDS'")
-    rows = [(number, words) for number, line in enumerate(lines[at:], start=at + 1) if (words := line.split())]
-    if len(rows) < stated["frames"]:
-        raise _fail(path, f"there are {len(rows)} frames of {stated['frames']:g}", len(lines), "a whole file")
-    del rows[int(stated["frames"]) :]
-    values = np.empty((len(rows), width))
-    for row, (number, words) in enumerate(rows):
+    rows: list[np.ndarray] = []
+    for number, line in enumerate(lines[at:], start=at + 1):
+        words = line.split()
+        if not words:
+            continue
+        if len(rows) >= stated["frames"]:
+            break
         if len(words) != width:
             raise _fail(path, f"the frame has {len(words)} numbers", number, f"{width}, one a channel")
         try:
-            values[row] = [float(word) for word in words]
+            row = np.array([float(word) for word in words])
         except ValueError as error:
             raise _fail(path, str(error), number, "numbers") from error
-    bad = ~(np.abs(values) < _LARGEST).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise _fail(path, "the frame holds NaN, infinity or an absurd number", rows[row][0], "finite numbers")
+        if not (np.abs(row) < _LARGEST).all():
+            raise _fail(path, "the frame holds NaN, infinity or an absurd number", number, "finite numbers")
+        rows.append(row)
+    if len(rows) < stated["frames"]:
+        raise _fail(path, f"there are {len(rows)} frames of {stated['frames']:g}", len(lines), "a whole file")
     rate = 1 / stated["frame time"]
     if abs(rate - round(rate)) < _RATE_ROUNDING * rate:
         rate = float(round(rate))
     if not 0 < rate < 1e5:
         raise InputError(f"the frame time in the header is {stated['frame time']:g}", path=path, hint="--bvh-fps 30")
-    return values, rate
+    return np.stack(rows), rate
 
 
 def _to_source(path: Path, joints: list[_Joint], values: Tensor, fps: float, notes: list[str]) -> SourceMotion:
