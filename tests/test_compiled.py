@@ -17,9 +17,10 @@ from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve, solve_tensors
-from learnable_smplify.solver.neural import Body25View, NeuralPairs
+from learnable_smplify.solver.neural import Body25View, NeuralPairs, Start
 from learnable_smplify.solver.numeric import PairOptions
 from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.solver import Solver
 from toy_body import toy_arrays
 
 pytest.importorskip("numba")
@@ -133,57 +134,83 @@ def test_a_hopeless_problem_keeps_its_start_and_stays_finite() -> None:
     assert torch.equal(found.transl, torch.zeros(1, 3))
 
 
-@pytest.mark.parametrize("batch", [1, 3, 40])
-def test_packed_products_are_the_networks_to_sixteen_bits(batch: int, generator: torch.Generator) -> None:
+@pytest.mark.parametrize("first", [True, False])
+def test_a_few_frames_get_the_products_that_many_get(first: bool, generator: torch.Generator) -> None:
     torch.manual_seed(0)
-    network = PoseMlp(PoseMlpConfig(width=64, blocks=2)).eval()
+    network = PoseMlp(PoseMlpConfig(width=64, blocks=2)).eval().requires_grad_(False)
     for weight in network.parameters():
         if weight.ndim == 2:
             torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
-    features = torch.randn(batch, network.enter.in_features, generator=generator)
-    hidden = network.body(network.enter(features))
-    expected = torch.cat((network.turn(hidden), network.spread(hidden)), dim=1).detach().numpy()
-    found = PackedMlp(network).outputs(features.numpy())
-    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).std() + 0.03
+    features = torch.randn(3, network.enter.in_features, generator=generator)
+    remembered = torch.randn(0 if first else 3, 64, generator=generator)
+    hidden = network.body(network.enter(features) + (0 if first else network.recall(remembered)))
+    heads = (network.turn, network.spread, network.guide)
+    expected = torch.cat([head(hidden) for head in heads], dim=1)
+    packed = PackedMlp(network)
+    few, few_hidden = packed.outputs(features.numpy(), remembered.numpy())
+    many, many_hidden = packed.outputs(features.repeat(4, 1).numpy(), remembered.repeat(4, 1).numpy())
+    for found in (few, many[:3]):
+        assert np.abs(found - expected.numpy()).max() < 5e-3
+    for found in (few_hidden, many_hidden[:3]):
+        assert np.abs(found - hidden.numpy()).max() < 5e-3
+
+
+def test_an_answer_hardly_depends_on_how_many_are_asked_for(generator: torch.Generator) -> None:
+    """Single frames were solved with 8-bit weights once, and came out up to 10 degrees from the batch's answer."""
+    body, priors = load_body(), load_priors()
+    start = rotmat_to_rotvec(priors.poses_of(torch.randn(12, 69, generator=generator)))
+    target = start + 0.1 * torch.randn(12, 24, 3, generator=generator)
+    betas = torch.randn(12, 10, generator=generator)
+    keypoints = body.keypoints(target, betas) + 0.005 * torch.randn(12, 25, 3, generator=generator)
+    solver = Solver(body)
+    together, _ = solver.solve_pairs(start, keypoints, betas)
+    alone = torch.cat(
+        [solver.solve_pairs(start[row][None], keypoints[row][None], betas[row][None])[0] for row in range(12)]
+    )
+    turned = rotmat_to_rotvec(rotvec_to_rotmat(alone) @ rotvec_to_rotmat(together).mT).norm(dim=-1)
+    assert float(torch.rad2deg(turned).max()) < 0.1
 
 
 @pytest.mark.parametrize("layout_name", ["body25", "coco17"])
-@pytest.mark.parametrize(("still", "pose_share"), [(True, 0.0), (False, 1.0)])
+@pytest.mark.parametrize("start", [Start(), Start("tracked", 1 / 30), Start("estimate")], ids=lambda start: start.kind)
+@pytest.mark.parametrize(("steps", "pose_weight"), [(0, 0.0), (2, 0.0), (2, 1.0)])
 def test_the_hybrid_is_the_tensors_hybrid(
-    layout_name: str, still: bool, pose_share: float, generator: torch.Generator
+    layout_name: str, start: Start, steps: int, pose_weight: float, generator: torch.Generator
 ) -> None:
     body, layout, priors = load_body(), load_layout(layout_name), load_priors()
     network = load_network()
     assert isinstance(network, PoseMlp)
-    fast, slow = (NeuralPairs(network, 2, priors, PairOptions()) for _ in range(2))
+    fast, slow = (NeuralPairs(network, steps, priors, PairOptions()) for _ in range(2))
+    assert fast._compiled is not None
     slow._compiled = None
     folded, body25 = body.folded(layout, "cpu"), body.folded("body25", "cpu")
     truth = priors.poses_of(torch.randn(32, 69, generator=generator))
-    start = rotvec_to_rotmat(0.1 * torch.randn(32, 24, 3, generator=generator)) @ truth
+    first = rotvec_to_rotmat(0.1 * torch.randn(32, 24, 3, generator=generator)) @ truth
     betas = torch.randn(32, 10, generator=generator)
     keypoints = folded.shaped(betas).pose(truth).positions()
     keypoints = keypoints + 0.005 * torch.randn(keypoints.shape, generator=generator)
     confidence = (torch.rand(keypoints.shape[:2], generator=generator) > 0.1).float()
     confidence[-1] = 0  # nothing seen: the start stays
-    answers = [
+    view, nowhere = Body25View.of(layout, torch.device("cpu")), torch.ones(32, 3)
+    (found, found_sigma), (wanted, wanted_sigma) = (
         pairs.from_start(
             folded,
             body25,
-            Body25View.of(layout, torch.device("cpu")),
+            view,
             betas,
-            start,
-            torch.ones(32, 3),
+            first,
+            nowhere,
             keypoints,
             confidence,
-            still_is_possible=still,
-            pose_share=pose_share,
+            start,
+            pose_weight=pose_weight,
+            variance_weight=0.5,
         )
         for pairs in (fast, slow)
-    ]
-    (found, found_sigma), (wanted, wanted_sigma) = answers
-    turned = rotmat_to_rotvec(found.rotmat @ wanted.rotmat.mT).norm(dim=-1)
-    assert float(turned.mean()) < 4e-3  # 16-bit weights; the tensors' are 32
-    assert float((found.transl - wanted.transl).norm(dim=-1).max()) < 2e-3
-    assert torch.allclose(found_sigma, wanted_sigma, rtol=0.3)
-    assert torch.equal(found.rotmat[-1], start[-1])
-    assert torch.equal(found.transl[-1], torch.ones(3))
+    )
+    turned = rotmat_to_rotvec(found.rotmat[:, :22] @ wanted.rotmat[:, :22].mT).norm(dim=-1)
+    assert float(turned.max()) < 2e-3
+    assert float((found.transl - wanted.transl).norm(dim=-1).max()) < 1e-3
+    assert torch.allclose(found_sigma, wanted_sigma, rtol=1e-3)
+    assert torch.equal(found.rotmat[-1], first[-1])
+    assert torch.equal(found.transl[-1], nowhere[-1])

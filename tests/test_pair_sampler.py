@@ -11,7 +11,7 @@ import torch
 import learnable_smplify as ls
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import MIRROR
-from learnable_smplify.training.pairs import PairSampler, Sampling
+from learnable_smplify.training.pairs import PLAIN_SAMPLING, PairSampler, Sampling
 from learnable_smplify.training.store import MotionStore
 from tiny_store import tiny_store
 
@@ -30,7 +30,7 @@ def test_the_same_seed_draws_the_same_pairs(store: MotionStore) -> None:
 
 
 def test_pairs_are_frames_of_one_clip_the_stride_apart_and_reversal_swaps_them(store: MotionStore) -> None:
-    plain = Sampling(strides=(3,), reverse_share=0.0, mirror_share=0.0)
+    plain = replace(PLAIN_SAMPLING, strides=(3,), reverse_share=0.0, mirror_share=0.0)
     ahead = PairSampler(store, "train", plain).draw(64, torch.Generator().manual_seed(1))
     back = PairSampler(store, "train", replace(plain, reverse_share=1.0)).draw(64, torch.Generator().manual_seed(1))
     assert torch.equal(ahead.start_rotmat, back.target_rotmat)
@@ -42,7 +42,7 @@ def test_pairs_are_frames_of_one_clip_the_stride_apart_and_reversal_swaps_them(s
 
 
 def test_mirrored_pairs_pose_the_mirrored_person(store: MotionStore) -> None:
-    plain = Sampling(strides=(3,), reverse_share=0.0, mirror_share=0.0)
+    plain = replace(PLAIN_SAMPLING, strides=(3,), reverse_share=0.0, mirror_share=0.0)
     straight = PairSampler(store, "train", plain).draw(8, torch.Generator().manual_seed(1))
     mirrored = PairSampler(store, "train", replace(plain, mirror_share=1.0)).draw(8, torch.Generator().manual_seed(1))
     body = ls.load_body()

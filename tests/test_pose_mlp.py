@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import learnable_smplify as ls
-from learnable_smplify.network.pose_mlp import PassInput, PoseMlp, PoseMlpConfig, rotation_error
+from learnable_smplify.network.pose_mlp import Memory, PassInput, PoseMlp, PoseMlpConfig, rotation_error
 from learnable_smplify.network.weights import load_network, save_network
 from learnable_smplify.rotation import rotvec_to_rotmat
 from toy_motion import swinging_poses
@@ -31,7 +31,14 @@ def some_input(batch: int = 6) -> PassInput:
     betas = torch.randn(batch, 10, generator=generator, dtype=torch.float64)
     confidence = (torch.rand(batch, 25, generator=generator) > 0.1).double()
     return PassInput(
-        rotvec_to_rotmat(start), body.keypoints(start, betas), body.keypoints(target, betas), confidence, betas, True
+        rotmat=rotvec_to_rotmat(start),
+        keypoints=body.keypoints(start, betas),
+        target=body.keypoints(target, betas),
+        confidence=confidence,
+        betas=betas,
+        kind=torch.arange(batch) % 3,
+        seconds=torch.linspace(0, 0.3, batch, dtype=torch.float64),
+        before=None,
     )
 
 
@@ -46,7 +53,8 @@ def moved(given: PassInput, turn: torch.Tensor, shift: torch.Tensor) -> PassInpu
 @pytest.mark.parametrize("first", [True, False])
 def test_where_the_person_stands_and_faces_changes_nothing_but_the_pelvis(normalise: str, first: bool) -> None:
     made = network(replace(SMALL, normalise=normalise))
-    given = replace(some_input(), first=first)
+    memory = Memory(torch.randn(6, 32, dtype=torch.float64), torch.full((6,), 0.1, dtype=torch.float64))
+    given = replace(some_input(), before=None if first else memory)
     turn = rotvec_to_rotmat(torch.tensor([0.4, 2.0, -0.7], dtype=torch.float64))
     here, there = made(given), made(moved(given, turn, torch.tensor([3.0, -1.0, 0.5], dtype=torch.float64)))
     torch.testing.assert_close(there.rotmat[:, 1:], here.rotmat[:, 1:], atol=1e-6, rtol=0)

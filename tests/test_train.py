@@ -22,7 +22,7 @@ from tiny_store import tiny_store
 
 TINY = TrainingConfig(
     network=PoseMlpConfig(width=32, blocks=1),
-    optimisation=Optimisation(steps=100, batch=16, warmup=5, bfloat16=False),
+    optimisation=Optimisation(steps=100, batch=16, warmup=5, bfloat16=False, refined_share=1.0),
     evaluate_every=50,
     checkpoint_every=25,
 )

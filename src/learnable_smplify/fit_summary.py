@@ -14,7 +14,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 
 # Never solved, with any keypoints.
@@ -96,7 +96,7 @@ def _errors(
         raise InputError(
             f"the motion has {len(motion)} frames and the keypoints {len(keypoints)}", expected="the same number"
         )
-    layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+    layout = load_layout(keypoints.layout)
     error = distances()
     assert keypoints.confidence is not None  # set by the value itself
     seen = keypoints.confidence.cpu() > 0

@@ -40,7 +40,7 @@ class Keypoints:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        layout = self.layout if isinstance(self.layout, Layout) else load_layout(self.layout)
+        layout = load_layout(self.layout)
         positions = torch.as_tensor(self.positions).detach().to(torch.float32)
         if positions.ndim == 2:
             positions = positions[None]
@@ -53,28 +53,7 @@ class Keypoints:
             )
         if self.up_axis not in (None, "x", "y", "z"):
             raise InputError(f"unknown up axis '{self.up_axis}'", expected="'x', 'y', 'z' or None")
-        if positions.shape[0] == 0:
-            raise InputError("the clip is empty: it has no frames", expected="at least one frame")
-        if not (self.fps > 0 and self.fps < 1e5):
-            raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0", hint="--fps 30")
-        finite = torch.isfinite(positions).all(dim=-1)
-        if self.confidence is None:
-            confidence = finite.to(torch.float32)
-        else:
-            confidence = torch.as_tensor(self.confidence).detach().to(torch.float32).to(positions.device)
-            if confidence.ndim == 1:
-                confidence = confidence[None].expand(positions.shape[0], -1)
-            if confidence.shape != positions.shape[:2]:
-                raise InputError(
-                    f"confidence has shape {tuple(confidence.shape)}", expected=f"{tuple(positions.shape[:2])}"
-                )
-            confidence = torch.where(finite & torch.isfinite(confidence), confidence, 0.0).clamp(min=0.0)
-        if not bool((confidence > 0).any()):
-            raise InputError(
-                "no keypoint is usable: every position is NaN or has zero confidence",
-                expected="at least one finite keypoint",
-            )
-        positions = torch.where(finite[..., None], positions, 0.0)
+        positions, confidence = checked_clip(positions, self.confidence, self.fps)
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "confidence", confidence)
@@ -87,3 +66,38 @@ class Keypoints:
     def with_note(self, note: str) -> Keypoints:
         """The same keypoints with one more line for the user."""
         return replace(self, notes=(*self.notes, note))
+
+
+def checked_clip(
+    points: Float[Tensor, "T K D"], confidence: Tensor | None, fps: float
+) -> tuple[Float[Tensor, "T K D"], Float[Tensor, "T K"]]:
+    """Points that are finite everywhere, and the confidence (T, K) that tells which of them were measured.
+
+    Args:
+        points: NaN marks a missing keypoint; it becomes zero, and so does its confidence.
+        confidence: (T, K) or (K,); None means 1 wherever the point is finite.
+        fps: frames a second.
+
+    Raises:
+        InputError: no frames, a frame rate that is not positive, confidence of another shape, or nothing usable.
+    """
+    if points.shape[0] == 0:
+        raise InputError("the clip is empty: it has no frames", expected="at least one frame")
+    if not (fps > 0 and fps < 1e5):
+        raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
+    finite = torch.isfinite(points).all(dim=-1)
+    if confidence is None:
+        trust = finite.to(torch.float32)
+    else:
+        trust = torch.as_tensor(confidence).detach().to(points)
+        if trust.ndim == 1:
+            trust = trust[None].expand(points.shape[0], -1)
+        if trust.shape != points.shape[:2]:
+            raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"{tuple(points.shape[:2])}")
+        trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(min=0.0)
+    if not bool((trust > 0).any()):
+        raise InputError(
+            "no keypoint is usable: every position is NaN or has zero confidence",
+            expected="at least one finite keypoint",
+        )
+    return torch.where(finite[..., None], points, 0.0), trust

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.keypoints import checked_clip
 from learnable_smplify.layouts.layout import Layout, load_layout
 
 
@@ -35,7 +36,7 @@ class Keypoints2D:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        layout = self.layout if isinstance(self.layout, Layout) else load_layout(self.layout)
+        layout = load_layout(self.layout)
         pixels = torch.as_tensor(self.pixels).detach().to(torch.float32)
         pixels = pixels[None] if pixels.ndim == 2 else pixels
         count = len(layout)
@@ -43,29 +44,9 @@ class Keypoints2D:
             raise InputError(
                 f"2D keypoints have shape {tuple(pixels.shape)}", expected=f"(T, {count}, 2) for layout '{layout.name}'"
             )
-        if pixels.shape[0] == 0:
-            raise InputError("the clip is empty: it has no frames", expected="at least one frame")
-        if not (self.fps > 0 and self.fps < 1e5):
-            raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0", hint="--fps 30")
-        finite = torch.isfinite(pixels).all(dim=-1)
-        if self.confidence is None:
-            confidence = finite.to(torch.float32)
-        else:
-            confidence = torch.as_tensor(self.confidence).detach().to(pixels)
-            if confidence.ndim == 1:
-                confidence = confidence[None].expand(pixels.shape[0], -1)
-            if confidence.shape != pixels.shape[:2]:
-                raise InputError(
-                    f"confidence has shape {tuple(confidence.shape)}", expected=f"{tuple(pixels.shape[:2])}"
-                )
-            confidence = torch.where(finite & torch.isfinite(confidence), confidence, 0.0).clamp(min=0.0)
-        if not bool((confidence > 0).any()):
-            raise InputError(
-                "no keypoint is usable: every position is NaN or has zero confidence",
-                expected="at least one finite keypoint",
-            )
+        pixels, confidence = checked_clip(pixels, self.confidence, self.fps)
         object.__setattr__(self, "layout", layout)
-        object.__setattr__(self, "pixels", torch.where(finite[..., None], pixels, 0.0))
+        object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "confidence", confidence)
         object.__setattr__(self, "fps", float(self.fps))
 

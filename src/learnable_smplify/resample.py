@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import roma
 import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotvec_between
 
 # A motion's last frame may fall this far short of an output frame and still give it: rates such as 120.00004577 are
 # rounded measurements, and would otherwise cost a frame.
@@ -46,12 +46,8 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
     step = (where - before).unsqueeze(-1)
 
     pose = motion.pose.to(torch.float64)
-    start = roma.rotvec_to_unitquat(pose[before])
-    end = roma.rotvec_to_unitquat(pose[after])
-    turn = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(start), end))
-    between = roma.quat_product(start, roma.rotvec_to_unitquat(turn * step[..., None]))
-    exact = (step == 0)[..., None]
-    new_pose = torch.where(exact, pose[before], roma.unitquat_to_rotvec(between))
+    between = rotvec_between(pose[before], pose[after], step[..., None])
+    new_pose = torch.where((step == 0)[..., None], pose[before], between)
     transl = motion.transl.to(torch.float64)
     new_transl = torch.lerp(transl[before], transl[after], step)
     flagged = motion.flagged[before] | (motion.flagged[after] & (step[:, 0] > 0))

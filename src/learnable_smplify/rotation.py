@@ -21,6 +21,15 @@ def rotmat_to_rotvec(rotmat: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
     return roma.rotmat_to_rotvec(rotmat)
 
 
+def rotvec_between(
+    start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"], share: Float[Tensor, "*B 1"]
+) -> Float[Tensor, "*B 3"]:
+    """Rotations [rad] on the short way from `start` (share 0) to `end` (share 1), at even speed (slerp)."""
+    first, last = roma.rotvec_to_unitquat(start), roma.rotvec_to_unitquat(end)
+    turn = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(first), last))
+    return roma.unitquat_to_rotvec(roma.quat_product(first, roma.rotvec_to_unitquat(turn * share)))
+
+
 def skew(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """The matrix `[v]x` with `[v]x w = v x w`."""
     x, y, z = vector.unbind(-1)

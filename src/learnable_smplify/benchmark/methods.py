@@ -177,7 +177,8 @@ def _authors(method: Method) -> tuple[Solve, dict[str, Any]]:
         rotmat = rotvec_to_rotmat(batch.start_pose)
         keypoints = folded.shaped(batch.betas).pose(rotmat).positions()
         seen = torch.ones_like(batch.keypoints[..., 0])
-        given = PassInput(rotmat, keypoints, batch.keypoints, seen, batch.betas, first=True)
+        nothing = torch.zeros(len(seen))
+        given = PassInput(rotmat, keypoints, batch.keypoints, seen, batch.betas, nothing.long(), nothing, before=None)
         return rotmat_to_rotvec(one_pass(given).rotmat)
 
     def chunked(batch: PairBatch) -> Tensor:

@@ -124,7 +124,7 @@ class Body:
         dtype: torch.dtype = torch.float32,
     ) -> FoldedPoints:
         """The layout's keypoints folded onto this body's joints; computed once for each layout, device and dtype."""
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        layout = load_layout(layout)
         key = (layout, torch.device(device), dtype)
         if key not in self._folded:
             self._folded[key] = self._on(*key[1:]).fold(*_regressors(self.arrays, layout))

@@ -9,7 +9,6 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
-from rich.markup import escape
 
 from learnable_smplify.cli.evaluate import as_rich
 from learnable_smplify.cli.outputs import check_output_folder
@@ -94,7 +93,7 @@ def benchmark(args: BenchmarkArgs) -> None:
     with atomic_output(args.output / "benchmark.md") as path:
         path.write_text(text, encoding="utf-8")
     for block in tables(result):
-        console.print(as_rich(escape(block)))
+        console.print(as_rich(block))
     for line in failures(found):
         console.print(f"ended early: {line}", markup=False, soft_wrap=True)
     written = "benchmark.json and benchmark.md"

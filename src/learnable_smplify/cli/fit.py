@@ -29,6 +29,7 @@ from learnable_smplify.jobs.inputs import is_recording
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import GapPolicy
 from learnable_smplify.solver.offsets import write_offsets
@@ -303,6 +304,6 @@ def print_summary(
         table.add_row("joints no keypoint shows", f"{', '.join(summary.prior_joints)}: left to the prior")
     table.add_row("frames flagged", str(summary.flagged))
     table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
-    table.add_row("layout", keypoints.layout if isinstance(keypoints.layout, str) else keypoints.layout.name)
+    table.add_row("layout", load_layout(keypoints.layout).name)
     table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else ""))
     console.print(table)

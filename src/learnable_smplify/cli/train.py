@@ -44,7 +44,6 @@ def train_command(args: TrainArgs) -> None:
     """Run `lsmplify train`."""
     from learnable_smplify.network.pose_mlp import PoseMlp
     from learnable_smplify.network.weights import save_network
-    from learnable_smplify.training.calibrate import calibrate
     from learnable_smplify.training.profile import profile_step
     from learnable_smplify.training.run_folder import RunFolder
     from learnable_smplify.training.store import open_store
@@ -53,6 +52,7 @@ def train_command(args: TrainArgs) -> None:
     console = Console()
     if args.threads is not None:
         torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
     store, body = open_store(args.store), load_body()
     if args.profile:
         times = profile_step(store, body, args.config, args.device)
@@ -78,9 +78,6 @@ def train_command(args: TrainArgs) -> None:
         network = train(store, body, args.config, folder, args.device, advance)
     if processes.rank != 0:
         return
-    if isinstance(network, PoseMlp):
-        console.print("measuring the network's errors for the Gauss-Newton steps ...")
-        folder.log(args.config.optimisation.steps, calibrate(network, store, body, args.config))
     weights = args.output / "weights.safetensors"
     trained = network if isinstance(network, PoseMlp) else network.network
     save_network(trained, weights, {"licence": store.licence, "body": body.name})

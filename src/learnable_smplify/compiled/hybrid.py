@@ -1,4 +1,4 @@
-"""From the network's answer to the hybrid's: precision, still persons, pose prior, transl, and Gauss-Newton steps.
+"""From the network's answer to the hybrid's: precision, pose prior, transl, and Gauss-Newton steps.
 
 The equations are those of `solver.neural`; one frame after the other.
 """
@@ -13,9 +13,16 @@ from learnable_smplify.compiled.jit import kernel
 from learnable_smplify.compiled.levenberg_marquardt import minimise, workspace
 from learnable_smplify.compiled.network import SOLVED
 from learnable_smplify.compiled.points import pose_points
-from learnable_smplify.compiled.rotation import copy_matrices, copy_matrix, exp_rotvec, log_rotmat, multiply
+from learnable_smplify.compiled.rotation import (
+    copy_matrices,
+    copy_matrix,
+    exp_rotvec,
+    log_rotmat,
+    multiply,
+    multiply_transposed,
+)
 
-_ZERO, _ONE, _THREE = np.float32(0), np.float32(1), np.float32(3)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 _SIZE = 3 * SOLVED
 _MIN_WEIGHT = np.float32(1e-6)
 # Nothing is known of transl but the keypoints.
@@ -24,27 +31,24 @@ _SQUARES = np.float32(0)
 
 
 @kernel
-def _transposed_product(a, b, out):
-    """out = a b^T."""
-    for x in range(3):
-        for y in range(3):
-            out[x, y] = a[x, 0] * b[y, 0] + a[x, 1] * b[y, 1] + a[x, 2] * b[y, 2]
-
-
-@kernel
-def _unless_still(start, mean, sigma, still, slope, vector, room):
-    """Draw `mean` back to `start` where all the turning is within the network's own doubt."""
-    certain = _ZERO
-    for j in range(SOLVED):
-        _transposed_product(mean[j], start[j], room[0])
-        x, y, z = log_rotmat(room[0])
-        vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = x, y, z
-        certain += (x * x + y * y + z * z) / (_THREE * sigma[j] * sigma[j])
-    certain /= np.float32(SOLVED)
-    share = _ONE / (_ONE + np.exp(-(certain - still) * slope))
-    for j in range(SOLVED):
-        exp_rotvec(share * vector[3 * j], share * vector[3 * j + 1], share * vector[3 * j + 2], room[0])
-        multiply(room[0], start[j], mean[j])
+def _turn_into_parents(mean, precision, room):
+    """R P R^T in place: a precision (66, 66) about the joints' own axes becomes one in their parents' frames."""
+    for i in range(SOLVED):
+        turn = mean[i]
+        for j in range(i + 1):
+            other = mean[j]
+            for x in range(3):
+                for v in range(3):
+                    room[x, v] = (
+                        turn[x, 0] * precision[3 * i, 3 * j + v]
+                        + turn[x, 1] * precision[3 * i + 1, 3 * j + v]
+                        + turn[x, 2] * precision[3 * i + 2, 3 * j + v]
+                    )
+            for x in range(3):
+                for v in range(3):
+                    total = room[x, 0] * other[v, 0] + room[x, 1] * other[v, 1] + room[x, 2] * other[v, 2]
+                    precision[3 * i + x, 3 * j + v] = total
+                    precision[3 * j + v, 3 * i + x] = total
 
 
 @kernel
@@ -54,7 +58,7 @@ def _and_human(mean, precision, pose_mean, pose_precision, share, factored, vect
         if j == 0:
             vector[0], vector[1], vector[2] = _ZERO, _ZERO, _ZERO
         else:
-            _transposed_product(mean[j], pose_mean[j], room[0])
+            multiply_transposed(mean[j], pose_mean[j], room[0])
             v = log_rotmat(room[0])
             vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = v[0], v[1], v[2]
     for i in range(_SIZE):
@@ -80,7 +84,7 @@ def refine_frames(
     start,
     local,
     transl,
-    sigma,
+    stiffness_sigma,
     variance,
     offsets,
     anchor,
@@ -102,11 +106,10 @@ def refine_frames(
         start: (B, 24, 3, 3) start rotations; kept where no keypoint was seen.
         local: (B, 24, 3, 3) the network's rotations; written.
         transl: (B, 3) for frames that no keypoint places; written.
-        sigma: (B, 24) of the rotations [rad]; the first 22 are used.
+        stiffness_sigma: (B, 66) of the rotations about the joints' own axes [rad].
         variance: (B, K) of the keypoints [m^2].
-        error_precision: (66, 66) of the rotation errors, whitened.
-        settings: (4,) where "nothing moved" ends (below 0: asked of no frame) and how sharply; weight of the pose prior
-            (0 leaves it out); Marquardt damping of the first step.
+        error_precision: (66, 66) in units of the stiffness sigmas.
+        settings: (2,) weight of the pose prior (0 leaves it out); Marquardt damping of the first step.
         steps: of Gauss-Newton; none leave the network's pose.
         distance: (B,) mean keypoint distance [m]; written.
     """
@@ -122,9 +125,8 @@ def refine_frames(
     mean = np.empty((24, 3, 3), np.float32)
     place = np.empty(3, np.float32)
     solved = np.int64(SOLVED)
-    pose_share = settings[2]
-    options = (steps, _ZERO, _ZERO, settings[3])
-    inverse = np.empty(_SIZE, np.float32)
+    pose_share = settings[0]
+    options = (steps, _ZERO, _ZERO, settings[1])
     for b in range(local.shape[0]):
         seen, total = _ZERO, _ZERO
         for k in range(count):
@@ -137,15 +139,15 @@ def refine_frames(
             distance[b] = _ZERO
             continue
         who = b if anchor.shape[0] > 1 else 0
-        for j in range(SOLVED):
-            for x in range(3):
-                inverse[3 * j + x] = _ONE / sigma[b, j]
         for i in range(_SIZE):
-            for j in range(_SIZE):
-                precision[i, j] = inverse[i] * error_precision[i, j] * inverse[j]
+            for j in range(i + 1):
+                precision[i, j] = error_precision[i, j] / (stiffness_sigma[b, i] * stiffness_sigma[b, j])
+        for j in range(SOLVED):  # the blocks on the diagonal are read whole
+            for x in range(3):
+                for y in range(x):
+                    precision[3 * j + y, 3 * j + x] = precision[3 * j + x, 3 * j + y]
         copy_matrices(local[b], mean)
-        if settings[0] >= _ZERO:
-            _unless_still(start[b], mean, sigma[b], settings[0], settings[1], vector, small)
+        _turn_into_parents(mean, precision, small[0])
         if pose_share > _ZERO:
             _and_human(mean, precision, pose_mean, pose_precision, pose_share, factored, vector, pull, small)
         pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)

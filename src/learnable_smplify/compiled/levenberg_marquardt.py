@@ -8,7 +8,7 @@ from learnable_smplify.compiled.cholesky import factor
 from learnable_smplify.compiled.cholesky import solve as solve_factored
 from learnable_smplify.compiled.jit import kernel
 from learnable_smplify.compiled.points import fill_jacobian, pose_points
-from learnable_smplify.compiled.rotation import copy_matrices, exp_rotvec, log_rotmat, multiply
+from learnable_smplify.compiled.rotation import copy_matrices, exp_rotvec, log_rotmat, multiply, multiply_transposed
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _NINTH = np.float32(1 / 9)
@@ -57,10 +57,7 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
     turned = room[0, :, :3]
     away, drag = error[side], pull[side]
     for j in range(solved):
-        a, b = pose[side, j], prior_local[j]
-        for x in range(3):
-            for y in range(3):
-                turned[x, y] = a[x, 0] * b[y, 0] + a[x, 1] * b[y, 1] + a[x, 2] * b[y, 2]
+        multiply_transposed(pose[side, j], prior_local[j], turned)
         v = log_rotmat(turned)
         away[3 * j], away[3 * j + 1], away[3 * j + 2] = v[0], v[1], v[2]
     size = 3 * solved

@@ -2,7 +2,7 @@
 
 Frame by frame: `encode` makes the input features, `decode` the rotations and sigmas (see `network.pose_mlp`). Large
 batches leave the products between them to torch; a single frame is bound by reading the weights once, which
-`multilayer` does from 8-bit and 16-bit numbers.
+`multilayer` does from 16-bit numbers.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import numpy as np
 from learnable_smplify.compiled.jit import kernel
 from learnable_smplify.compiled.points import pose_points
 from learnable_smplify.compiled.rotation import closest_rotmat, copy_matrix, log_rotmat, multiply, rot6d_rotmat
+from learnable_smplify.network.pose_mlp import KEYPOINT_SIGMA, LEFT_UNDONE, REACH_FLOOR, REACH_UNIT, ROTATION_SIGMA
 
 SOLVED, KEYPOINTS = 22, 25
-FEATURES = 4 * 3 * KEYPOINTS + KEYPOINTS + 24 * 6 + 10 + 3 + 1
-OUTPUTS = SOLVED * 6 + SOLVED + KEYPOINTS
+FEATURES = 4 * 3 * KEYPOINTS + KEYPOINTS + 24 * 6 + 10 + 3 + 1 + 3 + 2 + 1
+OUTPUTS = SOLVED * 6 + SOLVED + KEYPOINTS + SOLVED * 3 + KEYPOINTS
 
 _ZERO, _HALF, _ONE, _TWO, _FIVE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(5)
 _HUNDRED, _THREE_TENTHS, _PULL = np.float32(100), np.float32(0.3), np.float32(1e-3)
-_LEAST, _MOST = np.float32(2e-3), np.float32(2.0)
-_KEYPOINT_LEAST, _KEYPOINT_MOST = np.float32(1e-3), np.float32(1.0)
+_THIRTY, _FOUR, _SHORT = np.float32(30), np.float32(4), np.float32(1e-2)
+_LEAST, _MOST = (np.float32(bound) for bound in ROTATION_SIGMA)
+_KEYPOINT_LEAST, _KEYPOINT_MOST = (np.float32(bound) for bound in KEYPOINT_SIGMA)
+_UNIT, _UNDONE = np.float32(REACH_UNIT), np.float32(LEFT_UNDONE)
+_FLOORS = np.array(REACH_FLOOR, np.float32)
 _EPSILON = np.float32(1e-5)
 
 
@@ -44,10 +48,11 @@ def _centre(points, seen, trunk, out):
 
 
 @kernel
-def encode(local, source, target, confidence, betas, trunk, first, out, room):
-    """Features (483,) of one pass. On the first pass the pelvis of `local` is turned onto the measured trunk.
+def encode(local, source, target, confidence, betas, kind, seconds, reach, trunk, first, out, room):
+    """Features (489,) of one pass, and how far there is to go [m]; `reach` is what the pass before had to cover.
 
-    `source` (25, 3) are the keypoints of `local`; it is overwritten. `room` is (4, 3, 3).
+    On the first pass the pelvis of `local` is turned onto the measured trunk. `source` (25, 3) are the keypoints of
+    `local`; it is overwritten. `room` is (4, 3, 3).
     """
     centres, turn, cross, turned = room[0], room[1], room[2], room[3]
     seen = out[4 * 75 : 4 * 75 + KEYPOINTS]
@@ -83,7 +88,9 @@ def encode(local, source, target, confidence, betas, trunk, first, out, room):
             for x in range(3):
                 source[k, x] = turn[x, 0] * a + turn[x, 1] * b + turn[x, 2] * c + centres[0, x]
         copy_matrix(turned, pelvis)
+    squared, number = _ZERO, _ZERO
     for k in range(KEYPOINTS):
+        number += seen[k]
         for x in range(3):
             here, there = _ZERO, _ZERO
             for y in range(3):  # positions seen from the pelvis: R^T (point - centre)
@@ -93,8 +100,22 @@ def encode(local, source, target, confidence, betas, trunk, first, out, room):
             gap = (there - here) * seen[k]
             out[at] = _TWO * here
             out[75 + at] = _TWO * there * seen[k]
-            out[150 + at] = _FIVE * gap
+            out[150 + at] = gap
+            squared += gap * gap
             out[225 + at] = _THREE_TENTHS * np.arcsinh(_HUNDRED * gap)
+    floor = _FLOORS[kind]
+    if not first:
+        floor = max(floor, _UNDONE * reach)
+    reach = np.sqrt(squared / max(number, _ONE) + floor * floor)
+    for i in range(75):
+        out[150 + i] /= reach
+    after += 14
+    for i in range(3):
+        out[after + i] = _ONE if i == kind else _ZERO
+    known = seconds > _ZERO
+    out[after + 3] = _ONE if known else _ZERO
+    out[after + 4] = np.log2(max(_THIRTY * seconds, _SHORT)) / _FOUR if known else _ZERO
+    out[after + 5] = _HALF * np.log(reach / _UNIT)
     at = 4 * 75 + KEYPOINTS
     for j in range(24):
         for x in range(3):
@@ -104,26 +125,38 @@ def encode(local, source, target, confidence, betas, trunk, first, out, room):
                 else:
                     out[at] = local[j, x, y]
                 at += 1
+    return reach
 
 
 @kernel
-def decode(local, output, sigma, keypoint_sigma, room):
-    """Turn `local` (24, 3, 3) by what the network said (179,), and write its sigmas, the first 22 and 25 numbers."""
+def decode(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_sigma, room):
+    """Turn `local` (24, 3, 3) by what the network said (270,), and write its sigmas: see `PassOutput`."""
     turn, turned = room[0], room[1]
+    far = reach / _UNIT
+    unit = far / np.sqrt(_ONE + far * far)
+    at = 6 * SOLVED
     for j in range(SOLVED):
         o = output[6 * j : 6 * j + 6]
-        rot6d_rotmat(o[0] + _ONE, o[1], o[2], o[3] + _ONE, o[4], o[5], turn)
+        rot6d_rotmat(unit * o[0] + _ONE, unit * o[1], unit * o[2], unit * o[3] + _ONE, unit * o[4], unit * o[5], turn)
         multiply(local[j], turn, turned)
         copy_matrix(turned, local[j])
-        sigma[j] = min(max(np.exp(output[6 * SOLVED + j]), _LEAST), _MOST)
+        sigma[j] = min(max(unit * np.exp(output[at + j]), _LEAST), _MOST)
+    at += SOLVED
     for k in range(KEYPOINTS):
-        value = np.exp(output[7 * SOLVED + k] - _TWO)
-        keypoint_sigma[k] = min(max(value, _KEYPOINT_LEAST), _KEYPOINT_MOST)
+        keypoint_sigma[k] = min(max(np.exp(output[at + k] - _TWO), _KEYPOINT_LEAST), _KEYPOINT_MOST)
+    at += KEYPOINTS
+    for i in range(3 * SOLVED):
+        stiffness_sigma[i] = min(max(unit * np.exp(output[at + i]), _LEAST), _MOST)
+    at += 3 * SOLVED
+    for k in range(KEYPOINTS):
+        weight_sigma[k] = min(max(np.exp(output[at + k] - _FIVE), _KEYPOINT_LEAST), _KEYPOINT_MOST)
 
 
 @kernel
-def encode_frames(local, offsets, anchor, anchor_pose, weight, target, confidence, betas, trunk, first, out):
-    """Features (B, 483) of B frames. Tables of people may have one row for all."""
+def encode_frames(
+    local, offsets, anchor, anchor_pose, weight, target, confidence, betas, kind, seconds, reach, trunk, first, out
+):
+    """Features (B, 489) of B frames; `reach` (B,) is overwritten. Tables of people may have one row for all."""
     world = np.empty((24, 3, 3), np.float32)
     joints = np.empty((24, 3), np.float32)
     parts = np.empty((24, 3, KEYPOINTS), np.float32)
@@ -137,20 +170,31 @@ def encode_frames(local, offsets, anchor, anchor_pose, weight, target, confidenc
             for x in range(3):
                 source[k, x] = parts[0, x, k]
         shape = betas[b] if betas.shape[0] > 1 else betas[0]
-        encode(local[b], source, target[b], confidence[b], shape, trunk, first, out[b], room)
+        reach[b] = encode(
+            local[b], source, target[b], confidence[b], shape, kind, seconds, reach[b], trunk, first, out[b], room
+        )
 
 
 @kernel
-def decode_frames(local, output, sigma, keypoint_sigma):
+def decode_frames(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_sigma):
     """`decode` of B frames."""
     room = np.empty((2, 3, 3), np.float32)
     for b in range(local.shape[0]):
-        decode(local[b], output[b], sigma[b], keypoint_sigma[b], room)
+        decode(
+            local[b],
+            output[b],
+            reach[b],
+            sigma[b],
+            keypoint_sigma[b],
+            stiffness_sigma[b],
+            weight_sigma[b],
+            room,
+        )
 
 
 @kernel
 def _affine(weight, scale, bias, x, out):
-    """out = scale (weight x) + bias, with whole numbers of 8 or 16 bits as weights and a scale for every output."""
+    """out = scale (weight x) + bias, with whole numbers as weights and a scale for every output."""
     columns = weight.shape[1]
     for b in range(x.shape[0]):
         line = x[b]
@@ -182,27 +226,35 @@ def _normalise(x, scale, shift, out):
 
 
 @kernel
-def multilayer(features, enter, blocks, leave, vectors, heads, out):
+def multilayer(features, remembered, enter, recall, blocks, leave, vectors, heads, hidden, out):
     """The residual MLP for a few frames.
 
     Args:
-        features: (B, 483).
-        enter: (W, 483) int16.
-        blocks: (N, 2, W, W) int8, each block's two layers.
-        leave: (179, W) int16, both heads.
-        vectors: (2 + 6 N + 2, W): enter's scale and bias; each block's norm scale and shift, then scale and bias of its
-            two layers; the last norm's scale and shift.
-        heads: (2, 179) scale and bias of the heads.
-        out: (B, 179); written.
+        features: (B, 489).
+        remembered: (B, W) hidden features of the pass before; (0, W) on the first pass.
+        enter: (W, 489) int16.
+        recall: (W, W) int16.
+        blocks: (N, 2, W, W) int16, each block's two layers.
+        leave: (270, W) int16, all heads.
+        vectors: (3 + 6 N + 2, W): enter's scale and bias; recall's scale; each block's norm scale and shift, then scale
+            and bias of its two layers; the last norm's scale and shift.
+        heads: (2, 270) scale and bias of the heads.
+        hidden: (B, W) this pass's hidden features; written.
+        out: (B, 270); written.
     """
     few, width = features.shape[0], enter.shape[0]
-    hidden = np.empty((few, width), np.float32)
+    state = np.empty((few, width), np.float32)
     inner = np.empty((few, width), np.float32)
     middle = np.empty((few, width), np.float32)
-    _affine(enter, vectors[0], vectors[1], features, hidden)
+    _affine(enter, vectors[0], vectors[1], features, state)
+    if remembered.shape[0] > 0:
+        _affine(recall, vectors[2], np.zeros(width, np.float32), remembered, middle)
+        for b in range(few):
+            for i in range(width):
+                state[b, i] += middle[b, i]
     for n in range(blocks.shape[0]):
-        at = 2 + 6 * n
-        _normalise(hidden, vectors[at], vectors[at + 1], inner)
+        at = 3 + 6 * n
+        _normalise(state, vectors[at], vectors[at + 1], inner)
         _affine(blocks[n, 0], vectors[at + 2], vectors[at + 3], inner, middle)
         for b in range(few):
             for i in range(width):
@@ -210,7 +262,7 @@ def multilayer(features, enter, blocks, leave, vectors, heads, out):
         _affine(blocks[n, 1], vectors[at + 4], vectors[at + 5], middle, inner)
         for b in range(few):
             for i in range(width):
-                hidden[b, i] += inner[b, i]
+                state[b, i] += inner[b, i]
     last = vectors.shape[0] - 2
-    _normalise(hidden, vectors[last], vectors[last + 1], inner)
-    _affine(leave, heads[0], heads[1], inner, out)
+    _normalise(state, vectors[last], vectors[last + 1], hidden)
+    _affine(leave, heads[0], heads[1], hidden, out)

@@ -70,6 +70,14 @@ def multiply(a, b, out):
 
 
 @kernel
+def multiply_transposed(a, b, out):
+    """out = a b^T; `out` must be neither."""
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = a[i, 0] * b[j, 0] + a[i, 1] * b[j, 1] + a[i, 2] * b[j, 2]
+
+
+@kernel
 def copy_matrix(a, out):
     """out = a, without the machinery of a general array assignment."""
     for i in range(3):

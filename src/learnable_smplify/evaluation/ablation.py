@@ -12,7 +12,6 @@ from learnable_smplify.evaluation.pairs import Condition, Method, evaluate_pairs
 from learnable_smplify.network.pose_mlp import PoseMlp
 from learnable_smplify.network.weights import parameter_count, save_network
 from learnable_smplify.solver import Solver
-from learnable_smplify.training.calibrate import calibrate
 from learnable_smplify.training.config import TrainingConfig
 from learnable_smplify.training.corrupt import NO_CORRUPTION
 from learnable_smplify.training.run_folder import RunFolder
@@ -71,8 +70,6 @@ def run_ablation(
         weights = folder / "weights.safetensors"
         network = train(store, body, config, RunFolder(folder, config), "cpu", advance)
         progress(f"{name}: evaluating")
-        if isinstance(network, PoseMlp):
-            calibrate(network, store, body, config)
         save_network(network if isinstance(network, PoseMlp) else network.network, weights, {"variant": name})
         methods = [
             Method("single", Solver(body, weights=weights, refine_steps=0)),

@@ -109,7 +109,7 @@ def keypoints_from_markers(
         except InputError as error:
             raise InputError(str(error).rstrip("."), path=path) from error
     else:
-        chosen = layout if isinstance(layout, Layout) else load_layout(layout)
+        chosen = load_layout(layout)
         index_by_name = chosen.match(names)
         if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
             raise InputError(
@@ -179,7 +179,7 @@ def keypoints_from_arrays(
         except InputError as error:
             raise InputError(str(error).rstrip("."), path=path) from error
     else:
-        chosen = layout if isinstance(layout, Layout) else load_layout(layout)
+        chosen = load_layout(layout)
     if positions.shape[1] != len(chosen):
         raise InputError(
             f"the file has {positions.shape[1]} keypoints a frame",

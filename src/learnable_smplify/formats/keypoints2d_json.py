@@ -170,7 +170,7 @@ def _keypoints(
     notes: tuple[str, ...],
 ) -> Keypoints2D:
     chosen = infer_layout_from_count(pixels.shape[1]) if layout is None else layout
-    chosen = chosen if isinstance(chosen, Layout) else load_layout(chosen)
+    chosen = load_layout(chosen)
     if len(chosen) != pixels.shape[1]:
         raise InputError(
             f"there are {pixels.shape[1]} keypoints", path=path, expected=f"{len(chosen)} for layout '{chosen.name}'"

@@ -158,7 +158,7 @@ def choose_layout(
             return infer_layout_from_count(count), count, ()
         except InputError as error:
             raise InputError(str(error).rstrip("."), path=path) from error
-    chosen = layout if isinstance(layout, Layout) else load_layout(layout)
+    chosen = load_layout(layout)
     if len(chosen) < count and count in body_first:
         note = f"{count} keypoints a frame: the first {len(chosen)} are read as {chosen.name}, the others left out"
         return chosen, len(chosen), (note,)

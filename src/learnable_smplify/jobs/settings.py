@@ -22,7 +22,7 @@ from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.motion_file import write_motion
 from learnable_smplify.jobs.fingerprint import file_hash
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
 from learnable_smplify.solver.offsets import read_offsets
@@ -166,7 +166,7 @@ class FitSettings:
         Raises:
             InputError: offsets that cannot be used, or not for this layout.
         """
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         repairs = self.repair and self.method != "smplify" and not self._cuts()
         solver = copy(solver)
         solver.recording_options = RecordingOptions(

@@ -149,12 +149,16 @@ def layout_names() -> tuple[str, ...]:
     return _SHIPPED
 
 
-def load_layout(name_or_path: str | PathLike[str]) -> Layout:
+def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     """The layout called `name_or_path` ("body25", "BODY_25", "coco-17"), or the one in a user's TOML file.
+
+    A `Layout` is returned as it is, so that whatever takes a layout can take it in any of these forms.
 
     Raises:
         InputError: no such layout or file, or the file is not a layout; the message names the file and the key.
     """
+    if isinstance(name_or_path, Layout):
+        return name_or_path
     text = str(name_or_path)
     wanted = _plain(text)
     for name in _SHIPPED:

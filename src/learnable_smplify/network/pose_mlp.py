@@ -21,13 +21,24 @@ from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_
 
 # Joints whose rotations are predicted: pelvis and 21 body joints; the hands stay as they are.
 SOLVED_JOINTS = 22
-_KEYPOINTS = 25
+KEYPOINTS = 25
 _TRUNK = ("Neck", "RShoulder", "LShoulder", "MidHip", "RHip", "LHip")
 # Bounds of the predicted standard deviations: of rotations [rad] and of keypoints [m].
-_ROTATION_SIGMA = (2e-3, 2.0)
-_KEYPOINT_SIGMA = (1e-3, 1.0)
+ROTATION_SIGMA = (1e-4, 2.0)
+KEYPOINT_SIGMA = (3e-4, 1.0)
 
 Normalisation = Literal["aligned", "start", "none"]
+
+StartKind = Literal["exact", "tracked", "estimate"]
+START_KINDS: tuple[StartKind, ...] = ("exact", "tracked", "estimate")
+"""How far a start pose can be trusted: true; a tracker's answer for the frame before; an image-based estimator's."""
+
+# The least distance [m] that a start of each kind is taken to be from the target, and what a pass may leave undone of
+# the distance that it began with.
+REACH_FLOOR = (3e-4, 1e-2, 5e-2)
+LEFT_UNDONE = 0.15
+# A distance of so many metres is a turn of one radian or so.
+REACH_UNIT = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class PoseMlpConfig:
             start's pelvis frame for both, as the paper; "none" keeps the world's axes. A start pose comes without a
             position, so in all three the start is moved onto the measured trunk.
         residual: predict R_start^T R_target (the paper's residual learning); False predicts R_target itself.
+        scaled: predict turns in units of how far the keypoints are from the start, so that no motion is no turn.
     """
 
     width: int = 512
@@ -49,6 +61,7 @@ class PoseMlpConfig:
     passes: int = 2
     normalise: Normalisation = "aligned"
     residual: bool = True
+    scaled: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +74,9 @@ class PassInput:
         target: (B, 25, 3) where they were measured.
         confidence: (B, 25) in [0, 1], 0 = missing.
         betas: (B, 10).
-        first: whether this is the first pass; only that one lays the trunk on its measurement.
+        kind: (B,) places in `START_KINDS`.
+        seconds: (B,) time between start and target; 0 where nobody knows.
+        before: of the pass before; None for the first pass, which lays the trunk on its measurement.
     """
 
     rotmat: Float[Tensor, "B 24 3 3"]
@@ -69,7 +84,17 @@ class PassInput:
     target: Float[Tensor, "B 25 3"]
     confidence: Float[Tensor, "B 25"]
     betas: Float[Tensor, "B 10"]
-    first: bool
+    kind: Int[Tensor, " B"]
+    seconds: Float[Tensor, " B"]
+    before: Memory | None
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What a pass hands to the next: its hidden features (B, W), and the distance (B,) it had to cover [m]."""
+
+    hidden: Float[Tensor, "B W"]
+    reach: Float[Tensor, " B"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +105,28 @@ class PassOutput:
         rotmat: (B, 24, 3, 3) the new local rotations.
         sigma: (B, 22) standard deviation of each rotation's error, per axis [rad].
         keypoint_sigma: (B, 25) standard deviation of each measured coordinate's error [m].
+        stiffness_sigma: (B, 66) how far Gauss-Newton steps may turn each joint about each of its own axes [rad].
+        weight_sigma: (B, 25) how closely they shall meet each measured keypoint [m].
+        memory: for the next pass; None from networks of one pass.
     """
 
     rotmat: Float[Tensor, "B 24 3 3"]
     sigma: Float[Tensor, "B 22"]
     keypoint_sigma: Float[Tensor, "B 25"]
+    stiffness_sigma: Float[Tensor, "B 66"]
+    weight_sigma: Float[Tensor, "B 25"]
+    memory: Memory | None
+
+    def rows(self, rows: slice) -> PassOutput:
+        """Some of the problems, without their memory."""
+        return PassOutput(
+            self.rotmat[rows],
+            self.sigma[rows],
+            self.keypoint_sigma[rows],
+            self.stiffness_sigma[rows],
+            self.weight_sigma[rows],
+            None,
+        )
 
 
 class Block(nn.Module):
@@ -104,44 +146,64 @@ class PoseMlp(nn.Module):
     """See the module's description. Holds no body data: forward kinematics between passes is the caller's."""
 
     _trunk: Tensor
-    error_precision: Float[Tensor, "66 66"]
-    keypoint_trust: Float[Tensor, "2"]
+    _reach_floor: Tensor
 
     def __init__(self, config: PoseMlpConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("_trunk", trunk_indices(), persistent=False)
-        # Correlation of the rotation errors (whitened by sigma) over the joints 1..21, measured after training.
-        self.register_buffer("error_precision", torch.eye(3 * SOLVED_JOINTS))
-        # The network has used the keypoints already, so the Gauss-Newton steps must not count them in full again: they
-        # take the variance s^2 (a + b (s / 1 cm)^2) for a predicted sigma s, with (a, b) chosen after training.
-        self.register_buffer("keypoint_trust", torch.tensor([1.0, 0.0]))
-        inputs = 4 * 3 * _KEYPOINTS + _KEYPOINTS + 24 * 6 + 10 + 3 + 1
+        self.register_buffer("_reach_floor", torch.tensor(REACH_FLOOR), persistent=False)
+        inputs = 4 * 3 * KEYPOINTS + KEYPOINTS + 24 * 6 + 10 + 3 + 1 + len(START_KINDS) + 2 + 1
         self.enter = nn.Linear(inputs, config.width)
+        self.recall = nn.Linear(config.width, config.width, bias=False)
         self.body = nn.Sequential(*(Block(config.width) for _ in range(config.blocks)), nn.LayerNorm(config.width))
         self.turn = nn.Linear(config.width, SOLVED_JOINTS * 6)
-        self.spread = nn.Linear(config.width, SOLVED_JOINTS + _KEYPOINTS)
+        self.spread = nn.Linear(config.width, SOLVED_JOINTS + KEYPOINTS)
+        self.guide = nn.Linear(config.width, 3 * SOLVED_JOINTS + KEYPOINTS)
+        # Lower triangle L; L L^T is the precision of the Gauss-Newton steps' prior in units of `stiffness_sigma`,
+        # joints in their own axes. How errors hang together (a bend of the back shared among the spine joints).
+        self.stiffness = nn.Parameter(torch.eye(3 * SOLVED_JOINTS))
+        nn.init.zeros_(self.recall.weight)
         nn.init.normal_(self.turn.weight, std=1e-3)
         nn.init.zeros_(self.turn.bias)
-        nn.init.zeros_(self.spread.weight)
+        for head in (self.spread, self.guide):
+            nn.init.zeros_(head.weight)
         nn.init.constant_(self.spread.bias, -2.0)
+        nn.init.zeros_(self.guide.bias)
+
+    @property
+    def error_precision(self) -> Float[Tensor, "66 66"]:
+        """L L^T of `stiffness`."""
+        lower = self.stiffness.tril()
+        return lower @ lower.T
 
     def forward(self, given: PassInput) -> PassOutput:
         """One pass."""
-        rotmat, features = self._features(given)
-        hidden = self.body(self.enter(features))
+        rotmat, features, reach = self._features(given)
+        entered = self.enter(features)
+        if given.before is not None:
+            entered = entered + self.recall(given.before.hidden)
+        hidden = self.body(entered)
         # Out of bfloat16 before anything is added to rotations.
         rot6d = self.turn(hidden).to(rotmat.dtype).unflatten(-1, (SOLVED_JOINTS, 6))
         spread = self.spread(hidden).to(rotmat.dtype)
-        turned = rot6d_to_rotmat(rot6d + rot6d.new_tensor(IDENTITY_ROT6D))  # an output of zero is no turn
+        guide = self.guide(hidden).to(rotmat.dtype)
+        unit = (reach / REACH_UNIT / (1 + (reach / REACH_UNIT).square()).sqrt())[:, None]
+        if not (self.config.scaled and self.config.residual):
+            unit = torch.ones_like(unit)
+        # An output of zero is no turn.
+        turned = rot6d_to_rotmat(unit[..., None] * rot6d + rot6d.new_tensor(IDENTITY_ROT6D))
         solved = rotmat[:, :SOLVED_JOINTS] @ turned
         if not self.config.residual:  # the pelvis is still told in the frame the network sees
             pelvis = turned[:, :1] if self.config.normalise == "none" else solved[:, :1]
             solved = torch.cat((pelvis, turned[:, 1:]), dim=1)
         return PassOutput(
             rotmat=torch.cat((solved, rotmat[:, SOLVED_JOINTS:]), dim=1),
-            sigma=spread[:, :SOLVED_JOINTS].exp().clamp(*_ROTATION_SIGMA),
-            keypoint_sigma=(spread[:, SOLVED_JOINTS:] - 2.0).exp().clamp(*_KEYPOINT_SIGMA),
+            sigma=(unit * spread[:, :SOLVED_JOINTS].exp()).clamp(*ROTATION_SIGMA),
+            keypoint_sigma=(spread[:, SOLVED_JOINTS:] - 2.0).exp().clamp(*KEYPOINT_SIGMA),
+            stiffness_sigma=(unit * guide[:, : 3 * SOLVED_JOINTS].exp()).clamp(*ROTATION_SIGMA),
+            weight_sigma=(guide[:, 3 * SOLVED_JOINTS :] - 5.0).exp().clamp(*KEYPOINT_SIGMA),
+            memory=Memory(hidden, reach),
         )
 
     @torch.no_grad()
@@ -152,6 +214,8 @@ class PoseMlp(nn.Module):
         start_pose: Float[Tensor, "B 24 3"],
         betas: Float[Tensor, "B 10"],
         confidence: Float[Tensor, "B 25"] | None = None,
+        *,
+        start: StartKind = "exact",
     ) -> Float[Tensor, "B 22 3 3"]:
         """Local rotations of the target pose from one pass.
 
@@ -161,6 +225,7 @@ class PoseMlp(nn.Module):
             start_pose: (B, 24, 3) rotvec [rad].
             betas: (B, 10).
             confidence: (B, 25), 0 = missing; None trusts all.
+            start: how far the start pose can be trusted.
 
         Raises:
             InputError: shapes that do not fit.
@@ -170,17 +235,21 @@ class PoseMlp(nn.Module):
             raise InputError("keypoints and start_pose do not fit", expected=f"({batch}, 25, 3) BODY_25 keypoints")
         seen = torch.ones_like(end_keypoints[..., 0]) if confidence is None else confidence
         rotmat = rotvec_to_rotmat(start_pose)
-        given = PassInput(rotmat, start_keypoints, end_keypoints, seen, betas.expand(batch, -1), first=True)
+        kind = torch.full((batch,), START_KINDS.index(start), device=rotmat.device)
+        unknown = torch.zeros(batch, device=rotmat.device)
+        given = PassInput(
+            rotmat, start_keypoints, end_keypoints, seen, betas.expand(batch, -1), kind, unknown, before=None
+        )
         return self(given).rotmat[:, :SOLVED_JOINTS]
 
-    def _features(self, given: PassInput) -> tuple[Tensor, Tensor]:
-        """Local rotations after alignment, and the input features (B, N)."""
+    def _features(self, given: PassInput) -> tuple[Tensor, Tensor, Tensor]:
+        """Local rotations after alignment, the input features (B, N), and how far there is to go (B,) [m]."""
         rotmat, source, target = given.rotmat, given.keypoints, given.target
         seen = (given.confidence > 0).to(source)
         mode = self.config.normalise
         source_centre, target_centre = trunk_centres(source, target, seen, self._trunk)
         heading_change = torch.zeros_like(source[:, 0])
-        if mode == "aligned" and given.first:
+        if mode == "aligned" and given.before is None:
             turn = self._trunk_turn(source - source_centre, target - target_centre, seen)
             # Told to the network, in the pelvis' frame: noisy keypoints may not be worth a turn.
             pelvis = rotmat[:, 0]
@@ -196,22 +265,32 @@ class PoseMlp(nn.Module):
             placed_target = (target - target_centre) @ frame
             root = torch.eye(3, dtype=frame.dtype, device=frame.device).expand_as(frame)
         gap = (placed_target - placed_source) * seen[..., None]
+        floor = self._reach_floor[given.kind]
+        if given.before is not None:
+            floor = torch.maximum(floor, LEFT_UNDONE * given.before.reach)
+        reach = (gap.square().sum((1, 2)) / seen.sum(1).clamp(min=1) + floor.square()).sqrt()
         pose = torch.cat((root[:, None], rotmat[:, 1:]), dim=1)[..., :2]
+        known = (given.seconds > 0).to(source)
+        rate = known * torch.log2((30 * given.seconds).clamp(min=1e-2)) / 4
         features = torch.cat(
             (
                 2 * placed_source.flatten(1),
                 2 * (placed_target * seen[..., None]).flatten(1),
-                5 * gap.flatten(1),
+                (gap / reach[:, None, None] if self.config.scaled else 5 * gap).flatten(1),
                 0.3 * torch.asinh(100 * gap).flatten(1),
                 seen,
                 pose.flatten(1),
                 0.5 * given.betas,
                 heading_change,
-                torch.full_like(seen[:, :1], float(given.first)),
+                torch.full_like(seen[:, :1], float(given.before is None)),
+                nn.functional.one_hot(given.kind, len(START_KINDS)).to(seen),
+                known[:, None],
+                rate[:, None],
+                0.5 * (reach / REACH_UNIT).log()[:, None],
             ),
             dim=1,
         )
-        return rotmat, features
+        return rotmat, features, reach
 
     def _trunk_turn(self, source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
         """(B, 3, 3) rotation that lays the centred trunk on its measurement, pulled a little towards none."""

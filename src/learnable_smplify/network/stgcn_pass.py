@@ -46,4 +46,7 @@ class StgcnPass(nn.Module):
             rotmat=torch.cat((solved, given.rotmat[:, SOLVED_JOINTS:]), dim=1),
             sigma=torch.full_like(seen[:, :SOLVED_JOINTS], _SIGMA_RAD),
             keypoint_sigma=torch.full_like(seen, _KEYPOINT_SIGMA_M),
+            stiffness_sigma=torch.full_like(seen[:, :1], _SIGMA_RAD).expand(-1, 3 * SOLVED_JOINTS),
+            weight_sigma=torch.full_like(seen, _KEYPOINT_SIGMA_M),
+            memory=None,
         )

@@ -83,7 +83,7 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
         network.load_state_dict({name: _whole(value) for name, value in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"the weights do not fit their configuration ({error})", path=path) from error
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotvec_between
 
 GapPolicy = Literal["interpolate", "cut"]
 Segment = tuple[int, int]
@@ -76,13 +76,8 @@ def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
     before, after = kept[(place - 1).clamp(min=0)], kept[place.clamp(max=len(kept) - 1)]
     before, after = torch.where(place == 0, after, before), torch.where(place == len(kept), before, after)
     share = ((rows - before) / (after - before).clamp(min=1)).to(motion.pose)
-    start = roma.rotvec_to_unitquat(motion.pose[before])
-    turn = roma.unitquat_to_rotvec(
-        roma.quat_product(roma.quat_conjugation(start), roma.rotvec_to_unitquat(motion.pose[after]))
-    )
-    between = roma.quat_product(start, roma.rotvec_to_unitquat(turn * share[:, None, None]))
     pose, transl, flagged = motion.pose.clone(), motion.transl.clone(), motion.flagged.clone()
-    pose[rows] = roma.unitquat_to_rotvec(between)
+    pose[rows] = rotvec_between(motion.pose[before], motion.pose[after], share[:, None, None])
     transl[rows] = torch.lerp(motion.transl[before], motion.transl[after], share[:, None])
     flagged[rows] = True
     return replace(motion, pose=pose, transl=transl, flagged=flagged)

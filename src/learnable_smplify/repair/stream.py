@@ -86,7 +86,7 @@ class RepairStream:
     def __init__(self, layout: str | Layout, fps: float, options: RepairOptions | None = None) -> None:
         if not 0 < fps < 1e5:
             raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
-        self.layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        self.layout = load_layout(layout)
         self.fps = float(fps)
         self.options = RepairOptions() if options is None else options
         self._parts: BodyParts = body_parts(self.layout)

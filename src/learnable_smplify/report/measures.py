@@ -100,7 +100,7 @@ def measure_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitMeasures
 
     Keypoints with as many frames as the motion are taken frame by frame, others by time.
     """
-    layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+    layout = load_layout(keypoints.layout)
     frame, inside, notes = match_frames(motion, keypoints)
     assert keypoints.confidence is not None
     confidence = np.where(inside[:, None], keypoints.confidence.cpu().numpy()[frame], 0.0)

@@ -23,8 +23,9 @@ from learnable_smplify.solver.limb_lengths import betas_from_lengths, limb_lengt
 from learnable_smplify.solver.priors import Priors
 from learnable_smplify.solver.shape import refine_betas
 
-# From a frame's predecessor (1, 24, 3, 3), its transl (1, 3), keypoints (1, K, 3) and confidence (1, K), its solution.
-Follower = Callable[[Tensor, Tensor, Tensor, Tensor], PoseSolution]
+# From a frame's predecessor (1, 24, 3, 3), its transl (1, 3), keypoints (1, K, 3), confidence (1, K) and the time since
+# the predecessor [s], the frame's solution.
+Follower = Callable[[Tensor, Tensor, Tensor, Tensor, float], PoseSolution]
 
 # A search from nothing replaces a tracked pose only if its error is below this share of the tracked one's.
 _CLEARLY_BETTER = 0.7
@@ -39,14 +40,14 @@ class ClipOptions:
     Args:
         keypoint_sigma: what a measured keypoint coordinate may be off by [m].
         robust_scale: distance [m] at which a keypoint starts to lose its pull; None trusts every keypoint.
-        change_share: weight of staying close to the previous frame (1 = a change over 1/6 s costs its natural share;
-            higher values follow the previous frame more stiffly).
-        pose_share: weight of the pose prior in every frame that the network solves.
-        variance_share: share of the keypoint variance that the network predicts which the Gauss-Newton steps assume. A
-            recording's keypoint errors are mostly the same in every frame (a detector's hip is not the skeleton's), so
-            a fit that follows them closely is steady all the same.
+        change_weight: of staying close to the previous frame (1 = a change costs its natural share; higher values
+            hold the previous frame more stiffly).
+        pose_weight: weight of the pose prior in every frame that the network solves.
+        variance_weight: of the keypoint variances that the network tells its Gauss-Newton steps. Below 1 the keypoints
+            are followed closer: a recording's errors are mostly the same in every frame (a detector's hip is not the
+            skeleton's), so such a fit is steady all the same.
         shape_frames: frames from which betas are estimated.
-        shape_share: weight of the betas' standard normal prior against a frame's keypoints.
+        shape_weight: weight of the betas' standard normal prior against a frame's keypoints.
         lost_error: mean keypoint error [m] above which a frame is searched again from nothing, and flagged if that
             does not help.
         min_keypoints: a frame with fewer keeps the previous pose, and is flagged.
@@ -56,11 +57,11 @@ class ClipOptions:
 
     keypoint_sigma: float = 0.01
     robust_scale: float | None = 0.1
-    change_share: float = 1.0
-    pose_share: float = 1.0
-    variance_share: float = 0.2
+    change_weight: float = 1.0
+    pose_weight: float = 1.0
+    variance_weight: float = 0.2
     shape_frames: int = 64
-    shape_share: float = 1.0
+    shape_weight: float = 1.0
     lost_error: float = 0.06
     min_keypoints: int = 4
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
@@ -103,9 +104,9 @@ def estimate_betas(
         prior_transl=found.transl,
         robust_scale=options.robust_scale,
     )
-    betas, error = refine_betas(folded, problem, found.rotmat, found.transl, betas, options.shape_share)
+    betas, error = refine_betas(folded, problem, found.rotmat, found.transl, betas, options.shape_weight)
     # Keypoints that fit better than assumed may say more about the shape.
-    share = options.shape_share * min(max(error, _SMALLEST_ERROR), 1.0) ** 2
+    share = options.shape_weight * min(max(error, _SMALLEST_ERROR), 1.0) ** 2
     return refine_betas(folded, problem, found.rotmat, found.transl, betas, share)[0]
 
 
@@ -127,6 +128,7 @@ class Tracker:
         priors: on their device.
         options: when a frame counts as lost.
         follow: solves a frame from its predecessor's pose.
+        fps: frames a second.
         start: local rotations (1, 24, 3, 3) and transl (1, 3) just before the first frame, if known.
     """
 
@@ -136,10 +138,13 @@ class Tracker:
         priors: Priors,
         options: ClipOptions,
         follow: Follower,
+        fps: float,
         start: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self._points, self._priors, self._options, self._follow = points, priors, options, follow
+        self._fps = fps
         self._before = start
+        self._frames_since = 0
         self.min_keypoints = options.min_keypoints
 
     @property
@@ -147,18 +152,24 @@ class Tracker:
         """Local rotations and transl [m] of the latest solved frame."""
         return self._before
 
+    def take(self, points: ShapedPoints, follow: Follower) -> None:
+        """Go on with the same pose and another body shape."""
+        self._points, self._follow = points, follow
+
     def step(self, measured: Float[Tensor, "1 K 3"], trust: Float[Tensor, "1 K"]) -> TrackedFrame:
         """The next frame: solved from the one before, or from nothing where that fails.
 
         A frame with too few keypoints keeps the pose before it (or the mean pose) and is flagged.
         """
+        self._frames_since += 1
         if int((trust > 0).sum()) < self._options.min_keypoints:
             if self._before is None:
                 return TrackedFrame(self._priors.pose_mean[None], torch.zeros_like(measured[:, 0]), True, None)
             return TrackedFrame(*self._before, True, None)
-        found = None if self._before is None else self._follow(*self._before, measured, trust)
+        seconds = self._frames_since / self._fps
+        found = None if self._before is None else self._follow(*self._before, measured, trust, seconds)
         found, error = _or_from_nothing(self._points, found, measured, trust, self._priors, self._options)
-        self._before = (found.rotmat, found.transl)
+        self._before, self._frames_since = (found.rotmat, found.transl), 0
         return TrackedFrame(found.rotmat, found.transl, error > self._options.lost_error, found.sigma)
 
 
@@ -192,15 +203,13 @@ def track(
 
 
 def numeric_follower(
-    folded: FoldedPoints, betas: Float[Tensor, "10"], fps: float, priors: Priors, options: ClipOptions
+    folded: FoldedPoints, betas: Float[Tensor, "10"], priors: Priors, options: ClipOptions
 ) -> Follower:
     """The numerical solver's way from one frame to the next: near the previous pose, and human."""
     points = folded.shaped(betas[None])
-    # The change prior is for 1/6 s; a shorter time allows less change (variance grows with time).
-    change_share = options.change_share * fps / 6
 
-    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
-        mean, precision = priors.around(rotmat, change_share)
+    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor, seconds: float) -> PoseSolution:
+        mean, precision = priors.around(rotmat, options.change_weight, seconds)
         problem = PoseProblem(
             points=points,
             targets=targets,

@@ -24,6 +24,7 @@ class CompiledAnswer:
         transl: (B, 3) metres.
         sigma: (B, 24) standard deviation of the network's rotations [rad], NaN for the hands.
         keypoint_sigma: (B, K) of the measured keypoints [m].
+        weight_sigma: (B, K) how closely the steps met them [m].
         distance: (B,) mean distance of the seen keypoints [m].
     """
 
@@ -31,6 +32,7 @@ class CompiledAnswer:
     transl: Float[Tensor, "B 3"]
     sigma: Float[Tensor, "B 24"]
     keypoint_sigma: Float[Tensor, "B K"]
+    weight_sigma: Float[Tensor, "B K"]
     distance: Float[Tensor, " B"]
 
 
@@ -63,9 +65,10 @@ class CompiledHybrid:
         confidence: Float[Tensor, "B K"],
         network_view: tuple[Tensor, Tensor],
         sigma_of_layout: Tensor | None,
-        trust: tuple[float, float],
-        still: tuple[float, float] | None,
-        pose_share: float,
+        kind: int,
+        seconds: float,
+        variance_weight: float,
+        pose_weight: float,
     ) -> CompiledAnswer:
         """See `NeuralPairs.from_start`.
 
@@ -73,11 +76,11 @@ class CompiledHybrid:
             network_view: BODY_25 keypoints (B, 25, 3) and confidence (B, 25).
             sigma_of_layout: None where the layout is BODY_25; else (26, K): weights of the network's 25 keypoint
                 sigmas, and 1 in the last row for keypoints that get the frame's median.
-            trust: variance of a keypoint with sigma s is s^2 (first + second (s / 1 cm)^2).
-            still: where "nothing moved" ends and how sharply; None takes the network's word.
+            kind: of the starts, a place in `START_KINDS`.
+            seconds: time between start and target; 0 where nobody knows.
         """
         from learnable_smplify.compiled.hybrid import refine_frames
-        from learnable_smplify.compiled.network import FEATURES, KEYPOINTS, decode_frames, encode_frames
+        from learnable_smplify.compiled.network import FEATURES, KEYPOINTS, SOLVED, decode_frames, encode_frames
         from learnable_smplify.compiled.points import point_tables
 
         batch = start.shape[0]
@@ -89,8 +92,11 @@ class CompiledHybrid:
         target, seen = (part.contiguous().numpy() for part in network_view)
         shape = np.ascontiguousarray(betas.numpy())
         features = np.empty((batch, FEATURES), np.float32)
+        reach = np.zeros(batch, np.float32)
         sigma = np.full((batch, NUM_JOINTS), np.nan, np.float32)
-        spread = np.empty((batch, KEYPOINTS), np.float32)
+        spread, closeness = np.empty((2, batch, KEYPOINTS), np.float32)
+        stiffness = np.empty((batch, 3 * SOLVED), np.float32)
+        hidden = np.empty((0, self.network.width), np.float32)
         for index in range(self.passes):
             encode_frames(
                 local,
@@ -101,24 +107,28 @@ class CompiledHybrid:
                 target,
                 seen,
                 shape,
+                kind,
+                np.float32(seconds),
+                reach,
                 self.network.trunk,
                 index == 0,
                 features,
             )
-            decode_frames(local, self.network.outputs(features), sigma, spread)
+            outputs, hidden = self.network.outputs(features, hidden)
+            decode_frames(local, outputs, reach, sigma, spread, stiffness, closeness)
         if sigma_of_layout is not None:
-            median = np.median(spread, axis=1, keepdims=True).astype(np.float32)
-            spread = np.concatenate((spread, median), axis=1) @ sigma_of_layout.numpy()
-        variance = np.square(spread)
-        variance *= trust[0] + (trust[1] * 1e4) * variance
+            spread, closeness = (
+                np.concatenate((part, np.median(part, axis=1, keepdims=True)), axis=1, dtype=np.float32)
+                @ sigma_of_layout.numpy()
+                for part in (spread, closeness)
+            )
         distance = np.empty(batch, np.float32)
-        settings = np.array((*(still or (-1, 0)), pose_share, self.damping), np.float32)
         refine_frames(
             start_array,
             local,
             place,
-            sigma,
-            variance,
+            stiffness,
+            np.square(closeness) * np.float32(variance_weight),
             offsets,
             anchor,
             tables.anchor_pose,
@@ -129,8 +139,8 @@ class CompiledHybrid:
             self.network.error_precision,
             self.priors.pose_mean.numpy(),
             self.priors.pose_precision.numpy(),
-            settings,
+            np.array((pose_weight, self.damping), np.float32),
             self.refine_steps,
             distance,
         )
-        return CompiledAnswer(*(torch.from_numpy(part) for part in (local, place, sigma, spread, distance)))
+        return CompiledAnswer(*(torch.from_numpy(part) for part in (local, place, sigma, spread, closeness, distance)))

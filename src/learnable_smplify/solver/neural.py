@@ -1,17 +1,17 @@
 """The hybrid: the network says where the pose is and how sure it is, Gauss-Newton makes it meet the keypoints.
 
-The network's rotations are the prior mean, its sigmas and the measured correlation of its errors the prior precision,
-and what it says of each keypoint's error is that keypoint's weight.
+The network's rotations are the prior mean, its stiffness the prior precision,
+and how closely each keypoint shall be met is what it says as well.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
@@ -20,28 +20,39 @@ from learnable_smplify.compiled import is_usable
 from learnable_smplify.compiled.convert import fast_rotvec_to_rotmat
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.network.packed import PackedMlp, can_pack
-from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PassOutput, PoseMlp, rotation_error
+from learnable_smplify.network.pose_mlp import (
+    SOLVED_JOINTS,
+    START_KINDS,
+    PassInput,
+    PassOutput,
+    PoseMlp,
+    StartKind,
+)
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
-from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.clip import ClipOptions, Follower
 from learnable_smplify.solver.compiled_pairs import CompiledHybrid
 from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, fit_error, solve
-from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
+from learnable_smplify.solver.numeric import PairOptions, numeric_cost, numeric_pairs
 from learnable_smplify.solver.pair_input import PairInput
 from learnable_smplify.solver.priors import Priors
 
 # Nothing is known of the hands beyond the wrists: they stay as they are.
 _HAND_PRECISION = 1e4
-# Above this mean keypoint error [m], and so many times what the network expects, the numerical solver is asked too, and
-# believed if it is clearly better. (With noisy keypoints a small error is no merit.)
-_DOUBTFUL_ERROR = 0.05
+# The numerical solver is asked too where the network cannot be right: where the keypoints are further off than this [m]
+# and so many times what it expects ...
+_DOUBTFUL_ERROR = 0.02
 _SURPRISE = 2.0
-_CLEARLY_BETTER = 0.7
+# ... or where it turns joints in a way that people do not: the squared Mahalanobis distance of the change from a start
+# that is exact, for each degree of freedom. 99.9 % of the train pairs are below.
+_STRANGE_CHANGE = 8.0
+# A start may be this old [s] and still be a tracked frame.
+_LONGEST_CHANGE = 0.3
 # Mean length of a normal vector in space with unit variance in each coordinate.
 _MEAN_LENGTH = (8 / math.pi) ** 0.5
-# Where between "nothing moved" and "all of it moved" the network's answer is taken; chosen on pairs of the train split.
-_STILL, _STILL_SLOPE = 0.5, 4.0
+# The numerical solver's answers are sought with outliers in mind [m].
+_ROBUST_SCALE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +107,19 @@ class Body25View:
         return torch.cat((sigma, sigma.median(dim=1, keepdim=True).values), dim=1) @ self.sigma_weights.to(sigma)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What is known of the start poses of a batch.
+
+    Args:
+        kind: how far they can be trusted.
+        seconds: time from start to target; 0 where nobody knows.
+    """
+
+    kind: StartKind = "exact"
+    seconds: float = 0.0
+
+
 @torch.no_grad()
 def network_pose(
     network: PoseMlp | StgcnPass,
@@ -104,28 +128,40 @@ def network_pose(
     target: Float[Tensor, "B 25 3"],
     confidence: Float[Tensor, "B 25"],
     betas: Float[Tensor, "B 10"],
+    start: Start,
     passes: int,
 ) -> PassOutput:
     """The network's answer after `passes` passes."""
     shaped = body25.shaped(betas)
-    betas = betas.expand(len(start_rotmat), -1)
-    rotmat, output = start_rotmat, None
-    for index in range(passes):
+    batch = len(start_rotmat)
+    betas = betas.expand(batch, -1)
+    kind = torch.full((batch,), START_KINDS.index(start.kind), device=betas.device)
+    seconds = torch.full_like(betas[:, 0], start.seconds)
+    rotmat, memory, output = start_rotmat, None, None
+    for _ in range(passes):
         keypoints = shaped.pose(rotmat).positions()
-        output = network(PassInput(rotmat, keypoints, target, confidence, betas, first=index == 0))
-        rotmat = output.rotmat
+        output = network(PassInput(rotmat, keypoints, target, confidence, betas, kind, seconds, memory))
+        rotmat, memory = output.rotmat, output.memory
     assert output is not None
     return output
 
 
-def prior_precision(network: PoseMlp, sigma: Float[Tensor, "B 22"]) -> Float[Tensor, "B 72 72"]:
-    """Precision of the rotation errors: the measured correlations, scaled by the predicted sigmas."""
-    inverse = (1 / sigma).repeat_interleave(3, dim=1)
+def prior_precision(network: PoseMlp, output: PassOutput) -> Float[Tensor, "B 72 72"]:
+    """Precision of the prior about a pass's answer, in the parents' frames as the Gauss-Newton steps have it.
+
+    The network tells it in the joints' own axes, P = D^-1 (L L^T) D^-1 with D the stiffness sigmas: there, a twist is a
+    twist however the limb points. With the answer's rotations R it becomes R P R^T.
+    """
     solved = 3 * SOLVED_JOINTS
-    precision = torch.zeros(len(sigma), 72, 72, dtype=sigma.dtype, device=sigma.device)
-    precision[:, :solved, :solved] = inverse[:, :, None] * network.error_precision * inverse[:, None, :]
-    precision.diagonal(dim1=-2, dim2=-1)[:, solved:] = _HAND_PRECISION
-    return precision
+    inverse = 1 / output.stiffness_sigma
+    own = inverse[:, :, None] * network.error_precision * inverse[:, None, :]
+    rotmat = output.rotmat[:, :SOLVED_JOINTS].detach()
+    turned = (rotmat @ own.reshape(-1, SOLVED_JOINTS, 3, solved)).reshape(-1, solved, SOLVED_JOINTS, 3).transpose(1, 2)
+    turned = (turned @ rotmat.transpose(-1, -2)).transpose(1, 2).reshape(-1, solved, solved)
+    precision = torch.nn.functional.pad(turned, (0, 72 - solved, 0, 72 - solved))
+    hands = torch.zeros(72, dtype=precision.dtype, device=precision.device)
+    hands[solved:] = _HAND_PRECISION
+    return precision + hands.diag()
 
 
 class NeuralPairs:
@@ -149,71 +185,102 @@ class NeuralPairs:
     ) -> None:
         self.network = StgcnPass(network) if isinstance(network, Stgcn) else network
         self.refine_steps = refine_steps
-        self._trust = (1.0, 0.0)
-        if isinstance(network, PoseMlp):
-            plain, growing = network.keypoint_trust.tolist()
-            self._trust = (plain, growing)
         usual = network.config.passes if isinstance(network, PoseMlp) else 1
         self.passes = usual if passes is None else passes
         self._priors = priors
         self._options = options
         self._steps = LevenbergMarquardt(refine_steps, step_tolerance=0, cost_tolerance=0, initial_damping=1e-6)
         self._compiled: CompiledHybrid | None = None
-        if isinstance(network, PoseMlp) and can_pack(network) and is_usable(network.error_precision):
+        if can_pack(network) and is_usable(next(network.parameters())):
+            assert isinstance(network, PoseMlp)
             packed = PackedMlp(network)
             self._compiled = CompiledHybrid(packed, self.passes, refine_steps, self._steps.initial_damping, priors)
 
-    def solve(self, body: Body, layout: Layout, pairs: PairInput) -> PoseSolution:
-        """Every pair from its own start; the numerical solver's answer where the network's does not fit."""
+    def solve(self, body: Body, layout: Layout, pairs: PairInput, start: Start) -> PoseSolution:
+        """Every pair from its own start; the numerical solver's answer where the network's cannot be right.
+
+        `fallback` of the solution marks those.
+        """
         device = pairs.keypoints.device
         folded, body25 = body.folded(layout, device), body.folded("body25", device)
         view = Body25View.of(layout, device)
-        start = fast_rotvec_to_rotmat(pairs.start_pose)
-        transl = torch.zeros_like(start[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
+        first = fast_rotvec_to_rotmat(pairs.start_pose)
+        transl = torch.zeros_like(first[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
         found, keypoint_sigma = self.from_start(
-            folded,
-            body25,
-            view,
-            pairs.betas,
-            start,
-            transl,
-            pairs.keypoints,
-            pairs.confidence,
-            still_is_possible=True,
+            folded, body25, view, pairs.betas, first, transl, pairs.keypoints, pairs.confidence, start
         )
         if self.refine_steps == 0:
             return found
+        doubtful = self._doubtful(folded, first, found, keypoint_sigma, pairs, start).nonzero()[:, 0]
+        fallback = torch.zeros(len(pairs), dtype=torch.bool, device=device)
+        if len(doubtful):
+            better, numeric = self._numeric(folded, pairs.rows(doubtful), found, doubtful, keypoint_sigma, start)
+            rows = doubtful[better]
+            found.rotmat[rows], found.transl[rows] = numeric.rotmat[better], numeric.transl[better]
+            fallback[rows] = True
+        return replace(found, fallback=fallback)
+
+    def _doubtful(
+        self,
+        folded: FoldedPoints,
+        first: Tensor,
+        found: PoseSolution,
+        keypoint_sigma: Tensor,
+        pairs: PairInput,
+        start: Start,
+    ) -> Bool[Tensor, " B"]:
+        """Where the network's answer is not what it expected itself, or not what people do."""
         error = found.distance
         if error is None:
             error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
-        if not float(error.max()) > _DOUBTFUL_ERROR:
-            return found
-        expected = _expected_error(keypoint_sigma, pairs.confidence)
-        doubtful = ((error > _DOUBTFUL_ERROR) & (error > _SURPRISE * expected)).nonzero()[:, 0]
-        if len(doubtful) == 0:
-            return found
-        part = pairs.rows(doubtful)
-        numeric = numeric_pairs(folded, part, self._priors, self._options)
-        numeric_error = fit_error(folded.shaped(part.betas), numeric, part.keypoints, part.confidence)
-        better = numeric_error < _CLEARLY_BETTER * error[doubtful]
-        rows = doubtful[better]
-        found.rotmat[rows], found.transl[rows] = numeric.rotmat[better], numeric.transl[better]
-        return found
+        doubtful = torch.zeros_like(error, dtype=torch.bool)
+        if float(error.max()) > _DOUBTFUL_ERROR:
+            doubtful = (error > _DOUBTFUL_ERROR) & (
+                error > _SURPRISE * _expected_error(keypoint_sigma, pairs.confidence)
+            )
+        if start.kind == "exact":
+            precision = self._priors.change_over(start.seconds)[3:, 3:]
+            change = rotmat_to_rotvec(found.rotmat[:, 1:] @ first[:, 1:].mT).flatten(1)
+            doubtful |= (change @ precision * change).sum(1) > _STRANGE_CHANGE * change.shape[1]
+        return doubtful
 
+    def _numeric(
+        self,
+        folded: FoldedPoints,
+        part: PairInput,
+        found: PoseSolution,
+        rows: Tensor,
+        keypoint_sigma: Tensor,
+        start: Start,
+    ) -> tuple[Bool[Tensor, " N"], PoseSolution]:
+        """The numerical solver's answers for the pairs `part` at `rows`, and where they are the likelier ones.
+
+        Both are judged by the numerical solver's own cost: keypoints as far off as the network expects, and a change
+        from the start that people make.
+        """
+        seen = part.confidence > 0
+        sigma = (keypoint_sigma[rows] * seen).sum(1) / seen.sum(1).clamp(min=1)
+        part = replace(part, confidence=part.confidence * (self._options.keypoint_sigma / sigma)[:, None].square())
+        options = replace(self._options, robust_scale=self._options.robust_scale or _ROBUST_SCALE)
+        numeric = numeric_pairs(folded, part, self._priors, options, start.seconds)
+        cost = numeric_cost(folded, part, self._priors, options, start.seconds)
+        return cost(numeric.rotmat, numeric.transl) < cost(found.rotmat[rows], found.transl[rows]), numeric
+
+    @torch.no_grad()
     def from_start(
         self,
         folded: FoldedPoints,
         body25: FoldedPoints,
         view: Body25View,
         betas: Float[Tensor, "B 10"],
-        start: Float[Tensor, "B 24 3 3"],
+        start_rotmat: Float[Tensor, "B 24 3 3"],
         transl: Float[Tensor, "B 3"],
         keypoints: Float[Tensor, "B K 3"],
         confidence: Float[Tensor, "B K"],
+        start: Start,
         *,
-        still_is_possible: bool,
-        pose_share: float = 0.0,
-        keypoint_trust: tuple[float, float] | None = None,
+        pose_weight: float = 0.0,
+        variance_weight: float = 1.0,
     ) -> tuple[PoseSolution, Float[Tensor, "B K"]]:
         """Network and refinement, and the standard deviation (B, K) that the network gives each keypoint [m].
 
@@ -222,46 +289,41 @@ class NeuralPairs:
         Args:
             folded, body25: keypoints of the measured layout and of BODY_25 on the body.
             view: from the one to the other.
-            still_is_possible: take the start pose for true, and keep it where the keypoints show no certain motion.
-            pose_share: weight of the pose prior. Over many frames small errors of joints that no keypoint shows would
-                add up; the pose prior holds them.
-            keypoint_trust: in place of the network's own.
+            pose_weight: of the pose prior, besides what the network says.
+            variance_weight: of the keypoint variances that the steps assume; below 1 they follow the keypoints closer
+                than the network would.
         """
         target, seen = (keypoints, confidence) if view.is_body25 else view.apply(keypoints, confidence)
         if self._compiled is not None:
-            assert isinstance(self.network, PoseMlp)
             answer = self._compiled.solve(
                 folded,
                 body25,
                 betas,
-                start,
+                start_rotmat,
                 transl,
                 keypoints,
                 confidence,
                 (target, seen),
                 None if view.is_body25 else view.sigma_weights,
-                self._trust if keypoint_trust is None else keypoint_trust,
-                (_STILL, _STILL_SLOPE) if still_is_possible and self.refine_steps > 0 else None,
-                pose_share,
+                START_KINDS.index(start.kind),
+                start.seconds,
+                variance_weight,
+                pose_weight,
             )
-            every = torch.ones(len(start), dtype=torch.bool)
+            every = torch.ones(len(start_rotmat), dtype=torch.bool)
             solution = PoseSolution(answer.rotmat, answer.transl, answer.distance, every, answer.sigma, answer.distance)
             return solution, answer.keypoint_sigma
-        output = network_pose(self.network, body25, start, target, seen, betas, self.passes)
+        output = network_pose(self.network, body25, start_rotmat, target, seen, betas, start, self.passes)
         keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
-        variance = keypoint_sigma.square()
+        variance = variance_weight * view.sigma_of_layout(output.weight_sigma).square()
         if isinstance(self.network, PoseMlp):
-            precision = prior_precision(self.network, output.sigma)
-            plain, growing = self._trust if keypoint_trust is None else keypoint_trust
-            variance = variance * (plain + growing * variance / 0.01**2)
+            precision = prior_precision(self.network, output)
             sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
         else:
-            precision, sigma = self._priors.change_precision, None
+            precision, sigma = self._priors.change_over(start.seconds), None
         mean = output.rotmat
-        if still_is_possible and self.refine_steps > 0:
-            mean = _unless_still(start, output)
-        if pose_share > 0:
-            mean, precision = self._priors.and_human(mean, precision, pose_share)
+        if pose_weight > 0:
+            mean, precision = self._priors.and_human(mean, precision, pose_weight)
         points, weights = folded.shaped(betas), confidence / variance
         problem = PoseProblem(
             points=points,
@@ -269,7 +331,7 @@ class NeuralPairs:
             weights=weights,
             prior_rotmat=mean,
             prior_precision=precision,
-            prior_transl=_best_transl(points, mean, keypoints, weights),
+            prior_transl=best_transl(points, mean, keypoints, weights),
         )
         if self.refine_steps > 0:
             solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
@@ -277,7 +339,7 @@ class NeuralPairs:
         else:
             rotmat, moved = problem.prior_rotmat, problem.prior_transl
         unseen = (confidence > 0).sum(1) == 0
-        rotmat = torch.where(unseen[:, None, None, None], start, rotmat)
+        rotmat = torch.where(unseen[:, None, None, None], start_rotmat, rotmat)
         moved = torch.where(unseen[:, None], transl, moved)
         every = torch.ones_like(unseen)
         found = PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
@@ -295,8 +357,8 @@ def neural_follower(
     """The network's way from one frame to the next; `folded` are the layout's keypoints on the body."""
     view = Body25View.of(layout, betas.device)
 
-    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor) -> PoseSolution:
-        # The frame before is an estimate itself: to keep it where nothing is certain would add up to a lag.
+    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor, seconds: float) -> PoseSolution:
+        recent = seconds <= _LONGEST_CHANGE
         found, _ = solver.from_start(
             folded,
             body25,
@@ -306,26 +368,13 @@ def neural_follower(
             transl,
             targets,
             confidence,
-            still_is_possible=False,
-            pose_share=options.pose_share,
-            keypoint_trust=(options.variance_share, 0.0),
+            Start("tracked", seconds) if recent else Start("estimate"),
+            pose_weight=options.pose_weight,
+            variance_weight=options.variance_weight,
         )
         return found
 
     return follow
-
-
-def _unless_still(start: Float[Tensor, "B 24 3 3"], output: PassOutput) -> Float[Tensor, "B 24 3 3"]:
-    """The network's rotations, drawn back to the start where all the motion they tell is within their own doubt.
-
-    With strong noise and little motion, what a network sees is mostly noise. The measure is the mean over joints of
-    (angle turned / predicted sigma)^2 / 3: about 1 for a motion that is all doubt.
-    """
-    turned = rotation_error(start[:, :SOLVED_JOINTS], output.rotmat[:, :SOLVED_JOINTS])
-    certain = (turned.square().sum(-1) / (3 * output.sigma.square())).mean(1)
-    share = torch.sigmoid((certain - _STILL) * _STILL_SLOPE)[:, None, None]
-    solved = rotvec_to_rotmat(share * turned) @ start[:, :SOLVED_JOINTS]
-    return torch.cat((solved, start[:, SOLVED_JOINTS:]), dim=1)
 
 
 def _expected_error(keypoint_sigma: Tensor, confidence: Tensor) -> Float[Tensor, " B"]:
@@ -333,6 +382,7 @@ def _expected_error(keypoint_sigma: Tensor, confidence: Tensor) -> Float[Tensor,
     return _MEAN_LENGTH * (keypoint_sigma * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
-def _best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:
+def best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:
+    """Where a pose has to stand to be nearest to its keypoints."""
     gap = keypoints - points.pose(rotmat).positions()
     return (gap * weights[..., None]).sum(1) / weights.sum(1).clamp(min=1e-6)[:, None]

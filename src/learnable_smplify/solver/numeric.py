@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.cold_start import align_trunk
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
+from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, cost_of, solve
 from learnable_smplify.solver.pair_input import PairInput
 from learnable_smplify.solver.priors import Priors
 
@@ -21,32 +23,52 @@ class PairOptions:
 
     Args:
         keypoint_sigma: what a keypoint coordinate may be off by [m].
-        change_share: weight of the change prior about the start pose.
+        change_weight: weight of the change prior about the start pose.
         robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure); None trusts all.
         optimiser: when to stop.
     """
 
     keypoint_sigma: float = 0.003
-    change_share: float = 1.0
+    change_weight: float = 1.0
     robust_scale: float | None = None
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
 
 
-def numeric_pairs(folded: FoldedPoints, pairs: PairInput, priors: Priors, options: PairOptions) -> PoseSolution:
-    """Solve every pair from its own start."""
-    points = folded.shaped(pairs.betas)
-    weights = pairs.confidence / options.keypoint_sigma**2
+def numeric_pairs(
+    folded: FoldedPoints, pairs: PairInput, priors: Priors, options: PairOptions, seconds: float = 0.0
+) -> PoseSolution:
+    """Solve every pair from its own start, `seconds` before (0: nobody knows)."""
     rotmat, transl = placed_start(folded, pairs)
-    problem = PoseProblem(
-        points=points,
+    problem = _problem(folded, pairs, rotmat, transl, priors, options, seconds)
+    return solve(problem, rotmat, transl, options.optimiser)
+
+
+def numeric_cost(
+    folded: FoldedPoints, pairs: PairInput, priors: Priors, options: PairOptions, seconds: float
+) -> Callable[[Tensor, Tensor], Float[Tensor, " B"]]:
+    """What `numeric_pairs` minimises, as a function of rotmat (B, 24, 3, 3) and transl (B, 3)."""
+    problem = _problem(folded, pairs, *placed_start(folded, pairs), priors, options, seconds)
+    return lambda rotmat, transl: cost_of(problem, rotmat, transl)
+
+
+def _problem(
+    folded: FoldedPoints,
+    pairs: PairInput,
+    rotmat: Tensor,
+    transl: Tensor,
+    priors: Priors,
+    options: PairOptions,
+    seconds: float,
+) -> PoseProblem:
+    return PoseProblem(
+        points=folded.shaped(pairs.betas),
         targets=pairs.keypoints,
-        weights=weights,
+        weights=pairs.confidence / options.keypoint_sigma**2,
         prior_rotmat=rotmat,
-        prior_precision=options.change_share * priors.change_precision,
+        prior_precision=options.change_weight * priors.change_over(seconds),
         prior_transl=transl,
         robust_scale=options.robust_scale,
     )
-    return solve(problem, rotmat, transl, options.optimiser)
 
 
 def placed_start(folded: FoldedPoints, pairs: PairInput) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,8 @@ from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 
 # The pelvis is seen by many keypoints and may point anywhere: both priors leave it (almost) free.
 PELVIS_PRECISION = 1e-3
+# What the change prior is for [s].
+CHANGE_SECONDS = 1 / 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Priors:
     Args:
         pose_mean: (24, 3, 3) mean local rotations; the pelvis is the identity.
         pose_precision: (72, 72) [1/rad^2].
-        change_precision: (72, 72) [1/rad^2], of changes over about 1/6 s.
+        change_precision: (72, 72) [1/rad^2], of changes over `CHANGE_SECONDS`.
     """
 
     pose_mean: Float[Tensor, "24 3 3"]
@@ -42,6 +44,13 @@ class Priors:
     def to(self, device: torch.device | str) -> Priors:
         """The priors on another device."""
         return Priors(self.pose_mean.to(device), self.pose_precision.to(device), self.change_precision.to(device))
+
+    def change_over(self, seconds: float) -> Float[Tensor, "72 72"]:
+        """The precision of a change over so long; of one over `CHANGE_SECONDS` where it is 0, for unknown.
+
+        The variance of a change grows with the time it takes.
+        """
+        return self.change_precision * (CHANGE_SECONDS / seconds if seconds > 0 else 1.0)
 
     def poses_of(self, noise: Float[Tensor, "N 69"]) -> Float[Tensor, "N 24 3 3"]:
         """Poses of the pose prior from standard normal numbers; the pelvis at the identity."""
@@ -55,16 +64,19 @@ class Priors:
         mean[:, 0] = rotmat[:, 0]
         return mean
 
-    def around(self, previous_rotmat: Float[Tensor, "B 24 3 3"], change_share: float) -> tuple[Tensor, Tensor]:
+    def around(
+        self, previous_rotmat: Float[Tensor, "B 24 3 3"], weight: float, seconds: float
+    ) -> tuple[Tensor, Tensor]:
         """One Gaussian for "close to the previous pose, and human": mean rotations (B, 24, 3, 3), precision (72, 72).
 
         Args:
-            change_share: weight of the change prior relative to the pose prior's 1.
+            weight: of the change prior relative to the pose prior's 1.
+            seconds: since the previous pose.
         """
-        return self.and_human(previous_rotmat, change_share * self.change_precision)
+        return self.and_human(previous_rotmat, weight * self.change_over(seconds))
 
     def and_human(
-        self, mean_rotmat: Float[Tensor, "B 24 3 3"], precision: Float[Tensor, "*B 72 72"], pose_share: float = 1.0
+        self, mean_rotmat: Float[Tensor, "B 24 3 3"], precision: Float[Tensor, "*B 72 72"], pose_weight: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """The product of a Gaussian about `mean_rotmat` and the pose prior: mean rotations and precision.
 
@@ -73,12 +85,12 @@ class Priors:
 
         Args:
             precision: of the first Gaussian [1/rad^2].
-            pose_share: weight of the pose prior.
+            pose_weight: weight of the pose prior.
         """
-        total = precision + pose_share * self.pose_precision
+        total = precision + pose_weight * self.pose_precision
         from_mean = rotmat_to_rotvec(mean_rotmat @ self.pose_mean.transpose(-1, -2))
         from_mean[:, 0] = 0
-        pull = torch.linalg.solve(total, pose_share * self.pose_precision @ from_mean.flatten(1)[..., None])[..., 0]
+        pull = torch.linalg.solve(total, pose_weight * self.pose_precision @ from_mean.flatten(1)[..., None])[..., 0]
         return rotvec_to_rotmat(-pull.unflatten(-1, (24, 3))) @ mean_rotmat, total
 
 

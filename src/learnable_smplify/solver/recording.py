@@ -80,10 +80,10 @@ class RecordingSolver:
     clip: ClipOptions
     device: torch.device
 
-    def follower(self, layout: Layout, folded: FoldedPoints, betas: Float[Tensor, "10"], fps: float) -> Follower:
+    def follower(self, layout: Layout, folded: FoldedPoints, betas: Float[Tensor, "10"]) -> Follower:
         """The way from frame to frame."""
         if self.neural is None:
-            return numeric_follower(folded, betas, fps, self.priors, self.clip)
+            return numeric_follower(folded, betas, self.priors, self.clip)
         plain = self.body.folded(layout, self.device)
         body25 = self.body.folded("body25", self.device)
         return neural_follower(self.neural, folded, folded if plain is body25 else body25, layout, betas, self.clip)
@@ -97,7 +97,7 @@ class RecordingSolver:
         progress: Progress | None,
     ) -> tuple[Motion, Offsets | None]:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         plain = self.body.folded(layout, self.device)
         if options.scale_to_body:
             keypoints = self._scaled(keypoints, plain)
@@ -157,8 +157,8 @@ class RecordingSolver:
         assert keypoints.confidence is not None  # set by Keypoints itself
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
         shape = estimate_betas(folded, targets, confidence, self.priors, self.clip) if betas is None else betas
-        follow = self.follower(layout, folded, shape, keypoints.fps)
-        tracker = Tracker(folded.shaped(shape[None]), self.priors, self.clip, follow, start)
+        follow = self.follower(layout, folded, shape)
+        tracker = Tracker(folded.shaped(shape[None]), self.priors, self.clip, follow, keypoints.fps, start)
         return track(tracker, targets, confidence, progress), shape
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:

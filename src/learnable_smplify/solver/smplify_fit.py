@@ -12,6 +12,7 @@ from torch import Tensor
 from learnable_smplify.camera import Camera
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.solver.levenberg_marquardt import PoseSolution
 from learnable_smplify.solver.limb_lengths import limb_lengths
 from learnable_smplify.solver.numeric import placed_start
 from learnable_smplify.solver.pair_input import PairInput
@@ -34,8 +35,8 @@ _FACINGS = 4
 _FLIP_ROUNDS = 3
 
 
-def fit_pairs(smplify: Smplify, pairs: PairInput) -> tuple[Tensor, Tensor]:
-    """Local rotations (B, 24, 3, 3) and transl (B, 3), from start poses that are laid on the keypoints as a whole.
+def fit_pairs(smplify: Smplify, pairs: PairInput) -> PoseSolution:
+    """Rotations and transl from start poses that are laid on the keypoints as a whole.
 
     Nothing but descent keeps the pose near its start. Problems without keypoints keep theirs.
     """
@@ -46,7 +47,8 @@ def fit_pairs(smplify: Smplify, pairs: PairInput) -> tuple[Tensor, Tensor]:
     people = smplify.finish(smplify.bend(people, data, weight), data, weight)
     seen = (pairs.confidence > 0).any(1)
     found = torch.where(seen[:, None, None, None], people.local_rotmat(), rotvec_to_rotmat(pairs.start_pose))
-    return found, torch.where(seen[:, None], people.transl, transl)
+    unknown = torch.zeros_like(transl[:, 0])
+    return PoseSolution(found, torch.where(seen[:, None], people.transl, transl), unknown, torch.ones_like(seen))
 
 
 def search_3d(smplify: Smplify) -> Search:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike, Body, load_body
@@ -19,6 +19,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -26,7 +27,7 @@ from learnable_smplify.solver.clip import ClipOptions, Follower
 from learnable_smplify.solver.cold_start import cold_start
 from learnable_smplify.solver.levenberg_marquardt import PoseSolution
 from learnable_smplify.solver.mixture_prior import MixturePrior, load_mixture_prior
-from learnable_smplify.solver.neural import NeuralPairs
+from learnable_smplify.solver.neural import NeuralPairs, Start
 from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.offsets import Offsets
 from learnable_smplify.solver.pair_input import PairInput, check_pairs
@@ -44,6 +45,23 @@ METHODS: tuple[Method, ...] = ("neural", "gauss_newton", "smplify")
 # Problems solved at once, at most: bounds the memory (about 60 KB a problem). Smaller chunks where that occupies more
 # cores; every chunk costs some milliseconds of its own, so not much smaller.
 _CHUNK, _SMALL_CHUNK = 1024, 256
+
+
+@dataclass(frozen=True, eq=False)
+class PairAnswer:
+    """What `Solver.answer_pairs` found for B problems.
+
+    Args:
+        pose: (B, 24, 3) rotvec [rad].
+        transl: (B, 3) metres.
+        uncertainty_deg: (B, 24) standard deviation of each rotation's error [deg], where a network said so, else NaN.
+        fallback: (B,) True where the network could not be right and the numerical solver's answer stands in.
+    """
+
+    pose: Float[Tensor, "B 24 3"]
+    transl: Float[Tensor, "B 3"]
+    uncertainty_deg: Float[Tensor, "B 24"]
+    fallback: Bool[Tensor, " B"]
 
 
 class Solver:
@@ -111,6 +129,8 @@ class Solver:
         confidence: ArrayLike | Float[Tensor, "B K"] | None = None,
         *,
         layout: str | Layout = "body25",
+        start: StartKind = "exact",
+        seconds: float | None = None,
     ) -> tuple[Float[Tensor, "B 24 3"], Float[Tensor, "B 3"]]:
         """From the pose a person had and the keypoints they have now, the pose they have now. B independent problems.
 
@@ -121,23 +141,59 @@ class Solver:
             start_transl: (B, 3) metres, a hint for problems whose keypoints do not place the person; None is fine.
             confidence: (B, K) in [0, 1], 0 = missing; None trusts every finite keypoint.
             layout: which keypoints they are.
+            start: how far the start poses can be trusted: "exact", what the keypoints do not show is kept from them;
+                "tracked", they are a solver's answers for the frame before; "estimate", an image-based estimator's.
+            seconds: time from start to target, if known.
 
         Returns:
             pose (B, 24, 3) rotvec [rad] and transl (B, 3) metres, float32, on the solver's device. A problem without
             any keypoint returns its start.
 
         Raises:
-            InputError: shapes that do not fit, a start pose or betas that are not finite, an unknown layout.
+            InputError: shapes that do not fit, a start pose or betas that are not finite, an unknown layout or kind of
+                start, a time that is not positive.
         """
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        answer = self.answer_pairs(
+            start_pose, keypoints, betas, start_transl, confidence, layout=layout, start=start, seconds=seconds
+        )
+        return answer.pose, answer.transl
+
+    def answer_pairs(
+        self,
+        start_pose: ArrayLike | Float[Tensor, "B 24 3"],
+        keypoints: ArrayLike | Float[Tensor, "B K 3"],
+        betas: ArrayLike | Float[Tensor, "B 10"],
+        start_transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
+        confidence: ArrayLike | Float[Tensor, "B K"] | None = None,
+        *,
+        layout: str | Layout = "body25",
+        start: StartKind = "exact",
+        seconds: float | None = None,
+    ) -> PairAnswer:
+        """`solve_pairs`, and what is known of each answer. Arguments and errors as there."""
+        layout = load_layout(layout)
+        if start not in START_KINDS:
+            raise InputError(f"unknown kind of start '{start}'", expected=f"one of {', '.join(START_KINDS)}")
+        if seconds is not None and not 0 < seconds < 1e5:
+            raise InputError(f"the time from start to target is {seconds} s", expected="a time above 0")
+        given = Start(start, seconds or 0.0)
         pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
         size = min(max(-(-len(pairs) // torch.get_num_threads()), _SMALL_CHUNK), _CHUNK)
         chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
         if not chunks:
-            return pairs.start_pose, torch.zeros(0, 3, device=self.device)
-        solved = map_chunks(lambda part: self._solve_chunk(part, layout), chunks, self.device)
-        pose = torch.cat([fast_rotmat_to_rotvec(rotmat) for rotmat, _ in solved])
-        return pose, torch.cat([transl for _, transl in solved])
+            nobody = torch.zeros(0, 24, device=self.device)
+            return PairAnswer(pairs.start_pose, nobody[:, :3], nobody, nobody[:, 0].bool())
+        solved = map_chunks(lambda part: self._solve_chunk(part, layout, given), chunks, self.device)
+        unknown = [torch.full_like(found.rotmat[:, :, 0, 0], torch.nan) for found in solved]
+        nowhere = [torch.zeros_like(found.converged) for found in solved]
+        return PairAnswer(
+            pose=torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved]),
+            transl=torch.cat([found.transl for found in solved]),
+            uncertainty_deg=torch.rad2deg(
+                torch.cat([b if a.sigma is None else a.sigma for a, b in zip(solved, unknown, strict=True)])
+            ),
+            fallback=torch.cat([b if a.fallback is None else a.fallback for a, b in zip(solved, nowhere, strict=True)]),
+        )
 
     def fit(
         self,
@@ -225,17 +281,17 @@ class Solver:
         Raises:
             InputError: an unknown layout, betas that are not finite, or the method "smplify".
         """
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        layout = load_layout(layout)
         if self.method == "smplify":
             raise InputError("smplify cannot stream: a frame takes it too long", expected="neural or gauss_newton")
         folded, options = self.body.folded(layout, self.device), self.clip_options
 
         def follower(shape: Float[Tensor, "10"]) -> Follower:
-            return self._recording().follower(layout, folded, shape, fps)
+            return self._recording().follower(layout, folded, shape)
 
         known = None if betas is None else _checked_betas(betas, self.device)
         repair = None if self.recording_options.repair is None else RepairStream(layout, fps)
-        return PoseStream(folded, follower, self._priors, options, known, repair)
+        return PoseStream(folded, follower, self._priors, options, fps, known, repair)
 
     def solve_frames(
         self,
@@ -250,7 +306,7 @@ class Solver:
         Returns:
             pose (B, 24, 3) rotvec [rad] and transl (B, 3) metres.
         """
-        layout = layout if isinstance(layout, Layout) else load_layout(layout)
+        layout = load_layout(layout)
         anything = torch.zeros(len(torch.as_tensor(keypoints)), 24, 3)
         frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
         folded, options = self.body.folded(layout, self.device), self.clip_options
@@ -299,7 +355,7 @@ class Solver:
         Raises:
             InputError: betas of another shape or not finite.
         """
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         assert keypoints.confidence is not None  # set by Keypoints2D itself
         smplify = self._smplify(layout)
         pixels, confidence = keypoints.pixels.to(self.device), keypoints.confidence.to(self.device)
@@ -336,7 +392,7 @@ class Solver:
         before: tuple[Tensor, Tensor] | None,
         progress: Callable[[int, int], None] | None,
     ) -> Motion:
-        layout = keypoints.layout if isinstance(keypoints.layout, Layout) else load_layout(keypoints.layout)
+        layout = load_layout(keypoints.layout)
         assert keypoints.confidence is not None  # set by Keypoints itself
         smplify = self._smplify(layout)
         data = Measured3D(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
@@ -372,14 +428,13 @@ class Solver:
             )
         return rotvec_to_rotmat(pose)[None], transl[None]
 
-    def _solve_chunk(self, pairs: PairInput, layout: Layout) -> tuple[Tensor, Tensor]:
+    def _solve_chunk(self, pairs: PairInput, layout: Layout, start: Start) -> PoseSolution:
         if self.method == "smplify":
             return fit_pairs(self._smplify(layout), pairs)
-        if self._neural is None:
-            found = numeric_pairs(self.body.folded(layout, self.device), pairs, self._priors, self.pair_options)
-        else:
-            found = self._neural.solve(self.body, layout, pairs)
-        return found.rotmat, found.transl
+        if self._neural is not None:
+            return self._neural.solve(self.body, layout, pairs, start)
+        folded = self.body.folded(layout, self.device)
+        return numeric_pairs(folded, pairs, self._priors, self.pair_options, start.seconds)
 
 
 def _checked_betas(betas: ArrayLike, device: torch.device) -> Tensor:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike
-from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
 from learnable_smplify.errors import InputError
 from learnable_smplify.repair import RepairStream
@@ -54,6 +54,7 @@ class PoseStream:
         folded: the layout's keypoints on the body.
         follower: makes the way from frame to frame for given betas.
         priors, options: of the solver.
+        fps: frames a second.
         betas: (10,) the person's shape, or None.
         repair: cleans frames before they are solved, or None.
     """
@@ -64,13 +65,15 @@ class PoseStream:
         follower: Callable[[Float[Tensor, "10"]], Follower],
         priors: Priors,
         options: ClipOptions,
+        fps: float,
         betas: Float[Tensor, "10"] | None,
         repair: RepairStream | None,
     ) -> None:
         self._folded, self._follower, self._priors, self._options = folded, follower, priors, options
         self._shape = RunningShape(folded, priors, options) if betas is None else None
         self._betas = torch.zeros(10, device=folded.weight.device) if betas is None else betas
-        self._tracker = self._new_tracker(None)
+        points, follow = self._person()
+        self._tracker = Tracker(points, priors, options, follow, fps)
         self._repair = repair
         self._count = 0
 
@@ -126,8 +129,7 @@ class PoseStream:
 
     def _take(self, betas: Float[Tensor, "10"]) -> None:
         self._betas = betas
-        self._tracker = self._new_tracker(self._tracker.pose)
+        self._tracker.take(*self._person())
 
-    def _new_tracker(self, before: tuple[Tensor, Tensor] | None) -> Tracker:
-        points = self._folded.shaped(self._betas[None])
-        return Tracker(points, self._priors, self._options, self._follower(self._betas), before)
+    def _person(self) -> tuple[ShapedPoints, Follower]:
+        return self._folded.shaped(self._betas[None]), self._follower(self._betas)

@@ -10,6 +10,7 @@ from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.training.corrupt import Corruption
 from learnable_smplify.training.pairs import Sampling
+from learnable_smplify.training.tracked import Tracking
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Optimisation:
         clip: gradient norm above which gradients are scaled down.
         ema: decay of the averaged weights that are evaluated and shipped.
         bfloat16: run the network's matrix products in bfloat16 (CPU and GPU); losses and kinematics stay float32.
+        refined_share: part of a batch whose pairs also go through the Gauss-Newton steps; followed people all do.
         seed: of weights, pairs and corruption.
     """
 
@@ -38,6 +40,7 @@ class Optimisation:
     clip: float = 1.0
     ema: float = 0.999
     bfloat16: bool = True
+    refined_share: float = 0.25
     seed: int = 0
 
 
@@ -50,12 +53,16 @@ class LossWeights:
         points: error of points on the body's surface [10 cm].
         rotation_likelihood: negative log-likelihood of rotation errors under the predicted sigma.
         keypoint_likelihood: the same of keypoint errors.
+        logarithm: of the logarithms of a sample's mean rotation error and mean surface error.
+        refined: of the hybrid's errors against those of the network's passes.
     """
 
     rotation: float = 1.0
     points: float = 2.0
     rotation_likelihood: float = 0.02
     keypoint_likelihood: float = 0.02
+    logarithm: float = 0.15
+    refined: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class TrainingConfig:
     network: PoseMlpConfig = field(default_factory=PoseMlpConfig)
     stgcn: StgcnConfig = field(default_factory=StgcnConfig)
     sampling: Sampling = field(default_factory=Sampling)
+    tracking: Tracking = field(default_factory=Tracking)
     corruption: Corruption = field(default_factory=Corruption)
     optimisation: Optimisation = field(default_factory=Optimisation)
     loss: LossWeights = field(default_factory=LossWeights)

@@ -34,34 +34,42 @@ class Corruption:
     Args:
         noisy_share: samples with Gaussian noise on every target keypoint.
         max_noise: its standard deviation is uniform in [0, this] [m].
+        strong_share: noisy samples whose noise is anything up to ten times that instead, evenly in its logarithm.
         outlier_share: samples in which single keypoints jump; each keypoint with probability `outlier_rate`.
         outlier_rate: see above.
         outlier_size: standard deviation of a jump [m].
         missing_share: samples that lack keypoints; each keypoint with a probability uniform in [0, `max_missing`].
         max_missing: see above.
         limb_share: samples that lack a whole limb.
-        bad_start_share: samples whose start pose is off, as a sequence or an estimator leaves it.
+        bad_start_share: estimators' start poses that are off.
         joint_error_deg: standard deviation of its joint errors is uniform in [0, this] [deg].
         twist_error_deg: the same for one joint at a time, about its bone.
-        lost_heading_share: samples whose start points anywhere, as an estimator's in its own camera frame.
+        lost_heading_share: estimators' start poses that point anywhere, as an estimator's in its own camera frame.
     """
 
     noisy_share: float = 0.5
     max_noise: float = 0.04
+    strong_share: float = 0.1
     outlier_share: float = 0.1
     outlier_rate: float = 0.05
     outlier_size: float = 0.3
     missing_share: float = 0.2
     max_missing: float = 0.4
     limb_share: float = 0.08
-    bad_start_share: float = 0.3
-    joint_error_deg: float = 12.0
+    bad_start_share: float = 0.9
+    joint_error_deg: float = 15.0
     twist_error_deg: float = 40.0
-    lost_heading_share: float = 0.1
+    lost_heading_share: float = 0.3
 
 
 NO_CORRUPTION = Corruption(
-    noisy_share=0, outlier_share=0, missing_share=0, limb_share=0, bad_start_share=0, lost_heading_share=0
+    noisy_share=0,
+    strong_share=0,
+    outlier_share=0,
+    missing_share=0,
+    limb_share=0,
+    bad_start_share=0,
+    lost_heading_share=0,
 )
 
 
@@ -77,7 +85,9 @@ def corrupt_keypoints(
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, device=keypoints.device)
 
-    noise = options.max_noise * uniform(batch, 1, 1) * (uniform(batch, 1, 1) < options.noisy_share)
+    strong = 10 ** uniform(batch, 1, 1)
+    level = torch.where(uniform(batch, 1, 1) < options.strong_share, strong, uniform(batch, 1, 1))
+    noise = options.max_noise * level * (uniform(batch, 1, 1) < options.noisy_share)
     damaged = keypoints + noise * normal(batch, count, 3)
     jumps = (uniform(batch, 1) < options.outlier_share) & (uniform(batch, count) < options.outlier_rate)
     damaged = damaged + options.outlier_size * jumps[..., None] * normal(batch, count, 3)

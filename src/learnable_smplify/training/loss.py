@@ -1,7 +1,8 @@
-"""The loss of one pass: rotations, points on the body, and how honest the predicted uncertainties are."""
+"""The loss of one answer: rotations, points on the body, and how honest the predicted uncertainties are."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,70 +17,93 @@ from learnable_smplify.training.config import LossWeights
 
 # Surface points that stand for the mesh in the loss, spread evenly by farthest-point sampling.
 _SURFACE_POINTS = 96
-_KEYPOINT_FLOOR = 1e-3
+_KEYPOINT_FLOOR = 3e-4
+# Errors below these are not worth telling apart.
+_SMALL_ANGLE, _SMALL_DISTANCE = math.radians(0.1), 3e-4
 
 
 @dataclass(frozen=True, eq=False)
-class PassLoss:
-    """The weighted sum, and its parts for the log (means over the batch)."""
+class Surface:
+    """Points of the mesh, folded: they cost a matrix product a frame instead of 6,890 vertices.
 
-    total: Tensor
-    rotation_deg: Tensor
-    points_mm: Tensor
-    rotation_nll: Tensor
-    keypoint_nll: Tensor
+    Args:
+        points: as they hang on the joints.
+        weights: (P,) share of the mesh's vertices that each stands for.
+    """
+
+    points: FoldedPoints
+    weights: Float[Tensor, " P"]
 
 
-def surface_points(body: Body, device: torch.device | str) -> FoldedPoints:
-    """Points of the mesh, folded: they cost a matrix product a frame instead of 6,890 vertices."""
+@dataclass(frozen=True, eq=False)
+class AnswerError:
+    """What an answer is off by, sample by sample: mean over the joints [rad], mean over the surface [m]."""
+
+    angle: Float[Tensor, " B"]
+    distance: Float[Tensor, " B"]
+    squared_angles: Float[Tensor, "B 22"]
+
+    def told(self) -> tuple[float, float]:
+        """Means over the samples [deg], [mm]."""
+        return float(torch.rad2deg(self.angle.detach().mean())), 1000 * float(self.distance.detach().mean())
+
+    def loss(self, weights: LossWeights) -> Tensor:
+        """Errors, and their logarithms: clean pairs, with errors of a millimetre, count beside the noisy ones."""
+        small = (self.angle + _SMALL_ANGLE).log() + (self.distance + _SMALL_DISTANCE).log()
+        plain = weights.rotation * self.angle + 10 * weights.points * self.distance
+        return (plain + weights.logarithm * small).mean()
+
+
+def surface_points(body: Body, device: torch.device | str) -> Surface:
+    """Points spread over the mesh, with the vertices that are nearest to each."""
     vertices = body.arrays.v_template.astype(np.float64)
     chosen = [int(np.argmax(vertices[:, 1]))]
-    distance = np.full(len(vertices), np.inf)
+    distance = np.linalg.norm(vertices - vertices[chosen[0]], axis=1)
+    nearest = np.zeros(len(vertices), dtype=np.int64)
     while len(chosen) < _SURFACE_POINTS:
-        distance = np.minimum(distance, np.linalg.norm(vertices - vertices[chosen[-1]], axis=1))
         chosen.append(int(np.argmax(distance)))
-    return body.folded_vertices(tuple(chosen), device)
+        away = np.linalg.norm(vertices - vertices[chosen[-1]], axis=1)
+        nearest[away < distance] = len(chosen) - 1
+        distance = np.minimum(distance, away)
+    weights = np.bincount(nearest, minlength=len(chosen)) / len(vertices)
+    folded = body.folded_vertices(tuple(chosen), device)
+    return Surface(folded, torch.as_tensor(weights, dtype=torch.float32, device=device))
 
 
-def pass_loss(
-    output: PassOutput,
+def answer_error(
+    rotmat: Float[Tensor, "B 24 3 3"],
+    points: Float[Tensor, "B P 3"],
     target_rotmat: Float[Tensor, "B 24 3 3"],
     target_points: Float[Tensor, "B P 3"],
-    points: Float[Tensor, "B P 3"],
+    surface: Surface,
+) -> AnswerError:
+    """Errors of rotations and of surface points about the pelvis [m]."""
+    pred, true = rotmat[:, :SOLVED_JOINTS], target_rotmat[:, :SOLVED_JOINTS]
+    # |A - B|_F = 2 sqrt(2) sin(angle / 2); the small constant keeps the gradient finite at zero.
+    angle = ((pred - true).square().sum((-1, -2)) + 1e-8).sqrt() / 2**0.5
+    distance = ((points - target_points).square().sum(-1) + 1e-10).sqrt()
+    return AnswerError(angle.mean(1), distance @ surface.weights, angle.detach().square())
+
+
+def sigma_loss(
+    output: PassOutput,
+    error: AnswerError,
     keypoint_error: Float[Tensor, "B 25"],
     confidence: Float[Tensor, "B 25"],
     weights: LossWeights,
-) -> PassLoss:
-    """Loss of one pass.
+) -> Tensor:
+    """Negative log-likelihoods that make the predicted standard deviations honest.
 
     Args:
         output: of the pass.
-        target_rotmat: true local rotations.
-        target_points: surface points of the true pose about the pelvis, metres.
-        points: the same of the predicted pose.
+        error: of its rotations.
         keypoint_error: length of the damage done to each measured keypoint [m].
         confidence: 0 where a keypoint is missing.
     """
-    pred, true = output.rotmat[:, :SOLVED_JOINTS], target_rotmat[:, :SOLVED_JOINTS]
-    # |A - B|_F = 2 sqrt(2) sin(angle / 2); the small constant keeps the gradient finite at zero.
-    chord = ((pred - true).square().sum((-1, -2)) + 1e-8).sqrt()
-    angle = chord / 2**0.5
-    distance = ((points - target_points).square().sum(-1) + 1e-10).sqrt()
-    squared = angle.detach().square()
-    rotation_nll = 0.5 * squared / output.sigma.square() + 3 * output.sigma.log()
+    rotation_nll = 0.5 * error.squared_angles / output.sigma.square() + 3 * output.sigma.log()
     keypoint_squared = keypoint_error.square() + 3 * _KEYPOINT_FLOOR**2
     keypoint_nll = 0.5 * keypoint_squared / output.keypoint_sigma.square() + 3 * output.keypoint_sigma.log()
-    keypoint_nll = (keypoint_nll * confidence).mean()
-    total = (
-        weights.rotation * angle.mean()
-        + weights.points * 10 * distance.mean()
-        + weights.rotation_likelihood * rotation_nll.mean()
-        + weights.keypoint_likelihood * keypoint_nll
-    )
-    return PassLoss(
-        total=total,
-        rotation_deg=torch.rad2deg(angle.mean().detach()),
-        points_mm=1000 * distance.mean().detach(),
-        rotation_nll=rotation_nll.mean().detach(),
-        keypoint_nll=keypoint_nll.detach(),
+    return (
+        weights.rotation_likelihood * rotation_nll.mean()
+        + weights.keypoint_likelihood * (keypoint_nll * confidence).mean()
     )

@@ -42,11 +42,13 @@ def profile_step(store: MotionStore, body: Body, config: TrainingConfig, device:
     sampler = PairSampler(store, "train", config.sampling, device)
     geometry = PairGeometry(body, device)
     batch = config.optimisation.batch
+    refine = slice(batch - round(config.optimisation.refined_share * batch), None)
 
     def step() -> None:
         sample = geometry.sample(sampler.draw(batch, generator), config.corruption, generator)
-        losses = geometry.losses(network, sample, config.passes, config.loss, config.optimisation.bfloat16)
-        torch.stack([part.total for part in losses]).mean().backward()
+        geometry.losses(
+            network, sample, config.passes, config.loss, config.optimisation.bfloat16, refine
+        ).total.backward()
 
     pairs = sampler.draw(batch, generator)
 

@@ -1,20 +1,21 @@
-"""One training step's worth of work: damaged pairs in, the loss of every pass out."""
+"""One training step's worth of work: damaged pairs in, the loss of every pass and of the hybrid out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints
-from learnable_smplify.network.pose_mlp import PassInput, PassOutput
+from learnable_smplify.network.pose_mlp import START_KINDS, PassInput, PassOutput, PoseMlp
 from learnable_smplify.training.config import LossWeights
 from learnable_smplify.training.corrupt import Corruption, corrupt_keypoints, corrupt_start
-from learnable_smplify.training.loss import PassLoss, pass_loss, surface_points
+from learnable_smplify.training.loss import answer_error, sigma_loss, surface_points
 from learnable_smplify.training.pairs import PairBatch
+from learnable_smplify.training.refined import refined_rotmat
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class Sample:
         keypoint_error: (B, 25) length of the damage [m].
         confidence: (B, 25).
         betas: (B, 10).
+        kind: (B,) places in `START_KINDS`.
+        seconds: (B,) time apart, 0 where it is not told.
     """
 
     start_rotmat: Float[Tensor, "B 24 3 3"]
@@ -36,17 +39,37 @@ class Sample:
     keypoint_error: Float[Tensor, "B 25"]
     confidence: Float[Tensor, "B 25"]
     betas: Float[Tensor, "B 10"]
+    kind: Int[Tensor, " B"]
+    seconds: Float[Tensor, " B"]
 
     def rows(self, rows: slice) -> Sample:
         """Some of the samples: one process's part of a batch."""
-        return Sample(
-            self.start_rotmat[rows],
-            self.target_rotmat[rows],
-            self.keypoints[rows],
-            self.keypoint_error[rows],
-            self.confidence[rows],
-            self.betas[rows],
-        )
+        return Sample(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def joined(samples: list[Sample]) -> Sample:
+        """All of several batches."""
+        parts = ([getattr(sample, field.name) for sample in samples] for field in fields(Sample))
+        return Sample(*map(torch.cat, parts))
+
+
+@dataclass(frozen=True, eq=False)
+class StepLoss:
+    """What a step minimises, and its parts for the log.
+
+    Args:
+        total: the weighted sum.
+        passes: for each pass, mean rotation error [deg] and surface error [mm].
+        refined: the same of the hybrid, on the rows that were refined; None for other networks.
+        refined_mm: (N,) surface error of each refined row [mm].
+        answer: (N, 24, 3, 3) the hybrid's rotations of these rows, without gradients.
+    """
+
+    total: Tensor
+    passes: list[tuple[float, float]]
+    refined: tuple[float, float] | None
+    refined_mm: Float[Tensor, " N"]
+    answer: Float[Tensor, "N 24 3 3"]
 
 
 class PairGeometry:
@@ -57,17 +80,24 @@ class PairGeometry:
         self.surface = surface_points(body, device)
 
     @torch.no_grad()
+    def clean_keypoints(self, pairs: PairBatch) -> Float[Tensor, "B 25 3"]:
+        """The targets' BODY_25 keypoints about the pelvis [m]."""
+        return _about_pelvis(self.keypoints.shaped(pairs.betas).pose(pairs.target_rotmat))
+
+    @torch.no_grad()
     def sample(self, pairs: PairBatch, corruption: Corruption, generator: torch.Generator) -> Sample:
-        """Damage clean pairs."""
-        clean = _about_pelvis(self.keypoints.shaped(pairs.betas).pose(pairs.target_rotmat))
-        damaged, confidence = corrupt_keypoints(clean, corruption, generator)
+        """Damage clean pairs: keypoints of all, starts of those that are told to be an estimator's."""
+        damaged, confidence = corrupt_keypoints(self.clean_keypoints(pairs), corruption, generator)
+        spoiled = corrupt_start(pairs.start_rotmat, corruption, generator)
+        estimated = (pairs.kind == START_KINDS.index("estimate"))[:, None, None, None]
+        return self.measured(pairs, damaged, confidence, torch.where(estimated, spoiled, pairs.start_rotmat))
+
+    @torch.no_grad()
+    def measured(self, pairs: PairBatch, keypoints: Tensor, confidence: Tensor, start_rotmat: Tensor) -> Sample:
+        """Pairs with what was measured and with the starts that are given."""
+        error = (keypoints - self.clean_keypoints(pairs)).norm(dim=-1) * confidence
         return Sample(
-            start_rotmat=corrupt_start(pairs.start_rotmat, corruption, generator),
-            target_rotmat=pairs.target_rotmat,
-            keypoints=damaged,
-            keypoint_error=(damaged - clean).norm(dim=-1) * confidence,
-            confidence=confidence,
-            betas=pairs.betas,
+            start_rotmat, pairs.target_rotmat, keypoints, error, confidence, pairs.betas, pairs.kind, pairs.seconds
         )
 
     def surface_of(self, shaped: ShapedPoints) -> ShapedPoints:
@@ -75,30 +105,65 @@ class PairGeometry:
 
         A single product for the whole batch, and near enough for a loss.
         """
-        return ShapedPoints(self.surface, self.surface.anchor[None], shaped.offsets)
+        return ShapedPoints(self.surface.points, self.surface.points.anchor[None], shaped.offsets)
 
     def losses(
-        self, network: nn.Module, sample: Sample, passes: int, weights: LossWeights, bfloat16: bool
-    ) -> list[PassLoss]:
-        """The loss of every pass; gradients do not flow from one pass into the one before."""
+        self,
+        network: nn.Module,
+        sample: Sample,
+        passes: int,
+        weights: LossWeights,
+        bfloat16: bool,
+        refine: slice | None = None,
+    ) -> StepLoss:
+        """The loss of every pass, and of the hybrid on some rows.
+
+        Gradients flow from one pass into the one before through the network's memory, not through the pose.
+
+        Args:
+            refine: rows that are refined by Gauss-Newton steps; None for none.
+        """
         with torch.no_grad():
             shaped = self.keypoints.shaped(sample.betas)
             surface = self.surface_of(shaped)
             target_points = _about_pelvis(surface.pose(sample.target_rotmat))
-        rotmat, losses = sample.start_rotmat, []
-        for index in range(passes):
+        rotmat, memory, losses, told = sample.start_rotmat, None, [], []
+        output: PassOutput | None = None
+        for _ in range(passes):
             with torch.no_grad():
                 keypoints = _about_pelvis(shaped.pose(rotmat))
-            given = PassInput(rotmat, keypoints, sample.keypoints, sample.confidence, sample.betas, first=index == 0)
-            with torch.autocast(rotmat.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-                output: PassOutput = network(given)
-            points = _about_pelvis(surface.pose(output.rotmat))
-            keypoint_error, confidence = sample.keypoint_error, sample.confidence
-            losses.append(
-                pass_loss(output, sample.target_rotmat, target_points, points, keypoint_error, confidence, weights)
+            given = PassInput(
+                rotmat=rotmat,
+                keypoints=keypoints,
+                target=sample.keypoints,
+                confidence=sample.confidence,
+                betas=sample.betas,
+                kind=sample.kind,
+                seconds=sample.seconds,
+                before=memory,
             )
-            rotmat = output.rotmat.detach()
-        return losses
+            with torch.autocast(rotmat.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+                output = network(given)
+            assert output is not None
+            points = _about_pelvis(surface.pose(output.rotmat))
+            error = answer_error(output.rotmat, points, sample.target_rotmat, target_points, self.surface)
+            losses.append(
+                error.loss(weights) + sigma_loss(output, error, sample.keypoint_error, sample.confidence, weights)
+            )
+            told.append(error.told())
+            rotmat, memory = output.rotmat.detach(), output.memory
+        total = torch.stack(losses).mean()
+        if refine is None or not isinstance(network, PoseMlp):
+            return StepLoss(total, told, None, sample.betas.new_zeros(0), rotmat[:0])
+        assert output is not None
+        rows = sample.rows(refine)
+        answer = refined_rotmat(
+            self.keypoints.shaped(rows.betas), network, output.rows(refine), rows.keypoints, rows.confidence
+        )
+        points = _about_pelvis(self.surface_of(self.keypoints.shaped(rows.betas)).pose(answer))
+        error = answer_error(answer, points, rows.target_rotmat, target_points[refine], self.surface)
+        total = total + weights.refined * error.loss(weights)
+        return StepLoss(total, told, error.told(), 1000 * error.distance.detach(), answer.detach())
 
 
 def _about_pelvis(posed: PosedPoints) -> Tensor:

@@ -16,13 +16,17 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.network.pose_mlp import PoseMlp
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.training.config import Optimisation, TrainingConfig
-from learnable_smplify.training.holdout import holdout_error_mm, holdout_sample
+from learnable_smplify.training.holdout import holdout_error_mm, holdout_samples
 from learnable_smplify.training.pairs import PairSampler
 from learnable_smplify.training.run_folder import RunFolder
-from learnable_smplify.training.step import PairGeometry
+from learnable_smplify.training.start import set_initial_stiffness
+from learnable_smplify.training.step import PairGeometry, Sample
 from learnable_smplify.training.store import MotionStore
+from learnable_smplify.training.tracked import TrackedPeople
 
 LOG_EVERY = 50
+# Followed people come in multiples of this, so that some processes can share them evenly.
+_MULTIPLE = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Processes:
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         return cls(dist.get_rank(), dist.get_world_size())
 
+    def part(self, count: int) -> slice:
+        """This process's part of so many rows."""
+        share = count // self.count
+        return slice(self.rank * share, (self.rank + 1) * share)
+
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.count > 1:
@@ -55,6 +64,14 @@ class Processes:
         flat /= self.count
         for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, in order."""
+        if self.count == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.count)]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
 
 
 def train(
@@ -79,22 +96,29 @@ def train(
         InputError: the batch cannot be split over the processes, or the store lacks pairs.
     """
     options, processes = config.optimisation, Processes.join()
-    if options.batch % processes.count:
-        raise InputError(f"a batch of {options.batch} cannot be split over {processes.count} processes")
-    share = options.batch // processes.count
-    mine = slice(processes.rank * share, (processes.rank + 1) * share)
+    ours = config.architecture == "pose_mlp"
+    followed = _MULTIPLE * round(config.tracking.share * options.batch / _MULTIPLE) if ours else 0
+    if options.batch % processes.count or followed % processes.count:
+        raise InputError(
+            f"a batch of {options.batch}, {followed} of them followed, cannot be split over {processes.count} processes"
+        )
+    drawn = (options.batch - followed) // processes.count  # pairs of this process, and then its followed people
+    refined = round(options.refined_share * drawn) if ours else 0
 
     torch.manual_seed(options.seed)
     network = config.build().to(device)
     averaged = config.build().to(device)
-    averaged.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     # Every process draws the whole batch and works on its own part, so that two processes see what one would.
     generator = torch.Generator(device).manual_seed(options.seed + 1)
     sampler = PairSampler(store, "train", config.sampling, device)
     geometry = PairGeometry(body, device)
-    held_back = holdout_sample(store, geometry, config, device)
+    people = TrackedPeople(store, config.tracking, followed, device, generator)
+    held_back = holdout_samples(store, geometry, device)
+    if isinstance(network, PoseMlp):
+        set_initial_stiffness(network, geometry, sampler)
 
+    averaged.load_state_dict(network.state_dict())
     first, best = 0, float("inf")
     state = folder.read_checkpoint()
     if state is not None:
@@ -102,16 +126,24 @@ def train(
         averaged.load_state_dict(state["averaged"])
         optimiser.load_state_dict(state["optimiser"])
         generator.set_state(state["generator"])
+        people.restore(state["people"])
         first, best = int(state["step"]), float(state["best"])
 
     began, began_step = time.perf_counter(), first
     for step in range(first, options.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(options, step)
-        pairs = sampler.draw(options.batch, generator)
-        sample = geometry.sample(pairs, config.corruption, generator).rows(mine)
-        losses = geometry.losses(network, sample, config.passes, config.loss, options.bfloat16)
-        loss = torch.stack([part.total for part in losses]).mean()
+        samples = [geometry.sample(sampler.draw(options.batch - followed, generator), config.corruption, generator)]
+        if followed:
+            met = people.draw()
+            measured = people.measure(geometry.clean_keypoints(met), generator)
+            samples.append(geometry.measured(met, measured.keypoints, measured.confidence, met.start_rotmat))
+        mine = Sample.joined([sample.rows(processes.part(len(sample.betas))) for sample in samples])
+        rows = slice(drawn - refined, None) if ours else None
+        losses = geometry.losses(network, mine, config.passes, config.loss, options.bfloat16, rows)
+        loss = losses.total
+        if followed:
+            people.advance(processes.gather(losses.answer[refined:]), generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         processes.average([weight.grad for weight in network.parameters() if weight.grad is not None])
@@ -134,11 +166,11 @@ def train(
                 "learning_rate": learning_rate(options, step),
                 "steps_a_second": (done - began_step) / (time.perf_counter() - began),
             }
-            for index, part in enumerate(losses, start=1):
-                numbers[f"rotation_deg_{index}"] = float(part.rotation_deg)
-                numbers[f"points_mm_{index}"] = float(part.points_mm)
-                numbers[f"rotation_nll_{index}"] = float(part.rotation_nll)
-                numbers[f"keypoint_nll_{index}"] = float(part.keypoint_nll)
+            for index, (degrees, millimetres) in enumerate(losses.passes, start=1):
+                numbers[f"rotation_deg_{index}"], numbers[f"points_mm_{index}"] = degrees, millimetres
+            if losses.refined is not None:
+                numbers["pairs_mm_refined"] = float(losses.refined_mm[:refined].mean())
+                numbers["tracked_mm_refined"] = float(losses.refined_mm[refined:].mean())
             if processes.rank == 0:
                 folder.log(done, numbers)
             if progress is not None:
@@ -157,6 +189,7 @@ def train(
                     "averaged": averaged.state_dict(),
                     "optimiser": optimiser.state_dict(),
                     "generator": generator.get_state(),
+                    "people": people.state(),
                     "step": done,
                     "best": best,
                 }
@@ -164,7 +197,7 @@ def train(
     processes.wait()  # for the first process to have written the best weights
     result = config.build().to(device)
     result.load_state_dict(folder.read_best())
-    return result.eval()
+    return result.eval().requires_grad_(False)
 
 
 def learning_rate(options: Optimisation, step: int) -> float:

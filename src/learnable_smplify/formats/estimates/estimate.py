@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from learnable_smplify.body.body import Body
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion, UpAxis
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_between, rotvec_to_rotmat
 
 Frame = Literal["camera", "world"]
 Pivot = Literal["pelvis", "origin"]
@@ -112,8 +111,8 @@ class Estimate:
         width = (self.frames[after] - self.frames[before]).clamp(min=1)
         share = ((times - self.frames[before]) / width)[:, None].to(torch.float64)
         start = self.pose[before].to(torch.float64)
-        turn = roma.rotvec_composition((-start, self.pose[after].to(torch.float64)))
-        pose = torch.where(seen[:, None, None], start, roma.rotvec_composition((start, turn * share[..., None])))
+        between = rotvec_between(start, self.pose[after].to(torch.float64), share[..., None])
+        pose = torch.where(seen[:, None, None], start, between)
         placed = self._transl(body)
         notes = self.notes
         if self.transl is None:
