@@ -16,7 +16,7 @@ from learnable_smplify.retarget.alignment import rest_flaw
 from learnable_smplify.retarget.plausible import check_plausible
 from learnable_smplify.retarget.source import SourceMotion
 from learnable_smplify.retarget.transfer import retarget, world_joints
-from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES
 from toy_skeleton import (
     SMPL_MAP,
     along_x,
@@ -167,3 +167,38 @@ def test_clips_of_another_studio_whose_zero_pose_twists_the_trunk_are_read(tmp_p
             knee = motion.pose[:, JOINT_INDEX[f"{side}_knee"]]
             assert float(knee[:, 0].min()) > -0.35
             assert float(knee[:, 1:].abs().max()) < 0.6
+
+
+@pytest.mark.slow
+def test_scrambled_zero_poses_of_real_clips_are_found_as_well_as_the_documentation_says() -> None:
+    from learnable_smplify.cli.import_motion import asf_beside
+    from learnable_smplify.formats.asf_amc import read_amc
+
+    real = Path.home() / "motion" / "cmu"
+    if not real.is_dir():
+        pytest.skip("the CMU clips are not unpacked")
+    apart: dict[str, list[float]] = {}
+    for clip in sorted(real.glob("*/*.amc"))[::8]:
+        source = read_amc(clip, asf_beside(clip))
+        source = dataclasses.replace(source, rotations=source.rotations[::4], root_positions=source.root_positions[::4])
+        source = dataclasses.replace(source, fps=30.0)
+        truth = world_rotmats(retarget(source, open_target()).pose)
+        scrambled = with_zero_pose(source, any_zero_pose(len(source.names)))
+        found = world_rotmats(retarget(scrambled, open_target()).pose)
+        for joint in range(22):
+            turn = roma.special_procrustes((truth[:, joint].mT @ found[:, joint]).mean(dim=0))
+            angle = roma.rotmat_geodesic_distance(turn, torch.eye(3, dtype=torch.float64))
+            apart.setdefault(JOINT_NAMES[joint].split("_")[-1], []).append(float(torch.rad2deg(angle)))
+    medians = {name: float(torch.tensor(angles).median()) for name, angles in apart.items()}
+    limits = {
+        "hip": 1,
+        "knee": 1.5,
+        "pelvis": 4,
+        "shoulder": 5,
+        "spine3": 7,
+        "elbow": 7,
+        "ankle": 7,
+        "wrist": 14,
+        "head": 22,
+    }
+    assert {name: medians[name] for name in limits if medians[name] > limits[name]} == {}
