@@ -13,6 +13,7 @@ import torch
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
 from learnable_smplify.retarget.alignment import rest_flaw
+from learnable_smplify.retarget.bone_map import BoneMap
 from learnable_smplify.retarget.plausible import check_plausible
 from learnable_smplify.retarget.source import SourceMotion
 from learnable_smplify.retarget.transfer import retarget, world_joints
@@ -130,6 +131,14 @@ def test_a_clip_of_a_frame_or_two_is_taken_as_well(frames: int) -> None:
     motion = retarget(source, open_target(), SMPL_MAP)
     assert bool(torch.isfinite(motion.pose).all())
     assert largest_bone_angle_deg(source, motion, {name: name for name in JOINT_INDEX}) < 1e-3
+
+
+def test_a_skeleton_without_a_spine_still_has_a_head_and_collars() -> None:
+    bones = {joint: names for joint, names in SMPL_MAP.bones.items() if not joint.startswith("spine")}
+    source = with_zero_pose(on_smpl(walking_poses(40)), any_zero_pose(24))
+    motion = retarget(source, open_target(), BoneMap("no spine", bones, SMPL_MAP.hand_tips))
+    assert float(motion.pose[:, JOINT_INDEX["spine2"]].abs().max()) == 0
+    assert float(torch.rad2deg(motion.pose[:, JOINT_INDEX["head"]].norm(dim=-1)).max()) < 60
 
 
 @pytest.mark.parametrize("lost", ["left_knee", "right_elbow", "left_wrist"])

@@ -119,11 +119,10 @@ class _Calibration:
             across = self.places["left_knee"] - self.places["right_knee"]
         left = self.local("pelvis", across)
         self.aligned["pelvis"] = _axes(left, self.local("pelvis", line + leg, straight))
-        chest = next((joint for joint in ("spine3", "spine2", "spine1") if joint in self.turns), None)
-        if chest is None:
-            return
-        across = self.places["left_shoulder"] - self.places["right_shoulder"]
-        self.aligned[chest] = _axes(self.local(chest, across), self.local(chest, line))
+        chest = next((joint for joint in ("spine3", "spine2", "spine1") if joint in self.turns), "pelvis")
+        if chest != "pelvis":
+            across = self.places["left_shoulder"] - self.places["right_shoulder"]
+            self.aligned[chest] = _axes(self.local(chest, across), self.local(chest, line))
         below, above = self.world("pelvis"), self.world(chest)
         for joint, share in (("spine1", 1 / 3), ("spine2", 2 / 3)):
             if joint in self.turns and joint not in self.aligned:
