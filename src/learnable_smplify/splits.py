@@ -21,9 +21,13 @@ SPLITS: tuple[Split, ...] = ("train", "holdout", "eval")
 
 EVAL_SUBJECTS = ("cmu/49", "cmu/86", "cmu/131", "cmu/135")
 """Gymnastics, sports and martial arts of CMU."""
+FOREIGN_SUBJECTS = ("accad_male1",)
+"""Other studios' people: evaluated on (`lsmplify evaluate --foreign`), never trained on."""
+NEVER_TRAINED = (*EVAL_SUBJECTS, *FOREIGN_SUBJECTS)
 TRAIN_SUBJECTS = (
-    *("cmu/01", "cmu/02", "cmu/03", "cmu/05", "cmu/07", "cmu/09", "cmu/14", "cmu/16", "cmu/29", "cmu/127"),
-    "cmu_salsa",
+    *("cmu/01", "cmu/02", "cmu/03", "cmu/05", "cmu/06", "cmu/07", "cmu/08", "cmu/09", "cmu/10", "cmu/14", "cmu/16"),
+    *("cmu/29", "cmu/32", "cmu/35", "cmu/38", "cmu/39", "cmu/43", "cmu/55", "cmu/127"),
+    *("cmu_bvh_06", "cmu_bvh_2s", "cmu_salsa"),
 )
 """What the weights in the package are trained on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,10 +18,19 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.clips import read_clips
+from learnable_smplify.evaluation.clips import Clip, read_clips
 from learnable_smplify.evaluation.damaged import damaged_table, evaluate_damaged, repair_table
-from learnable_smplify.evaluation.markdown import cold_table, pair_table, sequence_table
-from learnable_smplify.evaluation.pairs import Method, evaluate_pairs
+from learnable_smplify.evaluation.foreign import offset_clips, read_foreign
+from learnable_smplify.evaluation.markdown import (
+    HYBRID,
+    NUMERICAL,
+    START,
+    cold_table,
+    pair_table,
+    ratio_table,
+    sequence_table,
+)
+from learnable_smplify.evaluation.pairs import Method, PairRow, evaluate_pairs
 from learnable_smplify.evaluation.protocols import (
     Alignment,
     Protocol,
@@ -35,7 +45,9 @@ from learnable_smplify.evaluation.sequence import evaluate_cold_start, evaluate_
 from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
 
-Part = Literal["pairs", "sequences", "cold-start", "refine", "damaged", "round-trip"]
+Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip"]
+# Foreign motion that needs no other file: the clips with every joint turned by so many degrees.
+_OFFSETS_DEG = (5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,9 @@ class EvaluateArgs:
 
     motions: tyro.conf.Positional[Path | None] = None
     """Folder that 'lsmplify import-motion' wrote."""
+    foreign: tuple[Path, ...] = ()
+    """Motion of other programs or studios, for the part foreign: SMPL files (.npz), or folders with such files. Alone,
+    without MOTIONS, the other parts are measured on it."""
     dataset: DatasetName | None = None
     """A data set to evaluate on instead; needs --root."""
     root: Path | None = None
@@ -69,10 +84,11 @@ class EvaluateArgs:
     a data set's betas make other people than their own."""
     split: Literal["eval", "train"] = "eval"
     """Of motions: which subjects; eval is never trained on."""
-    parts: tuple[Part, ...] = ("pairs", "sequences", "cold-start")
-    """Of motions: what to measure. Not by default: refine, a simulated estimator's output refined by keypoints;
-    damaged, recordings with noise, gaps, jumps and exchanged sides; round-trip, random poses in every layout, which
-    needs no MOTIONS."""
+    parts: tuple[Part, ...] = ("foreign", "pairs", "sequences", "cold-start")
+    """Of motions: what to measure. foreign: pairs and whole clips of motion in conventions that are not our importer's:
+    the clips with every joint turned by 5 and by 10 degrees, and what --foreign names. Not by default: refine, a
+    simulated estimator's output refined by keypoints; damaged, recordings with noise, gaps, jumps and exchanged sides;
+    round-trip, random poses in every layout, which needs no MOTIONS."""
     every: int = 9
     """Pairs start at every so many frames of a clip."""
     clip_step: int = 1
@@ -90,40 +106,45 @@ def evaluate(args: EvaluateArgs) -> None:
     if args.dataset is not None:
         _evaluate_dataset(args, args.dataset)
         return
-    console, clips = Console(), []
-    if args.motions is not None:
-        clips = read_clips(args.motions, args.split)[:: max(args.clip_step, 1)]
-    elif set(args.parts) != {"round-trip"}:
-        raise InputError(
-            "nothing to evaluate on",
-            expected="a folder of motions, or --dataset and --root",
-            hint="lsmplify evaluate MOTIONS, or lsmplify evaluate --dataset 3dpw --root DIR",
-        )
+    console, clips = Console(), _clips(args)
     body = load_body()
     numerical = Solver(body, "gauss_newton")
     hybrid = Solver(body, weights=args.weights)
     result: dict[str, object] = {"split": args.split, "every": args.every, "clips": len(clips), "machine": machine()}
     texts = []
     with console.status("evaluating") as status:
+        methods = [
+            Method(START, None),
+            Method(NUMERICAL, numerical, knows_sigma=True),
+            Method("single pass", Solver(body, weights=args.weights, refine_steps=0, passes=1)),
+            Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
+            Method(HYBRID, hybrid),
+            *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
+        ]
+        followers = [("Gauss-Newton", numerical), ("hybrid", hybrid)]
+        compared: dict[str, Sequence[PairRow]] = {}
+        if "foreign" in args.parts:
+            for source, motion in _foreign(args, clips).items():
+                pairs = evaluate_pairs(motion, body, methods, args.every, progress=status.update)
+                whole = evaluate_sequences(motion, body, followers, progress=status.update)
+                compared[source] = pairs
+                result[f"foreign: {source}"] = {
+                    "pairs": list(map(asdict, pairs)),
+                    "sequences": list(map(asdict, whole)),
+                }
+                texts += [pair_table(pairs, source=source), sequence_table(whole, source)]
         if "pairs" in args.parts:
-            methods = [
-                Method("copy the start", None),
-                Method("Gauss-Newton", numerical),
-                Method("single pass", Solver(body, weights=args.weights, refine_steps=0, passes=1)),
-                Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
-                Method("hybrid", hybrid),
-                *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
-            ]
             pairs = evaluate_pairs(clips, body, methods, args.every, progress=status.update)
+            compared["own import" if args.motions else "foreign"] = pairs
             result["pairs"] = [asdict(row) for row in pairs]
-            texts.append(pair_table(pairs))
+            texts.append(pair_table(pairs, source="our own import" if args.motions else ""))
             console.print(as_rich(pair_table(pairs, "PA-PVE")), as_rich(pair_table(pairs, "MPJPE")))
+        if compared:
+            texts.append(ratio_table(compared))
         if "sequences" in args.parts:
-            sequences = evaluate_sequences(
-                clips, body, [("Gauss-Newton", numerical), ("hybrid", hybrid)], progress=status.update
-            )
+            sequences = evaluate_sequences(clips, body, followers, progress=status.update)
             result["sequences"] = [asdict(row) for row in sequences]
-            texts.append(sequence_table(sequences))
+            texts.append(sequence_table(sequences, "our own import" if args.motions else ""))
         if "cold-start" in args.parts:
             cold = evaluate_cold_start(clips, body, numerical, 20)
             result["cold_start"] = [asdict(row) for row in cold]
@@ -147,6 +168,30 @@ def evaluate(args: EvaluateArgs) -> None:
     for text in texts:
         console.print(as_rich(text))
     _write(args.output, result, [*texts, _origin(result)], console)
+
+
+def _clips(args: EvaluateArgs) -> list[Clip]:
+    """The clips to evaluate on: MOTIONS', or the foreign ones where there is nothing else."""
+    if args.motions is not None:
+        return read_clips(args.motions, args.split)[:: max(args.clip_step, 1)]
+    if args.foreign and "foreign" not in args.parts:
+        return [clip for path in args.foreign for clip in read_foreign(path)][:: max(args.clip_step, 1)]
+    if set(args.parts) == {"round-trip"} or (args.foreign and set(args.parts) == {"foreign"}):
+        return []
+    raise InputError(
+        "nothing to evaluate on",
+        expected="a folder of motions, or --foreign with the parts to measure, or --dataset and --root",
+        hint="lsmplify evaluate MOTIONS, or lsmplify evaluate --dataset 3dpw --root DIR",
+    )
+
+
+def _foreign(args: EvaluateArgs, clips: list[Clip]) -> dict[str, list[Clip]]:
+    """Names and clips of foreign motion."""
+    found = {f"own import, joints turned by {degrees:g} deg": offset_clips(clips, degrees) for degrees in _OFFSETS_DEG}
+    found = found if clips else {}
+    for path in args.foreign:
+        found[path.stem] = read_foreign(path)[:: max(args.clip_step, 1)]
+    return found
 
 
 def _evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:

@@ -17,7 +17,15 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion_file import read_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.resample import resample_motion
-from learnable_smplify.splits import EVAL_SUBJECTS, SPLITS, TRAIN_SUBJECTS, belongs_to, choose_holdout, subject_of
+from learnable_smplify.splits import (
+    EVAL_SUBJECTS,
+    NEVER_TRAINED,
+    SPLITS,
+    TRAIN_SUBJECTS,
+    belongs_to,
+    choose_holdout,
+    subject_of,
+)
 from learnable_smplify.training.store import (
     MotionStore,
     StoredClip,
@@ -52,7 +60,7 @@ class PrepareArgs:
     """Frames a second of the store; clips of another rate are resampled."""
     holdout: Annotated[int, tyro.conf.arg(metavar="N")] = 12
     """Clips of the training subjects to set aside, spread over the subjects; at most a quarter of them. 0 for none."""
-    eval_subjects: tuple[str, ...] = EVAL_SUBJECTS
+    eval_subjects: tuple[str, ...] = NEVER_TRAINED
     """Folders never to train on, such as 'cmu/49' or '49', separated by blanks or commas; in place of the list here."""
     train_subjects: Annotated[
         tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all that are not for evaluation)")
@@ -127,7 +135,7 @@ def _find_motions(args: PrepareArgs) -> list[Path]:
             "holds no .npz motion", path=args.motions, hint=f"lsmplify import-motion CAPTURE -o {args.motions}"
         )
     for option, names, default in (
-        ("--eval-subjects", args.eval_subjects, EVAL_SUBJECTS),
+        ("--eval-subjects", args.eval_subjects, NEVER_TRAINED),
         ("--train-subjects", args.train_subjects, ()),
     ):
         # A misspelt subject would be trained on, so only the lists of our own may name subjects that are not there.

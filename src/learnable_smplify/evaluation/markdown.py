@@ -18,21 +18,53 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 PairMetric = Literal["PVE", "PA-PVE", "MPJPE"]
 
+START, NUMERICAL, HYBRID = "copy the start", "Gauss-Newton, sigma known", "hybrid"
+"""Names of the rows that are held against each other."""
 
-def pair_table(rows: Sequence[PairRow], metric: PairMetric = "PVE") -> str:
-    """Errors on pairs by stride."""
+
+def pair_table(rows: Sequence[PairRow], metric: PairMetric = "PVE", source: str = "") -> str:
+    """Errors on pairs by stride.
+
+    Args:
+        source: of the motion, for the title.
+    """
     header = ("keypoints", "method", *(f"stride {stride}" for stride in rows[0].strides), "ms a pair")
     body = []
     for row in rows:
         values = {"PVE": row.pve_mm, "PA-PVE": row.pa_pve_mm, "MPJPE": row.mpjpe_mm}[metric]
         spent = f"{row.ms_a_pair:.2f}" if row.ms_a_pair >= 0.005 else ""
         body.append((row.condition, row.method, *(_error(value) for value in values), spent))
-    title = f"{metric} [mm] on pairs: from the start pose to the target's keypoints ({rows[0].pairs:,} pairs)"
+    where = f"{source}: " if source else ""
+    title = f"{where}{metric} [mm] on pairs: from the start pose to the target's keypoints ({rows[0].pairs:,} pairs)"
     return table(title, header, body)
 
 
-def sequence_table(rows: Sequence[SequenceRow]) -> str:
-    """Errors over whole clips."""
+def ratio_table(sources: dict[str, Sequence[PairRow]]) -> str:
+    """The hybrid's PVE against the better of the numerical solver and copying the start, and how often it fell back."""
+    header = (
+        "motion",
+        "keypoints",
+        *(f"stride {stride}" for stride in next(iter(sources.values()))[0].strides),
+        "fell back",
+    )
+    body = []
+    for source, rows in sources.items():
+        found = {(row.condition, row.method): row for row in rows}
+        for condition in dict.fromkeys(row.condition for row in rows):
+            hybrid = found[condition, HYBRID]
+            others = zip(found[condition, NUMERICAL].pve_mm, found[condition, START].pve_mm, strict=True)
+            ratios = [mine / min(other) for mine, other in zip(hybrid.pve_mm, others, strict=True)]
+            fell = 100 * sum(hybrid.fallback) / len(hybrid.fallback)
+            body.append((source, condition, *(f"{ratio:.2f}" for ratio in ratios), f"{fell:.2f} %"))
+    return table("The hybrid's PVE as a multiple of the better of Gauss-Newton and copying the start", header, body)
+
+
+def sequence_table(rows: Sequence[SequenceRow], source: str = "") -> str:
+    """Errors over whole clips.
+
+    Args:
+        source: of the motion, for the title.
+    """
     header = ("method", "given", "PVE [mm]", "MPJPE [mm]", "PVE first / last quarter", "flagged")
     body = [
         (
@@ -45,7 +77,8 @@ def sequence_table(rows: Sequence[SequenceRow]) -> str:
         )
         for row in rows
     ]
-    title = f"Whole clips, frame after frame, clean keypoints ({rows[0].clips} clips, {rows[0].frames:,} frames)"
+    where = f"{source}: " if source else ""
+    title = f"{where}Whole clips, frame after frame, clean keypoints ({rows[0].clips} clips, {rows[0].frames:,} frames)"
     return table(title, header, body)
 
 

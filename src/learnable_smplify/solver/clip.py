@@ -59,7 +59,7 @@ class ClipOptions:
     robust_scale: float | None = 0.1
     change_weight: float = 1.0
     pose_weight: float = 1.0
-    variance_weight: float = 0.2
+    variance_weight: float = 0.5
     shape_frames: int = 64
     shape_weight: float = 1.0
     lost_error: float = 0.06
