@@ -1,7 +1,8 @@
-"""BVH read through pybvh: rotations, units, rates and damaged files."""
+"""BVH: rotations, positions, units, rates, the quirks of other programs, and damaged files; pybvh is the witness."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.bvh import read_bvh
 from learnable_smplify.retarget.source import drop_leading_rest_pose
+from toy_skeleton import bvh_text, on_smpl, walking_poses
 
 pybvh = pytest.importorskip("pybvh")
 
@@ -134,6 +136,103 @@ def test_somebody_who_starts_from_the_rest_pose_without_a_leap_is_left_alone(tmp
     assert drop_leading_rest_pose(source) is source
     still = read_bvh(write(tmp_path, long_clip(rest_frames=80, leap=False)))
     assert drop_leading_rest_pose(still) is still
+
+
+@pytest.mark.parametrize("how", ["absolute", "from OFFSET", "OFFSET zero"])
+def test_positions_on_every_joint_are_the_places_of_the_joints(tmp_path: Path, how: str) -> None:
+    plain = on_smpl(walking_poses(12))
+    text = bvh_text(plain, positions=True)
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    if how == "from OFFSET":
+        for i in range(start, len(lines)):
+            words = lines[i].split()
+            for joint in range(1, 24):
+                words[6 * joint : 6 * joint + 3] = ["0", "0", "0"]
+            lines[i] = " ".join(words)
+    elif how == "OFFSET zero":
+        inside_end = False
+        for i in range(start):
+            inside_end = "End Site" in lines[i] or (inside_end and "}" not in lines[i])
+            if "OFFSET" in lines[i] and not inside_end:
+                lines[i] = "OFFSET 0 0 0"
+    source = read_bvh(write(tmp_path, "\n".join(lines) + "\n"))
+    in_file_order = [source.names.index(name) for name in plain.names]
+    torch.testing.assert_close(source.positions()[:, in_file_order], plain.positions(), atol=1e-6, rtol=0)
+
+
+def test_a_joint_below_the_root_that_carries_the_body_moves_it(tmp_path: Path) -> None:
+    plain = on_smpl(walking_poses(12))
+    text = bvh_text(plain, positions=True)
+    # As Bandai-Namco write it: a root that stays behind, and Hips below it with the way through the world.
+    head, _, rest = text.partition("ROOT pelvis")
+    channels = "CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation"
+    text = f"{head}ROOT joint_Root\n{{\nOFFSET 0 0 0\n{channels}\n"
+    text += "JOINT Hips" + rest.replace("MOTION", "}\nMOTION", 1)
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    lines[start:] = ["0 0 0 0 0 0 " + line for line in lines[start:]]
+    source = read_bvh(write(tmp_path, "\n".join(lines) + "\n"))
+    in_file_order = [source.names.index("Hips" if name == "pelvis" else name) for name in plain.names]
+    torch.testing.assert_close(source.positions()[:, in_file_order], plain.positions(), atol=1e-6, rtol=0)
+    assert any("lengths taken as centimetres" in note for note in source.notes)
+
+
+def test_joints_that_wander_in_their_parents_keep_their_middle_length_and_a_note_says_so(tmp_path: Path) -> None:
+    plain = on_smpl(walking_poses(12))
+    lines = bvh_text(plain, positions=True).splitlines()
+    words = lines[-1].split()
+    words[13] = str(float(words[13]) + 5)
+    lines[-1] = " ".join(words)
+    source = read_bvh(write(tmp_path, "\n".join(lines) + "\n"))
+    in_file_order = [source.names.index(name) for name in plain.names]
+    torch.testing.assert_close(source.positions()[:, in_file_order], plain.positions(), atol=1e-6, rtol=0)
+    assert any("bones keep their middle length" in note for note in source.notes)
+
+
+def test_a_root_measured_from_its_offset_is_put_where_it_is(tmp_path: Path) -> None:
+    plain = on_smpl(walking_poses(12))
+    offset = torch.tensor([0.0, 0.95, 0.0], dtype=torch.float64)
+    low = dataclasses.replace(plain, root_positions=plain.root_positions - offset)
+    text = bvh_text(low).replace("OFFSET 0.000000 0.000000 0.000000", "OFFSET 0 95 0", 1)
+    source = read_bvh(write(tmp_path, text))
+    torch.testing.assert_close(source.root_positions, plain.root_positions, atol=1e-6, rtol=0)
+    assert any("measured from its OFFSET" in note for note in source.notes)
+    # In most programs the root's OFFSET is a place of its own, and its positions are the world's.
+    usual = read_bvh(write(tmp_path, bvh_text(plain).replace("OFFSET 0.000000 0.000000 0.000000", "OFFSET 0 95 0", 1)))
+    torch.testing.assert_close(usual.root_positions, plain.root_positions, atol=1e-6, rtol=0)
+
+
+def test_names_with_spaces_other_line_ends_and_braces_on_the_line_are_read(tmp_path: Path) -> None:
+    plain = read_bvh(write(tmp_path))
+    odd = (
+        TEXT.replace("JOINT LeftUpLeg\n  {", "JOINT Bip01 L Thigh {").replace("Head", "Köpfchen").replace("\n", "\r\n")
+    )
+    odd = odd.replace("Frames: 3", "Frames:\t3").replace("End Site", "End site")
+    path = tmp_path / "odd.bvh"
+    path.write_bytes(b"\xef\xbb\xbf" + odd.encode())
+    source = read_bvh(path)
+    assert source.names[2:] == ("Köpfchen", "Bip01 L Thigh")
+    torch.testing.assert_close(source.rotations, plain.rotations)
+
+
+def test_a_rest_pose_with_bent_fingers_and_legs_brought_together_is_dropped(tmp_path: Path) -> None:
+    text = long_clip(rest_frames=1, leap=True)
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    # cgspeed's T pose stands with the legs together, 21 degrees from the skeleton's straddling zero pose.
+    lines[start] = "0 90 0 0 0 0 0 0 0 0 0 0 0 0 21"
+    source = read_bvh(write(tmp_path, "\n".join(lines) + "\n"))
+    assert any("dropped 1 leading frames" in note for note in drop_leading_rest_pose(source).notes)
+
+
+def test_the_line_of_the_damage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 34: could not convert string to float: '9l'"):
+        read_bvh(write(tmp_path, TEXT.replace("1 91 2", "1 9l 2")))
+    with pytest.raises(InputError, match=r"line 33: the frame has 14 numbers.*15"):
+        read_bvh(write(tmp_path, TEXT.replace("1 90 2", "1 90")))
+    with pytest.raises(InputError, match=r"line 20: a second skeleton begins here"):
+        read_bvh(write(tmp_path, TEXT.replace("JOINT LeftUpLeg", "ROOT LeftUpLeg")))
 
 
 @pytest.mark.parametrize(

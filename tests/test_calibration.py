@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tarfile
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 import roma
 import torch
 
+from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
 from learnable_smplify.retarget.alignment import rest_flaw
+from learnable_smplify.retarget.bone_map import BoneMap
 from learnable_smplify.retarget.plausible import check_plausible
 from learnable_smplify.retarget.source import SourceMotion
 from learnable_smplify.retarget.transfer import retarget, world_joints
-from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES
 from toy_skeleton import (
     SMPL_MAP,
     along_x,
@@ -122,6 +125,32 @@ def test_a_zero_pose_that_no_person_takes_is_told_by_what_shows_it(
     assert flaw in found
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_clip_of_a_frame_or_two_is_taken_as_well(frames: int) -> None:
+    source = with_zero_pose(on_smpl(walking_poses(frames)), any_zero_pose(24))
+    motion = retarget(source, open_target(), SMPL_MAP)
+    assert bool(torch.isfinite(motion.pose).all())
+    assert largest_bone_angle_deg(source, motion, {name: name for name in JOINT_INDEX}) < 1e-3
+
+
+def test_a_skeleton_without_a_spine_still_has_a_head_and_collars() -> None:
+    bones = {joint: names for joint, names in SMPL_MAP.bones.items() if not joint.startswith("spine")}
+    source = with_zero_pose(on_smpl(walking_poses(40)), any_zero_pose(24))
+    motion = retarget(source, open_target(), BoneMap("no spine", bones, SMPL_MAP.hand_tips))
+    assert float(motion.pose[:, JOINT_INDEX["spine2"]].abs().max()) == 0
+    assert float(torch.rad2deg(motion.pose[:, JOINT_INDEX["head"]].norm(dim=-1)).max()) < 60
+
+
+@pytest.mark.parametrize("lost", ["left_knee", "right_elbow", "left_wrist"])
+def test_joints_in_one_place_are_refused(lost: str) -> None:
+    plain = on_smpl(walking_poses(10))
+    offsets = plain.offsets.clone()
+    offsets[JOINT_INDEX[lost]] = 0.0
+    source = with_zero_pose(dataclasses.replace(plain, offsets=offsets), any_zero_pose(24))
+    with pytest.raises(InputError, match="how its bones lie"):
+        retarget(source, open_target(), SMPL_MAP)
+
+
 _ACCAD = ["Male1_A1_Stand", "Male1_A9_LieDown", "Male1_B3_Walk", "Male1_C20_Run2Jump2Walk"]
 
 
@@ -147,3 +176,38 @@ def test_clips_of_another_studio_whose_zero_pose_twists_the_trunk_are_read(tmp_p
             knee = motion.pose[:, JOINT_INDEX[f"{side}_knee"]]
             assert float(knee[:, 0].min()) > -0.35
             assert float(knee[:, 1:].abs().max()) < 0.6
+
+
+@pytest.mark.slow
+def test_scrambled_zero_poses_of_real_clips_are_found_as_well_as_the_documentation_says() -> None:
+    from learnable_smplify.cli.import_motion import asf_beside
+    from learnable_smplify.formats.asf_amc import read_amc
+
+    real = Path.home() / "motion" / "cmu"
+    if not real.is_dir():
+        pytest.skip("the CMU clips are not unpacked")
+    apart: dict[str, list[float]] = {}
+    for clip in sorted(real.glob("*/*.amc"))[::8]:
+        source = read_amc(clip, asf_beside(clip))
+        source = dataclasses.replace(source, rotations=source.rotations[::4], root_positions=source.root_positions[::4])
+        source = dataclasses.replace(source, fps=30.0)
+        truth = world_rotmats(retarget(source, open_target()).pose)
+        scrambled = with_zero_pose(source, any_zero_pose(len(source.names)))
+        found = world_rotmats(retarget(scrambled, open_target()).pose)
+        for joint in range(22):
+            turn = roma.special_procrustes((truth[:, joint].mT @ found[:, joint]).mean(dim=0))
+            angle = roma.rotmat_geodesic_distance(turn, torch.eye(3, dtype=torch.float64))
+            apart.setdefault(JOINT_NAMES[joint].split("_")[-1], []).append(float(torch.rad2deg(angle)))
+    medians = {name: float(torch.tensor(angles).median()) for name, angles in apart.items()}
+    limits = {
+        "hip": 1,
+        "knee": 1.5,
+        "pelvis": 4,
+        "shoulder": 5,
+        "spine3": 7,
+        "elbow": 7,
+        "ankle": 7,
+        "wrist": 14,
+        "head": 22,
+    }
+    assert {name: medians[name] for name in limits if medians[name] > limits[name]} == {}

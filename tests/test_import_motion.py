@@ -14,9 +14,10 @@ from rich.console import Console
 
 from learnable_smplify.cli import import_motion as command
 from learnable_smplify.cli.import_motion import ClipResult, ImportMotionArgs, import_motion
-from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
+from toy_skeleton import bvh_text, on_smpl, walking_poses
 
 _LIMB = [
     ("{}femur", "root", "{s}0.3 -0.9 0", 7.2, "0 0 {s}20", "rx ry rz"),
@@ -252,14 +253,24 @@ def test_options_without_meaning_are_refused(capture: Path, tmp_path: Path, opti
         run(capture, tmp_path / "out", **options)
 
 
-def test_bvh_clips_without_pybvh_name_the_extra_before_anything_is_done(
-    capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (capture / "salsa.bvh").write_text("HIERARCHY")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"learnable-smplify\[bvh\]"):
-        run(capture, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_a_bone_map_names_the_bones_that_names_do_not_and_a_changed_one_imports_again(tmp_path: Path) -> None:
+    strange = {"left_knee": "Ossis", "right_knee": "Unknown", "pelvis": "Middle"}
+    plain = on_smpl(walking_poses(20))
+    rig = tmp_path / "rig"
+    rig.mkdir()
+    (rig / "clip.bvh").write_text(bvh_text(plain, rename=lambda name: strange.get(name, name)))
+    with pytest.raises(InputError, match=r"no bone found for left_knee, right_knee.*--bone-map FILE\.toml"):
+        run(rig, tmp_path / "out")
+    table = tmp_path / "rig.toml"
+    table.write_text('[bones]\nleft_knee = "Ossis"\nright_knee = "Unknown"\n')
+    results = run(rig, tmp_path / "out", bone_map=table)
+    assert results["clip.bvh"].status == "imported"
+    assert run(rig, tmp_path / "out", bone_map=table)["clip.bvh"].status == "kept"
+    table.write_text('[bones]\nleft_knee = "Ossis"\nright_knee = "Unknown"\nneck = []\n')
+    assert run(rig, tmp_path / "out", bone_map=table)["clip.bvh"].status == "imported"
+    table.write_text("[bones]\nleft_knee = 1\n")
+    with pytest.raises(InputError, match=r"rig\.toml"):
+        run(rig, tmp_path / "out", bone_map=table)
 
 
 @pytest.mark.slow

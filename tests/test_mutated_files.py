@@ -219,14 +219,13 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
         "amass": Kind({"a.npz": npz_bytes(False, **amass)}, read_amass, arrays=amass),
         "asf": Kind(text({"a.asf": ASF, "a.amc": AMC}), lambda path: read_amc(path.with_suffix(".amc"), path)),
         "amc": Kind(text({"a.amc": AMC, "a.asf": ASF}), lambda path: read_amc(path, path.with_suffix(".asf"))),
+        "bvh": Kind(text({"a.bvh": BVH}), read_bvh),
         "layout": Kind(text({"a.toml": TOML}), load_layout),
         "pickle": Kind(
             {"a.pkl": pickle.dumps({"poses": points, "gender": "male", "list": [1, 2.5, None]})}, load_pickle
         ),
         "torch": Kind({"a.pt": torch_stream.getvalue()}, load_torch_file),
     }
-    if importlib.util.find_spec("pybvh"):
-        kinds["bvh"] = Kind(text({"a.bvh": BVH}), read_bvh)
     if importlib.util.find_spec("c3d"):
         kinds["c3d"] = Kind({"a.c3d": c3d_bytes()}, read_people)
     return kinds
@@ -428,7 +427,6 @@ def test_hostile_headers_inside_an_archive_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_motion_that_promises_a_billion_frames_or_nests_a_thousand_joints_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("pybvh")
     joint = "JOINT j{}\n{{\nOFFSET 0 1 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
     deep = BVH.replace("JOINT LeftUpLeg\n  {", "".join(joint.format(i) for i in range(3000)) + "JOINT LeftUpLeg\n  {")
     for text in (BVH.replace("Frames: 3", "Frames: 1000000000"), deep):

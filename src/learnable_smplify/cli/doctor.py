@@ -27,7 +27,6 @@ from learnable_smplify.layouts.layout import layout_names, load_layout
 # Extra of this package -> what it is for, and the modules it brings.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "render": ("pictures and films", ("PIL", "imageio_ffmpeg")),
-    "bvh": ("reading BVH motion capture", ("pybvh",)),
     "c3d": ("reading C3D files", ("c3d",)),
     "glb": ("writing animated GLB", ("pygltflib",)),
     "view": ("motions in the browser", ("viser",)),

@@ -22,10 +22,13 @@ from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.formats.amass import PoseLayout
 from learnable_smplify.formats.asf_amc import CMU_FPS, read_amc
 from learnable_smplify.formats.atomic import atomic_output
-from learnable_smplify.formats.bvh import read_bvh, require_pybvh
+from learnable_smplify.formats.bone_map_file import read_bone_map
+from learnable_smplify.formats.bvh import read_bvh
 from learnable_smplify.formats.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.resample import resample_motion
+from learnable_smplify.retarget.bone_map import find_bone_map
+from learnable_smplify.retarget.half_turn import undo_half_turns
 from learnable_smplify.retarget.plausible import check_plausible
 from learnable_smplify.retarget.source import SourceMotion, drop_leading_rest_pose
 from learnable_smplify.retarget.target import RetargetTarget, target_from_body
@@ -56,6 +59,10 @@ class ImportMotionArgs:
         float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: what the file says)")
     ] = None
     """True frames a second of BVH clips whose header is wrong."""
+    bone_map: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: by the names of the joints)")
+    ] = None
+    """TOML file that says which bones move which SMPL joints, where their names do not; see docs/formats.md."""
     keep_rest_pose: bool = False
     """Keep the rest pose (T-pose) that some captures and converters put in front of a clip."""
     pose_layout: PoseLayout = "smplh"
@@ -85,7 +92,6 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
 
     Raises:
         InputError: nothing to import is found, nothing could be imported, or an option has no meaning.
-        MissingExtraError: there are BVH files and pybvh is not installed.
     """
     console = console or Console(stderr=True)
     _check(args)
@@ -94,8 +100,6 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
         raise InputError(
             "nothing to import here", path=args.source, expected=".amc with an .asf beside it, .bvh or AMASS .npz"
         )
-    if any(clip.suffix.lower() == ".bvh" for clip in clips):
-        require_pybvh()
     earlier = _read_report(args.out / REPORT_NAME)
     redo = args.overwrite or _settings(args) != earlier.settings
     results: dict[Path, ClipResult] = {}
@@ -144,7 +148,10 @@ def import_clip(clip: Path, output: Path, args: ImportMotionArgs, target: Retarg
 
 
 def _on_body(source: SourceMotion, args: ImportMotionArgs, target: RetargetTarget) -> Motion:
-    return retarget(source if args.keep_rest_pose else drop_leading_rest_pose(source), target)
+    given = None if args.bone_map is None else read_bone_map(args.bone_map)
+    bone_map = find_bone_map(source.names, source.parents, given)
+    source = source if args.keep_rest_pose else drop_leading_rest_pose(source)
+    return undo_half_turns(retarget(source, target, bone_map))
 
 
 def find_clips(source: Path, out: Path) -> list[Path]:
@@ -313,7 +320,11 @@ def _settings(args: ImportMotionArgs) -> dict[str, object]:
     from learnable_smplify import __version__
 
     kept = ("fps", "asf_fps", "bvh_fps", "keep_rest_pose", "pose_layout")
-    return {"version": __version__} | {key: value for key, value in asdict(args).items() if key in kept}
+    settings = {"version": __version__} | {key: value for key, value in asdict(args).items() if key in kept}
+    if args.bone_map is not None:
+        # As JSON gives it back, to be compared with an earlier report's.
+        settings["bone_map"] = json.loads(json.dumps(asdict(read_bone_map(args.bone_map))))
+    return settings
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.errors import InputError
 from learnable_smplify.retarget.bone_map import BoneMap
 from learnable_smplify.retarget.source import SourceMotion
 from learnable_smplify.retarget.target import RetargetTarget
@@ -53,6 +54,9 @@ def calibrate(source: SourceMotion, target: RetargetTarget, bone_map: BoneMap) -
 
     Returns:
         SMPL joint name -> rotmat, from SMPL's rest axes (X left, Y up, Z forward) to the axes of the source joint.
+
+    Raises:
+        InputError: joints that a limb or the trunk needs lie in one place.
     """
     return _Calibration(source, target, bone_map).solve()
 
@@ -115,11 +119,10 @@ class _Calibration:
             across = self.places["left_knee"] - self.places["right_knee"]
         left = self.local("pelvis", across)
         self.aligned["pelvis"] = _axes(left, self.local("pelvis", line + leg, straight))
-        chest = next((joint for joint in ("spine3", "spine2", "spine1") if joint in self.turns), None)
-        if chest is None:
-            return
-        across = self.places["left_shoulder"] - self.places["right_shoulder"]
-        self.aligned[chest] = _axes(self.local(chest, across), self.local(chest, line))
+        chest = next((joint for joint in ("spine3", "spine2", "spine1") if joint in self.turns), "pelvis")
+        if chest != "pelvis":
+            across = self.places["left_shoulder"] - self.places["right_shoulder"]
+            self.aligned[chest] = _axes(self.local(chest, across), self.local(chest, line))
         below, above = self.world("pelvis"), self.world(chest)
         for joint, share in (("spine1", 1 / 3), ("spine2", 2 / 3)):
             if joint in self.turns and joint not in self.aligned:
@@ -266,6 +269,12 @@ def _axes(left: Tensor, up: Tensor) -> Tensor:
 
 def _frame(first: Tensor, second: Tensor) -> Tensor:
     """(3, 3) right-handed axes as columns: along `first`, then as near `second` as is square to it."""
+    if float(first.norm()) < _SHORTEST_M:
+        raise InputError(
+            "neither the rest pose nor the motion of this skeleton tells how its bones lie",
+            expected="hips, shoulders, elbows, wrists, knees and ankles that are apart",
+            hint="--bone-map FILE.toml, if the names were misunderstood",
+        )
     x = _unit(first)
     y = second - (second @ x) * x
     if float(y.norm()) < 1e-9:

@@ -64,16 +64,17 @@ class SourceMotion:
 
 
 _REST_MEDIAN_DEG = 1.0
-_REST_LARGEST_DEG = 15.0
+_REST_LARGEST_DEG = 30.0
 _LEAP_SECONDS = 0.5
 
 
 def drop_leading_rest_pose(source: SourceMotion) -> SourceMotion:
     """The motion without the rest pose that some captures and converters put in front of it.
 
-    Dropped are the first frames that show the rest pose (half of the joints within 1 degree, all within 15: a converter
-    may bend the fingers), if the motion then leaps away: turns faster than in 95 % of the clip. A converter's filter
-    smears the leap over several frames, so what follows is dropped while it is that fast, for half a second at most.
+    Dropped are the first frames that show the rest pose (half of the joints within 1 degree, all within 30: a converter
+    may bend the fingers and bring straddling legs together), if the motion then leaps away: turns faster than in 95 %
+    of the clip. A converter's filter smears the leap over several frames, so what follows is dropped while it is that
+    fast, for half a second at most.
     Somebody who does stand like that and moves off as people do is left alone.
 
     Returns:
@@ -90,9 +91,11 @@ def drop_leading_rest_pose(source: SourceMotion) -> SourceMotion:
     if still == 0 or still >= len(source) - 1:
         return source
     # turns[i] leads from frame i to frame i + 1.
-    turns = roma.rotmat_geodesic_distance(local[1:], local[:-1]).amax(dim=1)
-    usual = float(torch.quantile(turns, 0.95))
-    if float(turns[still - 1]) <= usual:
+    each = roma.rotmat_geodesic_distance(local[1:], local[:-1])
+    turns, usual = each.amax(dim=1), float(torch.quantile(each.amax(dim=1), 0.95))
+    # One thumb that flips to and fro all through a clip must not hide that everything leaps.
+    leap = float(each[still - 1].mean()) > float(torch.quantile(each.mean(dim=1), 0.95))
+    if float(turns[still - 1]) <= usual and not leap:
         return source
     first, limit = still, min(still + int(_LEAP_SECONDS * source.fps), len(source) - 1)
     while first < limit and float(turns[first]) > usual:

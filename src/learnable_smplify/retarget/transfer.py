@@ -22,6 +22,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.retarget.alignment import rest_alignment, rest_flaw
 from learnable_smplify.retarget.bone_map import BoneMap, find_bone_map
 from learnable_smplify.retarget.calibration import calibrate
+from learnable_smplify.retarget.plausible import MAX_ANGLE_DEG
 from learnable_smplify.retarget.source import SourceMotion
 from learnable_smplify.retarget.target import RetargetTarget
 from learnable_smplify.retarget.vertical import find_up_axis
@@ -31,6 +32,8 @@ from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 # all (climbing, hanging), so the source's own height is left alone.
 _FLOOR_QUANTILE = 0.05
 _MAX_FLOOR_SHIFT_M = 0.2
+_ENDS = ("head", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
+_MISPLACED_SHARE = 0.9
 
 
 def retarget(
@@ -57,7 +60,7 @@ def retarget(
     Raises:
         InputError: the skeleton's bones cannot be named, or have no length.
     """
-    bone_map = bone_map or find_bone_map(source.names)
+    bone_map = bone_map or find_bone_map(source.names, source.parents)
     if source.up_axis is None:
         source = find_up_axis(source, bone_map)
     index = {name: i for i, name in enumerate(source.names)}
@@ -69,36 +72,30 @@ def retarget(
     else:
         alignment = calibrate(source, target, bone_map)
         notes.append(f"rest pose is no pose ({flaw}): how the bones lie was found from the motion")
-    world: list[Tensor] = []
-    for joint, name in enumerate(JOINT_NAMES):
-        if name not in bone_map.bones:
-            world.append(world[PARENTS[joint]])
-            continue
-        # Halfway between two bones is a place only where both are measured from one pose.
-        bones = bone_map.bones[name] if flaw is None else bone_map.bones[name][:1]
-        world.append(_bone_rotations(source, [index[bone] for bone in bones]) @ alignment[name])
-
-    local = [world[0]]
-    local += [world[parent].mT @ world[joint] for joint, parent in enumerate(PARENTS) if parent >= 0]
-    pose = roma.rotmat_to_rotvec(torch.stack(local, dim=1))
+    pose, world = _pose(source, bone_map, alignment, flaw is None)
+    if flaw is None and (ends := _misplaced_ends(pose)):
+        found = calibrate(source, target, bone_map)
+        alignment |= {name: found[name] for name in ends if name in found}
+        notes.append(f"{', '.join(ends)}: bent beyond reach all along; how the bone lies was found from the motion")
+        pose, world = _pose(source, bone_map, alignment, flaw is None)
 
     positions = source.positions()
     hips = [index[bone_map.bones[f"{side}_hip"][0]] for side in ("left", "right")]
     pelvis_rest = target.rest_joints[0]
     mid_hip_rest = target.rest_joints[[JOINT_INDEX["left_hip"], JOINT_INDEX["right_hip"]]].mean(dim=0)
     scale = target.leg_length() / _leg_length(positions, {j: index[b[0]] for j, b in bone_map.bones.items()})
-    transl = scale * positions[:, hips].mean(dim=1) - pelvis_rest - world[0] @ (mid_hip_rest - pelvis_rest)
+    transl = scale * positions[:, hips].mean(dim=1) - pelvis_rest - world[:, 0] @ (mid_hip_rest - pelvis_rest)
     if floor == "feet":
         assert source.up_axis is not None
         up = "xyz".index(source.up_axis)
-        height = _sole_heights(target, torch.stack(world, dim=1), transl, up)
+        height = _sole_heights(target, world, transl, up)
         shift = -float(torch.quantile(height, _FLOOR_QUANTILE))
         if abs(shift) <= _MAX_FLOOR_SHIFT_M:
             transl[:, up] += shift
         else:
             notes.append(f"feet are {-shift:.2f} m from height 0 at their lowest: height left as it was")
     return Motion(
-        pose=pose,
+        pose=roma.rotmat_to_rotvec(pose),
         transl=transl,
         betas=torch.zeros(10),
         fps=source.fps,
@@ -106,6 +103,40 @@ def retarget(
         up_axis=source.up_axis,
         notes=tuple(notes),
     )
+
+
+def _pose(
+    source: SourceMotion, bone_map: BoneMap, alignment: dict[str, Tensor], from_rest: bool
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 24 3 3"]]:
+    """Local and global rotations of SMPL's joints."""
+    index = {name: i for i, name in enumerate(source.names)}
+    world: list[Tensor] = []
+    for joint, name in enumerate(JOINT_NAMES):
+        if name not in bone_map.bones:
+            world.append(world[PARENTS[joint]])
+            continue
+        # Halfway between two bones is a place only where both are measured from one pose.
+        bones = bone_map.bones[name] if from_rest else bone_map.bones[name][:1]
+        world.append(_bone_rotations(source, [index[bone] for bone in bones]) @ alignment[name])
+    local = [world[0]]
+    local += [world[parent].mT @ world[joint] for joint, parent in enumerate(PARENTS) if parent >= 0]
+    return torch.stack(local, dim=1), torch.stack(world, dim=1)
+
+
+def _misplaced_ends(pose: Float[Tensor, "T 24 3 3"]) -> list[str]:
+    """Hands, feet and heads that are bent beyond reach nearly all the time: their markers were mistaken.
+
+    With an ankle go the toes.
+    """
+    found = []
+    for name in _ENDS:
+        rotmats = pose[:, JOINT_INDEX[name]]
+        angle = roma.rotmat_geodesic_distance(rotmats, torch.eye(3, dtype=pose.dtype))
+        if float((torch.rad2deg(angle) > MAX_ANGLE_DEG[name]).double().mean()) > _MISPLACED_SHARE:
+            found.append(name)
+            if name.endswith("ankle"):
+                found.append(name.replace("ankle", "foot"))
+    return found
 
 
 def world_joints(
