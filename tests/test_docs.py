@@ -25,7 +25,7 @@ from learnable_smplify.cli import benchmark as benchmark_command
 from learnable_smplify.cli import evaluate as evaluate_command
 from learnable_smplify.cli.main import _CONFIG, COMMANDS, main
 from learnable_smplify.evaluation import ablation, pairs, refinement
-from learnable_smplify.training import calibrate
+from learnable_smplify.training import start
 from learnable_smplify.view.viewer import Viewer
 
 ROOT = Path(__file__).parents[1]
@@ -96,8 +96,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long commands go the same way with less to do."""
-    monkeypatch.setattr(calibrate, "_BATCHES", 1)
-    monkeypatch.setattr(calibrate, "_BATCH", 16)
+    monkeypatch.setattr(start, "_PAIRS", 512)
     monkeypatch.setattr(Viewer, "run", lambda self: None)
     monkeypatch.setattr(benchmark_command, "_PAIRS_QUICK", 4)
     plan = Plan(1, (1,), (), starts=1, rounds=1, at_least_s=0, budget_s=1, longest_s=5, subset=2)

@@ -103,25 +103,31 @@ def ablation_table(rows: Sequence[AblationRow], samples: int) -> str:
     header = (
         "variant",
         "M parameters",
-        "single pass PVE [mm], stride 1 / 3 / 5 / 7 / 9",
-        "hybrid PVE [mm]",
+        "network alone [mm], stride 1 / 3 / 5 / 7 / 9",
+        "the same, foreign",
+        "hybrid [mm]",
+        "the same, foreign",
         "20 mm noise",
         "20 % missing",
-        "ms a pair",
     )
     body = [
         (
             row.name,
             f"{row.million_parameters:.1f}",
             _errors(row.single_pve_mm),
+            _errors(row.single_foreign_mm),
             _errors(row.hybrid_pve_mm),
-            f"{row.single_noisy_mm:.1f}",
-            f"{row.single_missing_mm:.1f}",
-            f"{row.ms_a_pair:.2f}",
+            _errors(row.hybrid_foreign_mm),
+            f"{row.noisy_mm:.1f}",
+            f"{row.missing_mm:.1f}",
         )
         for row in rows
     ]
-    return table(f"Short equal runs of {samples:,} pairs; noise and gaps at stride 5, single pass", header, body)
+    title = (
+        f"PVE after short equal runs of {samples:,} pairs. Foreign: every joint turned by 10 degrees; noise and gaps: "
+        "hybrid, foreign, stride 5"
+    )
+    return table(title, header, body)
 
 
 def _errors(values: Sequence[float]) -> str:
