@@ -54,6 +54,7 @@ class Keypoints:
         if self.up_axis not in (None, "x", "y", "z"):
             raise InputError(f"unknown up axis '{self.up_axis}'", expected="'x', 'y', 'z' or None")
         positions, confidence = checked_clip(positions, self.confidence, self.fps)
+        object.__setattr__(self, "notes", noted(self.notes, self.confidence))
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "confidence", confidence)
@@ -68,6 +69,13 @@ class Keypoints:
         return replace(self, notes=(*self.notes, note))
 
 
+def noted(notes: tuple[str, ...], confidence: Tensor | None) -> tuple[str, ...]:
+    """The notes, with one more where confidence above 1 was cut."""
+    largest = 0.0 if confidence is None else float(torch.as_tensor(confidence).nan_to_num(posinf=0.0).max())
+    text = f"confidence goes up to {largest:.4g}; it is cut at 1"
+    return notes if largest <= 1 or any(note.endswith("it is cut at 1") for note in notes) else (*notes, text)
+
+
 def checked_clip(
     points: Float[Tensor, "T K D"], confidence: Tensor | None, fps: float
 ) -> tuple[Float[Tensor, "T K D"], Float[Tensor, "T K"]]:
@@ -75,7 +83,7 @@ def checked_clip(
 
     Args:
         points: NaN marks a missing keypoint; it becomes zero, and so does its confidence.
-        confidence: (T, K) or (K,); None means 1 wherever the point is finite.
+        confidence: (T, K) or (K,) in [0, 1]; values outside are cut; None means 1 wherever the point is finite.
         fps: frames a second.
 
     Raises:
@@ -94,7 +102,7 @@ def checked_clip(
             trust = trust[None].expand(points.shape[0], -1)
         if trust.shape != points.shape[:2]:
             raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"{tuple(points.shape[:2])}")
-        trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(min=0.0)
+        trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(0.0, 1.0)
     if not bool((trust > 0).any()):
         raise InputError(
             "no keypoint is usable: every position is NaN or has zero confidence",

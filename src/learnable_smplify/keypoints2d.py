@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.keypoints import checked_clip
+from learnable_smplify.keypoints import checked_clip, noted
 from learnable_smplify.layouts.layout import Layout, load_layout
 
 
@@ -45,6 +45,7 @@ class Keypoints2D:
                 f"2D keypoints have shape {tuple(pixels.shape)}", expected=f"(T, {count}, 2) for layout '{layout.name}'"
             )
         pixels, confidence = checked_clip(pixels, self.confidence, self.fps)
+        object.__setattr__(self, "notes", noted(self.notes, self.confidence))
         object.__setattr__(self, "layout", layout)
         object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "confidence", confidence)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.betas import person_betas
 from learnable_smplify.errors import InputError
 from learnable_smplify.skeleton import NUM_JOINTS
 
@@ -23,7 +24,7 @@ class Motion:
         pose: (T, 24, 3) float, rotvec (axis-angle) [rad], joint 0 is `global_orient`, the others relative to their
             parent. (T, 72) is accepted.
         transl: (T, 3) float, metres, SMPL's `transl` (added after posing; the body turns about its pelvis joint).
-        betas: (10,) float, shape components; fewer are padded with zeros, more are cut.
+        betas: (10,) float, shape components; fewer are padded with zeros.
         fps: frames a second.
         body: name of the body model the parameters belong to ("open" for the body in the package).
         gender: "neutral", "male" or "female".
@@ -51,14 +52,14 @@ class Motion:
     def __post_init__(self) -> None:
         pose = torch.as_tensor(self.pose).detach().to(torch.float32)
         transl = torch.as_tensor(self.transl).detach().to(torch.float32)
-        betas = torch.as_tensor(self.betas).detach().to(torch.float32).flatten()[:10]
+        betas = person_betas(self.betas)
         if pose.ndim == 2 and pose.shape[1] == NUM_JOINTS * 3:
             pose = pose.reshape(-1, NUM_JOINTS, 3)
         if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3) or pose.shape[0] == 0:
             raise InputError(f"pose has shape {tuple(pose.shape)}", expected="(T, 24, 3) with at least one frame")
         if transl.shape != (pose.shape[0], 3):
             raise InputError(f"transl has shape {tuple(transl.shape)}", expected=f"({pose.shape[0]}, 3)")
-        for name, value in (("pose", pose), ("transl", transl), ("betas", betas)):
+        for name, value in (("pose", pose), ("transl", transl)):
             if not bool(torch.isfinite(value).all()):
                 raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
         if not (self.fps > 0 and self.fps < 1e5):
@@ -77,7 +78,7 @@ class Motion:
             object.__setattr__(self, "uncertainty_deg", uncertainty)
         object.__setattr__(self, "pose", pose)
         object.__setattr__(self, "transl", transl)
-        object.__setattr__(self, "betas", torch.nn.functional.pad(betas, (0, 10 - betas.shape[0])))
+        object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "fps", float(self.fps))
         object.__setattr__(self, "flagged", flagged.to(torch.bool))
 

@@ -142,7 +142,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
     return Motion(
         pose=torch.from_numpy(pose),
         transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
-        betas=torch.from_numpy(betas.astype(np.float32)),
+        betas=torch.from_numpy(betas[:10].astype(np.float32)),
         fps=file.rate(),
         body=file.word("body", "") or layout,
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),

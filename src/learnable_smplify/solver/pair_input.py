@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.betas import people_betas
 from learnable_smplify.body.body import ArrayLike
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.skeleton import NUM_JOINTS
+
+# Keypoints further from the origin than this [m] are no measurements.
+FARTHEST = 1e5
+# Angles are counted in turns at most; single precision has nothing left of one beyond this [rad].
+_LARGEST_ANGLE = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ def check_pairs(
     layout: Layout,
     device: torch.device,
 ) -> PairInput:
-    """Check shapes and values; keypoints that are not finite get confidence 0.
+    """Check shapes and values; keypoints that are not finite or absurdly far away get confidence 0; above 1 it is cut.
 
     Raises:
         InputError: shapes that do not fit, a start pose, transl or betas that are not finite.
@@ -67,25 +72,23 @@ def check_pairs(
             f"keypoints have shape {tuple(targets.shape)}",
             expected=f"({batch}, {count}, 3) for layout '{layout.name}'",
         )
-    shape = tensor(betas)
-    shape = shape[None] if shape.ndim == 1 else shape
-    if shape.ndim != 2 or shape.shape[0] not in (1, batch) or shape.shape[1] != 10:
-        raise InputError(f"betas have shape {tuple(shape.shape)}", expected=f"({batch}, 10) or (10,)")
+    shape = people_betas(betas, batch, device)
     transl = None if start_transl is None else tensor(start_transl)
     if transl is not None and transl.shape != (batch, 3):
         raise InputError(f"start_transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
-    for name, value in (("start_pose", start), ("betas", shape), ("start_transl", transl)):
-        # A sum is finite only if every number is, and costs less than asking each; huge ones are asked again.
-        if value is not None and not (math.isfinite(float(value.sum())) or bool(torch.isfinite(value).all())):
-            raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
+    # False for NaN too.
+    if not bool((start.abs() <= _LARGEST_ANGLE).all()):
+        raise InputError("start_pose holds NaN, infinity or angles beyond reason", expected="rotvecs [rad]")
+    if transl is not None and not bool((transl.abs() <= FARTHEST).all()):
+        raise InputError("start_transl holds NaN, infinity or places beyond reason", expected="metres")
     trust = torch.ones(batch, count, device=device) if confidence is None else tensor(confidence)
     if trust.shape != (batch, count):
         raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({batch}, {count})")
-    finite = torch.isfinite(targets).all(-1) & torch.isfinite(trust)
+    finite = (targets.abs() <= FARTHEST).all(-1) & torch.isfinite(trust)
     return PairInput(
         start_pose=start,
         keypoints=torch.where(finite[..., None], targets, 0.0),
         betas=shape,
         start_transl=transl,
-        confidence=torch.where(finite, trust, 0.0).clamp(min=0.0),
+        confidence=torch.where(finite, trust, 0.0).clamp(0.0, 1.0),
     )

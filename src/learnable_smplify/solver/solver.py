@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.betas import person_betas
 from learnable_smplify.body.body import ArrayLike, Body, load_body
 from learnable_smplify.camera import Camera
 from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
@@ -21,7 +22,7 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
 from learnable_smplify.network.weights import load_network
-from learnable_smplify.repair import RepairStream
+from learnable_smplify.repair import RepairStream, repair_keypoints
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.clip import ClipOptions, Follower
 from learnable_smplify.solver.cold_start import cold_start
@@ -79,11 +80,12 @@ class Solver:
             refine_steps=0` is the paper's pure single pass.
         pair_options: of the numerical solver in `solve_pairs`.
         clip_options: how `fit` and `stream` follow a person.
-        recording_options: what `fit` does besides: repair, smoothing, keypoint offsets.
+        recording_options: what `fit` does besides: repair, smoothing, keypoint offsets. "smplify" only repairs.
         smplify_options: for the method "smplify", and for `fit_2d` of any method.
 
     Raises:
-        InputError: an unknown method, weights or a mixture that cannot be read, or a device torch does not have.
+        InputError: an unknown method, weights or a mixture that cannot be read, a device torch does not have, or
+            recording options that the method lacks.
     """
 
     def __init__(
@@ -110,6 +112,11 @@ class Solver:
         self.pair_options = PairOptions() if pair_options is None else pair_options
         self.clip_options = ClipOptions() if clip_options is None else clip_options
         self.recording_options = RecordingOptions() if recording_options is None else recording_options
+        if method == "smplify" and self.recording_options != RecordingOptions(repair=self.recording_options.repair):
+            raise InputError(
+                "smplify fits a recording frame by frame, and of the recording_options it only repairs",
+                expected="neural or gauss_newton for smoothing, held feet, offsets and scaling",
+            )
         self.smplify_options = SmplifyOptions() if smplify_options is None else smplify_options
         self._priors = load_priors().to(self.device)
         self._mixture: MixturePrior | None = None
@@ -220,7 +227,7 @@ class Solver:
         """
         if self.method == "smplify":
             return self._fit_smplify(keypoints, betas, self._before(start), progress)
-        known = None if betas is None else _checked_betas(betas, self.device)
+        known = None if betas is None else person_betas(betas, self.device)
         with one_thread_per_operation():
             return self._recording().fit(keypoints, self.recording_options, known, self._before(start), progress)[0]
 
@@ -241,7 +248,7 @@ class Solver:
         """
         if self.method == "smplify":
             raise InputError("smplify cannot calibrate offsets", expected="neural or gauss_newton")
-        known = None if betas is None else _checked_betas(betas, self.device)
+        known = None if betas is None else person_betas(betas, self.device)
         options = replace(self.recording_options, calibrate_offsets=True)
         with one_thread_per_operation():
             motion, offsets = self._recording().fit(keypoints, options, known, None, progress)
@@ -289,7 +296,7 @@ class Solver:
         def follower(shape: Float[Tensor, "10"]) -> Follower:
             return self._recording().follower(layout, folded, shape)
 
-        known = None if betas is None else _checked_betas(betas, self.device)
+        known = None if betas is None else person_betas(betas, self.device)
         repair = None if self.recording_options.repair is None else RepairStream(layout, fps)
         return PoseStream(folded, follower, self._priors, options, fps, known, repair)
 
@@ -361,9 +368,7 @@ class Solver:
         pixels, confidence = keypoints.pixels.to(self.device), keypoints.confidence.to(self.device)
         search = search_2d(smplify, layout)
         with one_thread_per_operation():
-            shape = (
-                torch.zeros(1, 10, device=self.device) if betas is None else _checked_betas(betas, self.device)[None]
-            )
+            shape = torch.zeros(1, 10, device=self.device) if betas is None else person_betas(betas, self.device)[None]
             data = seen_by(smplify, self._priors, camera, pixels, confidence, shape)
             if betas is None:
                 shape = estimate_shape(smplify, data, search)
@@ -393,12 +398,16 @@ class Solver:
         progress: Callable[[int, int], None] | None,
     ) -> Motion:
         layout = load_layout(keypoints.layout)
+        repaired = torch.zeros(len(keypoints), dtype=torch.bool)
+        if self.recording_options.repair is not None:
+            keypoints, repairs = repair_keypoints(keypoints, self.recording_options.repair)
+            repaired = repairs.flagged.cpu()
         assert keypoints.confidence is not None  # set by Keypoints itself
         smplify = self._smplify(layout)
         data = Measured3D(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
         search = search_3d(smplify)
         with one_thread_per_operation():
-            known = None if betas is None else _checked_betas(betas, self.device)[None]
+            known = None if betas is None else person_betas(betas, self.device)[None]
             shape = estimate_shape(smplify, data, search) if known is None else known
             clip = follow(smplify, data, shape, search, None if before is None else people_at(*before, shape), progress)
         return Motion(
@@ -409,7 +418,7 @@ class Solver:
             body=self.body.name,
             gender=self.body.gender,
             up_axis=keypoints.up_axis,
-            flagged=clip.flagged.cpu(),
+            flagged=clip.flagged.cpu() | repaired,
             notes=keypoints.notes,
         )
 
@@ -435,13 +444,6 @@ class Solver:
             return self._neural.solve(self.body, layout, pairs, start)
         folded = self.body.folded(layout, self.device)
         return numeric_pairs(folded, pairs, self._priors, self.pair_options, start.seconds)
-
-
-def _checked_betas(betas: ArrayLike, device: torch.device) -> Tensor:
-    values = torch.as_tensor(betas).detach().to(device, torch.float32).flatten()
-    if len(values) > 10 or not bool(torch.isfinite(values).all()):
-        raise InputError(f"betas have {len(values)} values", expected="at most 10 finite numbers")
-    return torch.nn.functional.pad(values, (0, 10 - len(values)))
 
 
 def _checked_device(device: torch.device | str) -> torch.device:

@@ -15,12 +15,10 @@ from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
 from learnable_smplify.errors import InputError
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.solver.clip import ClipOptions, Follower, Tracker
+from learnable_smplify.solver.pair_input import FARTHEST
 from learnable_smplify.solver.priors import Priors
 from learnable_smplify.solver.running_shape import RunningShape
 from learnable_smplify.solver.threads import one_thread_per_operation
-
-# Keypoints further away than this [m] are no measurement.
-_FARTHEST = 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +122,7 @@ class PoseStream:
         trust = trust.to(device, torch.float32)
         if trust.shape != (count,):
             raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({count},)")
-        good = (target.abs() < _FARTHEST).all(dim=-1) & (trust > 0)  # False for NaN too
+        good = (target.abs() <= FARTHEST).all(dim=-1) & (trust > 0)  # False for NaN too
         return torch.where(good[:, None], target, 0.0)[None], torch.where(good, trust, 0.0).clamp(max=1.0)[None]
 
     def _take(self, betas: Float[Tensor, "10"]) -> None:

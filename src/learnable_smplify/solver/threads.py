@@ -6,6 +6,7 @@ every step, which makes two threads slower than one as soon as anything else run
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,15 +18,43 @@ Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
 
+class _Threads:
+    """How many threads torch had before the first of those who set it to one, and how many of them are still at it.
+
+    The setting belongs to the process as much as to the thread: whoever came second would take the first one's single
+    thread for what was there before, and leave it behind for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = 1
+
+    def enter(self) -> int:
+        with self._lock:
+            if self._inside == 0:
+                self._before = torch.get_num_threads()
+            self._inside += 1
+            torch.set_num_threads(1)
+            return self._before
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            torch.set_num_threads(self._before)
+
+
+_THREADS = _Threads()
+
+
 @contextmanager
 def one_thread_per_operation() -> Iterator[int]:
     """Inside, torch uses one thread an operation; yields how many it used before, and goes back to it afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = _THREADS.enter()
     try:
         yield before
     finally:
-        torch.set_num_threads(before)
+        _THREADS.leave()
 
 
 def map_chunks(function: Callable[[Chunk], Result], chunks: Sequence[Chunk], device: torch.device) -> list[Result]:
