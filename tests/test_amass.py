@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.amass import POSE_COLUMNS, read_amass, write_amass
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.motion.amass import POSE_COLUMNS, read_amass, write_amass
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
 
 FRAMES = 7

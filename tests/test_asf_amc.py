@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.asf_amc import read_amc, read_asf
+from learnable_smplify.mocap.asf_amc import read_amc, read_asf
 
 ASF = """# made for this test
 :version 1.10

@@ -10,11 +10,11 @@ import torch
 
 from learnable_smplify.cli.import_checkpoint import ImportCheckpointArgs, import_checkpoint
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.torch_file import load_torch_file
 from learnable_smplify.network.authors_checkpoint import read_authors_checkpoint, to_authors_state
 from learnable_smplify.network.canonical import canonicalise
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
 from learnable_smplify.network.weights import load_network
+from learnable_smplify.safe_files.torch_file import load_torch_file
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 needs_reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference checkpoint is not here")

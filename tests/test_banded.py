@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from learnable_smplify.solver.banded import BandedColumns, solve_banded
+from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 
 
 def _system(frames: int, size: int, right: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.bone_map_file import read_bone_map
-from learnable_smplify.retarget.bone_map import BoneMap, find_bone_map
+from learnable_smplify.mocap.bone_map import BoneMap, find_bone_map
+from learnable_smplify.mocap.bone_map_file import read_bone_map
 
 # Of each program: pelvis, spine from below, neck, head, then for one side hip knee ankle foot collar shoulder elbow
 # wrist, "{}" for how it writes the side; the sides; and joints of other parts, which must not be taken.

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.bvh import read_bvh
-from learnable_smplify.retarget.source import drop_leading_rest_pose
+from learnable_smplify.mocap.bvh import read_bvh
+from learnable_smplify.mocap.source import drop_leading_rest_pose
 from toy_skeleton import bvh_text, on_smpl, walking_poses
 
 pybvh = pytest.importorskip("pybvh")

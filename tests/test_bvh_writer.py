@@ -12,8 +12,8 @@ import torch
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.bvh import read_bvh
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.motion.motion_file import write_motion
+from learnable_smplify.mocap.bvh import read_bvh
 from learnable_smplify.motion import Motion
 from learnable_smplify.skeleton import JOINT_NAMES, PARENTS
 from toy_body import toy_arrays

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from learnable_smplify.errors import InputError, MissingExtraError
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from toy_recording import BODY25, standing_person
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

@@ -11,12 +11,12 @@ import roma
 import torch
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.mocap.alignment import rest_flaw
+from learnable_smplify.mocap.bone_map import BoneMap
+from learnable_smplify.mocap.plausible import check_plausible
+from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.transfer import retarget, world_joints
 from learnable_smplify.motion import Motion
-from learnable_smplify.retarget.alignment import rest_flaw
-from learnable_smplify.retarget.bone_map import BoneMap
-from learnable_smplify.retarget.plausible import check_plausible
-from learnable_smplify.retarget.source import SourceMotion
-from learnable_smplify.retarget.transfer import retarget, world_joints
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES
 from toy_skeleton import (
     SMPL_MAP,
@@ -156,7 +156,7 @@ _ACCAD = ["Male1_A1_Stand", "Male1_A9_LieDown", "Male1_B3_Walk", "Male1_C20_Run2
 
 @pytest.mark.skipif(not MORE_MOTION.is_file(), reason="the shared motion is not here")
 def test_clips_of_another_studio_whose_zero_pose_twists_the_trunk_are_read(tmp_path: Path) -> None:
-    from learnable_smplify.formats.bvh import read_bvh
+    from learnable_smplify.mocap.bvh import read_bvh
 
     members = [f"./accad_male1/{name}.bvh" for name in _ACCAD]
     with tarfile.open(MORE_MOTION) as archive:
@@ -181,7 +181,7 @@ def test_clips_of_another_studio_whose_zero_pose_twists_the_trunk_are_read(tmp_p
 @pytest.mark.slow
 def test_scrambled_zero_poses_of_real_clips_are_found_as_well_as_the_documentation_says() -> None:
     from learnable_smplify.cli.import_motion import asf_beside
-    from learnable_smplify.formats.asf_amc import read_amc
+    from learnable_smplify.mocap.asf_amc import read_amc
 
     real = Path.home() / "motion" / "cmu"
     if not real.is_dir():

@@ -9,17 +9,17 @@ import torch
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.fold import point_jacobian
-from learnable_smplify.compiled import is_usable
-from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
+from learnable_smplify.kernels import is_usable
+from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.network.packed import PackedMlp
 from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve, solve_tensors
-from learnable_smplify.solver.neural import Body25View, NeuralPairs, Start
-from learnable_smplify.solver.numeric import PairOptions
-from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve, solve_tensors
+from learnable_smplify.solver.frame.numeric import PairOptions
+from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.hybrid import Body25View, NeuralPairs, Start
 from learnable_smplify.solver.solver import Solver
 from toy_body import toy_arrays
 
@@ -47,7 +47,7 @@ def test_matrices_become_the_rotvecs_they_came_from(generator: torch.Generator) 
 
 
 def test_the_closest_rotation_is_the_procrustes_one(generator: torch.Generator) -> None:
-    from learnable_smplify.compiled.rotation import closest_rotmat
+    from learnable_smplify.kernels.rotation import closest_rotmat
 
     matrices = torch.randn(200, 3, 3, generator=generator)
     expected = roma.special_procrustes(matrices).numpy()
@@ -67,7 +67,7 @@ def test_gradients_and_other_precisions_stay_with_the_tensors() -> None:
 
 @pytest.mark.parametrize("correctives", [False, True])
 def test_points_and_derivatives_are_those_of_the_folded_points(correctives: bool, generator: torch.Generator) -> None:
-    from learnable_smplify.compiled import points as compiled
+    from learnable_smplify.body import point_kernels as compiled
 
     body = Body(toy_arrays()) if correctives else load_body()
     folded = body.folded("body25", "cpu")

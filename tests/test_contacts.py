@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from learnable_smplify.skeleton import JOINT_INDEX
-from learnable_smplify.solver.contacts import CONTACT_JOINTS, detect_contacts, up_direction
+from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts, up_direction
 
 # Height [m] at which each of `CONTACT_JOINTS` rests.
 _REST = torch.tensor([0.08, 0.08, 0.02, 0.02])

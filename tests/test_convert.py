@@ -13,7 +13,7 @@ from learnable_smplify.body.export import export_body
 from learnable_smplify.body.open_body import read_open_body
 from learnable_smplify.cli.convert import ConvertArgs, convert
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from test_bvh_writer import read_joints, some_motion, true_joints
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.easymocap import read_easymocap
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.easymocap import read_easymocap
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from toy_recording import standing_person
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

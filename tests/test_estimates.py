@@ -20,10 +20,10 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.amass import write_amass
 from learnable_smplify.formats.estimates import FORMATS, Estimate, read_estimates
-from learnable_smplify.formats.joblib_file import load_joblib
-from learnable_smplify.formats.npy_object import load_npy
+from learnable_smplify.formats.motion.amass import write_amass
+from learnable_smplify.safe_files.joblib_file import load_joblib
+from learnable_smplify.safe_files.npy_object import load_npy
 from toy_body import toy_arrays
 from toy_motion import drifting_transl, swinging_poses
 

@@ -15,9 +15,9 @@ from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.landmarks import known_vertices
 from learnable_smplify.body.model_files import read_model
 from learnable_smplify.cli.main import main
-from learnable_smplify.formats.amass import PoseLayout, read_amass, write_amass
-from learnable_smplify.formats.keypoint_file import write_keypoints
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.motion.amass import PoseLayout, read_amass, write_amass
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion

@@ -13,8 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.errors import InputError, MissingExtraError
-from learnable_smplify.formats.glb import top_weights
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.motion.glb import top_weights
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.skeleton import JOINT_NAMES
 from test_bvh_writer import read_joints, some_motion, true_joints

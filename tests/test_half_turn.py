@@ -8,10 +8,10 @@ import pytest
 import roma
 import torch
 
+from learnable_smplify.mocap.half_turn import undo_half_turns
+from learnable_smplify.mocap.plausible import check_plausible
+from learnable_smplify.mocap.transfer import retarget
 from learnable_smplify.motion import Motion
-from learnable_smplify.retarget.half_turn import undo_half_turns
-from learnable_smplify.retarget.plausible import check_plausible
-from learnable_smplify.retarget.transfer import retarget
 from learnable_smplify.skeleton import JOINT_INDEX
 from toy_motion import swinging_poses
 from toy_skeleton import SMPL_MAP, on_smpl, open_target, walking_poses, with_zero_pose

@@ -15,7 +15,7 @@ from rich.console import Console
 from learnable_smplify.cli import import_motion as command
 from learnable_smplify.cli.import_motion import ClipResult, ImportMotionArgs, import_motion
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
 from toy_skeleton import bvh_text, on_smpl, walking_poses
 

@@ -23,8 +23,8 @@ import learnable_smplify as ls
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
-from learnable_smplify.formats.keypoint_file import write_keypoints
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.jobs import folder as folder_module
 from learnable_smplify.jobs.folder import fit_folder
 from learnable_smplify.jobs.inputs import find_recordings, plan_tasks

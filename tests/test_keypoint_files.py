@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoint_file import read_keypoints, write_keypoints
-from learnable_smplify.formats.units import size_of_body, unit_in_metres
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, write_keypoints
+from learnable_smplify.formats.keypoints.units import size_of_body, unit_in_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names, load_layout
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints2d_json import read_keypoints2d, write_keypoints2d
+from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d, write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 
 

@@ -7,7 +7,7 @@ import torch
 
 from learnable_smplify.body import Body
 from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.solver.levenberg_marquardt import (
+from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
     apply_step,

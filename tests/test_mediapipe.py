@@ -9,8 +9,8 @@ import torch
 
 from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
-from learnable_smplify.formats.mediapipe import read_mediapipe
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
 
 TO_MEDIAPIPE = [1.0, -1.0, -1.0]
 

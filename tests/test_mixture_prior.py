@@ -15,10 +15,10 @@ from scipy.stats import multivariate_normal
 
 import learnable_smplify as ls
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.mixture_file import read_mixture
 from learnable_smplify.skeleton import JOINT_INDEX, MIRROR
-from learnable_smplify.solver.mixture_prior import load_mixture_prior, make_mixture_prior
-from learnable_smplify.solver.smplify_terms import BEND_COLUMNS, OVER_EXTENSION, bend_energy
+from learnable_smplify.solver.smplify.mixture_file import read_mixture
+from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior, make_mixture_prior
+from learnable_smplify.solver.smplify.terms import BEND_COLUMNS, OVER_EXTENSION, bend_energy
 
 
 def some_mixture(count: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,7 +66,7 @@ def test_its_gradient_is_that_of_finite_differences() -> None:
 def test_the_shipped_mixture_has_eight_components_and_is_small() -> None:
     prior = load_mixture_prior()
     assert prior.means.shape == (8, 69)
-    with as_file(files("learnable_smplify.solver") / "pose_mixture.safetensors") as path:
+    with as_file(files("learnable_smplify.solver.smplify") / "pose_mixture.safetensors") as path:
         assert path.stat().st_size < 200_000
 
 

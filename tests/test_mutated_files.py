@@ -25,16 +25,16 @@ import torch
 
 from damage import DAMAGES, change_arrays, change_json, npz_bytes
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.amass import read_amass, write_amass
-from learnable_smplify.formats.asf_amc import read_amc
-from learnable_smplify.formats.bvh import read_bvh
-from learnable_smplify.formats.keypoint_file import read_people
-from learnable_smplify.formats.safe_pickle import load_pickle
-from learnable_smplify.formats.torch_file import load_torch_file
+from learnable_smplify.formats.keypoints.keypoint_file import read_people
+from learnable_smplify.formats.motion.amass import read_amass, write_amass
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.mocap.asf_amc import read_amc
+from learnable_smplify.mocap.bvh import read_bvh
+from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.motion import Motion
-from learnable_smplify.retarget.source import SourceMotion
+from learnable_smplify.safe_files.safe_pickle import load_pickle
+from learnable_smplify.safe_files.torch_file import load_torch_file
 from toy_recording import BODY25, standing_person
 
 SECONDS_BEFORE_A_HANG = 10

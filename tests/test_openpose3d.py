@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
-from learnable_smplify.formats.openpose3d import read_openpose3d
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
 from toy_recording import standing_person
 
 

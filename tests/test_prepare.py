@@ -14,7 +14,7 @@ from rich.console import Console
 
 from learnable_smplify.cli.prepare import CMU_LICENCE, PrepareArgs, prepare
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.splits import NEVER_TRAINED
 from learnable_smplify.training.store import MotionStore, open_store, pair_starts

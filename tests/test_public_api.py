@@ -40,6 +40,7 @@ PUBLIC_NAMES = [
     "read_keypoints2d",
     "read_motion",
     "read_people",
+    "refine_motion",
     "write_motion",
 ]
 

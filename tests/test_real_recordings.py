@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import learnable_smplify as ls
-from learnable_smplify.formats.keypoint_file import read_keypoints
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.solver import RecordingOptions

@@ -24,8 +24,8 @@ from learnable_smplify.evaluation.refinement import (
     simulated_estimate,
 )
 from learnable_smplify.formats.estimates import FORMATS, read_estimates
-from learnable_smplify.formats.keypoint_file import write_keypoints
-from learnable_smplify.formats.motion_file import read_motion
+from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.metrics import pve
 from learnable_smplify.motion import Motion

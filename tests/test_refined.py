@@ -10,9 +10,9 @@ import torch
 from learnable_smplify.body import load_body
 from learnable_smplify.network.pose_mlp import PassOutput, PoseMlp, PoseMlpConfig
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
-from learnable_smplify.solver.neural import best_transl, prior_precision
-from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
+from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.hybrid import best_transl, prior_precision
 from learnable_smplify.training.refined import refined_rotmat
 
 PEOPLE = 4

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.render.camera import UP_VECTORS, Camera, fit_camera, follow_cameras
 from learnable_smplify.render.clip import Clip
 from learnable_smplify.render.film import film
 from learnable_smplify.render.frame import render_frame
-from learnable_smplify.render.light import depth_maps, vertex_normals
+from learnable_smplify.render.light import depth_maps
 from learnable_smplify.render.overlay import LEFT_COLOR, MIDDLE_COLOR, RIGHT_COLOR, keypoint_colors
 from learnable_smplify.render.raster import rasterise
 from learnable_smplify.render.sheet import contact_sheet

@@ -13,7 +13,7 @@ from PIL import Image
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.render import RenderArgs, motion_clip, render
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 

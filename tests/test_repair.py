@@ -9,7 +9,7 @@ import torch
 
 from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.trc import read_trc
+from learnable_smplify.formats.keypoints.trc import read_trc
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names, load_layout
 from learnable_smplify.motion import Motion

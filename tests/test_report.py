@@ -24,8 +24,8 @@ from learnable_smplify.cli.render import motion_clip
 from learnable_smplify.cli.report import ReportArgs, make_report, report
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import summarise_fit
-from learnable_smplify.formats.keypoint_file import write_keypoints
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion

@@ -11,12 +11,12 @@ import torch
 
 from learnable_smplify.body.open_body import read_open_body
 from learnable_smplify.errors import InputError
+from learnable_smplify.mocap.bone_map import CMU_ASF, CMU_BVH, BoneMap, find_bone_map
+from learnable_smplify.mocap.plausible import check_plausible
+from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.target import RetargetTarget, target_from_body
+from learnable_smplify.mocap.transfer import retarget, world_joints
 from learnable_smplify.motion import Motion
-from learnable_smplify.retarget.bone_map import CMU_ASF, CMU_BVH, BoneMap, find_bone_map
-from learnable_smplify.retarget.plausible import check_plausible
-from learnable_smplify.retarget.source import SourceMotion
-from learnable_smplify.retarget.target import RetargetTarget, target_from_body
-from learnable_smplify.retarget.transfer import retarget, world_joints
 from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
 
 FRAMES = 11

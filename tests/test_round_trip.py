@@ -17,7 +17,7 @@ from learnable_smplify.evaluation.round_trip import evaluate_round_trip, round_t
 from learnable_smplify.layouts.layout import layout_names, load_layout
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES
-from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.frame.priors import load_priors
 
 BODY = ls.load_body()
 HANDS = ("left_wrist", "right_wrist", "left_hand", "right_hand")

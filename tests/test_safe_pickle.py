@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.safe_pickle import load_pickle, load_pickle_bytes
+from learnable_smplify.safe_files.safe_pickle import load_pickle, load_pickle_bytes
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

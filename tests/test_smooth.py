@@ -10,10 +10,10 @@ from torch import Tensor
 from learnable_smplify.body import load_body
 from learnable_smplify.rotation import left_jacobian, rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
-from learnable_smplify.solver.clip_problem import ClipProblem, ClipState, GaussianPrior, left_jacobian_inverse
-from learnable_smplify.solver.contacts import CONTACT_JOINTS
-from learnable_smplify.solver.priors import load_priors
-from learnable_smplify.solver.smooth import SmoothOptions, SmoothSolution, keypoint_noise, smooth_clip
+from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS
+from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, GaussianPrior, left_jacobian_inverse
+from learnable_smplify.solver.clip.smooth import SmoothOptions, SmoothSolution, keypoint_noise, smooth_clip
+from learnable_smplify.solver.frame.priors import load_priors
 from toy_motion import drifting_transl, swinging_poses
 
 _BODY = load_body()

@@ -14,15 +14,15 @@ from torch import Tensor
 import learnable_smplify as ls
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints2d_json import write_keypoints2d
+from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.solver import SmplifyOptions, Solver
-from learnable_smplify.solver.mixture_prior import load_mixture_prior
-from learnable_smplify.solver.smplify import Smplify, people_at
-from learnable_smplify.solver.smplify_flips import CHOICES, LIMBS, flipped
-from learnable_smplify.solver.smplify_optimisers import adam, lbfgs
-from learnable_smplify.solver.smplify_start import to_world
-from learnable_smplify.solver.smplify_terms import Measured3D, Seen2D, geman_mcclure
+from learnable_smplify.solver.smplify.flips import CHOICES, LIMBS, flipped
+from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
+from learnable_smplify.solver.smplify.optimisers import adam, lbfgs
+from learnable_smplify.solver.smplify.smplify import Smplify, people_at
+from learnable_smplify.solver.smplify.start import to_world
+from learnable_smplify.solver.smplify.terms import Measured3D, Seen2D, geman_mcclure
 from toy_motion import drifting_transl, swinging_poses
 
 BETAS = torch.tensor([0.8, -0.6, 0.5, 0.0, 0.4, -0.3, 0.2, 0.0, 0.3, 0.0])
@@ -336,7 +336,7 @@ MOTION = Path.home() / "motion30"
 @pytest.mark.slow
 @pytest.mark.skipif(not MOTION.is_dir(), reason="needs imported motion")
 def test_people_of_the_evaluation_clips_are_found_by_one_camera() -> None:
-    from learnable_smplify.evaluation.camera_view import evaluate_2d
+    from camera_view import evaluate_2d
     from learnable_smplify.evaluation.clips import read_clips
 
     row = evaluate_2d(read_clips(MOTION, "eval"), ls.load_body(), poses=50)

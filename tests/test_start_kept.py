@@ -11,7 +11,7 @@ import learnable_smplify as ls
 from learnable_smplify import metrics
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
-from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.frame.priors import load_priors
 from toy_motion import swinging_poses
 
 FPS = 30.0

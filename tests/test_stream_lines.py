@@ -14,7 +14,7 @@ import learnable_smplify as ls
 from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.main import main
 from learnable_smplify.cli.stream import answers
-from learnable_smplify.formats.stream_lines import MAX_LINE, parse_line
+from learnable_smplify.cli.stream_lines import MAX_LINE, parse_line
 from learnable_smplify.solver.stream import PoseStream
 
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoint_file import read_keypoints
-from learnable_smplify.formats.trc import read_trc
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.formats.keypoints.trc import read_trc
 from learnable_smplify.layouts.layout import load_layout
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "keypoints"

@@ -9,10 +9,10 @@ import pytest
 import roma
 import torch
 
-from learnable_smplify.formats.bvh import read_bvh
-from learnable_smplify.retarget.source import SourceMotion
-from learnable_smplify.retarget.transfer import retarget
-from learnable_smplify.retarget.vertical import find_up_axis
+from learnable_smplify.mocap.bvh import read_bvh
+from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.transfer import retarget
+from learnable_smplify.mocap.vertical import find_up_axis
 from learnable_smplify.skeleton import JOINT_INDEX
 from toy_skeleton import SMPL_MAP, on_smpl, open_target, posed_zero, walking_poses, with_zero_pose, world_rotmats
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from scipy.ndimage import gaussian_filter1d
 
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.training.store import MotionStore
 

@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from learnable_smplify.body.open_body import read_open_body
-from learnable_smplify.retarget.bone_map import BoneMap
-from learnable_smplify.retarget.source import SourceMotion
-from learnable_smplify.retarget.target import RetargetTarget, target_from_body
-from learnable_smplify.retarget.transfer import world_joints
+from learnable_smplify.mocap.bone_map import BoneMap
+from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.target import RetargetTarget, target_from_body
+from learnable_smplify.mocap.transfer import world_joints
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 from toy_motion import swinging_poses
 

@@ -1,4 +1,4 @@
-"""Fit SMPLify's mixture-of-Gaussians pose prior on imported motion and write `solver/pose_mixture.safetensors`.
+"""Fit SMPLify's mixture-of-Gaussians pose prior on imported motion and write `solver/smplify/pose_mixture.safetensors`.
 
     pip install scikit-learn
     lsmplify import-motion ~/motion -o ~/motion30
@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from sklearn.mixture import GaussianMixture
 
 from learnable_smplify.evaluation.clips import read_clips
-from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import MIRROR
 
-OUTPUT = Path(__file__).parents[1] / "src/learnable_smplify/solver/pose_mixture.safetensors"
+OUTPUT = Path(__file__).parents[1] / "src/learnable_smplify/solver/smplify/pose_mixture.safetensors"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fit the solver's Gaussian priors on imported motion and write `solver/priors.safetensors`.
+"""Fit the solver's Gaussian priors on imported motion and write `solver/frame/priors.safetensors`.
 
     lsmplify import-motion ~/motion -o ~/motion30
     python tools/fit_priors.py ~/motion30/cmu/{01,02,03,05,06,07,08,09,10,14,16,29,32,35,38,39,43,55,127} \
@@ -20,12 +20,12 @@ from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor
 
-from learnable_smplify.formats.motion_file import read_motion
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import MIRROR
-from learnable_smplify.solver.priors import PELVIS_PRECISION
+from learnable_smplify.solver.frame.priors import PELVIS_PRECISION
 
-OUTPUT = Path(__file__).parents[1] / "src/learnable_smplify/solver/priors.safetensors"
+OUTPUT = Path(__file__).parents[1] / "src/learnable_smplify/solver/frame/priors.safetensors"
 
 
 @dataclass(frozen=True)

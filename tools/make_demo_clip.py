@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from learnable_smplify.body import Body, load_body
-from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_INDEX
 
 OUTPUT = Path(__file__).parents[1] / "src/learnable_smplify/cli/demo_keypoints.npz"

@@ -9,14 +9,15 @@ from learnable_smplify.body import Body, load_body
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
 from learnable_smplify.formats.camera_file import read_camera
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
-from learnable_smplify.formats.keypoints2d_json import read_keypoints2d
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, layout_names, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.weights import load_network
+from learnable_smplify.refine import refine_motion
 from learnable_smplify.repair import RepairOptions
 from learnable_smplify.solver import ClipOptions, RecordingOptions, SmplifyOptions, Solver
 
@@ -47,5 +48,6 @@ __all__ = [
     "read_keypoints2d",
     "read_motion",
     "read_people",
+    "refine_motion",
     "write_motion",
 ]

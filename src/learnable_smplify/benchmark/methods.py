@@ -117,7 +117,7 @@ def _solver(method: Method) -> tuple[Solve, dict[str, Any]]:
     settings: dict[str, Any]
     match method.key:
         case "smplify_adam" | "smplify_lbfgs":
-            from learnable_smplify.solver.smplify import SmplifyOptions
+            from learnable_smplify.solver.smplify.smplify import SmplifyOptions
 
             options = SmplifyOptions(optimiser="adam" if method.key == "smplify_adam" else "lbfgs")
             solver = Solver(method="smplify", device=method.device, smplify_options=options)

@@ -14,7 +14,7 @@ from learnable_smplify.body import Body
 from learnable_smplify.evaluation.clips import Pairs
 from learnable_smplify.evaluation.pairs import Condition, damaged
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.frame.priors import load_priors
 
 # What the change prior stands for: motion over about 1/6 s, 5 frames at 30 fps.
 _PRIOR_STRIDE = 5

@@ -21,7 +21,7 @@ from learnable_smplify.benchmark.pairs import PairBatch
 from learnable_smplify.body.export import export_body
 from learnable_smplify.body.open_body import read_open_body
 from learnable_smplify.errors import MissingExtraError
-from learnable_smplify.formats.mixture_file import read_mixture
+from learnable_smplify.solver.smplify.mixture_file import read_mixture
 
 # Its L-BFGS steps: of a frame on its own, and of a frame that follows another.
 FIRST, FOLLOW_UP = 0, 1
@@ -71,7 +71,7 @@ def write_files(folder: Path) -> None:
     models = folder / "data" / "models"
     (models / "smpl").mkdir(parents=True, exist_ok=True)
     export_body(read_open_body(), models / "smpl" / "SMPL_NEUTRAL.pkl")
-    with as_file(files("learnable_smplify.solver") / "pose_mixture.safetensors") as path:
+    with as_file(files("learnable_smplify.solver.smplify") / "pose_mixture.safetensors") as path:
         means, covars, weights = read_mixture(path)
     with (models / f"gmm_{len(weights):02d}.pkl").open("wb") as file:
         pickle.dump({"means": means, "covars": covars, "weights": weights}, file)

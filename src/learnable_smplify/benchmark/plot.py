@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from learnable_smplify.benchmark.result import Benchmark, Row
 from learnable_smplify.errors import MissingExtraError
-from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.safe_files.atomic import atomic_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ import numpy as np
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.open_body import OPEN_BODY_LICENSE
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
 
 # SMPL writes the root's parent as -1 in an unsigned array.

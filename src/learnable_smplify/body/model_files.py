@@ -20,8 +20,8 @@ from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.landmarks import known_vertices, landmark_regressor
 from learnable_smplify.body.model_search import find_body25_regressor
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.npz import read_npz
-from learnable_smplify.formats.safe_pickle import load_pickle, load_pickle_bytes
+from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.safe_pickle import load_pickle, load_pickle_bytes
 from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
 
 _NUM_BETAS = 10

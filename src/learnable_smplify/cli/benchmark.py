@@ -14,7 +14,7 @@ from learnable_smplify.cli.evaluate import as_rich
 from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.evaluation.clips import Pairs, make_pairs, read_clips
-from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.safe_files.atomic import atomic_output
 
 # Pairs of each stride: of a quick run, and of a full one without motions.
 _PAIRS_QUICK, _SYNTHETIC_FULL = 48, 512

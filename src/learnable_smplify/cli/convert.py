@@ -50,7 +50,7 @@ def convert(args: ConvertArgs) -> None:
 
     from rich.console import Console
 
-    from learnable_smplify.formats.motion_file import read_motion, write_motion
+    from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
     from learnable_smplify.resample import resample_motion
 
     console = Console(soft_wrap=True, highlight=False, markup=False)

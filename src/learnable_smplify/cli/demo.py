@@ -16,8 +16,8 @@ from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.cli.render import motion_clip
 from learnable_smplify.errors import MissingExtraError
 from learnable_smplify.fit_summary import summarise_fit
-from learnable_smplify.formats.keypoint_file import read_keypoints
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.solver import Solver
 

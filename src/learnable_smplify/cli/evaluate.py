@@ -42,7 +42,7 @@ from learnable_smplify.evaluation.protocols import (
 from learnable_smplify.evaluation.refinement import evaluate_refinement, refine_table
 from learnable_smplify.evaluation.round_trip import evaluate_round_trip, round_trip_table
 from learnable_smplify.evaluation.sequence import evaluate_cold_start, evaluate_sequences
-from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
 
 Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip"]

@@ -18,12 +18,11 @@ from rich.table import Table
 from learnable_smplify.body import Body
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
-from learnable_smplify.compiled import compiles_first
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, summarise_fit, summarise_fit_2d
 from learnable_smplify.formats.camera_file import read_camera
-from learnable_smplify.formats.keypoints2d_json import read_keypoints2d
-from learnable_smplify.formats.motion_file import WRITERS, write_motion
+from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
+from learnable_smplify.formats.motion.motion_file import WRITERS, write_motion
 from learnable_smplify.jobs.folder import ENGINES, Engine
 from learnable_smplify.jobs.inputs import is_recording
 from learnable_smplify.jobs.settings import FitSettings, named_output
@@ -32,8 +31,9 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import GapPolicy
+from learnable_smplify.solver.compiled_hybrid import compiles_first
 from learnable_smplify.solver.offsets import write_offsets
-from learnable_smplify.solver.smplify import OPTIMISERS, Optimiser
+from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 
 

@@ -19,20 +19,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from learnable_smplify.errors import InputError, LsmplifyError
-from learnable_smplify.formats.amass import PoseLayout
-from learnable_smplify.formats.asf_amc import CMU_FPS, read_amc
-from learnable_smplify.formats.atomic import atomic_output
-from learnable_smplify.formats.bone_map_file import read_bone_map
-from learnable_smplify.formats.bvh import read_bvh
-from learnable_smplify.formats.motion_file import read_motion, write_motion
+from learnable_smplify.formats.motion.amass import PoseLayout
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
+from learnable_smplify.mocap.asf_amc import CMU_FPS, read_amc
+from learnable_smplify.mocap.bone_map import find_bone_map
+from learnable_smplify.mocap.bone_map_file import read_bone_map
+from learnable_smplify.mocap.bvh import read_bvh
+from learnable_smplify.mocap.half_turn import undo_half_turns
+from learnable_smplify.mocap.plausible import check_plausible
+from learnable_smplify.mocap.source import SourceMotion, drop_leading_rest_pose
+from learnable_smplify.mocap.target import RetargetTarget, target_from_body
+from learnable_smplify.mocap.transfer import retarget
 from learnable_smplify.motion import Motion
 from learnable_smplify.resample import resample_motion
-from learnable_smplify.retarget.bone_map import find_bone_map
-from learnable_smplify.retarget.half_turn import undo_half_turns
-from learnable_smplify.retarget.plausible import check_plausible
-from learnable_smplify.retarget.source import SourceMotion, drop_leading_rest_pose
-from learnable_smplify.retarget.target import RetargetTarget, target_from_body
-from learnable_smplify.retarget.transfer import retarget
+from learnable_smplify.safe_files.atomic import atomic_output
 
 REPORT_NAME = "import_report.json"
 _SUFFIXES = (".amc", ".bvh", ".npz")

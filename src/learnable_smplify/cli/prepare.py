@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.motion_file import read_motion
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.splits import (

@@ -15,8 +15,8 @@ from learnable_smplify.cli.fit import print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
-from learnable_smplify.formats.keypoint_file import read_people
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import read_people
+from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion

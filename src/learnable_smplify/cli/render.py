@@ -94,8 +94,8 @@ def render(args: RenderArgs) -> None:
     from rich.console import Console
 
     from learnable_smplify.body import load_body
-    from learnable_smplify.formats.keypoint_file import read_keypoints
-    from learnable_smplify.formats.motion_file import read_motion
+    from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+    from learnable_smplify.formats.motion.motion_file import read_motion
     from learnable_smplify.render.film import film
     from learnable_smplify.render.sheet import contact_sheet
 

@@ -78,9 +78,9 @@ def report(args: ReportArgs) -> None:
     from rich.console import Console
 
     from learnable_smplify.body import load_body
-    from learnable_smplify.formats.atomic import atomic_output
-    from learnable_smplify.formats.keypoint_file import read_keypoints
-    from learnable_smplify.formats.motion_file import read_motion
+    from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+    from learnable_smplify.formats.motion.motion_file import read_motion
+    from learnable_smplify.safe_files.atomic import atomic_output
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     motion = read_motion(args.motion)

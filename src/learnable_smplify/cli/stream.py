@@ -17,8 +17,8 @@ from rich.table import Table
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.demo import demo_keypoints
+from learnable_smplify.cli.stream_lines import MAX_LINE, error_line, parse_line, pose_line
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.stream_lines import MAX_LINE, error_line, parse_line, pose_line
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.solver.stream import PoseStream

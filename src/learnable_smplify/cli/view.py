@@ -77,7 +77,7 @@ def view(args: ViewArgs) -> None:
     from rich.console import Console
 
     from learnable_smplify.body import load_body
-    from learnable_smplify.formats.keypoint_file import read_keypoints
+    from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.view.clock import matching_frames
     from learnable_smplify.view.dots import Dots
     from learnable_smplify.view.figure import Figure
@@ -140,7 +140,7 @@ def read_any_motion(path: Path, body: Body, person: str | None, fps: float | Non
         InputError: no such file, or one that is neither.
     """
     from learnable_smplify.formats.estimates import read_estimates
-    from learnable_smplify.formats.motion_file import READERS, read_motion
+    from learnable_smplify.formats.motion.motion_file import READERS, read_motion
 
     if path.suffix.lower() in READERS and person is None:
         try:

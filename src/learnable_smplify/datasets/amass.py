@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from learnable_smplify.datasets.sequence import DatasetSequence, folder_below
-from learnable_smplify.formats.amass import read_amass
-from learnable_smplify.formats.npz import read_npz
+from learnable_smplify.formats.motion.amass import read_amass
+from learnable_smplify.safe_files.npz import read_npz
 
 LAYOUT = "[SUBSET/]SUBJECT/NAME_poses.npz or NAME_stageii.npz"
 

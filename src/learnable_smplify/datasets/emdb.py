@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.datasets.sequence import DatasetSequence, chosen_split, sequence_of
-from learnable_smplify.formats.keyed import Keyed
-from learnable_smplify.formats.safe_pickle import load_pickle
+from learnable_smplify.safe_files.keyed import Keyed
+from learnable_smplify.safe_files.safe_pickle import load_pickle
 
 LAYOUT = "P0/09_outdoor_walk/P0_09_outdoor_walk_data.pkl"
 SPLITS = ("all", "emdb1", "emdb2")

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.datasets.sequence import DatasetSequence, folder_below, sequence_of
-from learnable_smplify.formats.keyed import Keyed
-from learnable_smplify.formats.npz import read_npz
+from learnable_smplify.safe_files.keyed import Keyed
+from learnable_smplify.safe_files.npz import read_npz
 
 LAYOUT = "FOLDER/NAME.npz with global_orient, body_pose, transl, betas and fps"
 _BODIES = ("smpl", "smplh", "smplx")

@@ -10,8 +10,8 @@ import numpy as np
 
 from learnable_smplify.datasets.sequence import DatasetSequence, chosen_split, sequence_of
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keyed import Keyed, as_gender
-from learnable_smplify.formats.safe_pickle import load_pickle
+from learnable_smplify.safe_files.keyed import Keyed, as_gender
+from learnable_smplify.safe_files.safe_pickle import load_pickle
 
 LAYOUT = "sequenceFiles/{train,validation,test}/SEQUENCE.pkl"
 SPLITS = ("train", "validation", "test", "all")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.motion_file import read_motion
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.splits import EVAL_SUBJECTS, TRAIN_SUBJECTS
 
 EvaluatedSplit = Literal["train", "eval"]

@@ -16,10 +16,10 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip
-from learnable_smplify.formats.motion_file import read_motion
-from learnable_smplify.formats.npz import read_npz
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.safe_files.npz import read_npz
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 
 FPS = 30.0

@@ -22,7 +22,7 @@ from learnable_smplify.layouts.layout import layout_names
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS
 from learnable_smplify.solver import Solver
-from learnable_smplify.solver.priors import Priors, load_priors
+from learnable_smplify.solver.frame.priors import Priors, load_priors
 
 # A pose is found when its joints are off by less than this on average [mm].
 FOUND_MM = 25.0

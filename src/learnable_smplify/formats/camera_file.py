@@ -21,7 +21,7 @@ import torch
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.json_frames import read_json
+from learnable_smplify.formats.keypoints.json_frames import read_json
 from learnable_smplify.motion import UpAxis
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")

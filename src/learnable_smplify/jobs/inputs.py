@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoint_file import SUFFIXES, kind_of_json
+from learnable_smplify.formats.keypoints.keypoint_file import SUFFIXES, kind_of_json
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.jobs.task import FitTask
 

@@ -14,7 +14,7 @@ def kernels_compiled_here() -> int:
     """How many kernels this process has compiled so far, because they were not on disk."""
     count = 0
     for name, module in list(sys.modules.items()):
-        if name.startswith("learnable_smplify.compiled."):
+        if name.startswith("learnable_smplify."):
             for value in vars(module).values():
                 # A dispatcher of numba, and of this module rather than imported into it.
                 if hasattr(value, "py_func") and value.py_func.__module__ == name:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.jobs.fingerprint import Fingerprint
 from learnable_smplify.jobs.inputs import REPORT_NAME
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.jobs.task import FileResult, FittedMotion
+from learnable_smplify.safe_files.atomic import atomic_output
 
 
 @dataclass(frozen=True)

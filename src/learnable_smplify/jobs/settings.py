@@ -17,9 +17,9 @@ from torch import Tensor
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.model_search import MODEL_KINDS, find_model
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.amass import PoseLayout
-from learnable_smplify.formats.keypoint_file import read_keypoints, read_people
-from learnable_smplify.formats.motion_file import write_motion
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.motion.amass import PoseLayout
+from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.jobs.fingerprint import file_hash
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
@@ -27,7 +27,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
 from learnable_smplify.solver.offsets import read_offsets
 from learnable_smplify.solver.recording import RecordingOptions
-from learnable_smplify.solver.smplify import OPTIMISERS, Optimiser, SmplifyOptions
+from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 
 

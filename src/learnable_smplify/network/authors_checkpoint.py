@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.torch_file import load_torch_file
 from learnable_smplify.network.graph import PARTITIONS
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
+from learnable_smplify.safe_files.torch_file import load_torch_file
 
 # Part of a licensed body model: never kept.
 _LICENSED = ("openpose_regressor",)

@@ -64,7 +64,7 @@ class PackedMlp:
         """
         if len(features) > _FEW:
             return self._many(torch.from_numpy(features), torch.from_numpy(remembered))
-        from learnable_smplify.compiled.network import multilayer
+        from learnable_smplify.network.kernels import multilayer
 
         out = np.empty((len(features), len(self._leave)), np.float32)
         hidden = np.empty((len(features), self.width), np.float32)

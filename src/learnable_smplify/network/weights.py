@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
+from learnable_smplify.safe_files.atomic import atomic_output
 
 _FORMAT = "learnable-smplify network 1"
 

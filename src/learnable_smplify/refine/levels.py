@@ -1,8 +1,8 @@
 """How wrong the keypoints are and how wrong the estimate is: what each of them is worth.
 
-Keypoints: what changes from frame to frame and is not motion (`solver.smooth.keypoint_noise`), and what changes slowly,
-which bones give away that do not keep their length. The estimate: what its distance from the keypoints leaves over
-when their part is taken off, as an angle that every joint is off by.
+Keypoints: what changes from frame to frame and is not motion (`solver.clip.smooth.keypoint_noise`), and what changes
+slowly, which bones give away that do not keep their length. The estimate: what its distance from the keypoints leaves
+over when their part is taken off, as an angle that every joint is off by.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
-from learnable_smplify.solver.limb_lengths import LimbLengths, limb_lengths
-from learnable_smplify.solver.priors import Priors
-from learnable_smplify.solver.smooth import keypoint_noise
+from learnable_smplify.solver.clip.smooth import keypoint_noise
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths
 
 # Median length of a normal vector in space with unit variance in each coordinate, and half of a normal lies within ...
 _MEDIAN_LENGTH, _MEDIAN_SIZE = 1.5382, 0.6745

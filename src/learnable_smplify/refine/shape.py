@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.solver.limb_lengths import betas_from_lengths, limb_lengths
-from learnable_smplify.solver.priors import Priors
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
 
 # With noisier keypoints [m] limbs measure too long, and the search starts from the prior instead.
 _LENGTHS_BELOW = 0.025

@@ -13,9 +13,9 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.refine.levels import Levels
 from learnable_smplify.refine.shape import recentred
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
-from learnable_smplify.solver.priors import Priors
-from learnable_smplify.solver.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
+from learnable_smplify.solver.frame.priors import Priors
 
 # Where keypoints have no say, the estimate's own stand in for them, this uncertain [m]; and so long [s] after the last
 # frame with a say, the motion is the estimate again.

@@ -12,9 +12,9 @@ from rich import get_console
 from rich.progress import track
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.render.camera import View
 from learnable_smplify.render.clip import Clip, Panel, import_extra
+from learnable_smplify.safe_files.atomic import atomic_output
 
 FILM_SUFFIXES = (".gif", ".mp4")
 

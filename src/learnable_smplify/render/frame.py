@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import ArrayLike
 
+from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.errors import InputError
 from learnable_smplify.render.camera import Camera
-from learnable_smplify.render.light import DepthMaps, LightRig, depth_maps, light_rig, vertex_normals
+from learnable_smplify.render.light import DepthMaps, LightRig, depth_maps, light_rig
 from learnable_smplify.render.overlay import draw_keypoints
 from learnable_smplify.render.raster import rasterise
 

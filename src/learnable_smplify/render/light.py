@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from learnable_smplify.body.normals import area_normals
 from learnable_smplify.render.raster import rasterise
 
 _ALL = slice(None)
@@ -131,30 +132,10 @@ def depth_maps(
     # All maps lie below one another in one tall picture, so that one call draws them all.
     drawn[:, 1] += np.float32(size) * np.arange(count, dtype=np.float32)[:, None]
     # Half the faces of a closed mesh are enough for its shadow, from any side: those turned to the light.
-    turned = directions @ _area_normals(vertices, faces).T > 0
+    turned = directions @ area_normals(vertices, faces).T > 0
     direction, face = np.nonzero(turned)
     corners = faces[face] + len(vertices) * direction[:, None]
     depth = np.full(count * size * size, np.inf, dtype=np.float32)
     fragments = rasterise(drawn.transpose(0, 2, 1).reshape(-1, 3), corners, (size, count * size))
     depth[fragments.pixel] = fragments.depth
     return DepthMaps(basis=basis, middle=middle, reach=reach, size=size, depth=depth)
-
-
-def vertex_normals(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "V 3"]:
-    """Unit outward normals, each face counted by its area; a vertex without faces gets zeros."""
-    spread = np.repeat(_area_normals(vertices, faces), 3, axis=0)
-    summed = [np.bincount(faces.ravel(), weights=spread[:, axis], minlength=len(vertices)) for axis in range(3)]
-    normals = np.stack(summed, axis=1)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-
-def _area_normals(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "F 3"]:
-    """Outward normals as long as twice the face's area."""
-    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
-    normals = np.cross(b - a, c - a)
-    # A closed mesh wound the other way round has a negative volume.
-    return -normals if float(np.einsum("fi,fi->", a - vertices.mean(axis=0), normals)) < 0 else normals
-
-
-def _unit(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
-    return vector / np.linalg.norm(vector)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.atomic import atomic_output
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS
 
 _FORMAT = "learnable-smplify offsets 1"

@@ -19,20 +19,20 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
-from learnable_smplify.solver.clip import (
+from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.tracking import (
     ClipOptions,
     ClipSolution,
     Follower,
     Tracker,
-    estimate_betas,
     numeric_follower,
     track,
 )
-from learnable_smplify.solver.limb_lengths import limb_lengths, scale_of
-from learnable_smplify.solver.neural import NeuralPairs, neural_follower
+from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.offsets import Offsets, calibrate_offsets
-from learnable_smplify.solver.priors import Priors
-from learnable_smplify.solver.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.shape.estimate import estimate_betas
+from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 
 Progress = Callable[[int, int], None]
 # A scale within this of 1 is what people's sizes explain.

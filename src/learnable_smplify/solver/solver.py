@@ -14,30 +14,30 @@ from torch import Tensor
 from learnable_smplify.betas import person_betas
 from learnable_smplify.body.body import ArrayLike, Body, load_body
 from learnable_smplify.camera import Camera
-from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
 from learnable_smplify.errors import InputError
+from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
 from learnable_smplify.network.weights import load_network
-from learnable_smplify.repair import RepairStream, repair_keypoints
+from learnable_smplify.repair import RepairStream
 from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.solver.clip import ClipOptions, Follower
-from learnable_smplify.solver.cold_start import cold_start
-from learnable_smplify.solver.levenberg_marquardt import PoseSolution
-from learnable_smplify.solver.mixture_prior import MixturePrior, load_mixture_prior
-from learnable_smplify.solver.neural import NeuralPairs, Start
-from learnable_smplify.solver.numeric import PairOptions, numeric_pairs
+from learnable_smplify.solver.frame.cold_start import cold_start
+from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
+from learnable_smplify.solver.frame.numeric import PairOptions, numeric_pairs
+from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
+from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
+from learnable_smplify.solver.hybrid import NeuralPairs, Start
 from learnable_smplify.solver.offsets import Offsets
-from learnable_smplify.solver.pair_input import PairInput, check_pairs
-from learnable_smplify.solver.priors import load_priors
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
-from learnable_smplify.solver.smplify import Smplify, SmplifyOptions, people_at
-from learnable_smplify.solver.smplify_fit import estimate_shape, fit_pairs, follow, search_2d, search_3d, seen_by
-from learnable_smplify.solver.smplify_start import to_world
-from learnable_smplify.solver.smplify_terms import Measured3D
+from learnable_smplify.solver.smplify.fit import fit_pairs, search_3d
+from learnable_smplify.solver.smplify.mixture_prior import MixturePrior, load_mixture_prior
+from learnable_smplify.solver.smplify.recording import fit_recording, fit_recording_2d
+from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
+from learnable_smplify.solver.smplify.terms import Measured3D
 from learnable_smplify.solver.stream import PoseStream
 from learnable_smplify.solver.threads import map_chunks, one_thread_per_operation
 
@@ -225,10 +225,11 @@ class Solver:
         Raises:
             InputError: betas of another shape or not finite.
         """
-        if self.method == "smplify":
-            return self._fit_smplify(keypoints, betas, self._before(start), progress)
         known = None if betas is None else person_betas(betas, self.device)
         with one_thread_per_operation():
+            if self.method == "smplify":
+                smplify, repair = self._smplify(load_layout(keypoints.layout)), self.recording_options.repair
+                return fit_recording(smplify, self.body, keypoints, repair, known, self._before(start), progress)
             return self._recording().fit(keypoints, self.recording_options, known, self._before(start), progress)[0]
 
     def calibrate(
@@ -254,22 +255,6 @@ class Solver:
             motion, offsets = self._recording().fit(keypoints, options, known, None, progress)
         assert offsets is not None
         return motion, offsets
-
-    def refine(self, motion: Motion, keypoints: Keypoints) -> Motion:
-        """An image-based estimator's motion, moved as far as better keypoints of the same person are worth.
-
-        `learnable_smplify.refine.refine_motion` takes options, and tells what was done and how far each frame moved.
-
-        Args:
-            motion: the estimate, in any frame of reference.
-            keypoints: in the world the result is wanted in, metres.
-
-        Raises:
-            InputError: the two have no time in common, or no frame has three keypoints.
-        """
-        from learnable_smplify.refine import refine_motion  # which is built on this class
-
-        return refine_motion(self, motion, keypoints).motion
 
     def stream(
         self,
@@ -362,65 +347,13 @@ class Solver:
         Raises:
             InputError: betas of another shape or not finite.
         """
-        layout = load_layout(keypoints.layout)
-        assert keypoints.confidence is not None  # set by Keypoints2D itself
-        smplify = self._smplify(layout)
-        pixels, confidence = keypoints.pixels.to(self.device), keypoints.confidence.to(self.device)
-        search = search_2d(smplify, layout)
+        known = None if betas is None else person_betas(betas, self.device)
+        smplify = self._smplify(load_layout(keypoints.layout))
         with one_thread_per_operation():
-            shape = torch.zeros(1, 10, device=self.device) if betas is None else person_betas(betas, self.device)[None]
-            data = seen_by(smplify, self._priors, camera, pixels, confidence, shape)
-            if betas is None:
-                shape = estimate_shape(smplify, data, search)
-                data = seen_by(smplify, self._priors, camera, pixels, confidence, shape)
-            clip = follow(smplify, data, shape, search, None, progress)
-        pose, transl = to_world(clip.people, smplify.folded, camera)
-        return Motion(
-            pose=pose.cpu(),
-            transl=transl.cpu(),
-            betas=shape[0].cpu(),
-            fps=keypoints.fps,
-            body=self.body.name,
-            gender=self.body.gender,
-            up_axis=camera.up_axis,
-            flagged=clip.flagged.cpu(),
-            notes=(*keypoints.notes, *camera.notes),
-        )
+            return fit_recording_2d(smplify, self.body, self._priors, keypoints, camera, known, progress)
 
     def _recording(self) -> RecordingSolver:
         return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)
-
-    def _fit_smplify(
-        self,
-        keypoints: Keypoints,
-        betas: ArrayLike | None,
-        before: tuple[Tensor, Tensor] | None,
-        progress: Callable[[int, int], None] | None,
-    ) -> Motion:
-        layout = load_layout(keypoints.layout)
-        repaired = torch.zeros(len(keypoints), dtype=torch.bool)
-        if self.recording_options.repair is not None:
-            keypoints, repairs = repair_keypoints(keypoints, self.recording_options.repair)
-            repaired = repairs.flagged.cpu()
-        assert keypoints.confidence is not None  # set by Keypoints itself
-        smplify = self._smplify(layout)
-        data = Measured3D(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
-        search = search_3d(smplify)
-        with one_thread_per_operation():
-            known = None if betas is None else person_betas(betas, self.device)[None]
-            shape = estimate_shape(smplify, data, search) if known is None else known
-            clip = follow(smplify, data, shape, search, None if before is None else people_at(*before, shape), progress)
-        return Motion(
-            pose=clip.people.pose().cpu(),
-            transl=clip.people.transl.cpu(),
-            betas=shape[0].cpu(),
-            fps=keypoints.fps,
-            body=self.body.name,
-            gender=self.body.gender,
-            up_axis=keypoints.up_axis,
-            flagged=clip.flagged.cpu() | repaired,
-            notes=keypoints.notes,
-        )
 
     def _smplify(self, layout: Layout) -> Smplify:
         if self._mixture is None:

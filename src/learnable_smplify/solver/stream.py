@@ -11,13 +11,13 @@ from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
-from learnable_smplify.compiled.convert import fast_rotmat_to_rotvec
 from learnable_smplify.errors import InputError
+from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.repair import RepairStream
-from learnable_smplify.solver.clip import ClipOptions, Follower, Tracker
-from learnable_smplify.solver.pair_input import FARTHEST
-from learnable_smplify.solver.priors import Priors
-from learnable_smplify.solver.running_shape import RunningShape
+from learnable_smplify.solver.frame.pair_input import FARTHEST
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.tracking import ClipOptions, Follower, Tracker
+from learnable_smplify.solver.shape.running import RunningShape
 from learnable_smplify.solver.threads import one_thread_per_operation
 
 

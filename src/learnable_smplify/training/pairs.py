@@ -13,7 +13,7 @@ from torch import Tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.network.pose_mlp import START_KINDS
 from learnable_smplify.skeleton import JOINT_INDEX, MIRROR
-from learnable_smplify.solver.priors import load_priors
+from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.splits import Split
 from learnable_smplify.training.conventions import Conventions, draw_conventions
 from learnable_smplify.training.store import MotionStore, pair_starts

@@ -9,8 +9,8 @@ from torch import Tensor
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints
 from learnable_smplify.network.pose_mlp import PassOutput, PoseMlp
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
-from learnable_smplify.solver.neural import best_transl, prior_precision
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
+from learnable_smplify.solver.hybrid import best_transl, prior_precision
 
 _LARGEST_TURN = 0.5  # [rad]
 _WITHOUT_GRADIENTS = LevenbergMarquardt(2, step_tolerance=0, cost_tolerance=0, initial_damping=1e-6)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from learnable_smplify.errors import InputError, MissingExtraError
-from learnable_smplify.formats.atomic import atomic_output
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.training.config import TrainingConfig
 
 _CONFIG = "config.json"

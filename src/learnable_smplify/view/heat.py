@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from learnable_smplify.render.light import vertex_normals
+from learnable_smplify.body.normals import vertex_normals
 
 RGB = tuple[int, int, int]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.amass import read_amass
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame
+from learnable_smplify.formats.motion.amass import read_amass
 
 KEYS = "{poses, trans, betas, mocap_frame_rate}"
 

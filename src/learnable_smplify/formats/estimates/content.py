@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.joblib_file import load_joblib
-from learnable_smplify.formats.keyed import keys_of
-from learnable_smplify.formats.npy_object import load_npy
-from learnable_smplify.formats.npz import read_npz
-from learnable_smplify.formats.torch_file import load_torch_file
+from learnable_smplify.safe_files.joblib_file import load_joblib
+from learnable_smplify.safe_files.keyed import keys_of
+from learnable_smplify.safe_files.npy_object import load_npy
+from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.torch_file import load_torch_file
 
 _FOLDER_KINDS = (".json", ".npz", ".npy")
 

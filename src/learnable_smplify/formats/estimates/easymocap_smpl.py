@@ -17,7 +17,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
-from learnable_smplify.formats.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "a .json a frame: [{id, Rh, Th, poses, shapes}]"
 # Columns of `poses` and whose they are: SMPL, then SMPL-H and SMPL-X with 6 numbers a hand (and 9 for the face).

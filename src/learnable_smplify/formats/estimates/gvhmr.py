@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
-from learnable_smplify.formats.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{smpl_params_global, smpl_params_incam: {body_pose, global_orient, transl, betas}}"
 _PARTS: dict[Frame, str] = {"world": "smpl_params_global", "camera": "smpl_params_incam"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
-from learnable_smplify.formats.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{frame path: {time, tid, tracked_time, smpl: [{global_orient, body_pose, betas}], camera}}"
 _CAMERA_NOTE = "transl is PHALP's camera shift for an assumed focal length: its depth is not metric"

@@ -12,7 +12,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
-from learnable_smplify.formats.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{global_orient, body_pose, betas, transl} (or smplx_root_pose, smplx_body_pose, smplx_shape, cam_trans)"
 _ROOT = ("global_orient", "smplx_root_pose", "root_pose")

@@ -8,7 +8,7 @@ from typing import Any
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
-from learnable_smplify.formats.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{pred_rotmat, pred_shape, pred_trans, frame}"
 

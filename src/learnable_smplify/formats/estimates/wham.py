@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
-from learnable_smplify.formats.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{person: {pose, trans, pose_world, trans_world, betas, frame_ids}}"
 

@@ -1,0 +1,1 @@
+"""Keypoints in: one file a format (which makes more than fifteen), and what the readers share."""

@@ -1,0 +1,257 @@
+"""From the numbers in a file to `Keypoints`: layout, units and missing values, the same for every format."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.units import to_metres
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
+from learnable_smplify.motion import UpAxis
+
+_DEFAULT_FPS = 30.0
+# Fewer columns of the asked layout than this mean that it is the wrong layout.
+_FEWEST_COLUMNS = 4
+# Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
+FARTHEST_M = 1e6
+
+
+def check_file(path: str | PathLike[str]) -> Path:
+    """`path` as a `Path`, once it is known to be a readable file.
+
+    Raises:
+        InputError: missing, or a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError("this is a folder", path=path, expected="a keypoint file")
+    if not path.is_file():
+        raise InputError("there is no such file", path=path, hint=f"ls {path.parent}")
+    return path
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """The text of a file, UTF-8 with or without a byte order mark; other bytes become replacement characters.
+
+    Raises:
+        InputError: missing, unreadable.
+    """
+    path = check_file(path)
+    try:
+        return path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(f"cannot read the file ({error.strerror})", path=path) from error
+
+
+def parse_number(text: str) -> float:
+    """A number, or NaN for an empty field or a word for "missing".
+
+    Raises:
+        ValueError: anything else.
+    """
+    text = text.strip()
+    if not text or text.lower() in ("nan", "na", "n/a", "null", "none", "-"):
+        return math.nan
+    if "_" in text:  # Python reads 1_000 as a number; no file means that
+        raise ValueError(text)
+    return float(text)
+
+
+def keypoints_from_markers(
+    names: Sequence[str],
+    values: Float[np.ndarray, "T M 3"],
+    *,
+    path: Path,
+    layout: str | Layout | None,
+    fps: float | None,
+    units: str | None,
+    declared_units: str | None = None,
+    confidence: Float[np.ndarray, "T M"] | None = None,
+    up_axis: str | None = None,
+    person_id: str | None = None,
+    notes: Sequence[str] = (),
+) -> Keypoints:
+    """Keypoints from named columns in any order, of which some may be strange to the layout.
+
+    Args:
+        names: (M,) markers; of two equal ones the first is taken.
+        values: NaN where missing.
+        path: for messages.
+        layout: name, TOML path or `Layout`; None infers it from the names.
+        fps: None means unknown.
+        units: what the user says the numbers are in; None detects.
+        declared_units: what the file says.
+        confidence: as in `Keypoints`.
+        up_axis: as in `Keypoints`.
+        person_id: as in `Keypoints`.
+        notes: lines for the user so far.
+
+    Raises:
+        InputError: the layout cannot be told or does not fit, or nothing is measured.
+    """
+    said = list(notes)
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
+    if layout is None:
+        try:
+            chosen, index_by_name = infer_layout(names)
+        except InputError as error:
+            raise InputError(str(error).rstrip("."), path=path) from error
+    else:
+        chosen = load_layout(layout)
+        index_by_name = chosen.match(names)
+        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
+            raise InputError(
+                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
+                path=path,
+                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
+                hint="leave --layout away to have it inferred",
+            )
+    ignored = [name for name in dict.fromkeys(names) if name not in index_by_name]
+    if ignored:
+        said.append(f"{len(ignored)} columns are not keypoints of {chosen.name} and are ignored: {_some(ignored)}")
+
+    columns = [list(names).index(name) for name in index_by_name]
+    targets = list(index_by_name.values())
+    positions = np.full((len(values), len(chosen), 3), np.nan)
+    positions[:, targets] = values[:, columns]
+    placed: np.ndarray | None = None
+    if confidence is not None:
+        placed = np.zeros((len(values), len(chosen)))
+        placed[:, targets] = confidence[:, columns]
+    return keypoints_from_arrays(
+        positions,
+        path=path,
+        layout=chosen,
+        fps=fps,
+        units=units,
+        declared_units=declared_units,
+        confidence=placed,
+        up_axis=up_axis,
+        person_id=person_id,
+        notes=said,
+        measured=targets,
+    )
+
+
+def keypoints_from_arrays(
+    positions: Float[np.ndarray, "T K 3"],
+    *,
+    path: Path,
+    layout: str | Layout | None,
+    fps: float | None,
+    units: str | None,
+    declared_units: str | None = None,
+    confidence: Float[np.ndarray, "T K"] | None = None,
+    up_axis: str | None = None,
+    person_id: str | None = None,
+    notes: Sequence[str] = (),
+    measured: Sequence[int] | None = None,
+) -> Keypoints:
+    """Keypoints from an array in the order of the layout: missing values marked, units made metres, notes written.
+
+    Without `confidence`, a keypoint at exactly (0, 0, 0) counts as missing, as OpenPose-like tools write it; the
+    root of a recording that is relative to it (zero in every frame) does not.
+
+    Args:
+        positions: (T, K, 3), NaN where missing.
+        measured: indices of the keypoints the file has at all; None means all.
+        (others): as for `keypoints_from_markers`; a `layout` of None is told from K.
+
+    Raises:
+        InputError: the layout cannot be told or does not fit, empty, or nothing is measured.
+    """
+    said = list(notes)
+    if layout is None:
+        try:
+            chosen = infer_layout_from_count(positions.shape[1])
+        except InputError as error:
+            raise InputError(str(error).rstrip("."), path=path) from error
+    else:
+        chosen = load_layout(layout)
+    if positions.shape[1] != len(chosen):
+        raise InputError(
+            f"the file has {positions.shape[1]} keypoints a frame",
+            path=path,
+            expected=f"{len(chosen)} for layout '{chosen.name}'",
+            hint="lsmplify doctor (lists the layouts)",
+        )
+    if len(positions) == 0:
+        raise InputError("the clip is empty: it has no frames", path=path, expected="at least one frame")
+    if fps is None:
+        fps = _DEFAULT_FPS
+        said.append(f"the file does not say its frame rate: {fps:g} frames a second assumed (--fps)")
+    if not 0 < fps < 1e5:
+        raise InputError(f"the frame rate is {fps:g}", path=path, expected="frames a second above 0", hint="--fps 30")
+
+    columns = list(range(len(chosen))) if measured is None else list(measured)
+    positions = np.array(positions, dtype=np.float64)
+    broken = ~np.isfinite(positions).all(axis=-1)
+    positions[broken] = np.nan
+    _add_count(said, broken[:, columns], "have no position (NaN or empty)")
+    if confidence is None:
+        zero = (positions == 0).all(axis=-1)
+        for keypoint in np.flatnonzero((zero | broken).all(axis=0)):
+            if _is_root(chosen, int(keypoint)):
+                zero[:, keypoint] = False
+        positions[zero] = np.nan
+        _add_count(said, zero[:, columns], "are exactly (0, 0, 0) and taken as missing")
+    else:
+        confidence = np.where(np.isfinite(confidence), confidence, 0.0)
+        positions[confidence <= 0] = np.nan
+
+    positions, unit_notes = to_metres(positions, chosen, units=units, declared=declared_units)
+    said += unit_notes
+    far = (np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1)
+    positions[far] = np.nan
+    _add_count(said, far[:, columns], "lie beyond 1000 km and are taken as missing")
+    if not np.isfinite(positions).any():
+        raise InputError(
+            "no keypoint is usable: every position is missing (NaN, zero or without confidence)",
+            path=path,
+            expected="at least one measured keypoint",
+        )
+    return Keypoints(
+        positions=torch.from_numpy(positions.astype(np.float32)),
+        layout=chosen,
+        fps=fps,
+        confidence=None if confidence is None else torch.from_numpy(np.clip(confidence, 0, 1).astype(np.float32)),
+        up_axis=cast("UpAxis | None", up_axis),
+        person_id=person_id,
+        notes=tuple(said),
+    )
+
+
+def fps_from_times(times: Float[np.ndarray, "T"]) -> float | None:
+    """Frames a second from time stamps in seconds, None when they do not run forward."""
+    times = times[np.isfinite(times)]
+    with np.errstate(over="ignore"):
+        steps = np.diff(times)
+    if steps.size == 0 or not np.median(steps) > 1e-5:
+        return None
+    return float(1.0 / np.median(steps))
+
+
+def _is_root(layout: Layout, keypoint: int) -> bool:
+    return {point for point, _ in layout.points[keypoint]} in ({"pelvis"}, {"left_hip", "right_hip"})
+
+
+def _add_count(notes: list[str], marked: np.ndarray, what: str) -> None:
+    if marked.any():
+        frames = int(marked.any(axis=1).sum())
+        notes.append(f"{int(marked.sum())} keypoints in {frames} of {len(marked)} frames {what}")
+
+
+def _some(names: Sequence[str], count: int = 6) -> str:
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")

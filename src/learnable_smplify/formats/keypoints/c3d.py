@@ -1,0 +1,110 @@
+"""C3D marker files, read through the c3d package."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import warnings
+from os import PathLike
+
+import numpy as np
+
+from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_markers
+from learnable_smplify.formats.keypoints.units import unit_in_metres
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+
+def read_c3d(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+) -> list[Keypoints]:
+    """The people in a C3D file whose points are keypoints of a known layout, as Pose2Sim and OpenCap export them.
+
+    Surface markers of an optical system are not keypoints: a file of them needs a layout of your own. Labels such as
+    `ann:LKnee` belong to the person `ann`. Occluded points (negative residual) are missing.
+
+    Args:
+        path: the file.
+        layout: layout name, TOML path or `Layout`; None infers it from the labels.
+        fps: frames a second; None takes the file's POINT:RATE.
+        units: of the positions; None obeys the file's POINT:UNITS, unless limb lengths show that it is wrong.
+
+    Raises:
+        MissingExtraError: c3d is not installed.
+        InputError: not a C3D file, truncated, or its labels fit no layout.
+    """
+    path = check_file(path)
+    if importlib.util.find_spec("c3d") is None:
+        raise MissingExtraError("c3d", "c3d", "Reading C3D")
+    import c3d
+
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader = c3d.Reader(stream)
+            count, frames = int(reader.point_used), int(reader.last_frame) - int(reader.first_frame) + 1
+            # The reader takes the header's word for the number of frames; a point takes 8 bytes at least.
+            if count < 1 or frames < 1 or count * frames * 8 > path.stat().st_size:
+                raise ValueError(f"it promises {frames} frames of {count} points")
+            labels = [str(label).strip() for label in reader.point_labels][:count]
+            rate = float(reader.point_rate)
+            unit = _unit(reader)
+            up = _up(reader)
+            rows = [points for _, points, _ in itertools.islice(reader.read_frames(copy=True), frames)]
+    except Exception as error:  # whatever the parser trips over in a damaged file
+        detail = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"not a readable C3D file ({detail})", path=path, expected="a complete C3D file") from error
+    if len(rows) != frames:
+        raise InputError(
+            f"the header promises {frames} frames, the file has {len(rows)}", path=path, hint="copy it again"
+        )
+    table = np.stack(rows)
+    values = np.where(table[:, :, 3:4] < 0, np.nan, table[:, :, :3].astype(np.float64))
+    if len(labels) < count:
+        values = values[:, : len(labels)]
+    columns: dict[str, list[int]] = {}
+    for index, label in enumerate(labels):
+        columns.setdefault(label.rpartition(":")[0], []).append(index)
+    people: list[Keypoints] = []
+    problem: InputError | None = None
+    for name, chosen in columns.items():
+        try:
+            person = keypoints_from_markers(
+                [labels[index].rpartition(":")[2] for index in chosen],
+                values[:, chosen],
+                path=path,
+                layout=layout,
+                fps=rate if fps is None and rate > 0 else fps,
+                units=units,
+                declared_units=unit,
+                up_axis=up,
+                person_id=name or None,
+            )
+        except InputError as error:
+            problem = problem or error
+            continue
+        people.append(person)
+    if not people:
+        raise problem or InputError("the points have no labels", path=path, expected="POINT:LABELS in the file")
+    return people
+
+
+def _unit(reader: object) -> str | None:
+    found = reader.get("POINT:UNITS")  # type: ignore[attr-defined]
+    if found is None:
+        return None
+    try:
+        return unit_in_metres(str(found.string_value))[0]
+    except InputError:  # a word of another kind: the limbs will tell
+        return None
+
+
+def _up(reader: object) -> str | None:
+    """The axis drawn upward on the screen, where the file says so and it points up."""
+    axes = reader.get_screen_axis()  # type: ignore[attr-defined]
+    vertical = None if axes is None else str(axes[1]).strip().upper()
+    return {"+X": "x", "+Y": "y", "+Z": "z"}.get(vertical or "")

@@ -1,0 +1,74 @@
+"""EasyMocap: a folder `keypoints3d`, one JSON a frame, a list of `{"id": 0, "keypoints3d": [[x, y, z, c], ...]}`."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_table, read_json
+from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+# The body comes first in EasyMocap's order: then two hands of 21, then a face of 51 or 70.
+_BODY_FIRST = dict.fromkeys((25, 67, 118, 137), "body25")
+
+
+def read_easymocap(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+) -> list[Keypoints]:
+    """The people in a `keypoints3d` folder of EasyMocap (or in the folder that holds it), or in one file of it.
+
+    25 keypoints are BODY_25; hands and face after them are left out with a note. A keypoint without confidence is
+    missing; rows of three numbers have confidence 1.
+
+    Args:
+        path: the folder, or one JSON file.
+        layout: layout name, TOML path or `Layout`; None goes by the number of keypoints.
+        fps: frames a second; None means 30, with a note.
+        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+
+    Raises:
+        InputError: no such folder, nobody in it, or a file that is not what EasyMocap writes (named).
+    """
+    path = Path(path)
+    if (path / "keypoints3d").is_dir():
+        path = path / "keypoints3d"
+    files = json_files(path)
+    places, frames, notes = frame_places(files, path)
+    sights: list[Sight] = []
+    for file, frame in zip(files, places, strict=True):
+        content = read_json(file)
+        if not isinstance(content, list):
+            raise InputError("this is not a list of people", path=file, expected='[{"id": 0, "keypoints3d": [...]}]')
+        seen: set[str] = set()
+        for index, person in enumerate(content):
+            where = f"person {index}"
+            if not isinstance(person, dict) or "keypoints3d" not in person:
+                raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
+            name = _person_id(person, index)
+            if name in seen:
+                raise InputError(f"two people have the id {name}", path=file, expected="an id of its own for each")
+            seen.add(name)
+            if not person["keypoints3d"]:
+                continue
+            table = number_table(person["keypoints3d"], (3, 4), file, f"{where}, 'keypoints3d'")
+            sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
+    return people_from_sights(
+        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first=_BODY_FIRST, notes=notes
+    )
+
+
+def _person_id(person: dict[str, Any], index: int) -> str:
+    for key in ("id", "personID"):
+        value = person.get(key)
+        if isinstance(value, float) and abs(value) < 1e9 and value == int(value):
+            return str(int(value))
+        if isinstance(value, str) and value:
+            return value
+    return str(index)

@@ -1,0 +1,135 @@
+"""What the JSON formats share: reading one file, and putting the files of a folder in the order of their frames."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.assemble import check_file
+
+# An hour of MediaPipe at 60 frames a second is below; Python needs some ten times the size of the text.
+_MAX_BYTES = 1 << 30
+_LAST_NUMBER = re.compile(r"(\d+)\D*$")
+# Frames may be left out of a folder, but numbers that run away are damage and would only fill memory.
+_MOST_FRAMES_A_FILE = 20
+
+
+def read_json(path: str | PathLike[str]) -> Any:
+    """The content of a JSON file; numbers come back as floats, however long.
+
+    Raises:
+        InputError: missing, too large, not JSON, or nested deeper than any keypoint file.
+    """
+    path = check_file(path)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError("the file is larger than 1 GiB", path=path, expected="a shorter recording, or one as .npy")
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(f"cannot read the file ({error.strerror})", path=path) from error
+    try:
+        return json.loads(text, parse_int=float)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"not valid JSON ({error.msg})",
+            path=path,
+            where=f"line {error.lineno}, column {error.colno}",
+            expected="a complete JSON file (is it truncated?)",
+        ) from error
+    except (RecursionError, ValueError) as error:
+        detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
+        raise InputError(f"not a keypoint file ({detail})", path=path) from error
+
+
+def json_files(path: str | PathLike[str]) -> list[Path]:
+    """The JSON files of a folder (or the one file `path`), by the frame number their names end in.
+
+    Raises:
+        InputError: no such file or folder, or no JSON in it.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [check_file(path)]
+    files = [file for file in path.iterdir() if file.suffix.lower() == ".json" and file.is_file()]
+    if not files:
+        raise InputError(
+            "there is no .json file in this folder", path=path, expected="one JSON file a frame", hint=f"ls {path}"
+        )
+    return sorted(files, key=lambda file: (_frame_number(file) or 0, file.name))
+
+
+def frame_places(files: Sequence[Path], folder: Path) -> tuple[list[int], int, tuple[str, ...]]:
+    """Where in the recording each file's frame is: numbers that are left out are frames without people.
+
+    Returns:
+        A frame index for every file, the number of frames, and notes for the user.
+
+    Raises:
+        InputError: two files with the same frame number.
+    """
+    numbers = [_frame_number(file) for file in files]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(files) or len(files) < 2:
+        return list(range(len(files))), len(files), ()
+    steps = [after - before for before, after in itertools.pairwise(known)]
+    if min(steps) == 0:
+        place = steps.index(0)
+        raise InputError(
+            f"two files are for frame {known[place]}: {files[place].name} and {files[place + 1].name}",
+            path=folder,
+            expected="the frames of one camera or one recording a folder",
+        )
+    step = math.gcd(*steps)
+    count = (known[-1] - known[0]) // step + 1
+    if count > _MOST_FRAMES_A_FILE * len(files):
+        return (
+            list(range(len(files))),
+            len(files),
+            ("the numbers in the file names leave long gaps: taken as one after another",),
+        )
+    notes = []
+    if step > 1:
+        notes.append(f"the frame numbers go up by {step}: taken as one frame after another")
+    if count > len(files):
+        notes.append(f"{count - len(files)} of {count} frames have no file: nobody is measured in them")
+    return [(number - known[0]) // step for number in known], count, tuple(notes)
+
+
+def number_table(value: Any, columns: Sequence[int], path: Path, where: str) -> np.ndarray:
+    """A list of rows of numbers as an array (K, columns); null is NaN.
+
+    Raises:
+        InputError: anything else; the message says where.
+    """
+    widths = " or ".join(map(str, columns))
+    rows: list[Any] = value if isinstance(value, list) else []
+    if not rows or not all(isinstance(row, list) and len(row) in columns and len(row) == len(rows[0]) for row in rows):
+        raise InputError(
+            "these are no rows of numbers", path=path, where=where, expected=f"a list of rows of {widths} numbers"
+        )
+    return number_list([number for row in rows for number in row], path, where).reshape(len(rows), -1)
+
+
+def number_list(value: Any, path: Path, where: str) -> np.ndarray:
+    """A list of numbers as an array; null is NaN.
+
+    Raises:
+        InputError: anything else; the message says where.
+    """
+    if not isinstance(value, list) or not all(number is None or isinstance(number, float) for number in value):
+        raise InputError("these are not numbers", path=path, where=where, expected="a list of numbers")
+    return np.array([math.nan if number is None else number for number in value], dtype=np.float64)
+
+
+def _frame_number(file: Path) -> int | None:
+    found = _LAST_NUMBER.search(file.stem)
+    return None if found is None else int(found[1][-18:])

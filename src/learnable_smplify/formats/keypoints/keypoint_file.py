@@ -1,0 +1,176 @@
+"""Any recording of keypoints: the format is told by the suffix, of JSON by what is in it.
+
+A new format is one file with a `read_x` and a line here.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.axes import settle_people
+from learnable_smplify.formats.keypoints.c3d import read_c3d
+from learnable_smplify.formats.keypoints.easymocap import read_easymocap
+from learnable_smplify.formats.keypoints.json_frames import json_files
+from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
+from learnable_smplify.formats.keypoints.keypoints_npy import read_keypoints_npy
+from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz, write_keypoints_npz
+from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
+from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
+from learnable_smplify.formats.keypoints.trc import read_trc
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+_ONE_PERSON = {
+    ".npz": read_keypoints_npz,
+    ".npy": read_keypoints_npy,
+    ".csv": read_keypoints_csv,
+    ".trc": read_trc,
+}
+_SEVERAL_PEOPLE = {
+    ".c3d": read_c3d,
+    "mediapipe": read_mediapipe,
+    "openpose": read_openpose3d,
+    "easymocap": read_easymocap,
+}
+# Which way is up where neither the file nor the body tells.
+_ASSUMED_UP = {".trc": "y", ".c3d": "z", "mediapipe": "-y"}
+# JSON formats are told by the keys in the first part of a file.
+_HEAD_BYTES = 1 << 16
+
+SUFFIXES: tuple[str, ...] = (*_ONE_PERSON, ".c3d", ".json")
+"""Suffixes of keypoint files; a folder of .json files is a recording too."""
+
+
+def read_keypoints(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+    up: str | None = None,
+    person: str | None = None,
+    mirrored: bool | None = None,
+) -> Keypoints:
+    """Read 3D keypoints of one person from a .npz, .npy, .csv, .trc, .c3d or .json file, or a folder of .json files.
+
+    What had to be assumed or converted is in the result's `notes`, for the user to see.
+
+    Args:
+        path: the file, or the folder that OpenPose or EasyMocap wrote.
+        layout: layout name ("body25"), path of a layout TOML, or `Layout`; None infers it where the file allows.
+        fps: frames a second; None takes the file's own, else 30 with a note.
+        units: "m", "cm", "mm", "in" or "ft"; None obeys the file and detects millimetres and centimetres.
+        up: "x", "y", "z", "-x", "-y" or "-z", which way is up in the file; None tells it (see `axes.settle_axes`).
+        person: the person's id, where the recording has several.
+        mirrored: whether left and right are mirrored; None tells it (see `axes.settle_axes`).
+
+    Returns:
+        Keypoints in metres, `up_axis` up where it is known; missing ones have confidence 0.
+
+    Raises:
+        InputError: missing, damaged or unknown file, or several people and no `person`; the message names the place
+            and the remedy.
+    """
+    people = read_people(path, layout, fps, units, up, mirrored)
+    if person is None and len(people) == 1:
+        return people[0]
+    chosen = [one for one in people if person is not None and one.person_id == person.strip()]
+    if len(chosen) == 1:
+        return chosen[0]
+    listed = ", ".join(f"{_name(one)} ({_frames_seen(one)} of {len(one)} frames)" for one in people[:12])
+    most = max(people, key=_frames_seen)
+    if person is None:
+        raise InputError(f"there are {len(people)} people: {listed}", path=path, hint=f"--person {_name(most)}")
+    raise InputError(
+        f"there is no person '{person}'",
+        path=path,
+        expected=listed if len(people) > 1 or most.person_id else "no --person: the file holds one, without a name",
+    )
+
+
+def read_people(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+    up: str | None = None,
+    mirrored: bool | None = None,
+) -> list[Keypoints]:
+    """Everybody in a recording: one `Keypoints` a person, over the same frames, each with its `person_id`.
+
+    Args:
+        (all): as for `read_keypoints`.
+
+    Returns:
+        At least one person, in order of first appearance; a person is missing in frames that do not show them.
+
+    Raises:
+        InputError: missing, damaged or unknown file; the message names the place and the remedy.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if path.is_dir() or kind == ".json":
+        kind = kind_of_json(path)
+    if kind not in _ONE_PERSON and kind not in _SEVERAL_PEOPLE:
+        raise InputError(
+            f"files ending in '{path.suffix}' are not known to hold keypoints",
+            path=path,
+            expected="one of " + ", ".join(SUFFIXES) + ", or a folder of .json files",
+        )
+    # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
+    with np.errstate(all="ignore"):
+        people = (
+            [_ONE_PERSON[kind](path, layout=layout, fps=fps, units=units)]
+            if kind in _ONE_PERSON
+            else _SEVERAL_PEOPLE[kind](path, layout=layout, fps=fps, units=units)
+        )
+        return settle_people(people, up, assumed=_ASSUMED_UP.get(kind), mirrored=mirrored)
+
+
+def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
+    """Write keypoints as .npz (see `write_keypoints_npz`).
+
+    Raises:
+        InputError: the path does not end in .npz or cannot be written.
+    """
+    write_keypoints_npz(keypoints, path)
+
+
+def kind_of_json(path: Path) -> str:
+    if path.suffix.lower() in _ONE_PERSON or path.suffix.lower() == ".c3d":
+        return path.suffix.lower()  # a folder named like a file: its reader says so
+    if (path / "keypoints3d").is_dir():
+        return "easymocap"
+    files = json_files(path)
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                head = stream.read(_HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
+        except OSError as error:
+            raise InputError(f"cannot read the file ({error.strerror})", path=file) from error
+        if head.startswith(b"{") and b'"people"' in head:
+            return "openpose"
+        if head.startswith(b"[") and b'"keypoints3d"' in head:
+            return "easymocap"
+        if not path.is_dir():
+            return "mediapipe"
+        if head.split() not in ([b"[]"], [b"[", b"]"]):
+            raise InputError(
+                f"{file.name} is neither OpenPose's nor EasyMocap's",
+                path=path,
+                expected="'people' with 'pose_keypoints_3d' (OpenPose), or a list of 'keypoints3d' (EasyMocap)",
+                hint="MediaPipe's world landmarks belong in one .json file",
+            )
+    return "easymocap"
+
+
+def _name(person: Keypoints) -> str:
+    return person.person_id or "(no name)"
+
+
+def _frames_seen(person: Keypoints) -> int:
+    assert person.confidence is not None
+    return int((person.confidence > 0).any(dim=1).sum())

@@ -1,0 +1,62 @@
+"""Keypoints in a bare NumPy array, as freemocap and many scripts write them."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
+from learnable_smplify.formats.keypoints.mediapipe import BODY_FIRST
+from learnable_smplify.formats.keypoints.people import choose_layout
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+
+def read_keypoints_npy(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+) -> Keypoints:
+    """Keypoints of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
+
+    Of MediaPipe's body with hands and face (75, 543 or 553 points, as in freemocap) the 33 of the body are read.
+
+    Args:
+        path: the .npy file.
+        layout: layout name, TOML path or `Layout`; None takes the only layout with K keypoints.
+        fps: frames a second; None means 30, with a note.
+        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+
+    Raises:
+        InputError: not an array of numbers, of another shape, truncated, or several layouts have K keypoints.
+    """
+    path = check_file(path)
+    try:
+        # Mapped, not loaded: a header that promises more than the file holds is refused without allocating it.
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # NumPy reads the header as Python text: damaged bytes raise nearly anything
+        raise InputError(
+            f"not a readable .npy file ({str(error)[:160]})", path=path, expected="numbers, saved by numpy.save"
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or array.shape[2] not in (3, 4):
+        raise InputError(
+            f"the array has shape {array.shape}", path=path, expected="(T, K, 3), or (T, K, 4) with confidence"
+        )
+    chosen, used, notes = choose_layout(layout, array.shape[1], BODY_FIRST, path)
+    array = array[:, :used]
+    return keypoints_from_arrays(
+        np.asarray(array[..., :3], dtype=np.float64),
+        path=path,
+        layout=chosen,
+        fps=fps,
+        units=units,
+        confidence=np.asarray(array[..., 3], dtype=np.float64) if array.shape[2] == 4 else None,
+        notes=notes,
+    )

@@ -1,0 +1,122 @@
+"""Our own keypoint file: a .npz with `keypoints`, `confidence`, `layout`, `fps`, `person_id`, `up_axis`."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.safe_files.npz import read_npz
+
+_KEYS = ("keypoints", "confidence", "layout", "fps", "person_id", "up_axis")
+
+
+def read_keypoints_npz(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+) -> Keypoints:
+    """Keypoints of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id` and
+    `up_axis` may be there.
+
+    Args:
+        path: the file.
+        layout: layout name, TOML path or `Layout`; None takes the file's own, else the only one with K keypoints.
+        fps: frames a second; None takes the file's own, else 30 with a note.
+        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+
+    Raises:
+        InputError: no `keypoints` in it, shapes that do not fit, a damaged archive.
+    """
+    path = check_file(path)
+    arrays = read_npz(path, _KEYS)
+    if "keypoints" not in arrays:
+        raise InputError(
+            "there is no array 'keypoints'",
+            path=path,
+            expected="keypoints (T, K, 3), and if known confidence (T, K), layout, fps",
+        )
+    positions = _numbers(arrays, "keypoints", path)
+    if positions.ndim == 2:
+        positions = positions[None]
+    if positions.ndim != 3 or positions.shape[2] not in (3, 4):
+        raise InputError(
+            f"the array has shape {positions.shape}", path=path, where="array 'keypoints'", expected="(T, K, 3)"
+        )
+    confidence = positions[..., 3] if positions.shape[2] == 4 else None
+    if "confidence" in arrays:
+        confidence = _numbers(arrays, "confidence", path)
+        if confidence.ndim == 1:
+            confidence = np.broadcast_to(confidence, (len(positions), len(confidence)))
+        if confidence.shape != positions.shape[:2]:
+            raise InputError(
+                f"the array has shape {confidence.shape}",
+                path=path,
+                where="array 'confidence'",
+                expected=f"{positions.shape[:2]}",
+            )
+    if layout is None:
+        layout = _text(arrays, "layout")
+    if fps is None and "fps" in arrays:
+        rate = _numbers(arrays, "fps", path)
+        if rate.size != 1:
+            raise InputError(f"fps has shape {rate.shape}", path=path, expected="one number")
+        fps = float(rate.reshape(()))
+    up_axis = _text(arrays, "up_axis")
+    return keypoints_from_arrays(
+        positions[..., :3],
+        path=path,
+        layout=layout,
+        fps=fps,
+        units=units,
+        confidence=confidence,
+        up_axis=up_axis if up_axis in ("x", "y", "z") else None,
+        person_id=_text(arrays, "person_id"),
+    )
+
+
+def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None:
+    """Write what `read_keypoints_npz` reads; missing keypoints are NaN with confidence 0.
+
+    A layout of the user's own is written by name: reading the file again needs `layout=` with its TOML file.
+
+    Raises:
+        InputError: the path does not end in .npz or cannot be written.
+    """
+    if Path(path).suffix.lower() != ".npz":
+        raise InputError("keypoints are written as .npz", path=path, hint=f"{Path(path).with_suffix('.npz')}")
+    assert isinstance(keypoints.layout, Layout)
+    assert keypoints.confidence is not None
+    confidence = keypoints.confidence.cpu().numpy()
+    positions = np.where(confidence[..., None] > 0, keypoints.positions.cpu().numpy(), np.nan)
+    optional = {"person_id": keypoints.person_id, "up_axis": keypoints.up_axis}
+    arrays: dict[str, Any] = {
+        "keypoints": positions.astype(np.float32),
+        "confidence": confidence,
+        "layout": np.array(keypoints.layout.name),
+        "fps": np.array(keypoints.fps),
+        **{key: np.array(value) for key, value in optional.items() if value is not None},
+    }
+    with atomic_output(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def _numbers(arrays: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray:
+    if arrays[key].dtype.kind not in "fiu":
+        raise InputError(f"the array holds {arrays[key].dtype}", path=path, where=f"array '{key}'", expected="numbers")
+    return arrays[key].astype(np.float64)
+
+
+def _text(arrays: dict[str, np.ndarray], key: str) -> str | None:
+    if key not in arrays or arrays[key].size != 1:
+        return None
+    value = arrays[key].reshape(()).item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,94 @@
+"""OpenPose 3D: a folder with one JSON a frame, `people[i].pose_keypoints_3d` flat x, y, z, confidence."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_list, read_json
+from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+_KEY = "pose_keypoints_3d"
+
+
+def read_openpose3d(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+) -> list[Keypoints]:
+    """The people in a folder of OpenPose's 3D output, or in one file of it; BODY_25 where there are 25 keypoints.
+
+    A keypoint without confidence is missing. Frame numbers that have no file are frames without people. OpenPose does
+    not follow people over time: without a `person_id` they are told apart by their place in the list.
+
+    Args:
+        path: the folder, or one JSON file.
+        layout: layout name, TOML path or `Layout`; None goes by the number of keypoints.
+        fps: frames a second; None means 30, with a note.
+        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+
+    Raises:
+        InputError: no such folder, nobody in it, or a file that is not what OpenPose writes (named).
+    """
+    path = Path(path)
+    files = json_files(path)
+    places, frames, notes = frame_places(files, path)
+    sights: list[Sight] = []
+    flat = False
+    by_place = False
+    for file, frame in zip(files, places, strict=True):
+        for index, person in enumerate(_people(read_json(file), file)):
+            where = f"person {index}"
+            if not isinstance(person, dict):
+                raise InputError("this is not a person", path=file, where=where, expected=f"an object with '{_KEY}'")
+            numbers = person.get(_KEY)
+            if not numbers:
+                flat = flat or bool(person.get("pose_keypoints_2d"))
+                continue
+            row = number_list(numbers, file, f"{where}, '{_KEY}'")
+            if len(row) % 4:
+                raise InputError(
+                    f"there are {len(row)} numbers",
+                    path=file,
+                    where=f"{where}, '{_KEY}'",
+                    expected="x, y, z, c of each",
+                )
+            name = _person_id(person.get("person_id"))
+            by_place = by_place or (name is None and index > 0)
+            row = row.reshape(-1, 4)
+            sights.append(Sight(frame, str(index) if name is None else name, row[:, :3], row[:, 3]))
+    if not sights and flat:
+        raise InputError(
+            f"the people have only 2D keypoints, '{_KEY}' is empty",
+            path=path,
+            expected="3D keypoints",
+            hint="openpose --3d with calibrated cameras, or triangulate them with Pose2Sim or EasyMocap",
+        )
+    if by_place:
+        notes = (*notes, "the file does not follow people over time: they are told apart by their place in the list")
+    return people_from_sights(
+        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
+    )
+
+
+def _people(content: Any, file: Path) -> list[Any]:
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list):
+        raise InputError(
+            "there is no list 'people'", path=file, expected=f'{{"people": [{{"{_KEY}": [x, y, z, c, ...]}}]}}'
+        )
+    return people
+
+
+def _person_id(value: Any) -> str | None:
+    """OpenPose writes [-1] where it does not track."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, float) and 0 <= value < 1e9:
+        return f"{value:g}" if value != int(value) else str(int(value))
+    return value if isinstance(value, str) and value else None

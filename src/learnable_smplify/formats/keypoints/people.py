@@ -1,0 +1,178 @@
+"""From frames with several people in them to one `Keypoints` a person, on one time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
+from learnable_smplify.formats.keypoints.units import to_metres
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout
+
+_MOST_PEOPLE = 32
+# A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.
+_FREE_FRAMES = 100_000
+_MOST_FRAMES_A_SIGHT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """One person in one frame.
+
+    Args:
+        frame: index of the frame.
+        person: the person's name in the file.
+        positions: (K, 3) in the file's unit, NaN where missing.
+        confidence: (K,) in [0, 1]; None where the file states none.
+    """
+
+    frame: int
+    person: str
+    positions: Float[np.ndarray, "K 3"]
+    confidence: Float[np.ndarray, "K"] | None = None
+
+
+def people_from_sights(
+    sights: Iterable[Sight],
+    frames: int,
+    *,
+    path: Path,
+    layout: str | Layout | None,
+    fps: float | None,
+    units: str | None,
+    body_first: dict[int, str] | None = None,
+    notes: Sequence[str] = (),
+) -> list[Keypoints]:
+    """The people of a recording, each over all its frames: missing where not seen.
+
+    Args:
+        sights: in any order.
+        frames: T, the length of the recording.
+        path: for messages.
+        layout: name, TOML path or `Layout`; None tells it from the number of keypoints.
+        fps: frames a second; None means 30, with a note.
+        units: what the user says; None detects, once for all people.
+        body_first: layouts of this format by number of keypoints K, asked before the package's list: the first of the
+            K keypoints are in that layout, what follows (hands, face) is left out with a note.
+        notes: lines for the user so far.
+
+    Returns:
+        One `Keypoints` a person, in order of first appearance.
+
+    Raises:
+        InputError: nobody in it, a number of keypoints that changes or fits no layout, or frames nearly all empty.
+    """
+    listed = list(sights)
+    if not listed:
+        raise InputError("nobody is in any frame", path=path, expected=f"3D keypoints in some of the {frames} frames")
+    count = len(listed[0].positions)
+    for sight in listed:
+        if len(sight.positions) != count:
+            raise InputError(
+                f"person {sight.person} has {len(sight.positions)} keypoints",
+                path=path,
+                where=f"frame {sight.frame}",
+                expected=f"{count}, as before",
+            )
+    if frames > _FREE_FRAMES + _MOST_FRAMES_A_SIGHT * len(listed):
+        raise InputError(
+            f"{frames - len(listed)} of {frames} frames are empty", path=path, expected="a recording of somebody"
+        )
+    chosen, used, cut_notes = choose_layout(layout, count, body_first or {}, path)
+    by_person: dict[str, list[int]] = {}
+    for index, sight in enumerate(listed):
+        by_person.setdefault(sight.person, []).append(index)
+    kept = list(by_person)
+    left_out: tuple[str, ...] = ()
+    if len(kept) > _MOST_PEOPLE:
+        kept = sorted(kept, key=lambda name: -len(by_person[name]))[:_MOST_PEOPLE]
+        left_out = (f"{len(by_person) - len(kept)} of {len(by_person)} people are left out: seen in fewest frames",)
+
+    # The unit is one for the recording: of all people together, not person by person.
+    positions = np.stack([_known_positions(sight, used) for sight in listed])
+    unit_notes: tuple[str, ...] = ()
+    if used == len(chosen):
+        zero = (positions == 0).all(axis=-1)
+        positions[zero] = np.nan
+        positions, unit_notes = to_metres(positions, chosen, units=units)
+        positions[zero] = 0.0
+    people: list[Keypoints] = []
+    for name in kept:
+        seen = by_person[name]
+        near = (np.abs(positions[seen]) < FARTHEST_M).all(axis=-1) & (positions[seen] != 0).any(axis=-1)
+        if not near.any():
+            continue  # a ghost; the others are worth reading
+        places = [listed[index].frame for index in seen]
+        track = np.full((frames, used, 3), np.nan)
+        track[places] = positions[seen]
+        confidence: np.ndarray | None = None
+        if any(listed[index].confidence is not None for index in seen):
+            confidence = np.zeros((frames, used))
+            confidence[places] = np.stack([_known_confidence(listed[index], used) for index in seen])
+        absent = frames - len(set(places))
+        gone = (f"not seen in {absent} of {frames} frames",) if absent else ()
+        person = keypoints_from_arrays(
+            track,
+            path=path,
+            layout=chosen,
+            fps=fps,
+            units="m",
+            confidence=confidence,
+            person_id=name,
+            notes=(*notes, *cut_notes, *left_out, *unit_notes, *gone),
+        )
+        people.append(person)
+    if not people:
+        raise InputError(
+            "no keypoint is usable: every position is missing (NaN, zero or without confidence)",
+            path=path,
+            expected="at least one measured keypoint",
+        )
+    return people
+
+
+def choose_layout(
+    layout: str | Layout | None, count: int, body_first: dict[int, str], path: Path
+) -> tuple[Layout, int, tuple[str, ...]]:
+    """The layout of `count` keypoints, how many of them it covers from the first on, and notes.
+
+    Args:
+        layout: what the user says, or None.
+        count: K of the file.
+        body_first: as in `people_from_sights`.
+        path: for messages.
+
+    Raises:
+        InputError: the number fits no layout, or several.
+    """
+    if layout is None and count in body_first:
+        layout = body_first[count]
+    if layout is None:
+        try:
+            return infer_layout_from_count(count), count, ()
+        except InputError as error:
+            raise InputError(str(error).rstrip("."), path=path) from error
+    chosen = load_layout(layout)
+    if len(chosen) < count and count in body_first:
+        note = f"{count} keypoints a frame: the first {len(chosen)} are read as {chosen.name}, the others left out"
+        return chosen, len(chosen), (note,)
+    return chosen, count, ()
+
+
+def _known_positions(sight: Sight, used: int) -> Float[np.ndarray, "K 3"]:
+    positions = np.array(sight.positions[:used], dtype=np.float64)
+    missing = ~np.isfinite(positions).all(axis=-1)
+    if sight.confidence is not None:
+        missing |= ~(sight.confidence[:used] > 0)
+    positions[missing] = np.nan
+    return positions
+
+
+def _known_confidence(sight: Sight, used: int) -> Float[np.ndarray, "K"]:
+    return np.ones(used) if sight.confidence is None else np.asarray(sight.confidence[:used], dtype=np.float64)

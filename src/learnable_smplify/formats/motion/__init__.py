@@ -1,0 +1,1 @@
+"""SMPL motion, in and out: one file a format."""

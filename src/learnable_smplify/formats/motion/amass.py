@@ -1,0 +1,236 @@
+"""AMASS motion files (`.npz`), both generations of them, and our own files in the same form.
+
+The words `poses` and `trans` of the format stay in this file. AMASS's world is Z up; a file of ours says in `up_axis`
+which way is up in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.motion import Motion, UpAxis
+from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.safe_files.npz import read_npz
+
+PoseLayout = Literal["smpl", "smplh", "smplx"]
+
+POSE_COLUMNS: dict[PoseLayout, int] = {"smpl": 72, "smplh": 156, "smplx": 165}
+"""Columns of `poses`: root 0:3 and body 3:66 in all; then two hands (smpl), 30 finger joints (smplh), or jaw, eyes and
+30 finger joints (smplx)."""
+
+_BODY_COLUMNS = 66
+# What a `Motion` has no joints for.
+_FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
+    "smpl": {},
+    "smplh": {"fingers": slice(66, 156)},
+    "smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75), "fingers": slice(75, 165)},
+}
+_RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
+_NUM_BETAS = 16
+_BLENDER_FPS = 30
+_OUR_KEYS = ("up_axis", "body", "flagged", "uncertainty_deg", "hand_joints")
+_READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
+
+
+def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayout = "smplh") -> tuple[str, ...]:
+    """Write a motion as an AMASS file.
+
+    Holds the keys of both generations: `poses`, `trans`, `betas` (16, padded with zeros), `gender`,
+    `mocap_frame_rate`, `mocap_framerate`, `surface_model_type`, `root_orient`, `pose_body`; and keys of our own, which
+    other programs pass over: `up_axis` ("x", "y", "z" or "" for unknown), `body`, `flagged`, `uncertainty_deg` (T, 24)
+    where the motion has it, and `hand_joints` (T, 6) where the layout has no columns for SMPL's two hand joints and
+    they are bent.
+
+    The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
+
+    Fingers, jaw and eyes are neutral: zeros. As in AMASS itself, these are whole rotations, not differences from the
+    relaxed hand that model files hold as `hands_mean`: zeros are the flat hand of the template. The `smplx` package
+    needs `use_pca=False, flat_hand_mean=True` for them; without the second, it bends the fingers (the 22 body joints
+    stay).
+
+    Args:
+        motion: T frames.
+        path: the file to write, whole or not at all.
+        pose_layout: "smpl" (72 columns), "smplh" (156) or "smplx" (165).
+
+    Returns:
+        Notes for the user.
+
+    Raises:
+        InputError: an unknown layout, or the folder cannot be written to.
+    """
+    if pose_layout not in POSE_COLUMNS:
+        raise InputError(f"unknown pose layout '{pose_layout}'", expected=" or ".join(POSE_COLUMNS))
+    assert motion.flagged is not None
+    frames = len(motion)
+    pose = motion.pose.cpu().numpy().reshape(frames, -1)
+    poses = np.zeros((frames, POSE_COLUMNS[pose_layout]), dtype=np.float32)
+    shared = 72 if pose_layout == "smpl" else _BODY_COLUMNS
+    poses[:, :shared] = pose[:, :shared]
+    arrays: dict[str, Any] = {
+        "poses": poses,
+        "trans": motion.transl.cpu().numpy(),
+        "betas": np.pad(motion.betas.cpu().numpy(), (0, _NUM_BETAS - 10)),
+        "gender": np.str_(motion.gender),
+        "mocap_frame_rate": np.float64(motion.fps),
+        "mocap_framerate": np.float64(motion.fps),
+        "surface_model_type": np.str_(pose_layout),
+        "root_orient": pose[:, :3],
+        "pose_body": pose[:, 3:_BODY_COLUMNS],
+        "up_axis": np.str_(motion.up_axis or ""),
+        "body": np.str_(motion.body),
+        "flagged": motion.flagged.cpu().numpy(),
+    }
+    if shared == _BODY_COLUMNS and bool(pose[:, _BODY_COLUMNS:].any()):
+        arrays["hand_joints"] = pose[:, _BODY_COLUMNS:]
+    if motion.uncertainty_deg is not None:
+        arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
+    with atomic_output(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+    notes: list[str] = []
+    if motion.body in POSE_COLUMNS and (motion.body == "smplx") != (pose_layout == "smplx"):
+        notes.append(
+            f"the betas are those of the body '{motion.body}', but other programs will take a file in {pose_layout}'s "
+            f"columns for the body '{pose_layout}' (--pose-layout {motion.body})"
+        )
+    # The add-on cuts the rate to a whole number before it compares, so 29.97 is too slow for it as well.
+    if pose_layout != "smpl" and motion.fps < _BLENDER_FPS:
+        slow = f"{motion.fps:g} frames a second are too few for Blender's SMPL-X add-on, which wants {_BLENDER_FPS}"
+        notes.append(f"{slow}; for it: lsmplify convert {path} -o OTHER.npz --fps {_BLENDER_FPS}")
+    return tuple(notes)
+
+
+def read_amass(path: str | PathLike[str]) -> Motion:
+    """Read an AMASS file: SMPL-H `_poses.npz`, SMPL-X `_stageii.npz`, SMPL's 72 columns, or one of ours.
+
+    Fingers, jaw and eyes, and betas beyond the tenth, are left out; a note says so where they are not zero. SMPL's two
+    hand joints are read from 72 columns or from `hand_joints`, and are zero otherwise. A file that does not say which
+    way is up is Z up, as AMASS is. A value stored as a Python object, as some files store `gender`, is passed over.
+
+    Raises:
+        InputError: no such file, not an `.npz`, no `poses`, `trans` or frame rate in it, shapes that do not fit, or
+            numbers that are not finite; names file and key.
+    """
+    file = _AmassFile(Path(path), read_npz(path, _READ_KEYS))
+    if "poses" not in file.arrays:
+        raise InputError(
+            "holds no motion: the key 'poses' is missing",
+            path=path,
+            expected="'poses' and 'trans' (shape.npz and neutral_stagei.npz hold only a body)",
+            hint="the _poses.npz or _stageii.npz beside it",
+        )
+    poses = file.numbers("poses")
+    if poses.ndim != 2 or poses.shape[1] not in POSE_COLUMNS.values() or poses.shape[0] == 0:
+        raise file.fail(f"has shape {poses.shape}", "poses", "(T, 72), (T, 156) or (T, 165) with at least one frame")
+    frames, columns = poses.shape
+    layout = next(name for name, width in POSE_COLUMNS.items() if width == columns)
+    pose = np.zeros((frames, POSE_COLUMNS["smpl"]), dtype=np.float32)
+    kept = POSE_COLUMNS["smpl"] if layout == "smpl" else _BODY_COLUMNS
+    pose[:, :kept] = poses[:, :kept]
+    if layout != "smpl" and "hand_joints" in file.arrays:
+        pose[:, _BODY_COLUMNS:] = file.numbers("hand_joints", (frames, 6))
+    betas = file.betas()
+    up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
+    gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
+    return Motion(
+        pose=torch.from_numpy(pose),
+        transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
+        betas=torch.from_numpy(betas[:10].astype(np.float32)),
+        fps=file.rate(),
+        body=file.word("body", "") or layout,
+        gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
+        up_axis=cast("UpAxis | None", up_axis or None),
+        flagged=torch.from_numpy(file.numbers("flagged", (frames,)) != 0) if "flagged" in file.arrays else None,
+        uncertainty_deg=file.uncertainty(frames),
+        notes=_left_out(poses, betas, layout),
+    )
+
+
+def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple[str, ...]:
+    """What of a file does not fit into a `Motion`, one line each."""
+    notes = []
+    bent = [part for part, place in _FURTHER_COLUMNS[layout].items() if poses[:, place].any()]
+    if bent:
+        notes.append(f"the file's pose of {' and '.join(bent)} is left out: neutral face and flat hands are taken")
+    if betas[10:].any():
+        notes.append(f"of {len(betas)} betas the first 10 are used")
+    return tuple(notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _AmassFile:
+    """The arrays of one file, and messages that name it."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+
+    def fail(self, problem: str, key: str, expected: str) -> InputError:
+        return InputError(f"'{key}' {problem}", path=self.path, expected=expected)
+
+    def numbers(self, key: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        if key not in self.arrays:
+            raise InputError(f"the key '{key}' is missing", path=self.path, expected=f"'{key}' beside 'poses'")
+        array = self.arrays[key]
+        if array.dtype.kind not in "fiub":
+            raise self.fail(f"holds {array.dtype}", key, "numbers")
+        if shape is not None and array.shape != shape:
+            raise self.fail(f"has shape {array.shape}", key, f"{shape}, to go with 'poses'")
+        # As float32, which motions are held in: a number too large for it is as useless as infinity.
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype(np.float32))
+        if not bool(finite.all()):
+            first = np.argwhere(~finite)
+            where = f"frame {int(first[0][0])}" if array.ndim else None
+            raise InputError(f"'{key}' holds NaN or infinity", path=self.path, where=where, expected="finite numbers")
+        return array
+
+    def word(self, key: str, default: str, known: tuple[str, ...] | None = None) -> str:
+        if key not in self.arrays:
+            return default
+        array = self.arrays[key]
+        if array.size != 1 or array.dtype.kind not in "US":
+            raise self.fail(f"holds {array.dtype} of shape {array.shape}", key, "one word")
+        value = array.reshape(-1)[0]
+        word = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if known is None:
+            return word
+        if word.lower() not in known:
+            raise self.fail(f"is '{word[:40]}'", key, ", ".join(name for name in known if name))
+        return word.lower()
+
+    def rate(self) -> float:
+        key = next((key for key in _RATE_KEYS if key in self.arrays), None)
+        if key is None:
+            raise InputError("states no frame rate", path=self.path, expected=" or ".join(_RATE_KEYS))
+        value = self.numbers(key)
+        if value.size != 1 or not (0 < float(value.reshape(-1)[0]) < 1e5):
+            raise self.fail("is no frame rate", key, "one number above 0")
+        return float(value.reshape(-1)[0])
+
+    def uncertainty(self, frames: int) -> torch.Tensor | None:
+        """NaN is a word here: the network was not asked about that joint in that frame."""
+        if "uncertainty_deg" not in self.arrays:
+            return None
+        array = self.arrays["uncertainty_deg"]
+        if array.dtype.kind != "f" or array.shape != (frames, 24) or np.isinf(array).any() or (array < 0).any():
+            raise self.fail(
+                f"holds {array.dtype} of shape {array.shape}", "uncertainty_deg", f"degrees, ({frames}, 24)"
+            )
+        return torch.from_numpy(array.astype(np.float32))
+
+    def betas(self) -> np.ndarray:
+        if "betas" not in self.arrays:
+            return np.zeros(10)
+        betas = self.numbers("betas")
+        if betas.ndim == 2 and len(betas) and bool((betas == betas[:1]).all()):
+            betas = betas[0]
+        if betas.ndim != 1:
+            raise self.fail(f"has shape {betas.shape}", "betas", "one shape for the whole clip, (16,) or (10,)")
+        return betas

@@ -1,0 +1,120 @@
+"""BVH files of SMPL motions: 24 joints under SMPL's names, degrees, centimetres, Y up."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import roma
+import torch
+
+from learnable_smplify.body.body import Body
+from learnable_smplify.body.kinematics import rest_offsets
+from learnable_smplify.formats.motion.rig import Rig, rig_motion
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.motion import Motion
+from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
+
+_CM = 100.0
+# Intrinsic: R = Rz Rx Ry, written in this order in every joint's channels.
+_EULER_ORDER = "ZXY"
+# Where the bones without a child end, as points of the body.
+_TIPS: dict[str, tuple[tuple[str, float], ...]] = {
+    "head": (("head_top", 1.0),),
+    "left_foot": (("left_big_toe", 0.5), ("left_small_toe", 0.5)),
+    "right_foot": (("right_big_toe", 0.5), ("right_small_toe", 0.5)),
+    "left_hand": (("left_hand_tip", 1.0),),
+    "right_hand": (("right_hand_tip", 1.0),),
+}
+_CHUNK = 4096
+
+
+def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = None) -> tuple[str, ...]:
+    """Write a motion as BVH.
+
+    The rest pose is SMPL's T-pose at the motion's betas, so all channels at zero are a person with the arms out. The
+    pelvis has three positions and three rotations, every other joint three rotations (Z, X, Y, in degrees). The
+    root's OFFSET is zero: programs disagree on whether its position channels come on top of it.
+
+    Args:
+        motion: T frames; a motion that is Z or X up is turned to Y up.
+        path: the file to write, whole or not at all.
+        body: whose bones; None takes the open body where the motion belongs to it.
+
+    Returns:
+        Notes for the user: what was turned or assumed.
+
+    Raises:
+        InputError: no body for a motion of a licensed one, or the folder cannot be written to.
+    """
+    rig = rig_motion(motion, Path(path), body)
+    order = _depth_first()
+    channels = _channels(rig, order)
+    with atomic_output(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
+        file.write(_hierarchy(rig, motion))
+        file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10g}\n")
+        line = " ".join(["%.5f"] * channels.shape[1]) + "\n"
+        for first in range(0, len(channels), _CHUNK):
+            rows = channels[first : first + _CHUNK]
+            file.write((line * len(rows)) % tuple(rows.ravel().tolist()))
+    return rig.notes
+
+
+def _depth_first() -> list[int]:
+    """The joints in the order in which a BVH hierarchy names them, which is the order of its channels."""
+    order: list[int] = []
+    waiting = [0]
+    while waiting:
+        joint = waiting.pop()
+        order.append(joint)
+        waiting += reversed([child for child in range(NUM_JOINTS) if PARENTS[child] == joint])
+    return order
+
+
+def _channels(rig: Rig, order: list[int]) -> np.ndarray:
+    """(T, 75): position of the pelvis [cm], then three angles [deg] a joint."""
+    # Straight down or up, an Euler angle is free; the matrices stay exact, and unwrapping keeps curves whole.
+    angles = roma.rotmat_to_euler(_EULER_ORDER, rig.local_rotmat, degrees=True).numpy()
+    angles = np.unwrap(angles, period=360.0, axis=0)[:, order]
+    return np.concatenate((rig.root_positions.numpy() * _CM, angles.reshape(len(angles), -1)), axis=1)
+
+
+def _hierarchy(rig: Rig, motion: Motion) -> str:
+    offsets = rest_offsets(rig.rest_joints).numpy() * _CM
+    tips = _tips(rig, motion)
+    lines = ["HIERARCHY"]
+
+    def add(joint: int, depth: int) -> None:
+        pad, name = "\t" * depth, JOINT_NAMES[joint]
+        offset = np.zeros(3) if joint == 0 else offsets[joint]
+        rotations = " ".join(f"{axis}rotation" for axis in _EULER_ORDER)
+        channels = f"6 Xposition Yposition Zposition {rotations}" if joint == 0 else f"3 {rotations}"
+        lines.extend((f"{pad}{'ROOT' if joint == 0 else 'JOINT'} {name}", f"{pad}{{"))
+        lines.extend((f"{pad}\tOFFSET {_numbers(offset)}", f"{pad}\tCHANNELS {channels}"))
+        for child in range(NUM_JOINTS):
+            if PARENTS[child] == joint:
+                add(child, depth + 1)
+        if name in tips:
+            lines.extend((f"{pad}\tEnd Site", f"{pad}\t{{", f"{pad}\t\tOFFSET {_numbers(tips[name])}", f"{pad}\t}}"))
+        lines.append(f"{pad}}}")
+
+    add(0, 0)
+    return "\n".join(lines) + "\n"
+
+
+def _tips(rig: Rig, motion: Motion) -> dict[str, np.ndarray]:
+    """Offset [cm] of every end site from its joint, in the rest pose."""
+    layout = Layout(
+        name="bone_tips", title="Bone tips", keypoint_names=tuple(_TIPS), points=tuple(_TIPS.values()), edges=()
+    )
+    rest_pose = torch.zeros(1, NUM_JOINTS, 3, dtype=torch.float64)
+    tips = rig.body.keypoints(rest_pose, motion.betas.cpu(), layout=layout)[0]
+    return {
+        name: (tip - rig.rest_joints[JOINT_INDEX[name]]).numpy() * _CM for name, tip in zip(_TIPS, tips, strict=True)
+    }
+
+
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(f"{value:.6f}" for value in values)

@@ -1,0 +1,30 @@
+"""Whether the compiled path can take a computation."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import torch
+from torch import Tensor
+
+
+@cache
+def has_numba() -> bool:
+    """Whether numba is installed and not turned off by `LSMPLIFY_COMPILED=0` in the environment."""
+    if os.environ.get("LSMPLIFY_COMPILED", "1") == "0":
+        return False
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def is_usable(*tensors: Tensor) -> bool:
+    """True for float32 tensors on the CPU that no gradient is asked of, where numba is installed.
+
+    `LSMPLIFY_COMPILED=0` in the environment turns the compiled path off.
+    """
+    plain = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
+    return plain and not any(tensor.requires_grad for tensor in tensors) and has_numba()

@@ -1,0 +1,1 @@
+"""Motion capture of other skeletons: its files, and the way onto SMPL's skeleton."""

@@ -1,0 +1,1 @@
+"""Files of strangers, read without running what is in them and without taking a size on faith; files written whole."""

@@ -1,0 +1,1 @@
+"""A whole clip as one problem: smoothing, held feet."""

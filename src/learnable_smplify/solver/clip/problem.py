@@ -1,0 +1,392 @@
+"""The whole recording as one least squares problem: its cost, and the banded quadratic that stands for it nearby.
+
+Unknowns of a frame: 24 rotations as rotvecs in the parent's frame [rad], then transl [m]. Terms that hold one frame
+(keypoints, priors) fill the diagonal blocks; accelerations tie a frame to the two before and after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints, PosedPoints, ShapedPoints, shape_derivative
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
+from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.solver.clip.banded import BandedColumns
+
+NUM_ROTATIONS = 3 * NUM_JOINTS
+NUM_UNKNOWNS = NUM_ROTATIONS + 3
+# Frames linearised at once: the Jacobians (about 0.2 MB a frame) stay near the cache.
+_CHUNK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class ClipState:
+    """Where the search is: rotmat (T, 24, 3, 3), transl (T, 3), betas (10,)."""
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    transl: Float[Tensor, "T 3"]
+    betas: Float[Tensor, "10"]
+
+    def moved(self, step: Float[Tensor, "T 75"], betas: Float[Tensor, "10"] | float) -> ClipState:
+        """Every joint turned in its parent's frame and the person moved by a step; betas changed."""
+        turn = rotvec_to_rotmat(step[:, :NUM_ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
+        return ClipState(turn @ self.rotmat, self.transl + step[:, NUM_ROTATIONS:], self.betas + betas)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianPrior:
+    """Rotations near a mean: error e_j = log(R_j R_0j^T); a first dimension of 1 serves every frame.
+
+    Args:
+        rotmat: (T or 1, 24, 3, 3).
+        precision: (T or 1, 72, 72) [1/rad^2].
+    """
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    precision: Float[Tensor, "T 72 72"]
+
+    def error(self, rotmat: Tensor, rows: slice) -> Float[Tensor, "N 72"]:
+        """e of these frames [rad]."""
+        return rotmat_to_rotvec(rotmat @ _rows(self.rotmat, rows).mT).flatten(1)
+
+    def pull(self, error: Tensor, rows: slice) -> Float[Tensor, "N 72"]:
+        """Precision times error."""
+        return (_rows(self.precision, rows) @ error[..., None])[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """Angular accelerations of joints about the frames 1 .. T-2, relative to their parents, and their derivatives.
+
+    Args:
+        residual: (T-2, 24, 3) change of log(R_t+1 R_t^T) from one pair of frames to the next [rad].
+        before, here, after: (T-2, 24, 3, 3) its derivative by the rotation of the frame before, of the frame, after.
+    """
+
+    residual: Tensor
+    before: Tensor
+    here: Tensor
+    after: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ClipProblem:
+    """T frames of one person. All tensors are float64.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        targets: (T, K, 3) measured keypoints, metres.
+        weights: (T, K) of a squared keypoint distance [1/m^2], 0 = missing.
+        robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure).
+        priors: over the rotations of single frames.
+        shape_precision: of betas about 0.
+        turn_weight: (24,) of a squared change of turning between frames [1/rad^2].
+        move_weight: of a squared change of a joint's step between frames [1/m^2].
+        hold_weight: (T-1, 24) of a joint's squared step between two frames [1/m^2].
+        burst: accelerations lose their pull where their weighted size exceeds this (Cauchy); None for squares.
+    """
+
+    folded: FoldedPoints
+    targets: Float[Tensor, "T K 3"]
+    weights: Float[Tensor, "T K"]
+    robust_scale: float
+    priors: tuple[GaussianPrior, ...]
+    shape_precision: float
+    turn_weight: Float[Tensor, "24"]
+    move_weight: float
+    hold_weight: Float[Tensor, "T-1 24"]
+    burst: float | None = None
+
+    def cost(self, state: ClipState) -> Float[Tensor, " T"]:
+        """The cost of each frame; the shape's is shared out evenly."""
+        points = self.folded.shaped(state.betas[None])
+        keypoints, joints = [], []
+        for rows in _slices(len(self.targets)):
+            rotmat = state.rotmat[rows]
+            posed = points.pose(rotmat)
+            squared = (posed.positions() + state.transl[rows, None] - self.targets[rows]).square().sum(-1)
+            cost = (self.weights[rows] * squared / (1 + squared / self.robust_scale**2)).sum(-1)
+            for prior in self.priors:
+                error = prior.error(rotmat, rows)
+                cost = cost + (error * prior.pull(error, rows)).sum(-1)
+            keypoints.append(cost)
+            joints.append(posed.joints + state.transl[rows, None])
+        total, moved = torch.cat(keypoints), torch.cat(joints)
+        total = total + self.shape_precision * state.betas.square().sum() / len(total)
+        turn = self.turn_weight * turn_residual(state.rotmat).square().sum(-1)
+        move = self.move_weight * second_differences(moved).square().sum(-1)
+        total[1:-1] += self._burst_cost(turn).sum(-1) + self._burst_cost(move).sum(-1)
+        total[:-1] += (self.hold_weight * (moved[1:] - moved[:-1]).square().sum(-1)).sum(-1)
+        return total
+
+    def linearise(self, state: ClipState) -> LinearisedClip:
+        """The problem near a state."""
+        points = self.folded.shaped(state.betas[None])
+        parts = [points.pose(state.rotmat[rows]).joints for rows in _slices(len(self.targets))]
+        moved = torch.cat(parts) + state.transl[:, None]
+        turns, accelerations = linearised_turns(state.rotmat), second_differences(moved)
+        turn_weight = self.turn_weight * self._burst_factor(self.turn_weight * turns.residual.square().sum(-1))
+        move_weight = self.move_weight * self._burst_factor(self.move_weight * accelerations.square().sum(-1))
+        return LinearisedClip(
+            problem=self,
+            state=state,
+            points=points,
+            joints=_joint_points(points),
+            turn_bands=_turn_bands(turns, turn_weight, len(moved)),
+            turn_gradient=_turn_gradient(turns, turn_weight, len(moved)),
+            move_bands=_move_bands(move_weight, self.hold_weight, len(moved)),
+            positions=moved,
+        )
+
+    def squared_residual(self, state: ClipState) -> Float[Tensor, "T K"]:
+        """Squared distance of every keypoint from its measurement [m^2]."""
+        points = self.folded.shaped(state.betas[None])
+        parts = []
+        for rows in _slices(len(self.targets)):
+            keypoints = points.pose(state.rotmat[rows]).positions() + state.transl[rows, None]
+            parts.append((keypoints - self.targets[rows]).square().sum(-1))
+        return torch.cat(parts)
+
+    def trust(self, state: ClipState) -> Float[Tensor, "T K"]:
+        """The share of its pull that each keypoint keeps; 0 for missing ones."""
+        return self._robust_factor(self.squared_residual(state)) * (self.weights > 0)
+
+    def _robust_factor(self, squared: Tensor) -> Tensor:
+        return (1 + squared / self.robust_scale**2) ** -2
+
+    def _burst_cost(self, squared: Tensor) -> Tensor:
+        return squared if self.burst is None else self.burst**2 * torch.log1p(squared / self.burst**2)
+
+    def _burst_factor(self, squared: Tensor) -> Tensor:
+        return torch.ones_like(squared) if self.burst is None else 1 / (1 + squared / self.burst**2)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearisedClip:
+    """Gradient / 2 and Gauss-Newton matrix of a `ClipProblem` at a state, made for some frames at a time.
+
+    Args:
+        turn_bands: (T, 24, 3, 3) each: blocks (t, t), (t+1, t) and (t+2, t) of every joint's rotation.
+        turn_gradient: (T, 24, 3).
+        move_bands: (T, 24) each: what joint positions of t, t+1 and t+2 have to do with those of t.
+        positions: (T, 24, 3) joint positions, metres.
+    """
+
+    problem: ClipProblem
+    state: ClipState
+    points: ShapedPoints
+    joints: ShapedPoints
+    turn_bands: tuple[Tensor, Tensor, Tensor]
+    turn_gradient: Tensor
+    move_bands: tuple[Tensor, Tensor, Tensor]
+    positions: Tensor
+
+    def columns(self, rows: slice, damping: Float[Tensor, " T"], with_betas: bool) -> BandedColumns:
+        """The system (H + damping diag H) [step, mixed] = [gradient, d gradient / d betas] for these frames."""
+        count = rows.stop - rows.start
+        diagonal = self.positions.new_zeros(count, NUM_UNKNOWNS, NUM_UNKNOWNS)
+        below = self.positions.new_zeros(count, 2 * NUM_UNKNOWNS, NUM_UNKNOWNS)
+        right = self.positions.new_zeros(count, NUM_UNKNOWNS, 1 + len(self.state.betas) if with_betas else 1)
+        for part in _slices(count):
+            here = slice(rows.start + part.start, rows.start + part.stop)
+            self._keypoints(here, diagonal[part], right[part])
+            self._priors(here, diagonal[part], right[part])
+            self._turns(here, diagonal[part], below[part], right[part])
+            self._moves(here, diagonal[part], below[part], right[part])
+        diagonal.diagonal(dim1=1, dim2=2).mul_(1 + damping[rows, None])
+        return BandedColumns(diagonal, below, right)
+
+    def shape(self) -> tuple[Float[Tensor, "10 10"], Float[Tensor, "10"]]:
+        """Gauss-Newton matrix and gradient / 2 of betas."""
+        problem, betas = self.problem, self.state.betas
+        normal = problem.shape_precision * torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
+        gradient = problem.shape_precision * betas
+        for rows in _slices(len(problem.targets)):
+            posed, residual, weights = self._residual(rows)
+            by_betas = shape_derivative(posed)
+            weighted = by_betas * weights[..., None, None]
+            normal = normal + torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
+            gradient = gradient + torch.einsum("bkxs,bkx->s", weighted, residual)
+        return normal, gradient
+
+    def _residual(self, rows: slice) -> tuple[PosedPoints, Tensor, Tensor]:
+        posed = self.points.pose(self.state.rotmat[rows])
+        residual = posed.positions() + self.state.transl[rows, None] - self.problem.targets[rows]
+        return posed, residual, self.problem.weights[rows] * self.problem._robust_factor(residual.square().sum(-1))
+
+    def _keypoints(self, rows: slice, diagonal: Tensor, right: Tensor) -> None:
+        posed, residual, weights = self._residual(rows)
+        jacobian = point_derivatives(posed)
+        weighted = (jacobian * weights[..., None, None]).flatten(1, 2)
+        diagonal += weighted.mT @ jacobian.flatten(1, 2)
+        right[..., 0] += (weighted.mT @ residual.flatten(1)[..., None])[..., 0]
+        if right.shape[2] > 1:
+            right[..., 1:] += weighted.mT @ shape_derivative(posed).flatten(1, 2)
+
+    def _priors(self, rows: slice, diagonal: Tensor, right: Tensor) -> None:
+        for prior in self.problem.priors:
+            error = prior.error(self.state.rotmat[rows], rows)
+            change = left_jacobian_inverse(error.unflatten(1, (NUM_JOINTS, 3)))
+            precision = _rows(prior.precision, rows).expand(len(error), -1, -1)
+            turned = (precision.unflatten(2, (NUM_JOINTS, 3))[:, :, :, None] @ change[:, None])[:, :, :, 0].flatten(2)
+            turned = (change.mT @ turned.unflatten(1, (NUM_JOINTS, 3))).flatten(1, 2)
+            diagonal[:, :NUM_ROTATIONS, :NUM_ROTATIONS] += turned
+            pull = change.mT @ prior.pull(error, rows).unflatten(1, (NUM_JOINTS, 3))[..., None]
+            right[:, :NUM_ROTATIONS, 0] += pull[..., 0].flatten(1)
+
+    def _turns(self, rows: slice, diagonal: Tensor, below: Tensor, right: Tensor) -> None:
+        same, next_, second = self.turn_bands
+        for matrix, first, blocks in (
+            (diagonal, 0, same),
+            (below, 0, next_),
+            (below, NUM_UNKNOWNS, second),
+        ):
+            part = matrix[:, first : first + NUM_ROTATIONS, :NUM_ROTATIONS]
+            view = part.unflatten(1, (NUM_JOINTS, 3)).unflatten(3, (NUM_JOINTS, 3))
+            view.diagonal(dim1=1, dim2=3).add_(blocks[rows].permute(0, 2, 3, 1))
+        right[:, :NUM_ROTATIONS, 0] += self.turn_gradient[rows].flatten(1)
+
+    def _moves(self, rows: slice, diagonal: Tensor, below: Tensor, right: Tensor) -> None:
+        frames = len(self.positions)
+        count = rows.stop - rows.start
+        wider = slice(rows.start, min(rows.stop + 2, frames))
+        jacobian = point_derivatives(self.joints.pose(self.state.rotmat[wider]))
+        here = jacobian[:count]
+        for later, (matrix, first) in enumerate(((diagonal, 0), (below, 0), (below, NUM_UNKNOWNS))):
+            there = jacobian[later : later + count]
+            reach = len(there)
+            weight = self.move_bands[later][rows][:reach, :, None, None]
+            product = there.flatten(1, 2).mT @ (weight * here[:reach]).flatten(1, 2)
+            matrix[:reach, first : first + NUM_UNKNOWNS] += product
+        pull = _along_bands(self.move_bands, self.positions, rows)
+        right[..., 0] += (here.flatten(1, 2).mT @ pull.flatten(1)[..., None])[..., 0]
+
+
+def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
+    """d keypoint / d unknowns of its frame, without the change of pose correctives."""
+    by_turn = -skew(posed.levers()) @ posed.parent_rotmat[:, None]  # (B, K, 24, 3, 3)
+    by_turn = by_turn.transpose(2, 3).flatten(3)
+    by_transl = torch.eye(3, dtype=by_turn.dtype, device=by_turn.device).expand(*by_turn.shape[:3], 3)
+    return torch.cat((by_turn, by_transl), dim=-1)
+
+
+def turn_residual(rotmat: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T-2 24 3"]:
+    """log(R_t+1 R_t^T) - log(R_t R_t-1^T) about the frames t = 1 .. T-2 [rad]."""
+    turn = rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
+    return turn[1:] - turn[:-1]
+
+
+def linearised_turns(rotmat: Float[Tensor, "T 24 3 3"]) -> Turns:
+    """`turn_residual` with its derivatives."""
+    turn = rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
+    # log(exp(d) V exp(-c)) = log V + J_l^-1 d - J_r^-1 c to first order, and J_r = J_l^T.
+    by_later = left_jacobian_inverse(turn)
+    by_earlier = by_later.mT
+    return Turns(
+        residual=turn[1:] - turn[:-1],
+        before=by_earlier[:-1],
+        here=-by_earlier[1:] - by_later[:-1],
+        after=by_later[1:],
+    )
+
+
+def left_jacobian_inverse(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """Inverse of the left Jacobian of SO(3), for angles below 2 pi.
+
+    Source: Sola, Deray, Atchuthan 2018, "A micro Lie theory for state estimation in robotics", eq. 146.
+    """
+    squared = rotvec.square().sum(-1)[..., None, None]
+    small = squared < 1e-6
+    angle = torch.where(small, 1.0, squared).sqrt()
+    factor = 1 / angle**2 - 1 / (2 * angle * (angle / 2).tan())
+    factor = torch.where(small, 1 / 12 + squared / 720, factor)
+    cross = skew(rotvec)
+    identity = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
+    return identity - 0.5 * cross + factor * (cross @ cross)
+
+
+def second_differences(values: Float[Tensor, "T *D"]) -> Float[Tensor, "T-2 *D"]:
+    """x_t+1 - 2 x_t + x_t-1."""
+    return values[2:] - 2 * values[1:-1] + values[:-2]
+
+
+def _turn_bands(
+    turns: Turns, weight: Float[Tensor, "T-2 24"], frames: int
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 24 3 3"], Float[Tensor, "T 24 3 3"]]:
+    same = weight.new_zeros(frames, weight.shape[1], 3, 3)
+    next_, second = torch.zeros_like(same), torch.zeros_like(same)
+    scale = weight[..., None, None]
+    before, here, after = (part.mT for part in (turns.before, turns.here, turns.after))
+    same[:-2] += before @ (scale * turns.before)
+    same[1:-1] += here @ (scale * turns.here)
+    same[2:] += after @ (scale * turns.after)
+    next_[:-2] += here @ (scale * turns.before)
+    next_[1:-1] += after @ (scale * turns.here)
+    second[:-2] += after @ (scale * turns.before)
+    return same, next_, second
+
+
+def _turn_gradient(turns: Turns, weight: Float[Tensor, "T-2 24"], frames: int) -> Float[Tensor, "T 24 3"]:
+    pull = (weight[..., None] * turns.residual)[..., None]
+    gradient = weight.new_zeros(frames, *turns.residual.shape[1:])
+    gradient[:-2] += (turns.before.mT @ pull)[..., 0]
+    gradient[1:-1] += (turns.here.mT @ pull)[..., 0]
+    gradient[2:] += (turns.after.mT @ pull)[..., 0]
+    return gradient
+
+
+def _move_bands(
+    weight: Float[Tensor, "T-2 24"], hold: Float[Tensor, "T-1 24"], frames: int
+) -> tuple[Float[Tensor, "T 24"], Float[Tensor, "T 24"], Float[Tensor, "T 24"]]:
+    same = weight.new_zeros(frames, weight.shape[1])
+    next_, second = torch.zeros_like(same), torch.zeros_like(same)
+    same[:-2] += weight
+    same[1:-1] += 4 * weight
+    same[2:] += weight
+    next_[:-2] -= 2 * weight
+    next_[1:-1] -= 2 * weight
+    second[:-2] += weight
+    same[:-1] += hold
+    same[1:] += hold
+    next_[:-1] -= hold
+    return same, next_, second
+
+
+def _along_bands(bands: tuple[Tensor, Tensor, Tensor], values: Float[Tensor, "T 24 3"], rows: slice) -> Tensor:
+    """The symmetric banded matrix times values along time, at these frames."""
+    total = bands[0][rows, :, None] * values[rows]
+    for away in (1, 2):
+        weight, count = bands[away][..., None], len(values)
+        later = (rows.start, min(rows.stop, count - away))
+        if later[1] > later[0]:
+            total[: later[1] - later[0]] += weight[later[0] : later[1]] * values[later[0] + away : later[1] + away]
+        earlier = (max(rows.start - away, 0), rows.stop - away)
+        if earlier[1] > earlier[0]:
+            total[earlier[0] + away - rows.start :] += weight[earlier[0] : earlier[1]] * values[earlier[0] : earlier[1]]
+    return total
+
+
+def _joint_points(points: ShapedPoints) -> ShapedPoints:
+    """The 24 joints as points like any other."""
+    offsets = points.offsets
+    anchor = offsets.new_zeros(1, NUM_JOINTS, NUM_JOINTS, 3)
+    folded = replace(
+        points.folded,
+        weight=torch.eye(NUM_JOINTS, dtype=offsets.dtype, device=offsets.device),
+        anchor=anchor[0],
+        anchor_shape=offsets.new_zeros(NUM_JOINTS, NUM_JOINTS, 3, points.folded.anchor_shape.shape[-1]),
+        anchor_pose=None,
+    )
+    return ShapedPoints(folded, anchor, offsets)
+
+
+def _rows(values: Tensor, rows: slice) -> Tensor:
+    return values if values.shape[0] == 1 else values[rows]
+
+
+def _slices(count: int) -> list[slice]:
+    return [slice(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK)]

@@ -1,0 +1,347 @@
+"""A recording solved as one problem: every frame's keypoints, what is human, and how fast people can accelerate.
+
+Over all frames together, minimise
+
+    sum_t  h [ sum_k w_tk rho(|k_k(R_t) - y_tk|)  +  e(R_t)^T P e(R_t) ]
+  + sum_t  h^-3 [ sum_j r(|v_tj - v_t-1,j| / a_j)  +  sum_j r(|p_t+1,j - 2 p_tj + p_t-1,j| / b) ]
+  + sum over contacts  h^-1 |p_t+1,j - p_tj|^2 / c^2,
+
+with h the time between frames in units of 1/30 s, keypoints k, measurements y, prior errors e, turning between frames
+v_tj = log(R_t+1,j R_tj^T), joint positions p, Geman-McClure's rho and Cauchy's r: people mostly move smoothly, and
+sometimes stamp. The powers of h make the sums approach integrals over time, so that the same motion at another frame
+rate is smoothed alike.
+
+Gauss-Newton with the damping of Levenberg and Marquardt; every step is a banded system (`solver.clip.banded`), so the
+work is linear in the number of frames. Everything is in float64: second differences at 240 fps, against keypoints that
+are missing for two seconds, span too many digits for less.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import roma
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.skeleton import JOINT_NAMES
+from learnable_smplify.solver.clip.banded import solve_banded
+from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
+from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, GaussianPrior, LinearisedClip
+from learnable_smplify.solver.frame.priors import Priors
+
+_REFERENCE_FPS = 30.0
+# How fast joints move where no keypoint was seen [m/s].
+_UNSEEN_SPEED = 1.0
+# Fewer differences than this say nothing of noise.
+_LEAST_SAMPLES = 20
+_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e-9, 1e6
+# A typical angular acceleration of a joint relative to its parent [rad/s^2], between the median and the root mean
+# square over every tenth training clip at 30 fps. No training clip moves collars and hands: as the spine, as wrists.
+_TYPICAL = {
+    "pelvis": 12, "hip": 18, "spine1": 12, "knee": 12, "spine2": 7, "ankle": 20, "spine3": 7, "foot": 25, "neck": 11,
+    "collar": 7, "head": 12, "shoulder": 20, "elbow": 14, "wrist": 25, "hand": 25,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SmoothOptions:
+    """How a recording is smoothed. The numbers were chosen on clips of the train split.
+
+    Args:
+        keypoint_sigma: what a measured keypoint coordinate may be off by [m]; None measures it on the recording.
+        least_sigma: a measured one is at least this [m]: errors that stay the same from frame to frame do not show.
+        robust_scale: distance at which a keypoint starts to lose its pull, in keypoint sigmas, ...
+        least_robust: ... but at least this distance [m].
+        turn_scale: allowed angular acceleration, relative to what is typical of each joint.
+        move_acceleration: allowed acceleration of joint positions [m/s^2].
+        quiet_share: once most of the noise is gone, this share of both is allowed, ...
+        burst: ... but accelerations above this multiple of it are believed, and held less and less. None keeps
+            holding all alike.
+        pose_share: weight of the pose prior in every 1/30 s.
+        network_share: weight of the network's own Gaussian in every 1/30 s, where one is given.
+        refine_shape: refine betas together with all poses.
+        least_offset: what keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas'
+            standard normal prior gets more weight against the keypoints.
+        hold_feet: hold feet still while they touch the ground.
+        slip: what a held foot may move in 1/30 s [m].
+        max_iterations: steps tried at most in each round (all alike, with bursts, with held feet).
+        step_tolerance: done when no rotation [rad] or position [m] changes by more than this.
+        cost_tolerance: ... or when the cost falls by less than this share.
+        segment: frames held in memory at once (about 0.2 MB each).
+    """
+
+    keypoint_sigma: float | None = None
+    least_sigma: float = 0.003
+    robust_scale: float = 4.0
+    least_robust: float = 0.15
+    turn_scale: float = 4.0
+    move_acceleration: float = 20.0
+    quiet_share: float = 0.5
+    burst: float | None = 0.7
+    pose_share: float = 0.2
+    network_share: float = 0.2
+    refine_shape: bool = True
+    least_offset: float = 0.0015
+    hold_feet: bool = False
+    slip: float = 0.0005
+    max_iterations: int = 10
+    step_tolerance: float = 1e-3
+    cost_tolerance: float = 1e-3
+    segment: int = 512
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothSolution:
+    """A smoothed recording.
+
+    Args:
+        rotmat: (T, 24, 3, 3) local rotations.
+        transl: (T, 3) metres.
+        betas: (10,).
+        trust: (T, K) share of its pull that each keypoint keeps: near 0 for outliers, 0 for missing ones.
+        contacts: (T, 4) where the joints `contacts.CONTACT_JOINTS` were held; None without `hold_feet`.
+        keypoint_sigma: what keypoint coordinates were taken to be off by [m].
+        iterations: steps tried.
+        costs: of each round, the start's cost and that after every accepted step.
+    """
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    transl: Float[Tensor, "T 3"]
+    betas: Float[Tensor, "10"]
+    trust: Float[Tensor, "T K"]
+    contacts: Bool[Tensor, "T 4"] | None
+    keypoint_sigma: float
+    iterations: int
+    costs: tuple[tuple[float, ...], ...]
+
+
+def smooth_clip(
+    points: ShapedPoints,
+    targets: Float[Tensor, "T K 3"],
+    confidence: Float[Tensor, "T K"],
+    rotmat: Float[Tensor, "T 24 3 3"],
+    transl: Float[Tensor, "T 3"],
+    fps: float,
+    priors: Priors,
+    options: SmoothOptions,
+    betas: Float[Tensor, "10"],
+    *,
+    prior_rotmat: Float[Tensor, "T 24 3 3"] | None = None,
+    prior_precision: Float[Tensor, "*T 72 72"] | None = None,
+    up_axis: Literal["x", "y", "z"] | None = None,
+) -> SmoothSolution:
+    """Solve a recording of one person as one problem.
+
+    Args:
+        points: the person's keypoints (a batch of 1).
+        targets: (T, K, 3) measured keypoints, metres.
+        confidence: (T, K) in [0, 1], 0 = missing.
+        rotmat, transl: poses to start from, as the causal pass finds them. Frames without any keypoint are started
+            between their neighbours instead.
+        fps: frames a second.
+        priors: over poses.
+        betas: (10,) those of `points`.
+        prior_rotmat, prior_precision: the network's own answer for each frame and its precision [1/rad^2], if wanted.
+        up_axis: for `hold_feet`; None finds it.
+
+    Returns:
+        the solution, in the dtypes of what came in.
+    """
+    folded = _double(points.folded)
+    targets, confidence = targets.double(), confidence.double()
+    sigma = options.keypoint_sigma
+    if sigma is None:
+        sigma = max(keypoint_noise(targets, confidence), options.least_sigma)
+    h = _REFERENCE_FPS / fps
+    problem = _problem(folded, targets, confidence, sigma, h, priors, options, prior_rotmat, prior_precision)
+    state = _bridged(ClipState(rotmat.double(), transl.double(), betas.double()), (confidence > 0).any(dim=1))
+    state, tried, costs = _descend(problem, state, replace(options, refine_shape=False))
+    iterations, history = tried, [costs]
+    # Noise looks like bursts; only now, with most of it gone, can bursts be told. Nor does noise in many frames sway
+    # betas, but offsets do.
+    if options.refine_shape or options.burst is not None:
+        quiet = 1.0 if options.burst is None else options.quiet_share**2
+        offset = _offset(problem, state, sigma, options)
+        problem = replace(
+            problem,
+            turn_weight=problem.turn_weight / quiet,
+            move_weight=problem.move_weight / quiet,
+            burst=None if options.burst is None else options.burst * h**0.5,
+            shape_precision=1 + h * len(targets) * (offset / sigma) ** 2,
+        )
+        state, tried, costs = _descend(problem, state, options)
+        iterations, history = iterations + tried, [*history, costs]
+    contacts = None
+    if options.hold_feet:
+        joints = folded.shaped(state.betas[None]).pose(state.rotmat).joints + state.transl[:, None]
+        contacts = detect_contacts(joints, fps, up_axis)
+        problem = replace(problem, hold_weight=problem.hold_weight + _hold_weight(contacts, options.slip, h))
+        state, tried, costs = _descend(problem, state, replace(options, refine_shape=False))
+        iterations, history = iterations + tried, [*history, costs]
+    return SmoothSolution(
+        rotmat=state.rotmat.to(rotmat.dtype),
+        transl=state.transl.to(transl.dtype),
+        betas=state.betas.to(betas.dtype),
+        trust=problem.trust(state).to(transl.dtype),
+        contacts=contacts,
+        keypoint_sigma=sigma,
+        iterations=iterations,
+        costs=tuple(history),
+    )
+
+
+def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"], order: int = 4) -> float:
+    """Standard deviation [m] of what changes from frame to frame in keypoint coordinates and is not motion.
+
+    The median size of high differences along time, which motion hardly has (of fast motion at 30 fps, some 2 mm are
+    left) and outliers do not sway. Recordings too short or broken for them use lower ones; 0 where there is nothing.
+    """
+    for tried in range(min(order, len(targets) - 1), 0, -1):
+        values, seen = targets, confidence > 0
+        for _ in range(tried):
+            values, seen = values[1:] - values[:-1], seen[1:] & seen[:-1]
+        if int(seen.sum()) >= _LEAST_SAMPLES:
+            # Half of a normal variable lies within 0.6745 sigma; differences of order n add up (2n choose n) of them.
+            return float(values[seen].abs().median()) / 0.6745 / math.comb(2 * tried, tried) ** 0.5
+    return 0.0
+
+
+def _offset(problem: ClipProblem, state: ClipState, sigma: float, options: SmoothOptions) -> float:
+    """What the keypoints are off by in every frame alike [m]: the misfit that noise does not explain."""
+    squared = problem.squared_residual(state)[problem.weights > 0]
+    if len(squared) == 0:
+        return options.least_offset
+    # The median of the squared length of a normal vector in space is 2.366 times the variance of a coordinate.
+    return max(float(squared.median()) / 2.366 - sigma**2, options.least_offset**2) ** 0.5
+
+
+def _problem(
+    folded: FoldedPoints,
+    targets: Tensor,
+    confidence: Tensor,
+    sigma: float,
+    h: float,
+    priors: Priors,
+    options: SmoothOptions,
+    prior_rotmat: Tensor | None,
+    prior_precision: Tensor | None,
+) -> ClipProblem:
+    """The first round's problem, without bursts or contacts."""
+    pose_precision = priors.pose_precision.double().clone()
+    pose_precision[:3] = 0  # the pelvis may point anywhere
+    pose_precision[:, :3] = 0
+    terms = [GaussianPrior(priors.pose_mean.double()[None], (h * options.pose_share) * pose_precision[None])]
+    if prior_rotmat is not None and prior_precision is not None:
+        precision = prior_precision.double().reshape(-1, 72, 72)
+        terms.append(GaussianPrior(prior_rotmat.double(), h * options.network_share * precision))
+    names = [name.removeprefix("left_").removeprefix("right_") for name in JOINT_NAMES]
+    typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=targets.device)
+    turn = options.turn_scale * typical / _REFERENCE_FPS**2
+    move = options.move_acceleration / _REFERENCE_FPS**2
+    return ClipProblem(
+        folded=folded,
+        targets=torch.where(confidence[..., None] > 0, targets, 0.0),
+        weights=confidence * (h / sigma**2),
+        robust_scale=max(options.robust_scale * sigma, options.least_robust),
+        priors=tuple(terms),
+        shape_precision=1.0,
+        turn_weight=turn**-2 / h**3,
+        move_weight=move**-2 / h**3,
+        hold_weight=_unseen_weight(confidence, h),
+    )
+
+
+def _unseen_weight(confidence: Float[Tensor, "T K"], h: float) -> Float[Tensor, "T-1 24"]:
+    """Nobody seen: speeds are held a little, or people at the end of a recording would keep theirs for ever."""
+    unseen = (confidence > 0).sum(dim=1) == 0
+    weight = (unseen[1:] | unseen[:-1]).double() / ((_UNSEEN_SPEED / _REFERENCE_FPS) ** 2 * h)
+    return weight[:, None].expand(-1, len(JOINT_NAMES))
+
+
+def _hold_weight(contacts: Bool[Tensor, "T 4"], slip: float, h: float) -> Float[Tensor, "T-1 24"]:
+    weight = torch.zeros(len(contacts) - 1, len(JOINT_NAMES), dtype=torch.float64, device=contacts.device)
+    weight[:, [JOINT_NAMES.index(name) for name in CONTACT_JOINTS]] = (contacts[1:] & contacts[:-1]).double()
+    return weight / (slip**2 * h)
+
+
+def _descend(
+    problem: ClipProblem, state: ClipState, options: SmoothOptions
+) -> tuple[ClipState, int, tuple[float, ...]]:
+    """Minimise from a state. Frames have dampings of their own: where a step made things worse, the next is shorter."""
+    cost = problem.cost(state)
+    damping = torch.full_like(cost, _FIRST_DAMPING)
+    costs = [float(cost.sum())]
+    here = problem.linearise(state)
+    tried = 0
+    while tried < options.max_iterations:
+        tried += 1
+        step = _step(here, damping, options)
+        if step is None:
+            damping = damping * 100
+            continue
+        new_state = state.moved(*step)
+        new_cost = problem.cost(new_state)
+        if bool(new_cost.sum() < cost.sum()):
+            small = float(step[0].abs().max()) < options.step_tolerance
+            small |= float(cost.sum() - new_cost.sum()) < options.cost_tolerance * float(cost.sum())
+            state, cost = new_state, new_cost
+            costs.append(float(cost.sum()))
+            if small:
+                break
+            damping = (damping / 5).clamp(min=_LEAST_DAMPING)
+            here = problem.linearise(state)
+        else:
+            worse = (~(new_cost <= cost)).to(cost)  # True for NaN too
+            near = torch.nn.functional.max_pool1d(worse[None], 7, stride=1, padding=3)[0] > 0
+            damping = torch.where(near, damping.clamp(min=1e-3) * 10, damping * 2)
+            if float(damping.max()) > _MOST_DAMPING:
+                break
+    return state, tried, tuple(costs)
+
+
+def _step(here: LinearisedClip, damping: Tensor, options: SmoothOptions) -> tuple[Tensor, Tensor | float] | None:
+    """The damped Gauss-Newton step of all poses and, if wanted, of betas."""
+    solution = solve_banded(
+        lambda rows: here.columns(rows, damping, options.refine_shape), len(damping), options.segment
+    )
+    if solution is None or not bool(torch.isfinite(solution.found).all()):
+        return None
+    if not options.refine_shape:
+        return -solution.found[..., 0], 0.0
+    # Poses eliminated, betas are left (Schur complement).
+    normal, gradient = here.shape()
+    by_gradient, by_betas = solution.found[..., 0], solution.found[..., 1:]
+    betas = -torch.linalg.solve(normal - solution.products[1:, 1:], gradient - solution.products[1:, 0])
+    return -by_gradient - by_betas @ betas, betas
+
+
+def _bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:
+    """Frames without any keypoint laid between their neighbours that have some."""
+    known = seen.nonzero()[:, 0]
+    if len(known) in (0, len(seen)):
+        return state
+    frames = torch.arange(len(seen), device=seen.device)
+    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
+    before = (torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)
+    first, last = known[before], known[after]
+    share = ((frames - first) / (last - first).clamp(min=1)).to(state.transl)
+    turn = roma.rotmat_to_rotvec(state.rotmat[last] @ state.rotmat[first].mT)
+    rotmat = roma.rotvec_to_rotmat(share[:, None, None] * turn) @ state.rotmat[first]
+    transl = torch.lerp(state.transl[first], state.transl[last], share[:, None])
+    return ClipState(rotmat, transl, state.betas)
+
+
+def _double(folded: FoldedPoints) -> FoldedPoints:
+    return FoldedPoints(
+        weight=folded.weight.double(),
+        anchor=folded.anchor.double(),
+        anchor_shape=folded.anchor_shape.double(),
+        anchor_pose=None if folded.anchor_pose is None else folded.anchor_pose.double(),
+        rest_joints=folded.rest_joints.double(),
+        rest_joints_shape=folded.rest_joints_shape.double(),
+    )

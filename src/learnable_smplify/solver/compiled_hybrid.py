@@ -1,0 +1,158 @@
+"""The hybrid on the CPU, compiled: what `NeuralPairs.from_start` does, frame by frame without temporary tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.kernels.usable import has_numba
+from learnable_smplify.network.packed import PackedMlp
+from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.solver.frame.priors import Priors
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledAnswer:
+    """What the compiled hybrid found.
+
+    Args:
+        rotmat: (B, 24, 3, 3) local rotations.
+        transl: (B, 3) metres.
+        sigma: (B, 24) standard deviation of the network's rotations [rad], NaN for the hands.
+        keypoint_sigma: (B, K) of the measured keypoints [m].
+        weight_sigma: (B, K) how closely the steps met them [m].
+        distance: (B,) mean distance of the seen keypoints [m].
+    """
+
+    rotmat: Float[Tensor, "B 24 3 3"]
+    transl: Float[Tensor, "B 3"]
+    sigma: Float[Tensor, "B 24"]
+    keypoint_sigma: Float[Tensor, "B K"]
+    weight_sigma: Float[Tensor, "B K"]
+    distance: Float[Tensor, " B"]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledHybrid:
+    """A network and its refinement.
+
+    Args:
+        network: packed.
+        passes: of the network.
+        refine_steps: of Gauss-Newton; 0 returns the network's pose.
+        damping: Marquardt damping of the first step.
+        priors: for their pose prior.
+    """
+
+    network: PackedMlp
+    passes: int
+    refine_steps: int
+    damping: float
+    priors: Priors
+
+    def solve(
+        self,
+        folded: FoldedPoints,
+        body25: FoldedPoints,
+        betas: Float[Tensor, "B 10"],
+        start: Float[Tensor, "B 24 3 3"],
+        transl: Float[Tensor, "B 3"],
+        keypoints: Float[Tensor, "B K 3"],
+        confidence: Float[Tensor, "B K"],
+        network_view: tuple[Tensor, Tensor],
+        sigma_of_layout: Tensor | None,
+        kind: int,
+        seconds: float,
+        variance_weight: float,
+        pose_weight: float,
+    ) -> CompiledAnswer:
+        """See `NeuralPairs.from_start`.
+
+        Args:
+            network_view: BODY_25 keypoints (B, 25, 3) and confidence (B, 25).
+            sigma_of_layout: None where the layout is BODY_25; else (26, K): weights of the network's 25 keypoint
+                sigmas, and 1 in the last row for keypoints that get the frame's median.
+            kind: of the starts, a place in `START_KINDS`.
+            seconds: time between start and target; 0 where nobody knows.
+        """
+        from learnable_smplify.body.point_kernels import point_tables
+        from learnable_smplify.network.kernels import FEATURES, KEYPOINTS, SOLVED, decode_frames, encode_frames
+        from learnable_smplify.solver.hybrid_kernels import refine_frames
+
+        batch = start.shape[0]
+        tables, tables25 = point_tables(folded), point_tables(body25)
+        anchor25, offsets = tables25.shaped(betas)
+        anchor = anchor25 if folded is body25 else tables.shaped(betas)[0]
+        start_array = start.contiguous().numpy()
+        local, place = start_array.copy(), transl.numpy().copy()
+        target, seen = (part.contiguous().numpy() for part in network_view)
+        shape = np.ascontiguousarray(betas.numpy())
+        features = np.empty((batch, FEATURES), np.float32)
+        reach = np.zeros(batch, np.float32)
+        sigma = np.full((batch, NUM_JOINTS), np.nan, np.float32)
+        spread, closeness = np.empty((2, batch, KEYPOINTS), np.float32)
+        stiffness = np.empty((batch, 3 * SOLVED), np.float32)
+        hidden = np.empty((0, self.network.width), np.float32)
+        for index in range(self.passes):
+            encode_frames(
+                local,
+                offsets,
+                anchor25,
+                tables25.anchor_pose,
+                tables25.weight,
+                target,
+                seen,
+                shape,
+                kind,
+                np.float32(seconds),
+                reach,
+                self.network.trunk,
+                index == 0,
+                features,
+            )
+            outputs, hidden = self.network.outputs(features, hidden)
+            decode_frames(local, outputs, reach, sigma, spread, stiffness, closeness)
+        if sigma_of_layout is not None:
+            spread, closeness = (
+                np.concatenate((part, np.median(part, axis=1, keepdims=True)), axis=1, dtype=np.float32)
+                @ sigma_of_layout.numpy()
+                for part in (spread, closeness)
+            )
+        distance = np.empty(batch, np.float32)
+        refine_frames(
+            start_array,
+            local,
+            place,
+            stiffness,
+            np.square(closeness) * np.float32(variance_weight),
+            offsets,
+            anchor,
+            tables.anchor_pose,
+            tables.weight,
+            tables.share,
+            keypoints.contiguous().numpy(),
+            confidence.contiguous().numpy(),
+            self.network.error_precision,
+            self.priors.pose_mean.numpy(),
+            self.priors.pose_precision.numpy(),
+            np.array((pose_weight, self.damping), np.float32),
+            self.refine_steps,
+            distance,
+        )
+        return CompiledAnswer(*(torch.from_numpy(part) for part in (local, place, sigma, spread, closeness, distance)))
+
+
+def compiles_first() -> bool:
+    """Whether the first solve will have to compile: numba is there, and nothing of ours in its cache."""
+    if not has_numba():
+        return False
+    from learnable_smplify.solver.hybrid_kernels import refine_frames
+
+    cached = Path(refine_frames._cache.cache_path)  # type: ignore[attr-defined]
+    return not any(cached.glob("hybrid_kernels.refine_frames-*.nbi"))

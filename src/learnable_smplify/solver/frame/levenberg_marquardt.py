@@ -1,0 +1,328 @@
+"""Levenberg-Marquardt for batches of independent pose problems.
+
+Each problem looks for joint rotations R and a translation t that minimise
+
+    sum_k w_k rho(|k_k(R) + t - y_k|)  +  e^T P e  +  q |t - t_0|^2,      e_j = log(R_j R_j0^T),
+
+with keypoints k, targets y, prior rotations R_0 and prior precision P. Every problem has its own damping and accepts
+or rejects its own steps, so a start that is far off cannot diverge and does not slow the others down.
+
+Source: Levenberg 1944 and Marquardt 1963 with the damping rule of Nielsen 1999, "Damping parameter in Marquardt's
+method", IMM-REP-1999-05; the keypoint derivatives are those of `body.fold`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from learnable_smplify.body.fold import PosedPoints, ShapedPoints
+from learnable_smplify.kernels import is_usable
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
+from learnable_smplify.skeleton import NUM_JOINTS
+
+_NUM_ROTATION = 72
+_MAX_DAMPING = 1e8
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt:
+    """When to stop and how to damp.
+
+    Args:
+        max_iterations: steps tried at most, rejected ones included.
+        step_tolerance: a problem is done when its largest rotation [rad] and translation [m] change is below this.
+        cost_tolerance: ... or when an accepted step lowers its cost by less than this share.
+        initial_damping: first Marquardt damping, relative to the diagonal of the normal matrix.
+    """
+
+    max_iterations: int = 10
+    step_tolerance: float = 1e-4
+    cost_tolerance: float = 1e-4
+    initial_damping: float = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class PoseProblem:
+    """B independent problems.
+
+    Args:
+        points: the people's keypoints (batch B, or 1 for one person).
+        targets: (B, K, 3) measured keypoints, metres.
+        weights: (B, K) 1 / variance of every keypoint coordinate [1/m^2], 0 = missing.
+        prior_rotmat: (B, 24, 3, 3) prior mean of the local rotations.
+        prior_precision: (72, 72) or (B, 72, 72) precision of e, joint-major [1/rad^2].
+        prior_transl: (B, 3) prior mean of transl, metres.
+        transl_precision: 1 / variance of transl about it [1/m^2]; a tiny value leaves transl free.
+        robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure); None for squares.
+    """
+
+    points: ShapedPoints
+    targets: Float[Tensor, "B K 3"]
+    weights: Float[Tensor, "B K"]
+    prior_rotmat: Float[Tensor, "B 24 3 3"]
+    prior_precision: Float[Tensor, "*B 72 72"]
+    prior_transl: Float[Tensor, "B 3"]
+    transl_precision: float = 1e-2
+    robust_scale: float | None = None
+
+    def select(self, rows: Int[Tensor, " N"]) -> PoseProblem:
+        """The problems at these rows."""
+        return replace(
+            self,
+            points=self.points.select(rows),
+            targets=self.targets[rows],
+            weights=self.weights[rows],
+            prior_rotmat=self.prior_rotmat[rows],
+            prior_precision=self.prior_precision[rows] if self.prior_precision.ndim == 3 else self.prior_precision,
+            prior_transl=self.prior_transl[rows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSolution:
+    """Where the solver stopped.
+
+    Args:
+        rotmat: (B, 24, 3, 3) local rotations.
+        transl: (B, 3) metres.
+        cost: (B,) final cost.
+        converged: (B,) False where `max_iterations` ended the search.
+        sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
+        distance: (B,) mean distance of the seen keypoints from their measurements [m], where it came for free.
+        fallback: (B,) True where the numerical solver's answer stands in for a network's.
+    """
+
+    rotmat: Float[Tensor, "B 24 3 3"]
+    transl: Float[Tensor, "B 3"]
+    cost: Float[Tensor, " B"]
+    converged: Bool[Tensor, " B"]
+    sigma: Float[Tensor, "B 24"] | None = None
+    distance: Float[Tensor, " B"] | None = None
+    fallback: Bool[Tensor, " B"] | None = None
+
+
+def fit_error(
+    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
+) -> Float[Tensor, " B"]:
+    """Mean distance of the seen keypoints from their measurements, metres."""
+    distance = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
+    seen = confidence > 0
+    return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Linearised:
+    """A problem at one point: cost, and the quadratic that stands for it nearby.
+
+    The unknowns are 24 rotations as rotvecs in the parent's frame [rad], then transl [m].
+    """
+
+    cost: Float[Tensor, " B"]
+    normal: Float[Tensor, "B 75 75"]
+    gradient: Float[Tensor, "B 75"]
+    posed: PosedPoints
+    levers: Float[Tensor, "B K 24 3"]
+    residual: Float[Tensor, "B K 3"]
+    weights: Float[Tensor, "B K"]
+
+
+def solve(
+    problem: PoseProblem,
+    start_rotmat: Float[Tensor, "B 24 3 3"],
+    start_transl: Float[Tensor, "B 3"],
+    options: LevenbergMarquardt,
+) -> PoseSolution:
+    """Minimise every problem from its own start; on the CPU in compiled code (see `compiled`)."""
+    if is_usable(start_rotmat, problem.targets, problem.points.anchor):
+        return _solve_compiled(problem, start_rotmat, start_transl, options)
+    return solve_tensors(problem, start_rotmat, start_transl, options)
+
+
+def solve_tensors(
+    problem: PoseProblem,
+    start_rotmat: Float[Tensor, "B 24 3 3"],
+    start_transl: Float[Tensor, "B 3"],
+    options: LevenbergMarquardt,
+) -> PoseSolution:
+    """`solve` on any device and in any precision: all problems at once, in torch."""
+    rotmat, transl = start_rotmat.clone(), start_transl.clone()
+    batch = rotmat.shape[0]
+    cost = torch.full((batch,), torch.inf, dtype=rotmat.dtype, device=rotmat.device)
+    converged = torch.zeros(batch, dtype=torch.bool, device=rotmat.device)
+    active = torch.arange(batch, device=rotmat.device)
+    damping = torch.full_like(cost, options.initial_damping)
+    growth = torch.full_like(cost, 2.0)
+    part = problem
+    for _ in range(options.max_iterations):
+        here = linearise(part, rotmat[active], transl[active])
+        cost[active] = here.cost
+        step = damped_step(here.normal, here.gradient, damping[active])
+        new_rotmat, new_transl = apply_step(rotmat[active], transl[active], step)
+        new_cost = cost_of(part, new_rotmat, new_transl)
+        better = new_cost < here.cost  # False for NaN too
+        rotmat[active[better]] = new_rotmat[better]
+        transl[active[better]] = new_transl[better]
+        cost[active[better]] = new_cost[better]
+
+        scale = damping[active, None] * here.normal.diagonal(dim1=-2, dim2=-1)
+        predicted = 0.5 * (step * (scale * step - here.gradient)).sum(-1)
+        gain = 0.5 * (here.cost - new_cost) / predicted.clamp(min=1e-30)
+        shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 9)
+        damping[active] = torch.where(better, damping[active] * shrink, damping[active] * growth[active])
+        growth[active] = torch.where(better, 2.0, growth[active] * 2.0)
+
+        small_step = step.abs().amax(dim=-1) < options.step_tolerance
+        small_gain = better & (here.cost - new_cost < options.cost_tolerance * here.cost)
+        stuck = damping[active] > _MAX_DAMPING
+        done = small_step | small_gain | stuck
+        converged[active[done]] = True
+        if bool(done.any()):
+            keep = (~done).nonzero()[:, 0]
+            if len(keep) == 0:
+                break
+            active, part = active[keep], part.select(keep)
+    return PoseSolution(rotmat, transl, cost, converged)
+
+
+def _solve_compiled(
+    problem: PoseProblem, start_rotmat: Tensor, start_transl: Tensor, options: LevenbergMarquardt
+) -> PoseSolution:
+    from learnable_smplify.body.point_kernels import point_tables
+    from learnable_smplify.solver.frame.kernels import minimise_frames
+
+    tables = point_tables(problem.points.folded)
+    batch = start_rotmat.shape[0]
+    rotmat, transl = start_rotmat.contiguous().clone(), start_transl.contiguous().clone()
+    cost, distance = torch.empty(batch), torch.empty(batch)
+    converged = torch.empty(batch, dtype=torch.bool)
+    precision = problem.prior_precision
+    scale = problem.robust_scale
+    float32 = np.float32
+    minimise_frames(
+        rotmat.numpy(),
+        transl.numpy(),
+        problem.points.offsets.contiguous().numpy(),
+        problem.points.anchor.permute(0, 2, 3, 1).contiguous().numpy(),
+        tables.anchor_pose,
+        tables.weight,
+        tables.share,
+        problem.targets.contiguous().numpy(),
+        problem.weights.contiguous().numpy(),
+        problem.prior_rotmat.contiguous().numpy(),
+        (precision[None] if precision.ndim == 2 else precision).contiguous().numpy(),
+        problem.prior_transl.contiguous().numpy(),
+        float32(problem.transl_precision),
+        float32(0 if scale is None else scale**2),
+        NUM_JOINTS,
+        (
+            options.max_iterations,
+            float32(options.step_tolerance),
+            float32(options.cost_tolerance),
+            float32(options.initial_damping),
+        ),
+        cost.numpy(),
+        converged.numpy(),
+        distance.numpy(),
+    )
+    return PoseSolution(rotmat, transl, cost, converged, distance=distance)
+
+
+def damped_step(
+    normal: Float[Tensor, "B N N"], gradient: Float[Tensor, "B N"], damping: Float[Tensor, " B"]
+) -> Float[Tensor, "B N"]:
+    """The Marquardt step: -(H + damping diag H)^-1 gradient. Rows that are not positive definite get a zero step."""
+    matrix = normal.clone()
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    diagonal.mul_(1 + damping[:, None])
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
+    return torch.where((failed == 0)[:, None] & torch.isfinite(step), step, 0.0)
+
+
+def apply_step(
+    rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"], step: Float[Tensor, "B 75"]
+) -> tuple[Float[Tensor, "B 24 3 3"], Float[Tensor, "B 3"]]:
+    """Turn every joint by its part of the step, in its parent's frame, and move the person."""
+    turn = rotvec_to_rotmat(step[:, :_NUM_ROTATION].unflatten(-1, (24, 3)))
+    return turn @ rotmat, transl + step[:, _NUM_ROTATION:]
+
+
+def cost_of(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"]) -> Tensor:
+    """(B,) the cost alone."""
+    residual = problem.points.pose(rotmat).positions() + transl[:, None] - problem.targets
+    return _total_cost(problem, residual, prior_error(problem, rotmat), transl)
+
+
+def prior_error(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 72"]:
+    """e: how far the rotations are from the prior's, rotvecs in the parents' frames [rad]."""
+    return rotmat_to_rotvec(rotmat @ problem.prior_rotmat.transpose(-1, -2)).flatten(1)
+
+
+def linearise(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"]) -> Linearised:
+    """Cost, gradient / 2 and Gauss-Newton normal matrix at a point.
+
+    The derivative of e is taken as the identity (exact at the prior mean), and the change of pose correctives with
+    the pose is left out of the derivatives, not of the cost: accepted steps lower the true cost either way.
+    """
+    posed = problem.points.pose(rotmat)
+    residual = posed.positions() + transl[:, None] - problem.targets
+    error = prior_error(problem, rotmat)
+    weights = problem.weights * _robust_factor(residual, problem.robust_scale)
+
+    levers = posed.levers()  # (B, K, 24, 3)
+    batch, count = levers.shape[:2]
+    flat = levers.reshape(batch, count, _NUM_ROTATION)
+    weighted = flat * weights[..., None]
+    # With J_kj = -[c_kj]x: J_ki^T J_kj = (c_ki . c_kj) I - c_kj c_ki^T, so one Gram matrix of levers is enough.
+    gram = (flat.transpose(1, 2) @ weighted).unflatten(1, (24, 3)).unflatten(3, (24, 3))
+    identity = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)
+    trace = gram.diagonal(dim1=2, dim2=4).sum(-1)
+    blocks = trace[:, :, None, :, None] * identity[:, None, :] - gram.transpose(2, 4)
+    parent = posed.parent_rotmat
+    blocks = (parent.transpose(-1, -2) @ blocks.flatten(3)).reshape(batch, _NUM_ROTATION, 24, 3)
+    blocks = (blocks.transpose(1, 2) @ parent).transpose(1, 2)
+
+    normal = torch.zeros(batch, 75, 75, dtype=rotmat.dtype, device=rotmat.device)
+    normal[:, :_NUM_ROTATION, :_NUM_ROTATION] = blocks.reshape(batch, _NUM_ROTATION, _NUM_ROTATION)
+    normal[:, :_NUM_ROTATION, :_NUM_ROTATION] += problem.prior_precision
+    mixed = -skew(weighted.sum(1).unflatten(-1, (24, 3))) @ parent  # sum_k w_k J_kj, per joint
+    mixed = mixed.permute(0, 2, 1, 3).reshape(batch, 3, _NUM_ROTATION)
+    normal[:, _NUM_ROTATION:, :_NUM_ROTATION] = mixed
+    normal[:, :_NUM_ROTATION, _NUM_ROTATION:] = mixed.transpose(1, 2)
+    total = weights.sum(1) + problem.transl_precision
+    normal[:, _NUM_ROTATION:, _NUM_ROTATION:] = total[:, None, None] * identity
+
+    pull = residual * weights[..., None]
+    torque = torch.linalg.cross(levers, pull[:, :, None].expand_as(levers), dim=-1).sum(1)
+    by_rotation = (parent.transpose(-1, -2) @ torque[..., None])[..., 0].flatten(1)
+    by_rotation = by_rotation + (problem.prior_precision @ error[..., None])[..., 0]
+    by_transl = pull.sum(1) + problem.transl_precision * (transl - problem.prior_transl)
+    return Linearised(
+        cost=_total_cost(problem, residual, error, transl),
+        normal=normal,
+        gradient=torch.cat((by_rotation, by_transl), dim=1),
+        posed=posed,
+        levers=levers,
+        residual=residual,
+        weights=weights,
+    )
+
+
+def _total_cost(problem: PoseProblem, residual: Tensor, error: Tensor, transl: Tensor) -> Tensor:
+    squared = residual.square().sum(-1)
+    if problem.robust_scale is not None:
+        squared = squared / (1 + squared / problem.robust_scale**2)
+    data = (problem.weights * squared).sum(-1)
+    prior = (error * (problem.prior_precision @ error[..., None])[..., 0]).sum(-1)
+    return data + prior + problem.transl_precision * (transl - problem.prior_transl).square().sum(-1)
+
+
+def _robust_factor(residual: Tensor, scale: float | None) -> Tensor:
+    """Geman-McClure as iteratively reweighted squares: d rho / d r^2 = (1 + r^2 / s^2)^-2."""
+    squared = residual.square().sum(-1)
+    return torch.ones_like(squared) if scale is None else (1 + squared / scale**2) ** -2

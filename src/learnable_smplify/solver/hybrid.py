@@ -1,0 +1,394 @@
+"""The hybrid: the network says where the pose is and how sure it is, Gauss-Newton makes it meet the keypoints.
+
+The network's rotations are the prior mean, its stiffness the prior precision,
+and how closely each keypoint shall be met is what it says as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.body import Body
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.kernels import is_usable
+from learnable_smplify.kernels.convert import fast_rotvec_to_rotmat
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.network.packed import PackedMlp, can_pack
+from learnable_smplify.network.pose_mlp import (
+    SOLVED_JOINTS,
+    START_KINDS,
+    PassInput,
+    PassOutput,
+    PoseMlp,
+    StartKind,
+)
+from learnable_smplify.network.stgcn import Stgcn
+from learnable_smplify.network.stgcn_pass import StgcnPass
+from learnable_smplify.rotation import rotmat_to_rotvec
+from learnable_smplify.solver.compiled_hybrid import CompiledHybrid
+from learnable_smplify.solver.frame.levenberg_marquardt import (
+    LevenbergMarquardt,
+    PoseProblem,
+    PoseSolution,
+    fit_error,
+    solve,
+)
+from learnable_smplify.solver.frame.numeric import PairOptions, numeric_cost, numeric_pairs
+from learnable_smplify.solver.frame.pair_input import PairInput
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
+
+# Nothing is known of the hands beyond the wrists: they stay as they are.
+_HAND_PRECISION = 1e4
+# The numerical solver is asked too where the network cannot be right: where the keypoints are further off than this [m]
+# and so many times what it expects ...
+_DOUBTFUL_ERROR = 0.02
+_SURPRISE = 2.0
+# ... or where it turns joints in a way that people do not: the squared Mahalanobis distance of the change from a start
+# that is exact, for each degree of freedom. 99.9 % of the train pairs are below.
+_STRANGE_CHANGE = 8.0
+# A start may be this old [s] and still be a tracked frame.
+_LONGEST_CHANGE = 0.3
+# Mean length of a normal vector in space with unit variance in each coordinate.
+_MEAN_LENGTH = (8 / math.pi) ** 0.5
+# The numerical solver's answers are sought with outliers in mind [m].
+_ROBUST_SCALE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Body25View:
+    """How a layout's keypoints become the network's 25.
+
+    Args:
+        matrix: (25, K) weights of the layout's keypoints; a row of zeros is a keypoint the layout cannot give.
+        needs: (25, K) True where that keypoint must have been seen.
+    """
+
+    matrix: Float[Tensor, "25 K"]
+    needs: Tensor
+
+    @staticmethod
+    @lru_cache(maxsize=16)
+    def of(layout: Layout, device: torch.device) -> Body25View:
+        """BODY_25 keypoints from those of `layout` that stand for the same canonical points."""
+        body25 = load_layout("body25")
+        single = {parts[0][0]: index for index, parts in enumerate(layout.points) if len(parts) == 1}
+        same = {parts: index for index, parts in enumerate(layout.points)}
+        matrix = torch.zeros(len(body25.keypoint_names), len(layout.keypoint_names))
+        for row, parts in enumerate(body25.points):
+            if parts in same:
+                matrix[row, same[parts]] = 1
+            elif all(point in single for point, _ in parts):
+                for point, share in parts:
+                    matrix[row, single[point]] += share
+        return Body25View(matrix.to(device), (matrix != 0).to(device))
+
+    def apply(
+        self, keypoints: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
+    ) -> tuple[Float[Tensor, "B 25 3"], Float[Tensor, "B 25"]]:
+        """The network's view of measured keypoints: positions and confidence (the least of the keypoints needed)."""
+        least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
+        return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)
+
+    @cached_property
+    def is_body25(self) -> bool:
+        """Whether the layout is the network's own."""
+        return self.matrix.shape[0] == self.matrix.shape[1] and bool((self.matrix.diagonal() == 1).all())
+
+    @cached_property
+    def sigma_weights(self) -> Float[Tensor, "26 K"]:
+        """`sigma_of_layout` as a matrix: weights of the network's 25 sigmas, and of their median in the last row."""
+        direct = (self.matrix == 1).float()
+        known = direct.sum(0, keepdim=True)
+        return torch.cat((direct / known.clamp(min=1), (known == 0).float()))
+
+    def sigma_of_layout(self, sigma: Float[Tensor, "B 25"]) -> Float[Tensor, "B K"]:
+        """Sigmas of the layout's keypoints from the network's; keypoints it does not know get the frame's median."""
+        return torch.cat((sigma, sigma.median(dim=1, keepdim=True).values), dim=1) @ self.sigma_weights.to(sigma)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is known of the start poses of a batch.
+
+    Args:
+        kind: how far they can be trusted.
+        seconds: time from start to target; 0 where nobody knows.
+    """
+
+    kind: StartKind = "exact"
+    seconds: float = 0.0
+
+
+@torch.no_grad()
+def network_pose(
+    network: PoseMlp | StgcnPass,
+    body25: FoldedPoints,
+    start_rotmat: Float[Tensor, "B 24 3 3"],
+    target: Float[Tensor, "B 25 3"],
+    confidence: Float[Tensor, "B 25"],
+    betas: Float[Tensor, "B 10"],
+    start: Start,
+    passes: int,
+) -> PassOutput:
+    """The network's answer after `passes` passes."""
+    shaped = body25.shaped(betas)
+    batch = len(start_rotmat)
+    betas = betas.expand(batch, -1)
+    kind = torch.full((batch,), START_KINDS.index(start.kind), device=betas.device)
+    seconds = torch.full_like(betas[:, 0], start.seconds)
+    rotmat, memory, output = start_rotmat, None, None
+    for _ in range(passes):
+        keypoints = shaped.pose(rotmat).positions()
+        output = network(PassInput(rotmat, keypoints, target, confidence, betas, kind, seconds, memory))
+        rotmat, memory = output.rotmat, output.memory
+    assert output is not None
+    return output
+
+
+def prior_precision(network: PoseMlp, output: PassOutput) -> Float[Tensor, "B 72 72"]:
+    """Precision of the prior about a pass's answer, in the parents' frames as the Gauss-Newton steps have it.
+
+    The network tells it in the joints' own axes, P = D^-1 (L L^T) D^-1 with D the stiffness sigmas: there, a twist is a
+    twist however the limb points. With the answer's rotations R it becomes R P R^T.
+    """
+    solved = 3 * SOLVED_JOINTS
+    inverse = 1 / output.stiffness_sigma
+    own = inverse[:, :, None] * network.error_precision * inverse[:, None, :]
+    rotmat = output.rotmat[:, :SOLVED_JOINTS].detach()
+    turned = (rotmat @ own.reshape(-1, SOLVED_JOINTS, 3, solved)).reshape(-1, solved, SOLVED_JOINTS, 3).transpose(1, 2)
+    turned = (turned @ rotmat.transpose(-1, -2)).transpose(1, 2).reshape(-1, solved, solved)
+    precision = torch.nn.functional.pad(turned, (0, 72 - solved, 0, 72 - solved))
+    hands = torch.zeros(72, dtype=precision.dtype, device=precision.device)
+    hands[solved:] = _HAND_PRECISION
+    return precision + hands.diag()
+
+
+class NeuralPairs:
+    """Pairs by the network and a few Gauss-Newton steps, with the numerical solver behind them.
+
+    Args:
+        network: a `PoseMlp`, or a `Stgcn` (which says nothing of its errors: the change prior stands in).
+        refine_steps: Gauss-Newton steps; 0 returns the network's answer.
+        priors: on the solver's device.
+        options: of the numerical solver.
+        passes: how often the network is run on a frame; None is what its configuration says.
+    """
+
+    def __init__(
+        self,
+        network: PoseMlp | Stgcn,
+        refine_steps: int,
+        priors: Priors,
+        options: PairOptions,
+        passes: int | None = None,
+    ) -> None:
+        self.network = StgcnPass(network) if isinstance(network, Stgcn) else network
+        self.refine_steps = refine_steps
+        usual = network.config.passes if isinstance(network, PoseMlp) else 1
+        self.passes = usual if passes is None else passes
+        self._priors = priors
+        self._options = options
+        self._steps = LevenbergMarquardt(refine_steps, step_tolerance=0, cost_tolerance=0, initial_damping=1e-6)
+        self._compiled: CompiledHybrid | None = None
+        if can_pack(network) and is_usable(next(network.parameters())):
+            assert isinstance(network, PoseMlp)
+            packed = PackedMlp(network)
+            self._compiled = CompiledHybrid(packed, self.passes, refine_steps, self._steps.initial_damping, priors)
+
+    def solve(self, body: Body, layout: Layout, pairs: PairInput, start: Start) -> PoseSolution:
+        """Every pair from its own start; the numerical solver's answer where the network's cannot be right.
+
+        `fallback` of the solution marks those.
+        """
+        device = pairs.keypoints.device
+        folded, body25 = body.folded(layout, device), body.folded("body25", device)
+        view = Body25View.of(layout, device)
+        first = fast_rotvec_to_rotmat(pairs.start_pose)
+        transl = torch.zeros_like(first[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
+        found, keypoint_sigma = self.from_start(
+            folded, body25, view, pairs.betas, first, transl, pairs.keypoints, pairs.confidence, start
+        )
+        if self.refine_steps == 0:
+            return found
+        doubtful = self._doubtful(folded, first, found, keypoint_sigma, pairs, start).nonzero()[:, 0]
+        fallback = torch.zeros(len(pairs), dtype=torch.bool, device=device)
+        if len(doubtful):
+            better, numeric = self._numeric(folded, pairs.rows(doubtful), found, doubtful, keypoint_sigma, start)
+            rows = doubtful[better]
+            found.rotmat[rows], found.transl[rows] = numeric.rotmat[better], numeric.transl[better]
+            fallback[rows] = True
+        return replace(found, fallback=fallback)
+
+    def _doubtful(
+        self,
+        folded: FoldedPoints,
+        first: Tensor,
+        found: PoseSolution,
+        keypoint_sigma: Tensor,
+        pairs: PairInput,
+        start: Start,
+    ) -> Bool[Tensor, " B"]:
+        """Where the network's answer is not what it expected itself, or not what people do."""
+        error = found.distance
+        if error is None:
+            error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
+        doubtful = torch.zeros_like(error, dtype=torch.bool)
+        if float(error.max()) > _DOUBTFUL_ERROR:
+            doubtful = (error > _DOUBTFUL_ERROR) & (
+                error > _SURPRISE * _expected_error(keypoint_sigma, pairs.confidence)
+            )
+        if start.kind == "exact":
+            precision = self._priors.change_over(start.seconds)[3:, 3:]
+            change = rotmat_to_rotvec(found.rotmat[:, 1:] @ first[:, 1:].mT).flatten(1)
+            doubtful |= (change @ precision * change).sum(1) > _STRANGE_CHANGE * change.shape[1]
+        return doubtful
+
+    def _numeric(
+        self,
+        folded: FoldedPoints,
+        part: PairInput,
+        found: PoseSolution,
+        rows: Tensor,
+        keypoint_sigma: Tensor,
+        start: Start,
+    ) -> tuple[Bool[Tensor, " N"], PoseSolution]:
+        """The numerical solver's answers for the pairs `part` at `rows`, and where they are the likelier ones.
+
+        Both are judged by the numerical solver's own cost: keypoints as far off as the network expects, and a change
+        from the start that people make.
+        """
+        seen = part.confidence > 0
+        sigma = (keypoint_sigma[rows] * seen).sum(1) / seen.sum(1).clamp(min=1)
+        part = replace(part, confidence=part.confidence * (self._options.keypoint_sigma / sigma)[:, None].square())
+        options = replace(self._options, robust_scale=self._options.robust_scale or _ROBUST_SCALE)
+        numeric = numeric_pairs(folded, part, self._priors, options, start.seconds)
+        cost = numeric_cost(folded, part, self._priors, options, start.seconds)
+        return cost(numeric.rotmat, numeric.transl) < cost(found.rotmat[rows], found.transl[rows]), numeric
+
+    @torch.no_grad()
+    def from_start(
+        self,
+        folded: FoldedPoints,
+        body25: FoldedPoints,
+        view: Body25View,
+        betas: Float[Tensor, "B 10"],
+        start_rotmat: Float[Tensor, "B 24 3 3"],
+        transl: Float[Tensor, "B 3"],
+        keypoints: Float[Tensor, "B K 3"],
+        confidence: Float[Tensor, "B K"],
+        start: Start,
+        *,
+        pose_weight: float = 0.0,
+        variance_weight: float = 1.0,
+    ) -> tuple[PoseSolution, Float[Tensor, "B K"]]:
+        """Network and refinement, and the standard deviation (B, K) that the network gives each keypoint [m].
+
+        Problems without any keypoint keep their start.
+
+        Args:
+            folded, body25: keypoints of the measured layout and of BODY_25 on the body.
+            view: from the one to the other.
+            pose_weight: of the pose prior, besides what the network says.
+            variance_weight: of the keypoint variances that the steps assume; below 1 they follow the keypoints closer
+                than the network would.
+        """
+        target, seen = (keypoints, confidence) if view.is_body25 else view.apply(keypoints, confidence)
+        if self._compiled is not None:
+            answer = self._compiled.solve(
+                folded,
+                body25,
+                betas,
+                start_rotmat,
+                transl,
+                keypoints,
+                confidence,
+                (target, seen),
+                None if view.is_body25 else view.sigma_weights,
+                START_KINDS.index(start.kind),
+                start.seconds,
+                variance_weight,
+                pose_weight,
+            )
+            every = torch.ones(len(start_rotmat), dtype=torch.bool)
+            solution = PoseSolution(answer.rotmat, answer.transl, answer.distance, every, answer.sigma, answer.distance)
+            return solution, answer.keypoint_sigma
+        output = network_pose(self.network, body25, start_rotmat, target, seen, betas, start, self.passes)
+        keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
+        variance = variance_weight * view.sigma_of_layout(output.weight_sigma).square()
+        if isinstance(self.network, PoseMlp):
+            precision = prior_precision(self.network, output)
+            sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
+        else:
+            precision, sigma = self._priors.change_over(start.seconds), None
+        mean = output.rotmat
+        if pose_weight > 0:
+            mean, precision = self._priors.and_human(mean, precision, pose_weight)
+        points, weights = folded.shaped(betas), confidence / variance
+        problem = PoseProblem(
+            points=points,
+            targets=keypoints,
+            weights=weights,
+            prior_rotmat=mean,
+            prior_precision=precision,
+            prior_transl=best_transl(points, mean, keypoints, weights),
+        )
+        if self.refine_steps > 0:
+            solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
+            rotmat, moved = solution.rotmat, solution.transl
+        else:
+            rotmat, moved = problem.prior_rotmat, problem.prior_transl
+        unseen = (confidence > 0).sum(1) == 0
+        rotmat = torch.where(unseen[:, None, None, None], start_rotmat, rotmat)
+        moved = torch.where(unseen[:, None], transl, moved)
+        every = torch.ones_like(unseen)
+        found = PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
+        return found, keypoint_sigma
+
+
+def neural_follower(
+    solver: NeuralPairs,
+    folded: FoldedPoints,
+    body25: FoldedPoints,
+    layout: Layout,
+    betas: Float[Tensor, "10"],
+    options: ClipOptions,
+) -> Follower:
+    """The network's way from one frame to the next; `folded` are the layout's keypoints on the body."""
+    view = Body25View.of(layout, betas.device)
+
+    def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor, seconds: float) -> PoseSolution:
+        recent = seconds <= _LONGEST_CHANGE
+        found, _ = solver.from_start(
+            folded,
+            body25,
+            view,
+            betas[None],
+            rotmat,
+            transl,
+            targets,
+            confidence,
+            Start("tracked", seconds) if recent else Start("estimate"),
+            pose_weight=options.pose_weight,
+            variance_weight=options.variance_weight,
+        )
+        return found
+
+    return follow
+
+
+def _expected_error(keypoint_sigma: Tensor, confidence: Tensor) -> Float[Tensor, " B"]:
+    seen = (confidence > 0).to(keypoint_sigma)
+    return _MEAN_LENGTH * (keypoint_sigma * seen).sum(1) / seen.sum(1).clamp(min=1)
+
+
+def best_transl(points: ShapedPoints, rotmat: Tensor, keypoints: Tensor, weights: Tensor) -> Float[Tensor, "B 3"]:
+    """Where a pose has to stand to be nearest to its keypoints."""
+    gap = keypoints - points.pose(rotmat).positions()
+    return (gap * weights[..., None]).sum(1) / weights.sum(1).clamp(min=1e-6)[:, None]

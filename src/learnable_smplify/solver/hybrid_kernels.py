@@ -1,0 +1,165 @@
+"""From the network's answer to the hybrid's: precision, pose prior, transl, and Gauss-Newton steps.
+
+The equations are those of `solver.hybrid`; one frame after the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learnable_smplify.body.point_kernels import pose_points
+from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.rotation import (
+    copy_matrices,
+    copy_matrix,
+    exp_rotvec,
+    log_rotmat,
+    multiply,
+    multiply_transposed,
+)
+from learnable_smplify.network.kernels import SOLVED
+from learnable_smplify.solver.frame.cholesky import factor
+from learnable_smplify.solver.frame.cholesky import solve as solve_factored
+from learnable_smplify.solver.frame.kernels import minimise, workspace
+
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_SIZE = 3 * SOLVED
+_MIN_WEIGHT = np.float32(1e-6)
+# Nothing is known of transl but the keypoints.
+_TRANSL_PRECISION = np.float32(1e-2)
+_SQUARES = np.float32(0)
+
+
+@kernel
+def _turn_into_parents(mean, precision, room):
+    """R P R^T in place: a precision (66, 66) about the joints' own axes becomes one in their parents' frames."""
+    for i in range(SOLVED):
+        turn = mean[i]
+        for j in range(i + 1):
+            other = mean[j]
+            for x in range(3):
+                for v in range(3):
+                    room[x, v] = (
+                        turn[x, 0] * precision[3 * i, 3 * j + v]
+                        + turn[x, 1] * precision[3 * i + 1, 3 * j + v]
+                        + turn[x, 2] * precision[3 * i + 2, 3 * j + v]
+                    )
+            for x in range(3):
+                for v in range(3):
+                    total = room[x, 0] * other[v, 0] + room[x, 1] * other[v, 1] + room[x, 2] * other[v, 2]
+                    precision[3 * i + x, 3 * j + v] = total
+                    precision[3 * j + v, 3 * i + x] = total
+
+
+@kernel
+def _and_human(mean, precision, pose_mean, pose_precision, share, factored, vector, pull, room):
+    """Move `mean` to the mode of its Gaussian times the pose prior's, and add the precisions."""
+    for j in range(24):
+        if j == 0:
+            vector[0], vector[1], vector[2] = _ZERO, _ZERO, _ZERO
+        else:
+            multiply_transposed(mean[j], pose_mean[j], room[0])
+            v = log_rotmat(room[0])
+            vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = v[0], v[1], v[2]
+    for i in range(_SIZE):
+        total = _ZERO
+        for j in range(72):
+            total += pose_precision[i, j] * vector[j]
+        pull[i] = share * total
+        for j in range(_SIZE):
+            precision[i, j] += share * pose_precision[i, j]
+            factored[i, j] = precision[i, j]
+    size = np.int64(_SIZE)  # not a literal: kernels are compiled anew for every literal
+    if not factor(factored, size):
+        return
+    solve_factored(factored, size, pull)
+    for j in range(SOLVED):
+        exp_rotvec(-pull[3 * j], -pull[3 * j + 1], -pull[3 * j + 2], room[0])
+        multiply(room[0], mean[j], room[1])
+        copy_matrix(room[1], mean[j])
+
+
+@kernel
+def refine_frames(
+    start,
+    local,
+    transl,
+    stiffness_sigma,
+    variance,
+    offsets,
+    anchor,
+    anchor_pose,
+    weight,
+    share,
+    target,
+    confidence,
+    error_precision,
+    pose_mean,
+    pose_precision,
+    settings,
+    steps,
+    distance,
+):
+    """The hybrid's second half for B frames.
+
+    Args:
+        start: (B, 24, 3, 3) start rotations; kept where no keypoint was seen.
+        local: (B, 24, 3, 3) the network's rotations; written.
+        transl: (B, 3) for frames that no keypoint places; written.
+        stiffness_sigma: (B, 66) of the rotations about the joints' own axes [rad].
+        variance: (B, K) of the keypoints [m^2].
+        error_precision: (66, 66) in units of the stiffness sigmas.
+        settings: (2,) weight of the pose prior (0 leaves it out); Marquardt damping of the first step.
+        steps: of Gauss-Newton; none leave the network's pose.
+        distance: (B,) mean keypoint distance [m]; written.
+    """
+    count = weight.shape[1]
+    work = workspace(count)
+    world, joints, parts, bent = work[1][0], work[2][0], work[3][0], work[4]
+    precision = np.empty((_SIZE, _SIZE), np.float32)
+    factored = work[10]
+    vector = np.empty(72, np.float32)
+    pull = np.empty(_SIZE, np.float32)
+    small = np.empty((2, 3, 3), np.float32)
+    trust = np.empty(count, np.float32)
+    mean = np.empty((24, 3, 3), np.float32)
+    place = np.empty(3, np.float32)
+    solved = np.int64(SOLVED)
+    pose_share = settings[0]
+    options = (steps, _ZERO, _ZERO, settings[1])
+    for b in range(local.shape[0]):
+        seen, total = _ZERO, _ZERO
+        for k in range(count):
+            trust[k] = confidence[b, k] / variance[b, k]
+            total += trust[k]
+            if confidence[b, k] > _ZERO:
+                seen += _ONE
+        if seen == _ZERO:
+            copy_matrices(start[b], local[b])
+            distance[b] = _ZERO
+            continue
+        who = b if anchor.shape[0] > 1 else 0
+        for i in range(_SIZE):
+            for j in range(i + 1):
+                precision[i, j] = error_precision[i, j] / (stiffness_sigma[b, i] * stiffness_sigma[b, j])
+        for j in range(SOLVED):  # the blocks on the diagonal are read whole
+            for x in range(3):
+                for y in range(x):
+                    precision[3 * j + y, 3 * j + x] = precision[3 * j + x, 3 * j + y]
+        copy_matrices(local[b], mean)
+        _turn_into_parents(mean, precision, small[0])
+        if pose_share > _ZERO:
+            _and_human(mean, precision, pose_mean, pose_precision, pose_share, factored, vector, pull, small)
+        pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)
+        for x in range(3):
+            gap = _ZERO
+            for k in range(count):
+                gap += trust[k] * (target[b, k, x] - parts[0, x, k])
+            place[x] = gap / max(total, _MIN_WEIGHT)
+            transl[b, x] = place[x]
+        copy_matrices(mean, local[b])
+        person = (offsets[who], anchor[who], anchor_pose, weight, share)
+        prior = (mean, precision, place, _TRANSL_PRECISION)
+        _, _, distance[b] = minimise(
+            local[b], transl[b], person, (target[b], trust), prior, _SQUARES, solved, options, work
+        )

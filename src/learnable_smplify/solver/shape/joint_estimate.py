@@ -1,0 +1,89 @@
+"""One set of betas for a person, estimated from many frames together with their poses.
+
+Gauss-Newton on all poses and the shared betas; the poses are eliminated frame by frame (Schur complement), so the work
+is linear in the number of frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints, shape_derivative
+from learnable_smplify.solver.frame.levenberg_marquardt import Linearised, PoseProblem, apply_step, cost_of, linearise
+
+_MAX_DAMPING = 1e4
+
+
+def refine_betas(
+    folded: FoldedPoints,
+    problem: PoseProblem,
+    rotmat: Float[Tensor, "B 24 3 3"],
+    transl: Float[Tensor, "B 3"],
+    betas: Float[Tensor, "10"],
+    shape_share: float,
+    iterations: int = 10,
+) -> tuple[Float[Tensor, "10"], float]:
+    """Betas that, together with the best poses, explain B frames of one person; and what they leave unexplained.
+
+    The second result is the root mean square of the weighted keypoint errors: 1 where they are as large as the
+    weights say.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        problem: the frames (its `points` are replaced as betas move).
+        rotmat, transl: poses to start from.
+        betas: betas to start from.
+        shape_share: weight of the betas' standard normal prior, per frame. A recording's keypoint errors are mostly
+            the same in every frame (a detector's elbow is not the skeleton's), so more frames do not make betas
+            more certain, and the prior must grow with them.
+    """
+    damping = 1e-3
+    shape_precision = shape_share * rotmat.shape[0]
+    problem = replace(problem, points=folded.shaped(betas[None]))
+    total = cost_of(problem, rotmat, transl).sum() + shape_precision * betas.square().sum()
+    for _ in range(iterations):
+        here = linearise(problem, rotmat, transl)
+        step_betas, step_pose = _joint_step(here, betas, shape_precision, damping)
+        new_betas = betas + step_betas
+        new_problem = replace(problem, points=folded.shaped(new_betas[None]))
+        new_rotmat, new_transl = apply_step(rotmat, transl, step_pose)
+        new_total = cost_of(new_problem, new_rotmat, new_transl).sum()
+        new_total = new_total + shape_precision * new_betas.square().sum()
+        if bool(new_total < total):
+            settled = bool(total - new_total < 1e-4 * total)
+            betas, problem, rotmat, transl, total = new_betas, new_problem, new_rotmat, new_transl, new_total
+            damping = max(damping / 4, 1e-7)
+            if settled:
+                break
+        else:
+            damping *= 8
+            if damping > _MAX_DAMPING:
+                break
+    here = linearise(problem, rotmat, transl)
+    squared = (here.weights * here.residual.square().sum(-1)).sum() / (3 * (here.weights > 0).sum()).clamp(min=1)
+    return betas, float(squared.sqrt())
+
+
+def _joint_step(here: Linearised, betas: Tensor, shape_precision: float, damping: float) -> tuple[Tensor, Tensor]:
+    by_betas = shape_derivative(here.posed)  # (B, K, 3, 10)
+    weighted = by_betas * here.weights[..., None, None]
+    turned = torch.linalg.cross(here.levers[..., None], weighted[:, :, None], dim=-2).sum(1)  # (B, 24, 3, 10)
+    turned = (here.posed.parent_rotmat.transpose(-1, -2) @ turned).flatten(1, 2)
+    mixed = torch.cat((turned, weighted.sum(1)), dim=1)  # (B, 75, 10)
+    shape_normal = torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
+    shape_gradient = torch.einsum("bkxs,bkx->s", weighted, here.residual)
+
+    normal = here.normal.clone()
+    normal.diagonal(dim1=-2, dim2=-1).mul_(1 + damping)
+    factor = torch.linalg.cholesky(normal)
+    by_pose = torch.cholesky_solve(torch.cat((mixed, here.gradient[..., None]), dim=-1), factor)
+    identity = torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
+    reduced = shape_normal + shape_precision * identity - torch.einsum("bns,bnr->sr", mixed, by_pose[..., :-1])
+    right = shape_gradient + shape_precision * betas - torch.einsum("bns,bn->s", mixed, by_pose[..., -1])
+    reduced = reduced + damping * torch.diag(reduced.diagonal())
+    step_betas = -torch.linalg.solve(reduced, right)
+    return step_betas, -by_pose[..., -1] - by_pose[..., :-1] @ step_betas
