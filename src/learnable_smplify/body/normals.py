@@ -20,7 +20,3 @@ def area_normals(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3
     normals = np.cross(b - a, c - a)
     # A closed mesh wound the other way round has a negative volume.
     return -normals if float(np.einsum("fi,fi->", a - vertices.mean(axis=0), normals)) < 0 else normals
-
-
-def _unit(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
-    return vector / np.linalg.norm(vector)

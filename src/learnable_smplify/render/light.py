@@ -139,3 +139,7 @@ def depth_maps(
     fragments = rasterise(drawn.transpose(0, 2, 1).reshape(-1, 3), corners, (size, count * size))
     depth[fragments.pixel] = fragments.depth
     return DepthMaps(basis=basis, middle=middle, reach=reach, size=size, depth=depth)
+
+
+def _unit(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
+    return vector / np.linalg.norm(vector)
