@@ -57,8 +57,7 @@ _STRANGE_CHANGE = 8.0
 _LONGEST_CHANGE = 0.3
 # Mean length of a normal vector in space with unit variance in each coordinate.
 _MEAN_LENGTH = (8 / math.pi) ** 0.5
-# The numerical solver's answers are sought with outliers in mind [m].
-_ROBUST_SCALE = 0.1
+_CLEARLY_BETTER, _ABOUT_AS_WELL = 0.7, 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,18 +258,21 @@ class NeuralPairs:
         keypoint_sigma: Tensor,
         start: Start,
     ) -> tuple[Bool[Tensor, " N"], PoseSolution]:
-        """The numerical solver's answers for the pairs `part` at `rows`, and where they are the likelier ones.
+        """The numerical solver's answers for the pairs `part` at `rows`, and where they are the better ones.
 
-        Both are judged by the numerical solver's own cost: keypoints as far off as the network expects, and a change
-        from the start that people make.
+        Better is what fits the keypoints clearly closer; or what fits them about as well and is likelier by the
+        numerical solver's own cost: keypoints as far off as the network expects, and a change that people make.
         """
         seen = part.confidence > 0
         sigma = (keypoint_sigma[rows] * seen).sum(1) / seen.sum(1).clamp(min=1)
-        part = replace(part, confidence=part.confidence * (self._options.keypoint_sigma / sigma)[:, None].square())
-        options = replace(self._options, robust_scale=self._options.robust_scale or _ROBUST_SCALE)
-        numeric = numeric_pairs(folded, part, self._priors, options, start.seconds)
-        cost = numeric_cost(folded, part, self._priors, options, start.seconds)
-        return cost(numeric.rotmat, numeric.transl) < cost(found.rotmat[rows], found.transl[rows]), numeric
+        weighted = replace(part, confidence=part.confidence * (self._options.keypoint_sigma / sigma)[:, None].square())
+        numeric = numeric_pairs(folded, weighted, self._priors, self._options, start.seconds)
+        cost = numeric_cost(folded, weighted, self._priors, self._options, start.seconds)
+        shaped, rotmat, transl = folded.shaped(part.betas), found.rotmat[rows], found.transl[rows]
+        here = PoseSolution(rotmat, transl, sigma, seen[:, 0])
+        error, other = (fit_error(shaped, each, part.keypoints, part.confidence) for each in (here, numeric))
+        likelier = cost(numeric.rotmat, numeric.transl) < cost(rotmat, transl)
+        return (other < _CLEARLY_BETTER * error) | (likelier & (other < _ABOUT_AS_WELL * error)), numeric
 
     @torch.no_grad()
     def from_start(

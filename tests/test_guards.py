@@ -1,0 +1,196 @@
+"""What a wrong sign, a missing scale or a guard that is off would change: behaviour that no other test watches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+import learnable_smplify as ls
+from learnable_smplify.body import load_body
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.frame.levenberg_marquardt import (
+    LevenbergMarquardt,
+    PoseProblem,
+    PoseSolution,
+    solve,
+    solve_tensors,
+)
+from learnable_smplify.solver.frame.priors import CHANGE_SECONDS, load_priors
+from learnable_smplify.solver.frame.tracking import ClipOptions, Tracker
+from learnable_smplify.solver.hybrid import NeuralPairs
+from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
+from learnable_smplify.solver.smplify.terms import bend_energy
+from toy_motion import drifting_transl, swinging_poses
+
+BODY = load_body()
+
+
+def recording(seconds: float, fps: float, noise: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Poses, transl and noisy BODY_25 keypoints of the same motion at some frame rate."""
+    frames = round(seconds * fps)
+    pose, transl = swinging_poses(frames, fps=fps), drifting_transl(frames, fps)
+    generator = torch.Generator().manual_seed(0)
+    clean = BODY.keypoints(pose, torch.zeros(10), transl)
+    return pose, transl, clean + noise * torch.randn(clean.shape, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("joint", "axis", "bends"),
+    [("left_knee", 0, 1), ("right_knee", 0, 1), ("left_elbow", 1, -1), ("right_elbow", 1, 1)],
+)
+def test_knees_and_elbows_bend_one_way(joint: str, axis: int, bends: int) -> None:
+    pose = torch.zeros(2, 23, 3)
+    pose[:, JOINT_INDEX[joint] - 1, axis] = torch.tensor([0.6, -0.6]) * bends
+    natural, broken = bend_energy(pose.flatten(1))
+    assert float(broken) > 1.2 * float(natural)
+    # That way is the human one: shins go behind thighs, forearms in front of the chest.
+    bent = torch.zeros(1, 24, 3)
+    bent[0, JOINT_INDEX[joint], axis] = 0.6 * bends
+    end = JOINT_INDEX[joint.replace("knee", "ankle").replace("elbow", "wrist")]
+    joints = BODY.joints(bent, torch.zeros(10))[0]
+    forward = float(joints[end, 2] - joints[JOINT_INDEX[joint], 2])
+    assert forward < -0.1 if "knee" in joint else forward > 0.1
+
+
+@pytest.mark.parametrize("fps", [30.0, 120.0])
+def test_the_tracker_tells_how_long_ago_the_last_frame_was(fps: float) -> None:
+    told: list[float] = []
+    rotmat, transl = torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 3)
+
+    def follow(*given: object) -> PoseSolution:
+        told.append(given[-1])  # type: ignore[arg-type]
+        return PoseSolution(rotmat, transl, torch.zeros(1), torch.ones(1).bool(), distance=torch.zeros(1))
+
+    points = BODY.folded("body25").shaped(torch.zeros(1, 10))
+    tracker = Tracker(points, load_priors(), ClipOptions(), follow, fps, start=(rotmat, transl))
+    keypoints, seen, nothing = torch.zeros(1, 25, 3), torch.ones(1, 25), torch.zeros(1, 25)
+    for trust in (seen, seen, nothing, nothing, seen, seen):
+        tracker.step(keypoints, trust)
+    assert told == pytest.approx([1 / fps, 1 / fps, 3 / fps, 1 / fps])
+
+
+def test_a_change_may_be_the_larger_the_longer_it_takes() -> None:
+    priors = load_priors()
+    torch.testing.assert_close(priors.change_over(0.0), priors.change_precision)
+    torch.testing.assert_close(priors.change_over(CHANGE_SECONDS / 4), 4 * priors.change_precision)
+
+
+@pytest.mark.parametrize("fps", [30.0, 120.0])
+def test_the_first_frame_after_a_gap_is_no_worse_than_one_from_nothing(fps: float) -> None:
+    """The change prior of a single frame held a person back who had half a second to move."""
+    pose, _, keypoints = recording(2.0, fps, 0.002)
+    first, last = round(0.8 * fps), round(1.25 * fps)
+    confidence = torch.ones(keypoints.shape[:2])
+    confidence[first:last] = 0
+    given = ls.Keypoints(keypoints, "body25", fps, confidence)
+    solver = ls.Solver(BODY, "gauss_newton", recording_options=ls.RecordingOptions(repair=None))
+    found = solver.fit(given, torch.zeros(10))
+    alone, _ = solver.solve_frames(keypoints[last : last + 1], torch.zeros(10))
+
+    def error(rotvec: torch.Tensor) -> float:
+        joints, true = BODY.joints(rotvec, torch.zeros(10)), BODY.joints(pose[last : last + 1], torch.zeros(10))
+        return float(1000 * ((joints - joints[:, :1]) - (true - true[:, :1])).norm(dim=-1).mean())
+
+    assert error(found.pose[last : last + 1]) < 2 * error(alone)
+
+
+def test_one_motion_tracked_at_30_and_at_120_frames_a_second_comes_out_alike() -> None:
+    errors = []
+    for fps in (30.0, 120.0):
+        pose, _, keypoints = recording(1.5, fps, 0.01)
+        found = ls.Solver(BODY, "gauss_newton").fit(ls.Keypoints(keypoints, "body25", fps), torch.zeros(10))
+        joints, true = BODY.joints(found.pose, torch.zeros(10)), BODY.joints(pose, torch.zeros(10))
+        errors.append(float(1000 * ((joints - joints[:, :1]) - (true - true[:, :1])).norm(dim=-1).mean()))
+    # Four times the frames are four times the measurements of the same motion: better, never worse.
+    assert 0.4 * errors[0] < errors[1] < 1.05 * errors[0]
+
+
+def test_smoothing_allows_the_same_acceleration_at_every_frame_rate() -> None:
+    """Weights of second differences grow with the cube of the frame rate, or a film of 120 fps is not smoothed."""
+    rough = []
+    for fps in (30.0, 120.0):
+        pose, transl, keypoints = recording(1.5, fps, 0.02)
+        smoothed = smooth_clip(
+            BODY.folded("body25").shaped(torch.zeros(1, 10)),
+            keypoints,
+            torch.ones(keypoints.shape[:2]),
+            rotvec_to_rotmat(pose),
+            transl,
+            fps,
+            load_priors(),
+            SmoothOptions(keypoint_sigma=0.02, refine_shape=False, burst=None),
+            torch.zeros(10),
+        )
+        joints = BODY.joints(rotmat_to_rotvec(smoothed.rotmat), torch.zeros(10), smoothed.transl)
+        away = joints - BODY.joints(pose, torch.zeros(10), transl)
+        rough.append(float((away[2:] - 2 * away[1:-1] + away[:-2]).norm(dim=-1).mean()) * fps**2)
+    assert 0.3 * rough[0] < rough[1] < 1.5 * rough[0]
+
+
+def test_the_numerical_solver_stands_in_where_the_network_is_lost() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = 0.6 * torch.randn(64, 24, 3, generator=generator)
+    start = 0.6 * torch.randn(64, 24, 3, generator=generator)
+    betas = torch.zeros(10)
+    keypoints = BODY.keypoints(target, betas)
+    solver = ls.Solver(BODY)
+    answer = solver.answer_pairs(start, keypoints, betas)
+    assert int(answer.fallback.sum()) > 0
+    error = (BODY.keypoints(answer.pose, betas, answer.transl) - keypoints).norm(dim=-1).mean(dim=1)
+    assert isinstance(solver._neural, NeuralPairs)
+    solver._neural = replace_doubt(solver._neural)
+    alone = solver.answer_pairs(start, keypoints, betas)
+    before = (BODY.keypoints(alone.pose, betas, alone.transl) - keypoints).norm(dim=-1).mean(dim=1)
+    rows = answer.fallback
+    assert float(error[rows].mean()) < 0.7 * float(before[rows].mean())
+    assert torch.equal(answer.pose[~rows], alone.pose[~rows])
+
+
+def replace_doubt(solver: NeuralPairs) -> NeuralPairs:
+    """The same, never in doubt."""
+    solver._doubtful = lambda *given: torch.zeros(len(given[1]), dtype=torch.bool)  # type: ignore[method-assign]
+    return solver
+
+
+def test_layouts_of_many_keypoints_do_not_drown_the_prior_on_betas() -> None:
+    """Pairs of keypoints grow with the square of their number, what they tell does not."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = []
+    for layout in ("body25", "coco17"):
+        folded = BODY.folded(layout)
+        limbs = limb_lengths(folded, load_priors())
+        true = torch.zeros(10)
+        true[0] = 2.0
+        clean = BODY.keypoints(swinging_poses(40), true, layout=layout)
+        noisy = clean + 0.03 * torch.randn(clean.shape, generator=generator)
+        found = betas_from_lengths(limbs, noisy, torch.ones(noisy.shape[:2]))
+        sizes.append(float(found[1:].norm()))
+        # Weights count every keypoint about once: doubling all of them halves what the prior is worth.
+        share = len(limbs.sigma) / (folded.weight.shape[0])
+        assert share > 1.5
+        sharper = replace(limbs, sigma=limbs.sigma / math.sqrt(share))
+        free = betas_from_lengths(sharper, noisy, torch.ones(noisy.shape[:2]))
+        assert float(free[1:].norm()) > float(found[1:].norm())
+    assert max(sizes) < 2.0
+
+
+def test_refused_steps_grow_the_damping_in_tensors_as_in_the_kernel() -> None:
+    """From far away many steps are refused; both must find their way at the same pace."""
+    generator = torch.Generator().manual_seed(0)
+    folded, priors = BODY.folded("body25"), load_priors()
+    target = rotvec_to_rotmat(0.3 * torch.randn(24, 24, 3, generator=generator))
+    start = rotvec_to_rotmat(0.3 * torch.randn(24, 24, 3, generator=generator))
+    points = folded.shaped(torch.zeros(1, 10))
+    keypoints, nowhere = points.pose(target).positions(), torch.zeros(24, 3)
+    weights = torch.full((24, 25), 1 / 0.002**2)
+    problem = PoseProblem(points, keypoints, weights, start, 0.01 * priors.change_precision, nowhere)
+    options = LevenbergMarquardt(10, step_tolerance=0, cost_tolerance=0, initial_damping=1e-7)
+    fast, slow = solve(problem, start, nowhere, options), solve_tensors(problem, start, nowhere, options)
+    ratio = slow.cost / fast.cost
+    # Rounding sends some another way; with a damping that does not grow, none arrives.
+    assert float((ratio.log().abs() < 0.05).float().mean()) > 0.35
