@@ -48,11 +48,16 @@ def write_inputs(folder: Path) -> Path:
     motion = ls.Solver(body).fit(ls.Keypoints(seen, "body25", 30.0))
     ls.write_motion(motion, folder / "motion.npz")
     ls.write_motion(motion, folder / "other.npz")
+    ls.write_motion(motion, folder / "their_motions" / "walk.npz")
     _write_wham(folder, motion)
     write_offsets(Offsets("body25", names, torch.zeros(25), torch.zeros(25, 3)), folder / "offsets.json")
 
     write_motions(folder / "motions")
     prepare(PrepareArgs(folder / "motions", output=folder / "store"), Console(quiet=True))
+    for source in ("cmu_salsa", "cmu_bvh_06", "cmu_bvh_2s"):
+        (folder / "mocap" / source).mkdir(parents=True)
+        (folder / "mocap" / source / "07.asf").write_text(asf_text())
+        (folder / "mocap" / source / "07_01.amc").write_text(amc_text())
     (folder / "mocap" / "cmu" / "07").mkdir(parents=True)
     (folder / "mocap" / "cmu" / "07" / "07.asf").write_text(asf_text())
     (folder / "mocap" / "cmu" / "07" / "07_01.amc").write_text(amc_text())

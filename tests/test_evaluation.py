@@ -80,7 +80,7 @@ def test_the_command_reads_its_options(motions: Path, tmp_path: Path, capsys: py
 
 
 def test_the_tables_of_the_readme_and_the_docs_are_the_ones_the_commands_wrote() -> None:
-    for page, block in (("README.md", "evaluation"), ("docs/training.md", "ablation")):
+    for page, block in (("README.md", "summary"), ("docs/training.md", "ablation")):
         text = (ROOT / page).read_text()
         written = (ROOT / "results" / f"{block}.md").read_text().strip()
         inside = text.split(f"<!-- {block}:begin -->")[1].split(f"<!-- {block}:end -->")[0].strip()

@@ -1,6 +1,6 @@
 """Put the tables that the commands wrote into the pages that show them.
 
-lsmplify evaluate ~/motion30 -o results
+lsmplify evaluate ~/motion30 --foreign THEIR_MOTIONS -o results
 lsmplify ablate ~/store ~/motion30 -o runs/ablation && cp runs/ablation/ablation.* results/
 lsmplify benchmark ~/motion30 --full -o results
 python tools/embed_results.py
@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"evaluation": "README.md", "ablation": "docs/training.md", "benchmark": "README.md"}
+PAGES = {"summary": "README.md", "ablation": "docs/training.md", "benchmark": "README.md"}
 
 for block, page in PAGES.items():
     path, source = ROOT / page, ROOT / "results" / f"{block}.md"

@@ -24,7 +24,10 @@ from learnable_smplify.evaluation.foreign import offset_clips, read_foreign
 from learnable_smplify.evaluation.markdown import (
     HYBRID,
     NUMERICAL,
+    SINGLE,
     START,
+    brief_pair_table,
+    brief_sequence_table,
     cold_table,
     pair_table,
     ratio_table,
@@ -41,13 +44,13 @@ from learnable_smplify.evaluation.protocols import (
 )
 from learnable_smplify.evaluation.refinement import evaluate_refinement, refine_table
 from learnable_smplify.evaluation.round_trip import evaluate_round_trip, round_trip_table
-from learnable_smplify.evaluation.sequence import evaluate_cold_start, evaluate_sequences
+from learnable_smplify.evaluation.sequence import SequenceRow, evaluate_cold_start, evaluate_sequences
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
 
 Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip"]
-# Foreign motion that needs no other file: the clips with every joint turned by so many degrees.
-_OFFSETS_DEG = (5.0, 10.0)
+# Foreign motion that needs no other file: the clips with every joint turned, by so many degrees.
+_TURNED = {f"own import, joints turned by {degrees:g} deg": degrees for degrees in (5.0, 10.0)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class EvaluateArgs:
     compare: tuple[Path, ...] = ()
     """Weights of further networks, each a row of its own."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Folder for evaluation.json and evaluation.md."""
+    """Folder for evaluation.json, evaluation.md and summary.md (the foreign and the own motion in three tables)."""
 
 
 def evaluate(args: EvaluateArgs) -> None:
@@ -116,33 +119,33 @@ def evaluate(args: EvaluateArgs) -> None:
         methods = [
             Method(START, None),
             Method(NUMERICAL, numerical, knows_sigma=True),
-            Method("single pass", Solver(body, weights=args.weights, refine_steps=0, passes=1)),
+            Method(SINGLE, Solver(body, weights=args.weights, refine_steps=0, passes=1)),
             Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
             Method(HYBRID, hybrid),
             *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
         ]
         followers = [("Gauss-Newton", numerical), ("hybrid", hybrid)]
         compared: dict[str, Sequence[PairRow]] = {}
+        followed: dict[str, Sequence[SequenceRow]] = {}
         if "foreign" in args.parts:
             for source, motion in _foreign(args, clips).items():
-                pairs = evaluate_pairs(motion, body, methods, args.every, progress=status.update)
-                whole = evaluate_sequences(motion, body, followers, progress=status.update)
-                compared[source] = pairs
-                result[f"foreign: {source}"] = {
-                    "pairs": list(map(asdict, pairs)),
-                    "sequences": list(map(asdict, whole)),
-                }
-                texts += [pair_table(pairs, source=source), sequence_table(whole, source)]
+                compared[source] = evaluate_pairs(motion, body, methods, args.every, progress=status.update)
+                texts.append(pair_table(compared[source], source=source))
+                found: dict[str, object] = {"pairs": [asdict(row) for row in compared[source]]}
+                if source not in _TURNED:  # a clip that starts from nothing has no convention to keep
+                    followed[source] = evaluate_sequences(motion, body, followers, progress=status.update)
+                    texts.append(sequence_table(followed[source], source))
+                    found["sequences"] = [asdict(row) for row in followed[source]]
+                result[f"foreign: {source}"] = found
         if "pairs" in args.parts:
             pairs = evaluate_pairs(clips, body, methods, args.every, progress=status.update)
             compared["own import" if args.motions else "foreign"] = pairs
             result["pairs"] = [asdict(row) for row in pairs]
             texts.append(pair_table(pairs, source="our own import" if args.motions else ""))
             console.print(as_rich(pair_table(pairs, "PA-PVE")), as_rich(pair_table(pairs, "MPJPE")))
-        if compared:
-            texts.append(ratio_table(compared))
         if "sequences" in args.parts:
             sequences = evaluate_sequences(clips, body, followers, progress=status.update)
+            followed["own import" if args.motions else "foreign"] = sequences
             result["sequences"] = [asdict(row) for row in sequences]
             texts.append(sequence_table(sequences, "our own import" if args.motions else ""))
         if "cold-start" in args.parts:
@@ -165,9 +168,14 @@ def evaluate(args: EvaluateArgs) -> None:
             trips = evaluate_round_trip(body, hybrid, progress=status.update)
             result["round_trip"] = [asdict(row) for row in trips]
             texts.append(round_trip_table(trips))
-    for text in texts:
+    brief = [brief_pair_table(compared), ratio_table(compared)] if compared else []
+    brief += [brief_sequence_table(followed)] if followed else []
+    for text in (*texts, *brief):
         console.print(as_rich(text))
     _write(args.output, result, [*texts, _origin(result)], console)
+    if args.output is not None and brief:
+        with atomic_output(args.output / "summary.md") as path:
+            path.write_text("\n\n".join([*brief, _origin(result)]) + "\n")
 
 
 def _clips(args: EvaluateArgs) -> list[Clip]:
@@ -187,10 +195,9 @@ def _clips(args: EvaluateArgs) -> list[Clip]:
 
 def _foreign(args: EvaluateArgs, clips: list[Clip]) -> dict[str, list[Clip]]:
     """Names and clips of foreign motion."""
-    found = {f"own import, joints turned by {degrees:g} deg": offset_clips(clips, degrees) for degrees in _OFFSETS_DEG}
-    found = found if clips else {}
-    for path in args.foreign:
-        found[path.stem] = read_foreign(path)[:: max(args.clip_step, 1)]
+    found = {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
+    if clips:
+        found |= {name: offset_clips(clips, degrees) for name, degrees in _TURNED.items()}
     return found
 
 

@@ -18,7 +18,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 PairMetric = Literal["PVE", "PA-PVE", "MPJPE"]
 
-START, NUMERICAL, HYBRID = "copy the start", "Gauss-Newton, sigma known", "hybrid"
+START, NUMERICAL, SINGLE, HYBRID = "copy the start", "Gauss-Newton, sigma known", "single pass", "hybrid"
 """Names of the rows that are held against each other."""
 
 
@@ -57,6 +57,49 @@ def ratio_table(sources: dict[str, Sequence[PairRow]]) -> str:
             fell = 100 * sum(hybrid.fallback) / len(hybrid.fallback)
             body.append((source, condition, *(f"{ratio:.2f}" for ratio in ratios), f"{fell:.2f} %"))
     return table("The hybrid's PVE as a multiple of the better of Gauss-Newton and copying the start", header, body)
+
+
+def brief_pair_table(sources: dict[str, Sequence[PairRow]]) -> str:
+    """Hybrid, numerical solver and single pass side by side, for every source of motion."""
+    strides = next(iter(sources.values()))[0].strides
+    header = ("motion", "keypoints", *(f"stride {stride}" for stride in strides))
+    body = []
+    for source, rows in sources.items():
+        found = {(row.condition, row.method): row.pve_mm for row in rows}
+        for condition in dict.fromkeys(row.condition for row in rows):
+            columns = zip(*(found[condition, method] for method in (HYBRID, NUMERICAL, SINGLE)), strict=True)
+            body.append((source, condition, *(" / ".join(map(_error, column)) for column in columns)))
+    return table("PVE [mm] on pairs: hybrid / Gauss-Newton, sigma known / single pass", header, body)
+
+
+def brief_sequence_table(sources: dict[str, Sequence[SequenceRow]]) -> str:
+    """Hybrid and numerical solver on whole clips, for every source of motion."""
+    header = (
+        "motion",
+        "frames",
+        "betas given: PVE [mm]",
+        "first / last quarter",
+        "nothing given: MPJPE [mm]",
+        "PVE [mm]",
+    )
+    body = []
+    for source, rows in sources.items():
+        found = {(row.method, row.given): row for row in rows}
+        betas, nothing = (
+            [found[method, given] for method in ("hybrid", "Gauss-Newton")] for given in ("betas", "nothing")
+        )
+        quarters = betas[0].first_quarter_pve_mm, betas[0].last_quarter_pve_mm
+        body.append(
+            (
+                source,
+                f"{rows[0].frames:,}",
+                " / ".join(f"{row.pve_mm:.1f}" for row in betas),
+                " / ".join(f"{value:.1f}" for value in quarters),
+                " / ".join(f"{row.mpjpe_mm:.1f}" for row in nothing),
+                " / ".join(f"{row.pve_mm:.1f}" for row in nothing),
+            )
+        )
+    return table("Whole clips, clean keypoints: hybrid / Gauss-Newton (quarters: hybrid)", header, body)
 
 
 def sequence_table(rows: Sequence[SequenceRow], source: str = "") -> str:
