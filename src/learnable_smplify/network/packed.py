@@ -84,10 +84,15 @@ class PackedMlp:
 
     @torch.no_grad()
     def _many(self, features: Tensor, remembered: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        entered = self._network.enter(features)
+        network = self._network
+        hidden = network.enter(features)
         if len(remembered):
-            entered += self._network.recall(remembered)
-        hidden = self._network.body(entered)
+            hidden += network.recall(remembered)
+        *blocks, last = network.body
+        for block in blocks:
+            inner = block.up(block.norm(hidden))
+            hidden += block.down(nn.functional.silu(inner, inplace=True))
+        hidden = last(hidden)
         return nn.functional.linear(hidden, self._heads_weight, self._heads_bias).numpy(), hidden.numpy()
 
 

@@ -28,6 +28,7 @@ class CompiledAnswer:
         keypoint_sigma: (B, K) of the measured keypoints [m].
         weight_sigma: (B, K) how closely the steps met them [m].
         distance: (B,) mean distance of the seen keypoints [m].
+        strangeness: (B,) squared Mahalanobis distance of the change from the start, under the change prior.
     """
 
     rotmat: Float[Tensor, "B 24 3 3"]
@@ -36,6 +37,7 @@ class CompiledAnswer:
     keypoint_sigma: Float[Tensor, "B K"]
     weight_sigma: Float[Tensor, "B K"]
     distance: Float[Tensor, " B"]
+    strangeness: Float[Tensor, " B"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ class CompiledHybrid:
                 @ sigma_of_layout.numpy()
                 for part in (spread, closeness)
             )
-        distance = np.empty(batch, np.float32)
+        distance, strangeness = np.empty((2, batch), np.float32)
         refine_frames(
             start_array,
             local,
@@ -141,11 +143,14 @@ class CompiledHybrid:
             self.network.error_precision,
             self.priors.pose_mean.numpy(),
             self.priors.pose_precision.numpy(),
+            self.priors.change_precision.numpy(),
             np.array((pose_weight, self.damping), np.float32),
             self.refine_steps,
             distance,
+            strangeness,
         )
-        return CompiledAnswer(*(torch.from_numpy(part) for part in (local, place, sigma, spread, closeness, distance)))
+        found = (local, place, sigma, spread, closeness, distance, strangeness)
+        return CompiledAnswer(*(torch.from_numpy(part) for part in found))
 
 
 def compiles_first() -> bool:

@@ -41,7 +41,7 @@ from learnable_smplify.solver.frame.levenberg_marquardt import (
 )
 from learnable_smplify.solver.frame.numeric import PairOptions, numeric_cost, numeric_pairs
 from learnable_smplify.solver.frame.pair_input import PairInput
-from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.priors import CHANGE_SECONDS, Priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
 
 # Nothing is known of the hands beyond the wrists: they stay as they are.
@@ -216,13 +216,14 @@ class NeuralPairs:
         )
         if self.refine_steps == 0:
             return found
-        doubtful = self._doubtful(folded, first, found, keypoint_sigma, pairs, start).nonzero()[:, 0]
-        fallback = torch.zeros(len(pairs), dtype=torch.bool, device=device)
-        if len(doubtful):
-            better, numeric = self._numeric(folded, pairs.rows(doubtful), found, doubtful, keypoint_sigma, start)
-            rows = doubtful[better]
-            found.rotmat[rows], found.transl[rows] = numeric.rotmat[better], numeric.transl[better]
-            fallback[rows] = True
+        doubtful = self._doubtful(folded, first, found, keypoint_sigma, pairs, start)
+        if doubtful is None:
+            return found
+        rows = doubtful.nonzero()[:, 0]
+        better, numeric = self._numeric(folded, pairs.rows(rows), found, rows, keypoint_sigma, start)
+        fallback = torch.zeros_like(doubtful)
+        fallback[rows[better]] = True
+        found.rotmat[rows[better]], found.transl[rows[better]] = numeric.rotmat[better], numeric.transl[better]
         return replace(found, fallback=fallback)
 
     def _doubtful(
@@ -233,21 +234,25 @@ class NeuralPairs:
         keypoint_sigma: Tensor,
         pairs: PairInput,
         start: Start,
-    ) -> Bool[Tensor, " B"]:
-        """Where the network's answer is not what it expected itself, or not what people do."""
+    ) -> Bool[Tensor, " B"] | None:
+        """Where the network's answer is not what it expected itself, or not what people do; None for nowhere."""
         error = found.distance
         if error is None:
             error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
-        doubtful = torch.zeros_like(error, dtype=torch.bool)
+        doubtful = error > _DOUBTFUL_ERROR
         if float(error.max()) > _DOUBTFUL_ERROR:
-            doubtful = (error > _DOUBTFUL_ERROR) & (
-                error > _SURPRISE * _expected_error(keypoint_sigma, pairs.confidence)
-            )
+            doubtful &= error > _SURPRISE * _expected_error(keypoint_sigma, pairs.confidence)
         if start.kind == "exact":
-            precision = self._priors.change_over(start.seconds)[3:, 3:]
-            change = rotmat_to_rotvec(found.rotmat[:, 1:] @ first[:, 1:].mT).flatten(1)
-            doubtful |= (change @ precision * change).sum(1) > _STRANGE_CHANGE * change.shape[1]
-        return doubtful
+            strangeness = found.strangeness
+            if strangeness is None:
+                change = rotmat_to_rotvec(found.rotmat[:, 1:22] @ first[:, 1:22].mT).flatten(1)
+                precision = self._priors.change_precision[3:66, 3:66]
+                strangeness = (change @ precision * change).sum(1)
+            # The prior's precision falls with the time that a change takes.
+            limit = _STRANGE_CHANGE * 63 * (start.seconds / CHANGE_SECONDS if start.seconds > 0 else 1.0)
+            if float(strangeness.max()) > limit:
+                doubtful |= strangeness > limit
+        return doubtful if bool(doubtful.any()) else None
 
     def _numeric(
         self,
@@ -319,7 +324,15 @@ class NeuralPairs:
                 pose_weight,
             )
             every = torch.ones(len(start_rotmat), dtype=torch.bool)
-            solution = PoseSolution(answer.rotmat, answer.transl, answer.distance, every, answer.sigma, answer.distance)
+            solution = PoseSolution(
+                answer.rotmat,
+                answer.transl,
+                answer.distance,
+                every,
+                answer.sigma,
+                answer.distance,
+                strangeness=answer.strangeness,
+            )
             return solution, answer.keypoint_sigma
         output = network_pose(self.network, body25, start_rotmat, target, seen, betas, start, self.passes)
         keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)

@@ -31,24 +31,35 @@ _SQUARES = np.float32(0)
 
 
 @kernel
-def _turn_into_parents(mean, precision, room):
-    """R P R^T in place: a precision (66, 66) about the joints' own axes becomes one in their parents' frames."""
-    for i in range(SOLVED):
-        turn = mean[i]
-        for j in range(i + 1):
-            other = mean[j]
-            for x in range(3):
-                for v in range(3):
-                    room[x, v] = (
-                        turn[x, 0] * precision[3 * i, 3 * j + v]
-                        + turn[x, 1] * precision[3 * i + 1, 3 * j + v]
-                        + turn[x, 2] * precision[3 * i + 2, 3 * j + v]
-                    )
-            for x in range(3):
-                for v in range(3):
-                    total = room[x, 0] * other[v, 0] + room[x, 1] * other[v, 1] + room[x, 2] * other[v, 2]
-                    precision[3 * i + x, 3 * j + v] = total
-                    precision[3 * j + v, 3 * i + x] = total
+def _turn_rows(mean, matrix):
+    """R M in place: each three rows of a (66, 66) matrix turned by their joint."""
+    for j in range(SOLVED):
+        turn = mean[j]
+        first, second, third = matrix[3 * j], matrix[3 * j + 1], matrix[3 * j + 2]
+        for i in range(_SIZE):
+            x, y, z = first[i], second[i], third[i]
+            first[i] = turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z
+            second[i] = turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z
+            third[i] = turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z
+
+
+@kernel
+def _prior_precision(error_precision, sigma, mean, inverse, other, precision):
+    """R D^-1 E D^-1 R^T: from the joints' own axes, in units of `sigma` (66,), to their parents' frames.
+
+    Rows first, then the rows of the transposed: both run along memory. `inverse` and `other` are scratch.
+    """
+    for i in range(_SIZE):
+        inverse[i] = _ONE / sigma[i]
+    for i in range(_SIZE):
+        row, out, scale = error_precision[i], other[i], inverse[i]
+        for j in range(_SIZE):
+            out[j] = row[j] * inverse[j] * scale
+    _turn_rows(mean, other)
+    for i in range(_SIZE):
+        for j in range(_SIZE):
+            precision[i, j] = other[j, i]
+    _turn_rows(mean, precision)
 
 
 @kernel
@@ -80,6 +91,23 @@ def _and_human(mean, precision, pose_mean, pose_precision, share, factored, vect
 
 
 @kernel
+def _strangeness(rotmat, start, precision, change, room):
+    """Squared Mahalanobis distance of a change, e^T P e, over the joints below the pelvis."""
+    for j in range(1, SOLVED):
+        multiply_transposed(rotmat[j], start[j], room)
+        v = log_rotmat(room)
+        change[3 * j], change[3 * j + 1], change[3 * j + 2] = v[0], v[1], v[2]
+    total = _ZERO
+    for i in range(3, _SIZE):
+        row = precision[i]
+        part = _ZERO
+        for j in range(3, _SIZE):
+            part += row[j] * change[j]
+        total += part * change[i]
+    return total
+
+
+@kernel
 def refine_frames(
     start,
     local,
@@ -96,9 +124,11 @@ def refine_frames(
     error_precision,
     pose_mean,
     pose_precision,
+    change_precision,
     settings,
     steps,
     distance,
+    strangeness,
 ):
     """The hybrid's second half for B frames.
 
@@ -112,11 +142,14 @@ def refine_frames(
         settings: (2,) weight of the pose prior (0 leaves it out); Marquardt damping of the first step.
         steps: of Gauss-Newton; none leave the network's pose.
         distance: (B,) mean keypoint distance [m]; written.
+        strangeness: (B,) squared Mahalanobis distance of the change from `start` under `change_precision` (72, 72), the
+            pelvis left out; written.
     """
     count = weight.shape[1]
     work = workspace(count)
     world, joints, parts, bent = work[1][0], work[2][0], work[3][0], work[4]
     precision = np.empty((_SIZE, _SIZE), np.float32)
+    inverse, other = np.empty(_SIZE, np.float32), np.empty((_SIZE, _SIZE), np.float32)
     factored = work[10]
     vector = np.empty(72, np.float32)
     pull = np.empty(_SIZE, np.float32)
@@ -136,18 +169,11 @@ def refine_frames(
                 seen += _ONE
         if seen == _ZERO:
             copy_matrices(start[b], local[b])
-            distance[b] = _ZERO
+            distance[b], strangeness[b] = _ZERO, _ZERO
             continue
         who = b if anchor.shape[0] > 1 else 0
-        for i in range(_SIZE):
-            for j in range(i + 1):
-                precision[i, j] = error_precision[i, j] / (stiffness_sigma[b, i] * stiffness_sigma[b, j])
-        for j in range(SOLVED):  # the blocks on the diagonal are read whole
-            for x in range(3):
-                for y in range(x):
-                    precision[3 * j + y, 3 * j + x] = precision[3 * j + x, 3 * j + y]
         copy_matrices(local[b], mean)
-        _turn_into_parents(mean, precision, small[0])
+        _prior_precision(error_precision, stiffness_sigma[b], mean, inverse, other, precision)
         if pose_share > _ZERO:
             _and_human(mean, precision, pose_mean, pose_precision, pose_share, factored, vector, pull, small)
         pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)
@@ -163,3 +189,4 @@ def refine_frames(
         _, _, distance[b] = minimise(
             local[b], transl[b], person, (target[b], trust), prior, _SQUARES, solved, options, work
         )
+        strangeness[b] = _strangeness(local[b], start[b], change_precision, vector, small[0])

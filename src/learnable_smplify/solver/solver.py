@@ -160,10 +160,14 @@ class Solver:
             InputError: shapes that do not fit, a start pose or betas that are not finite, an unknown layout or kind of
                 start, a time that is not positive.
         """
-        answer = self.answer_pairs(
-            start_pose, keypoints, betas, start_transl, confidence, layout=layout, start=start, seconds=seconds
+        given = self._checked_start(start, seconds)
+        solved = self._solve_all(start_pose, keypoints, betas, start_transl, confidence, load_layout(layout), given)
+        if len(solved) == 1:
+            return fast_rotmat_to_rotvec(solved[0].rotmat), solved[0].transl
+        return (
+            torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved]),
+            torch.cat([found.transl for found in solved]),
         )
-        return answer.pose, answer.transl
 
     def answer_pairs(
         self,
@@ -178,19 +182,8 @@ class Solver:
         seconds: float | None = None,
     ) -> PairAnswer:
         """`solve_pairs`, and what is known of each answer. Arguments and errors as there."""
-        layout = load_layout(layout)
-        if start not in START_KINDS:
-            raise InputError(f"unknown kind of start '{start}'", expected=f"one of {', '.join(START_KINDS)}")
-        if seconds is not None and not 0 < seconds < 1e5:
-            raise InputError(f"the time from start to target is {seconds} s", expected="a time above 0")
-        given = Start(start, seconds or 0.0)
-        pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
-        size = min(max(-(-len(pairs) // torch.get_num_threads()), _SMALL_CHUNK), _CHUNK)
-        chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
-        if not chunks:
-            nobody = torch.zeros(0, 24, device=self.device)
-            return PairAnswer(pairs.start_pose, nobody[:, :3], nobody, nobody[:, 0].bool())
-        solved = map_chunks(lambda part: self._solve_chunk(part, layout, given), chunks, self.device)
+        given = self._checked_start(start, seconds)
+        solved = self._solve_all(start_pose, keypoints, betas, start_transl, confidence, load_layout(layout), given)
         unknown = [torch.full_like(found.rotmat[:, :, 0, 0], torch.nan) for found in solved]
         nowhere = [torch.zeros_like(found.converged) for found in solved]
         return PairAnswer(
@@ -369,6 +362,33 @@ class Solver:
                 f"start has shapes {tuple(pose.shape)} and {tuple(transl.shape)}", expected="(24, 3) and (3,)"
             )
         return rotvec_to_rotmat(pose)[None], transl[None]
+
+    @staticmethod
+    def _checked_start(start: StartKind, seconds: float | None) -> Start:
+        if start not in START_KINDS:
+            raise InputError(f"unknown kind of start '{start}'", expected=f"one of {', '.join(START_KINDS)}")
+        if seconds is not None and not 0 < seconds < 1e5:
+            raise InputError(f"the time from start to target is {seconds} s", expected="a time above 0")
+        return Start(start, seconds or 0.0)
+
+    def _solve_all(
+        self,
+        start_pose: ArrayLike,
+        keypoints: ArrayLike,
+        betas: ArrayLike,
+        start_transl: ArrayLike | None,
+        confidence: ArrayLike | None,
+        layout: Layout,
+        start: Start,
+    ) -> list[PoseSolution]:
+        """Solutions, chunk by chunk; one empty chunk for no problems."""
+        pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
+        size = min(max(-(-len(pairs) // torch.get_num_threads()), _SMALL_CHUNK), _CHUNK)
+        chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
+        if not chunks:
+            nobody = torch.zeros(0, device=self.device)
+            return [PoseSolution(rotvec_to_rotmat(pairs.start_pose), nobody.reshape(0, 3), nobody, nobody.bool())]
+        return map_chunks(lambda part: self._solve_chunk(part, layout, start), chunks, self.device)
 
     def _solve_chunk(self, pairs: PairInput, layout: Layout, start: Start) -> PoseSolution:
         if self.method == "smplify":

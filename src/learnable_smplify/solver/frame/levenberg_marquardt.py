@@ -94,6 +94,7 @@ class PoseSolution:
         converged: (B,) False where `max_iterations` ended the search.
         sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
         distance: (B,) mean distance of the seen keypoints from their measurements [m], where it came for free.
+        strangeness: (B,) squared Mahalanobis distance of the change from the start, where it came for free.
         fallback: (B,) True where the numerical solver's answer stands in for a network's.
     """
 
@@ -103,6 +104,7 @@ class PoseSolution:
     converged: Bool[Tensor, " B"]
     sigma: Float[Tensor, "B 24"] | None = None
     distance: Float[Tensor, " B"] | None = None
+    strangeness: Float[Tensor, " B"] | None = None
     fallback: Bool[Tensor, " B"] | None = None
 
 
