@@ -55,7 +55,12 @@ def _checked(betas: Any, device: torch.device | str) -> Float[Tensor, "B 10"]:
         raise InputError(
             f"betas have shape {tuple(torch.as_tensor(betas).shape)}", expected="at most 10 a person", hint="betas[:10]"
         )
-    # False for NaN too.
-    if not bool((values.abs() <= LARGEST_BETA).all()):
+    if not all_within(values, LARGEST_BETA):
         raise InputError("betas hold NaN, infinity or values that no body has", expected="finite numbers")
-    return torch.nn.functional.pad(values, (0, NUM_BETAS - values.shape[1]))
+    missing = NUM_BETAS - values.shape[1]
+    return torch.nn.functional.pad(values, (0, missing)) if missing else values
+
+
+def all_within(values: Tensor, limit: float) -> bool:
+    """Whether no number is larger than `limit` in size; False for NaN."""
+    return values.numel() == 0 or float(values.abs().max()) <= limit

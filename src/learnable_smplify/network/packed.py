@@ -32,7 +32,7 @@ class PackedMlp:
         blocks = [layer for layer in network.body if isinstance(layer, Block)]
         last = network.body[-1]
         assert isinstance(last, nn.LayerNorm)
-        self._network = network
+        self._network, self._layers, self._last = network, blocks, last
         heads = (network.turn, network.spread, network.guide)
         self._heads_weight = torch.cat([head.weight.detach() for head in heads])
         self._heads_bias = torch.cat([head.bias.detach() for head in heads])
@@ -88,11 +88,10 @@ class PackedMlp:
         hidden = network.enter(features)
         if len(remembered):
             hidden += network.recall(remembered)
-        *blocks, last = network.body
-        for block in blocks:
+        for block in self._layers:
             inner = block.up(block.norm(hidden))
             hidden += block.down(nn.functional.silu(inner, inplace=True))
-        hidden = last(hidden)
+        hidden = self._last(hidden)
         return nn.functional.linear(hidden, self._heads_weight, self._heads_bias).numpy(), hidden.numpy()
 
 

@@ -144,7 +144,7 @@ class CompiledHybrid:
             self.priors.pose_mean.numpy(),
             self.priors.pose_precision.numpy(),
             self.priors.change_precision.numpy(),
-            np.array((pose_weight, self.damping), np.float32),
+            np.array((pose_weight, self.damping, kind == 0 and self.refine_steps > 0), np.float32),
             self.refine_steps,
             distance,
             strangeness,

@@ -139,11 +139,12 @@ def refine_frames(
         stiffness_sigma: (B, 66) of the rotations about the joints' own axes [rad].
         variance: (B, K) of the keypoints [m^2].
         error_precision: (66, 66) in units of the stiffness sigmas.
-        settings: (2,) weight of the pose prior (0 leaves it out); Marquardt damping of the first step.
+        settings: (3,) weight of the pose prior (0 leaves it out); Marquardt damping of the first step; whether
+            `strangeness` is wanted.
         steps: of Gauss-Newton; none leave the network's pose.
         distance: (B,) mean keypoint distance [m]; written.
         strangeness: (B,) squared Mahalanobis distance of the change from `start` under `change_precision` (72, 72), the
-            pelvis left out; written.
+            pelvis left out, or 0; written.
     """
     count = weight.shape[1]
     work = workspace(count)
@@ -158,7 +159,7 @@ def refine_frames(
     mean = np.empty((24, 3, 3), np.float32)
     place = np.empty(3, np.float32)
     solved = np.int64(SOLVED)
-    pose_share = settings[0]
+    pose_weight, asks_change = settings[0], settings[2]
     options = (steps, _ZERO, _ZERO, settings[1])
     for b in range(local.shape[0]):
         seen, total = _ZERO, _ZERO
@@ -173,9 +174,10 @@ def refine_frames(
             continue
         who = b if anchor.shape[0] > 1 else 0
         copy_matrices(local[b], mean)
-        _prior_precision(error_precision, stiffness_sigma[b], mean, inverse, other, precision)
-        if pose_share > _ZERO:
-            _and_human(mean, precision, pose_mean, pose_precision, pose_share, factored, vector, pull, small)
+        if steps > 0 or pose_weight > _ZERO:
+            _prior_precision(error_precision, stiffness_sigma[b], mean, inverse, other, precision)
+        if pose_weight > _ZERO:
+            _and_human(mean, precision, pose_mean, pose_precision, pose_weight, factored, vector, pull, small)
         pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)
         for x in range(3):
             gap = _ZERO
@@ -189,4 +191,6 @@ def refine_frames(
         _, _, distance[b] = minimise(
             local[b], transl[b], person, (target[b], trust), prior, _SQUARES, solved, options, work
         )
-        strangeness[b] = _strangeness(local[b], start[b], change_precision, vector, small[0])
+        strangeness[b] = _ZERO
+        if asks_change > _ZERO:
+            strangeness[b] = _strangeness(local[b], start[b], change_precision, vector, small[0])

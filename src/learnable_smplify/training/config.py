@@ -78,6 +78,8 @@ class TrainingConfig:
     corruption: Corruption = field(default_factory=Corruption)
     optimisation: Optimisation = field(default_factory=Optimisation)
     loss: LossWeights = field(default_factory=LossWeights)
+    initial: str | None = None
+    """Weights to go on from, of a network of the same shape; None starts afresh."""
     evaluate_every: int = 1_000
     """Steps between evaluations on the holdout clips; the best of them is kept."""
     checkpoint_every: int = 500

@@ -15,6 +15,7 @@ from learnable_smplify.body.body import Body
 from learnable_smplify.errors import InputError
 from learnable_smplify.network.pose_mlp import PoseMlp
 from learnable_smplify.network.stgcn_pass import StgcnPass
+from learnable_smplify.network.weights import load_network
 from learnable_smplify.training.config import Optimisation, TrainingConfig
 from learnable_smplify.training.holdout import holdout_error_mm, holdout_samples
 from learnable_smplify.training.pairs import PairSampler
@@ -93,7 +94,7 @@ def train(
         progress: called with the step and the latest numbers.
 
     Raises:
-        InputError: the batch cannot be split over the processes, or the store lacks pairs.
+        InputError: the batch cannot be split over the processes, the store lacks pairs, or initial weights do not fit.
     """
     options, processes = config.optimisation, Processes.join()
     ours = config.architecture == "pose_mlp"
@@ -107,6 +108,8 @@ def train(
 
     torch.manual_seed(options.seed)
     network = config.build().to(device)
+    if config.initial is not None:
+        _take_weights(network, config.initial)
     averaged = config.build().to(device)
     optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     # Every process draws the whole batch and works on its own part, so that two processes see what one would.
@@ -115,9 +118,8 @@ def train(
     geometry = PairGeometry(body, device)
     people = TrackedPeople(store, config.tracking, followed, device, generator)
     held_back = holdout_samples(store, geometry, device)
-    if isinstance(network, PoseMlp):
+    if isinstance(network, PoseMlp) and config.initial is None:
         set_initial_stiffness(network, geometry, sampler)
-
     averaged.load_state_dict(network.state_dict())
     first, best = 0, float("inf")
     state = folder.read_checkpoint()
@@ -198,6 +200,17 @@ def train(
     result = config.build().to(device)
     result.load_state_dict(folder.read_best())
     return result.eval().requires_grad_(False)
+
+
+def _take_weights(network: PoseMlp | StgcnPass, path: str) -> None:
+    given = load_network(path)
+    here = network if isinstance(network, PoseMlp) else network.network
+    try:
+        here.load_state_dict(given.state_dict())
+    except RuntimeError as error:
+        raise InputError(
+            "these weights are of a network of another shape", path=path, expected=f"{here.config}"
+        ) from error
 
 
 def learning_rate(options: Optimisation, step: int) -> float:

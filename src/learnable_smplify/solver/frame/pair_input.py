@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.betas import people_betas
+from learnable_smplify.betas import all_within, people_betas
 from learnable_smplify.body.body import ArrayLike
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
@@ -76,19 +76,18 @@ def check_pairs(
     transl = None if start_transl is None else tensor(start_transl)
     if transl is not None and transl.shape != (batch, 3):
         raise InputError(f"start_transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
-    # False for NaN too.
-    if not bool((start.abs() <= _LARGEST_ANGLE).all()):
+    if not all_within(start, _LARGEST_ANGLE):
         raise InputError("start_pose holds NaN, infinity or angles beyond reason", expected="rotvecs [rad]")
-    if transl is not None and not bool((transl.abs() <= FARTHEST).all()):
+    if transl is not None and not all_within(transl, FARTHEST):
         raise InputError("start_transl holds NaN, infinity or places beyond reason", expected="metres")
-    trust = torch.ones(batch, count, device=device) if confidence is None else tensor(confidence)
-    if trust.shape != (batch, count):
-        raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({batch}, {count})")
-    finite = (targets.abs() <= FARTHEST).all(-1) & torch.isfinite(trust)
-    return PairInput(
-        start_pose=start,
-        keypoints=torch.where(finite[..., None], targets, 0.0),
-        betas=shape,
-        start_transl=transl,
-        confidence=torch.where(finite, trust, 0.0).clamp(0.0, 1.0),
-    )
+    if confidence is None:
+        trust = torch.ones(batch, count, device=device)
+    else:
+        trust = tensor(confidence)
+        if trust.shape != (batch, count):
+            raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({batch}, {count})")
+        trust = trust.nan_to_num(0.0, 0.0, 0.0).clamp(0.0, 1.0)
+    if not all_within(targets, FARTHEST):
+        measured = (targets.abs() <= FARTHEST).all(-1)  # False for NaN too
+        targets, trust = torch.where(measured[..., None], targets, 0.0), torch.where(measured, trust, 0.0)
+    return PairInput(start, targets, shape, transl, trust)
