@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.betas import person_betas
@@ -32,6 +32,7 @@ from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
 from learnable_smplify.solver.offsets import Offsets
+from learnable_smplify.solver.pairs import PairAnswer
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
 from learnable_smplify.solver.smplify.fit import fit_pairs, search_3d
 from learnable_smplify.solver.smplify.mixture_prior import MixturePrior, load_mixture_prior
@@ -46,23 +47,6 @@ METHODS: tuple[Method, ...] = ("neural", "gauss_newton", "smplify")
 # Problems solved at once, at most: bounds the memory (about 60 KB a problem). Smaller chunks where that occupies more
 # cores; every chunk costs some milliseconds of its own, so not much smaller.
 _CHUNK, _SMALL_CHUNK = 1024, 256
-
-
-@dataclass(frozen=True, eq=False)
-class PairAnswer:
-    """What `Solver.answer_pairs` found for B problems.
-
-    Args:
-        pose: (B, 24, 3) rotvec [rad].
-        transl: (B, 3) metres.
-        uncertainty_deg: (B, 24) standard deviation of each rotation's error [deg], where a network said so, else NaN.
-        fallback: (B,) True where the network could not be right and the numerical solver's answer stands in.
-    """
-
-    pose: Float[Tensor, "B 24 3"]
-    transl: Float[Tensor, "B 3"]
-    uncertainty_deg: Float[Tensor, "B 24"]
-    fallback: Bool[Tensor, " B"]
 
 
 class Solver:
@@ -184,16 +168,7 @@ class Solver:
         """`solve_pairs`, and what is known of each answer. Arguments and errors as there."""
         given = self._checked_start(start, seconds)
         solved = self._solve_all(start_pose, keypoints, betas, start_transl, confidence, load_layout(layout), given)
-        unknown = [torch.full_like(found.rotmat[:, :, 0, 0], torch.nan) for found in solved]
-        nowhere = [torch.zeros_like(found.converged) for found in solved]
-        return PairAnswer(
-            pose=torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved]),
-            transl=torch.cat([found.transl for found in solved]),
-            uncertainty_deg=torch.rad2deg(
-                torch.cat([b if a.sigma is None else a.sigma for a, b in zip(solved, unknown, strict=True)])
-            ),
-            fallback=torch.cat([b if a.fallback is None else a.fallback for a, b in zip(solved, nowhere, strict=True)]),
-        )
+        return PairAnswer.of(solved)
 
     def fit(
         self,

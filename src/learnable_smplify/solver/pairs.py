@@ -1,0 +1,44 @@
+"""What is known of the answers to independent problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
+from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
+
+
+@dataclass(frozen=True, eq=False)
+class PairAnswer:
+    """What `Solver.answer_pairs` found for B problems.
+
+    Args:
+        pose: (B, 24, 3) rotvec [rad].
+        transl: (B, 3) metres.
+        uncertainty_deg: (B, 24) standard deviation of each rotation's error [deg], where a network said so, else NaN.
+        fallback: (B,) True where the network could not be right and the numerical solver's answer stands in.
+    """
+
+    pose: Float[Tensor, "B 24 3"]
+    transl: Float[Tensor, "B 3"]
+    uncertainty_deg: Float[Tensor, "B 24"]
+    fallback: Bool[Tensor, " B"]
+
+    @staticmethod
+    def of(solved: Sequence[PoseSolution]) -> PairAnswer:
+        """One answer from the solutions of all chunks."""
+        unknown = [torch.full_like(found.rotmat[:, :, 0, 0], torch.nan) for found in solved]
+        nowhere = [torch.zeros_like(found.converged) for found in solved]
+        return PairAnswer(
+            pose=torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved]),
+            transl=torch.cat([found.transl for found in solved]),
+            uncertainty_deg=torch.rad2deg(
+                torch.cat([b if a.sigma is None else a.sigma for a, b in zip(solved, unknown, strict=True)])
+            ),
+            fallback=torch.cat([b if a.fallback is None else a.fallback for a, b in zip(solved, nowhere, strict=True)]),
+        )
