@@ -15,6 +15,7 @@ import learnable_smplify as ls
 from learnable_smplify.body.kinematics import world_rotations
 from learnable_smplify.cli.main import main
 from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.offsets import read_offsets
 from toy_motion import drifting_transl, swinging_poses
 
@@ -132,7 +133,10 @@ def test_offsets_of_a_detector_are_found_once_and_serve_again(
     error = (moved.pose(rotvec_to_rotmat(helped.pose)).positions() + helped.transl[:, None] - positions).norm(dim=-1)
     before = body.keypoints(plain.pose, BETAS, plain.transl) - positions
     assert float(error[:, knee].mean()) < 0.5 * float(before.norm(dim=-1)[:, knee].mean())
-    assert float(mpjpe_mm(body, helped, truth).mean()) <= float(mpjpe_mm(body, plain, truth).mean())
+    legs = [JOINT_INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("knee", "ankle", "foot")]
+    true = body.joints(truth[0], BETAS, truth[1])[:, legs]
+    off = [(body.joints(found.pose, BETAS, found.transl)[:, legs] - true).norm(dim=-1) for found in (plain, helped)]
+    assert float(off[1].mean()) < float(off[0].mean())
 
 
 def test_every_person_of_a_file_gets_a_motion(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +17,7 @@ from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.kernels.convert import fast_rotvec_to_rotmat
-from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.network.packed import PackedMlp, can_pack
 from learnable_smplify.network.pose_mlp import (
     SOLVED_JOINTS,
@@ -31,6 +30,7 @@ from learnable_smplify.network.pose_mlp import (
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotmat_to_rotvec
+from learnable_smplify.solver.body25_view import Body25View
 from learnable_smplify.solver.compiled_hybrid import CompiledHybrid
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
@@ -58,58 +58,6 @@ _LONGEST_CHANGE = 0.3
 # Mean length of a normal vector in space with unit variance in each coordinate.
 _MEAN_LENGTH = (8 / math.pi) ** 0.5
 _CLEARLY_BETTER, _ABOUT_AS_WELL = 0.7, 1.1
-
-
-@dataclass(frozen=True, eq=False)
-class Body25View:
-    """How a layout's keypoints become the network's 25.
-
-    Args:
-        matrix: (25, K) weights of the layout's keypoints; a row of zeros is a keypoint the layout cannot give.
-        needs: (25, K) True where that keypoint must have been seen.
-    """
-
-    matrix: Float[Tensor, "25 K"]
-    needs: Tensor
-
-    @staticmethod
-    @lru_cache(maxsize=16)
-    def of(layout: Layout, device: torch.device) -> Body25View:
-        """BODY_25 keypoints from those of `layout` that stand for the same canonical points."""
-        body25 = load_layout("body25")
-        single = {parts[0][0]: index for index, parts in enumerate(layout.points) if len(parts) == 1}
-        same = {parts: index for index, parts in enumerate(layout.points)}
-        matrix = torch.zeros(len(body25.keypoint_names), len(layout.keypoint_names))
-        for row, parts in enumerate(body25.points):
-            if parts in same:
-                matrix[row, same[parts]] = 1
-            elif all(point in single for point, _ in parts):
-                for point, share in parts:
-                    matrix[row, single[point]] += share
-        return Body25View(matrix.to(device), (matrix != 0).to(device))
-
-    def apply(
-        self, keypoints: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
-    ) -> tuple[Float[Tensor, "B 25 3"], Float[Tensor, "B 25"]]:
-        """The network's view of measured keypoints: positions and confidence (the least of the keypoints needed)."""
-        least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
-        return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)
-
-    @cached_property
-    def is_body25(self) -> bool:
-        """Whether the layout is the network's own."""
-        return self.matrix.shape[0] == self.matrix.shape[1] and bool((self.matrix.diagonal() == 1).all())
-
-    @cached_property
-    def sigma_weights(self) -> Float[Tensor, "26 K"]:
-        """`sigma_of_layout` as a matrix: weights of the network's 25 sigmas, and of their median in the last row."""
-        direct = (self.matrix == 1).float()
-        known = direct.sum(0, keepdim=True)
-        return torch.cat((direct / known.clamp(min=1), (known == 0).float()))
-
-    def sigma_of_layout(self, sigma: Float[Tensor, "B 25"]) -> Float[Tensor, "B K"]:
-        """Sigmas of the layout's keypoints from the network's; keypoints it does not know get the frame's median."""
-        return torch.cat((sigma, sigma.median(dim=1, keepdim=True).values), dim=1) @ self.sigma_weights.to(sigma)
 
 
 @dataclass(frozen=True)
