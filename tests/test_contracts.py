@@ -64,7 +64,6 @@ def test_smplify_repairs_recordings_as_the_others_do(body: ls.Body) -> None:
     keypoints[4, 4] += 3.0  # a wrist that is elsewhere
     for repaired, options in ((True, RecordingOptions()), (False, RecordingOptions(repair=None))):
         motion = ls.Solver(body, "smplify", recording_options=options).fit(ls.Keypoints(keypoints, "body25"))
-        assert motion.flagged is not None
         assert bool(motion.flagged[4]) >= repaired
 
 
@@ -73,10 +72,10 @@ def test_confidence_above_one_is_one_everywhere(body: ls.Body, solver: ls.Solver
     keypoints = keypoints + 0.01 * torch.randn(keypoints.shape, generator=torch.Generator().manual_seed(0))
     loud = torch.ones(4, 25)
     loud[:, 3] = 100.0
-    assert float(ls.Keypoints(keypoints, "body25", confidence=loud).confidence.max()) == 1.0  # type: ignore[union-attr]
+    assert float(ls.Keypoints(keypoints, "body25", confidence=loud).confidence.max()) == 1.0
     assert any("cut at 1" in note for note in ls.Keypoints(keypoints, "body25", confidence=loud).notes)
     flat = Keypoints2D(keypoints[..., :2], "body25", confidence=loud)
-    assert float(flat.confidence.max()) == 1.0  # type: ignore[union-attr]
+    assert float(flat.confidence.max()) == 1.0
     assert any("cut at 1" in note for note in flat.notes)
     plain = solver.solve_pairs(pose, keypoints, torch.zeros(10))
     assert torch.equal(solver.solve_pairs(pose, keypoints, torch.zeros(10), confidence=loud)[0], plain[0])
