@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from learnable_smplify.cli.outputs import check_output_file
+from learnable_smplify.formats.motion.amass import PoseLayout
+from learnable_smplify.options import OwnBodyOption, shown
 
 if TYPE_CHECKING:
     from learnable_smplify.body.body import Body
@@ -29,13 +31,11 @@ class ConvertArgs:
     """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it)."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
     """File to write: .bvh, .glb or .npz."""
-    fps: Annotated[float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: the motion's own)")] = None
+    fps: Annotated[float | None, shown("RATE", "the motion's own")] = None
     """Frames a second of the output; the speed stays true. Blender's SMPL-X add-on takes 30 and more."""
-    pose_layout: Literal["smpl", "smplh", "smplx"] = "smplh"
+    pose_layout: PoseLayout = "smplh"
     """Columns of `poses` in an .npz: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
-    body: Annotated[
-        str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body, if it is the motion's)")
-    ] = None
+    body: OwnBodyOption = None
     """Whose bones and mesh a .bvh or .glb gets: a model file; smpl, smplh, smplx to search; or open."""
 
 

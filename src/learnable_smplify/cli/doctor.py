@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from learnable_smplify.body.model_search import (
     search_models,
 )
 from learnable_smplify.layouts.layout import layout_names, load_layout
+from learnable_smplify.options import shown
 
 # Extra of this package -> what it is for, and the modules it brings.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -42,7 +42,7 @@ class DoctorArgs:
     For body models it names every place that is searched, in order, and what was found there.
     """
 
-    models: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: none)")] = None
+    models: Annotated[Path | None, shown("FOLDER", "none")] = None
     """One more folder to look for body models in, before all others."""
 
 

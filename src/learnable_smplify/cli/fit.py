@@ -30,6 +30,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.options import shown
 from learnable_smplify.solver.compiled_hybrid import compiles_first
 from learnable_smplify.solver.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
@@ -54,15 +55,11 @@ class FitArgs:
     """Where to write the motion: .npz, .bvh or .glb. Of several people, each gets a file with their name in it. For a
     folder of recordings: the folder of the motions."""
     settings: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
-    calibrate_offsets: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: not done)")
-    ] = None
+    calibrate_offsets: Annotated[Path | None, shown("FILE", "not done")] = None
     """Find those offsets on this recording, use them, and write them to this .json file."""
-    camera: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the input is 3D)")] = (
-        None
-    )
+    camera: Annotated[Path | None, shown("FILE", "the input is 3D")] = None
     """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints. Needs --method smplify."""
-    jobs: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each core)")] = None
+    jobs: Annotated[int | None, shown("N", "one for each core")] = None
     """Of a folder: recordings fitted side by side, each by a process of its own."""
     engine: Engine = ENGINES[0]
     """Of a folder: processes of this machine, or the Ray cluster at $RAY_ADDRESS (without it, a Ray on this machine);

@@ -31,6 +31,7 @@ from learnable_smplify.mocap.source import SourceMotion, drop_leading_rest_pose
 from learnable_smplify.mocap.target import RetargetTarget, target_from_body
 from learnable_smplify.mocap.transfer import retarget
 from learnable_smplify.motion import Motion
+from learnable_smplify.options import shown
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.safe_files.atomic import atomic_output
 
@@ -55,13 +56,9 @@ class ImportMotionArgs:
     """Frames a second of what is written."""
     asf_fps: Annotated[float, tyro.conf.arg(metavar="RATE")] = CMU_FPS
     """Frames a second of ASF/AMC clips, which state none."""
-    bvh_fps: Annotated[
-        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: what the file says)")
-    ] = None
+    bvh_fps: Annotated[float | None, shown("RATE", "what the file says")] = None
     """True frames a second of BVH clips whose header is wrong."""
-    bone_map: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: by the names of the joints)")
-    ] = None
+    bone_map: Annotated[Path | None, shown("FILE", "by the names of the joints")] = None
     """TOML file that says which bones move which SMPL joints, where their names do not; see docs/formats.md."""
     keep_rest_pose: bool = False
     """Keep the rest pose (T-pose) that some captures and converters put in front of a clip."""

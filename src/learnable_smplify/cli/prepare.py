@@ -16,6 +16,7 @@ from rich.table import Table
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.motion import Motion
+from learnable_smplify.options import shown
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.splits import (
     EVAL_SUBJECTS,
@@ -62,15 +63,11 @@ class PrepareArgs:
     """Clips of the training subjects to set aside, spread over the subjects; at most a quarter of them. 0 for none."""
     eval_subjects: tuple[str, ...] = NEVER_TRAINED
     """Folders never to train on, such as 'cmu/49' or '49', separated by blanks or commas; in place of the list here."""
-    train_subjects: Annotated[
-        tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all that are not for evaluation)")
-    ] = ()
+    train_subjects: Annotated[tuple[str, ...], shown(None, "all that are not for evaluation")] = ()
     """Folders to train on; motion in others is left out."""
     half: bool = False
     """Keep rotations as float16: half the size, an error of about 0.001 rad at most."""
-    licence: Annotated[
-        str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: known for motion imported from CMU)")
-    ] = ""
+    licence: Annotated[str, shown("TEXT", "known for motion imported from CMU")] = ""
     """Terms the motion comes under, to be kept in the store."""
 
 

@@ -16,9 +16,11 @@ from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
 from learnable_smplify.formats.keypoints.keypoint_file import read_people
+from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
+from learnable_smplify.options import BodyOption, DeviceOption, Gender, KeypointRate, LayoutOption, UnitsOption, shown
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
 from learnable_smplify.refine.align import AlignMode
 from learnable_smplify.refine.options import ShapeSource
@@ -44,31 +46,19 @@ class RefineArgs:
     """3D keypoints: .npz, .npy, .csv, .trc, .c3d, .json, or a folder of .json files."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
     """Where to write the motion."""
-    format: Annotated[EstimateFormat | None, tyro.conf.arg(help_behavior_hint="(default: by the keys in it)")] = None
+    format: Annotated[EstimateFormat | None, shown(None, "by the keys in it")] = None
     """Whose file the estimate is."""
-    frame: Annotated[
-        Frame | None, tyro.conf.arg(help_behavior_hint="(default: the world where the estimator has one)")
-    ] = None
+    frame: Annotated[Frame | None, shown(None, "the world where the estimator has one")] = None
     """Which of the estimator's frames of reference to read."""
-    person: Annotated[
-        str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: the one nearest to the keypoints)")
-    ] = None
+    person: Annotated[str | None, shown("ID", "the one nearest to the keypoints")] = None
     """Which of the estimator's tracks."""
-    keypoint_person: Annotated[
-        str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: the one nearest to the estimate)")
-    ] = None
+    keypoint_person: Annotated[str | None, shown("ID", "the one nearest to the estimate")] = None
     """Which of the people in the keypoint file."""
-    fps: Annotated[
-        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: the file's, else the keypoints')")
-    ] = None
+    fps: Annotated[float | None, shown("RATE", "the file's, else the keypoints'")] = None
     """Frames a second of the estimator's video."""
-    keypoint_fps: Annotated[
-        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: what the file says, else 30)")
-    ] = None
+    keypoint_fps: KeypointRate = None
     """Frames a second of the keypoints."""
-    offset_s: Annotated[
-        float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="(default: searched within a second)")
-    ] = None
+    offset_s: Annotated[float | None, shown("SECONDS", "searched within a second")] = None
     """What to add to times in the video to get times in the keypoint recording."""
     align: AlignMode = "auto"
     """clip: one rotation and place; frame: they change over time (a moving camera); none: both share a frame."""
@@ -80,22 +70,17 @@ class RefineArgs:
     """Solve every frame by itself, without smoothing over time."""
     repair: bool = False
     """First remove spikes and repeated frames from the keypoints and undo exchanged sides."""
-    layout: Annotated[
-        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
-    ] = None
+    layout: LayoutOption = None
     """Which keypoints: body25, coco17, halpe26, ... ('lsmplify doctor' lists them), or a layout TOML of yours."""
-    units: Annotated[
-        Literal["m", "cm", "mm"] | None,
-        tyro.conf.arg(help_behavior_hint="(default: what the file says, checked against the size of the person)"),
-    ] = None
+    units: UnitsOption = None
     """Unit of the keypoints."""
-    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
+    body: BodyOption = None
     """The model the estimator uses: a path; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
-    gender: Literal["neutral", "male", "female"] = "neutral"
+    gender: Gender = "neutral"
     """Gender of the licensed body model to search for."""
-    pose_layout: Literal["smpl", "smplh", "smplx"] = "smplh"
+    pose_layout: PoseLayout = "smplh"
     """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165."""
-    device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
+    device: DeviceOption = "cpu"
     """Where to compute."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.options import BodyOption, LayoutOption, shown
 
 if TYPE_CHECKING:
     from learnable_smplify.body.body import Body
@@ -32,15 +33,13 @@ class RenderArgs:
     ] = None
     """Picture to write: .png for a contact sheet, .gif or .mp4 for a film."""
 
-    keypoints: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")] = None
+    keypoints: Annotated[Path | None, shown("FILE", "none")] = None
     """Keypoint file to draw over the body: as many frames as the motion, or another rate over the same time."""
 
-    layout: Annotated[
-        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
-    ] = None
+    layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
 
-    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
+    body: BodyOption = None
     """Body model to draw, as in 'lsmplify fit'. Use the one the motion was made with."""
 
     view: Literal["front", "three-quarter", "side", "both"] = "three-quarter"
@@ -49,22 +48,13 @@ class RenderArgs:
     panels: Literal["overlay", "beside"] = "overlay"
     """Films with keypoints: draw them over the body, or beside it."""
 
-    frames: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 10 pictures, the whole film)")
-    ] = None
+    frames: Annotated[int | None, shown("N", "10 pictures, the whole film")] = None
     """Contact sheet: number of pictures. Film: stop after this many frames of film."""
 
-    size: Annotated[
-        int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: 320 for .png, 420 .gif, 576 .mp4)")
-    ] = None
+    size: Annotated[int | None, shown("PIXELS", "320 for .png, 420 .gif, 576 .mp4")] = None
     """Height of one picture."""
 
-    fps: Annotated[
-        float | None,
-        tyro.conf.arg(
-            metavar="RATE", help_behavior_hint="(default: 16.7 for .gif, the motion's, at most 30, for .mp4)"
-        ),
-    ] = None
+    fps: Annotated[float | None, shown("RATE", "16.7 for .gif, the motion's, at most 30, for .mp4")] = None
     """Frames a second of the film; the speed stays true."""
 
 

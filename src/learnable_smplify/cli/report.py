@@ -11,6 +11,7 @@ import tyro
 
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.options import LayoutOption, OwnBodyOption, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,28 +38,22 @@ class ReportArgs:
 
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it)."""
-    keypoints: tyro.conf.Positional[
-        Annotated[Path | None, tyro.conf.arg(metavar="[KEYPOINTS]", help_behavior_hint="(default: none)")]
-    ] = None
+    keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
     """The keypoints it was made from: as many frames as the motion, or another rate over the same time."""
     output: Annotated[
         Path | None,
         tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(default: the motion's name with .html)"),
     ] = None
     """Where to write the report."""
-    layout: Annotated[
-        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
-    ] = None
+    layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
-    units: Annotated[str | None, tyro.conf.arg(metavar="m|cm|mm", help_behavior_hint="(default: as in 'fit')")] = None
+    units: Annotated[str | None, shown("m|cm|mm", "as in 'fit'")] = None
     """Unit of the keypoints, if it was given to 'lsmplify fit'."""
-    up: Annotated[str | None, tyro.conf.arg(metavar="AXIS", help_behavior_hint="(default: as in 'fit')")] = None
+    up: Annotated[str | None, shown("AXIS", "as in 'fit'")] = None
     """Which way is up in the keypoints, if it was given to 'lsmplify fit': x, y, z, -x, -y or -z."""
-    person: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: the only one)")] = None
+    person: Annotated[str | None, shown("ID", "the only one")] = None
     """Which person of the keypoint file, if it has several."""
-    body: Annotated[
-        str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body, if it is the motion's)")
-    ] = None
+    body: OwnBodyOption = None
     """The body the motion was made with, as in 'lsmplify fit'; or open."""
     pictures: Annotated[int, tyro.conf.arg(metavar="N")] = 10
     """Number of pictures over the whole motion; 0 leaves all pictures out."""

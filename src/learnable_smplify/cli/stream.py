@@ -11,7 +11,6 @@ from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.stream_lines import MAX_LINE, error_line, parse_line, pose_line
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.options import BodyOption, Gender, shown
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.solver.stream import PoseStream
 
@@ -39,19 +39,17 @@ class StreamArgs:
     """Which keypoints: body25, coco17, halpe26, ... or a layout TOML of yours."""
     fps: float = 30.0
     """About how many frames a second will come."""
-    udp: Annotated[int | None, tyro.conf.arg(metavar="PORT", help_behavior_hint="(default: stdin and stdout)")] = None
+    udp: Annotated[int | None, shown("PORT", "stdin and stdout")] = None
     """Listen on this UDP port of this machine (127.0.0.1); each answer goes to whoever sent the frame."""
-    betas: Annotated[
-        tuple[float, ...], tyro.conf.arg(metavar="B1 B2 ...", help_behavior_hint="(default: estimated on the way)")
-    ] = ()
+    betas: Annotated[tuple[float, ...], shown("B1 B2 ...", "estimated on the way")] = ()
     """The person's shape on this body, if known: up to 10 numbers."""
-    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
+    body: BodyOption = None
     """Path of an SMPL-family model; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
-    gender: Literal["neutral", "male", "female"] = "neutral"
+    gender: Gender = "neutral"
     """Gender of the licensed body model to search for."""
     method: Literal["neural", "gauss_newton"] = "neural"
     """How each frame is solved."""
-    measure: Annotated[int | None, tyro.conf.arg(metavar="FRAMES", help_behavior_hint="(default: off)")] = None
+    measure: Annotated[int | None, shown("FRAMES", "off")] = None
     """Instead of reading: send so many frames of the demo clip through, and print latency and memory."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.options import BodyOption, LayoutOption, shown
 
 if TYPE_CHECKING:
     from learnable_smplify.body.body import Body
@@ -31,36 +32,28 @@ class ViewArgs:
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (.npz as 'lsmplify fit' writes it), or the result of an estimator (WHAM, GVHMR, TRAM, ...)."""
 
-    keypoints: tyro.conf.Positional[
-        Annotated[Path | None, tyro.conf.arg(metavar="KEYPOINTS", help_behavior_hint="(default: none)")]
-    ] = None
+    keypoints: tyro.conf.Positional[Annotated[Path | None, shown("KEYPOINTS", "none")]] = None
     """Keypoint file to show with it: as many frames as the motion, or another rate over the same time."""
 
-    second: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")] = None
+    second: Annotated[Path | None, shown("FILE", "none")] = None
     """Another motion or estimator's result to compare with; the page has a switch for where it stands."""
 
-    layout: Annotated[
-        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
-    ] = None
+    layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
 
-    person: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: the one seen most)")] = None
+    person: Annotated[str | None, shown("ID", "the one seen most")] = None
     """Whose track to take from an estimator's result."""
 
-    fps: Annotated[float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: the file's, or 30)")] = (
-        None
-    )
+    fps: Annotated[float | None, shown("RATE", "the file's, or 30")] = None
     """Frames a second of an estimator's video, where its file does not say."""
 
-    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
+    body: BodyOption = None
     """Body model to draw, as in 'lsmplify fit'. Use the one the motion was made with."""
 
     host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to listen on. Another one than the default lets other machines look, without a password."""
 
-    port: Annotated[
-        int | None, tyro.conf.arg(metavar="PORT", help_behavior_hint="(default: 8080 or the next free one)")
-    ] = None
+    port: Annotated[int | None, shown("PORT", "8080 or the next free one")] = None
     """Port to listen on."""
 
     no_browser: bool = False

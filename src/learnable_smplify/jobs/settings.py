@@ -12,10 +12,9 @@ from copy import copy
 from dataclasses import asdict, dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-import tyro
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,16 +28,21 @@ from learnable_smplify.jobs.fingerprint import file_hash
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.options import (
+    BodyOption,
+    DeviceOption,
+    Gender,
+    KeypointRate,
+    LayoutOption,
+    UnitsOption,
+    UpOption,
+    shown,
+)
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
 from learnable_smplify.solver.offsets import read_offsets
 from learnable_smplify.solver.recording import RecordingOptions
 from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
-
-
-def _shown(metavar: str | None, default: str) -> Any:
-    """How the command line shows an option that may be left away."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,17 @@ class FitSettings:
     Two runs with equal settings (see `key`) and equal inputs write the same bytes.
     """
 
-    person: Annotated[str | None, _shown("ID", "everybody")] = None
+    person: Annotated[str | None, shown("ID", "everybody")] = None
     """Which person of the file."""
-    layout: Annotated[str | None, _shown("LAYOUT", "by the names or number of keypoints")] = None
+    layout: LayoutOption = None
     """Which keypoints: body25, coco17, halpe26, ... ('lsmplify doctor' lists them), or a layout TOML of yours."""
-    fps: Annotated[float | None, _shown("RATE", "what the file says, else 30")] = None
+    fps: KeypointRate = None
     """Frames a second of the recording."""
-    units: Annotated[
-        Literal["m", "cm", "mm"] | None, _shown(None, "what the file says, checked against the size of the person")
-    ] = None
+    units: UnitsOption = None
     """Unit of the positions."""
-    up: Annotated[Literal["x", "y", "z", "-x", "-y", "-z"] | None, _shown(None, "found from how the person stands")] = (
-        None
-    )
+    up: UpOption = None
     """Which axis of the positions points up; write downward ones as --up=-y."""
-    mirrored: Annotated[Literal["yes", "no"] | None, _shown(None, "found from the body")] = None
+    mirrored: Annotated[Literal["yes", "no"] | None, shown(None, "found from the body")] = None
     """Whether the positions are left-handed."""
     scale_to_body: bool = False
     """Scale the positions to the size of the mean body first: for recordings whose scale is unknown."""
@@ -74,13 +74,13 @@ class FitSettings:
     """Take the keypoints as they are: leave spikes, exchanged sides and repeated frames in."""
     gap: GapPolicy = "interpolate"
     """A person out of view for half a second and more: bridge the time, or cut the motion into several files."""
-    offsets: Annotated[str | None, _shown("FILE", "none")] = None
+    offsets: Annotated[str | None, shown("FILE", "none")] = None
     """Where this person's keypoints lie beside the body's, as --calibrate-offsets wrote it."""
-    betas: Annotated[tuple[float, ...], _shown("B1 B2 ...", "estimated")] = ()
+    betas: Annotated[tuple[float, ...], shown("B1 B2 ...", "estimated")] = ()
     """The person's shape on this body, if known: up to 10 numbers."""
-    body: Annotated[str | None, _shown("BODY", "the open body")] = None
+    body: BodyOption = None
     """Path of an SMPL, SMPL-H or SMPL-X model; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
-    gender: Literal["neutral", "male", "female"] = "neutral"
+    gender: Gender = "neutral"
     """Gender of the licensed body model to search for."""
     pose_layout: PoseLayout = "smplh"
     """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
@@ -88,11 +88,11 @@ class FitSettings:
     """How each frame is solved; gauss_newton is the numerical solver alone, smplify the classical, slow descent."""
     smplify_optimiser: Optimiser = OPTIMISERS[0]
     """How SMPLify descends."""
-    mixture: Annotated[str | None, _shown("FILE", "the one in the package")] = None
+    mixture: Annotated[str | None, shown("FILE", "the one in the package")] = None
     """Pose prior of SMPLify: your gmm_08.pkl."""
-    weights: Annotated[str | None, _shown("FILE", "those in the package")] = None
+    weights: Annotated[str | None, shown("FILE", "those in the package")] = None
     """Weights of the network, as lsmplify train or import-checkpoint wrote them."""
-    device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
+    device: DeviceOption = "cpu"
     """Where to compute."""
 
     def read(self, path: str | PathLike[str]) -> list[Keypoints]:
