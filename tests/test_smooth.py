@@ -96,7 +96,7 @@ def _random_problem(frames: int, burst: float | None) -> tuple[ClipProblem, Clip
 def test_the_gradient_is_that_of_the_cost(burst):
     frames, size = 5, 1e-6
     problem, state = _random_problem(frames, burst)
-    columns = problem.linearise(state).columns(slice(0, frames), torch.zeros(frames).double(), with_betas=False)
+    columns = problem.linearise(state).columns(slice(0, frames), with_betas=False)
     generator = torch.Generator().manual_seed(1)
     for _ in range(40):
         way = torch.randn(frames, 75, generator=generator, dtype=torch.float64)
@@ -117,7 +117,7 @@ def test_the_matrix_is_the_curvature_where_every_residual_is_zero():
         priors=(GaussianPrior(still.rotmat[:1], problem.priors[0].precision),),
         shape_precision=0.0,
     )
-    columns = problem.linearise(still).columns(slice(0, frames), torch.zeros(frames).double(), with_betas=False)
+    columns = problem.linearise(still).columns(slice(0, frames), with_betas=False)
     dense = torch.zeros(frames, 75, frames, 75, dtype=torch.float64)
     for frame in range(frames):
         dense[frame, :, frame] = columns.diagonal[frame]

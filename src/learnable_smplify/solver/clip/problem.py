@@ -185,8 +185,8 @@ class LinearisedClip:
     move_bands: tuple[Tensor, Tensor, Tensor]
     positions: Tensor
 
-    def columns(self, rows: slice, damping: Float[Tensor, " T"], with_betas: bool) -> BandedColumns:
-        """The system (H + damping diag H) [step, mixed] = [gradient, d gradient / d betas] for these frames."""
+    def columns(self, rows: slice, with_betas: bool) -> BandedColumns:
+        """The system H [step, mixed] = [gradient, d gradient / d betas] for these frames."""
         count = rows.stop - rows.start
         diagonal = self.positions.new_zeros(count, NUM_UNKNOWNS, NUM_UNKNOWNS)
         below = self.positions.new_zeros(count, 2 * NUM_UNKNOWNS, NUM_UNKNOWNS)
@@ -197,7 +197,6 @@ class LinearisedClip:
             self._priors(here, diagonal[part], right[part])
             self._turns(here, diagonal[part], below[part], right[part])
             self._moves(here, diagonal[part], below[part], right[part])
-        diagonal.diagonal(dim1=1, dim2=2).mul_(1 + damping[rows, None])
         return BandedColumns(diagonal, below, right)
 
     def shape(self) -> tuple[Float[Tensor, "10 10"], Float[Tensor, "10"]]:

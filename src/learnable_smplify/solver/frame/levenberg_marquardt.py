@@ -7,8 +7,8 @@ Each problem looks for joint rotations R and a translation t that minimise
 with keypoints k, targets y, prior rotations R_0 and prior precision P. Every problem has its own damping and accepts
 or rejects its own steps, so a start that is far off cannot diverge and does not slow the others down.
 
-Source: Levenberg 1944 and Marquardt 1963 with the damping rule of Nielsen 1999, "Damping parameter in Marquardt's
-method", IMM-REP-1999-05; the keypoint derivatives are those of `body.fold`.
+Source: Levenberg 1944 and Marquardt 1963, damped by `solver.frame.damping`; the keypoint derivatives are those of
+`body.fold`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from learnable_smplify.body.fold import PosedPoints, ShapedPoints
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 
 _NUM_ROTATION = 72
-_MAX_DAMPING = 1e8
 
 
 @dataclass(frozen=True)
@@ -157,37 +157,31 @@ def solve_tensors(
     cost = torch.full((batch,), torch.inf, dtype=rotmat.dtype, device=rotmat.device)
     converged = torch.zeros(batch, dtype=torch.bool, device=rotmat.device)
     active = torch.arange(batch, device=rotmat.device)
-    damping = torch.full_like(cost, options.initial_damping)
-    growth = torch.full_like(cost, 2.0)
+    damping = Damping.first(options.initial_damping, cost)
     part = problem
     for _ in range(options.max_iterations):
         here = linearise(part, rotmat[active], transl[active])
         cost[active] = here.cost
-        step = damped_step(here.normal, here.gradient, damping[active])
+        step = damped_step(here.normal, here.gradient, damping.value)
         new_rotmat, new_transl = apply_step(rotmat[active], transl[active], step)
         new_cost = cost_of(part, new_rotmat, new_transl)
         better = new_cost < here.cost  # False for NaN too
         rotmat[active[better]] = new_rotmat[better]
         transl[active[better]] = new_transl[better]
         cost[active[better]] = new_cost[better]
-
-        scale = damping[active, None] * here.normal.diagonal(dim1=-2, dim2=-1)
-        predicted = 0.5 * (step * (scale * step - here.gradient)).sum(-1)
-        gain = 0.5 * (here.cost - new_cost) / predicted.clamp(min=1e-30)
-        shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 9)
-        damping[active] = torch.where(better, damping[active] * shrink, damping[active] * growth[active])
-        growth[active] = torch.where(better, 2.0, growth[active] * 2.0)
+        gained = here.cost - new_cost
+        damped = damping.value[:, None] * here.normal.diagonal(dim1=-2, dim2=-1)
+        damping = damping.after(better, ~better, gained, foretold_gain(step, here.gradient, damped))
 
         small_step = step.abs().amax(dim=-1) < options.step_tolerance
-        small_gain = better & (here.cost - new_cost < options.cost_tolerance * here.cost)
-        stuck = damping[active] > _MAX_DAMPING
-        done = small_step | small_gain | stuck
+        small_gain = better & (gained < options.cost_tolerance * here.cost)
+        done = small_step | small_gain | damping.is_stuck()
         converged[active[done]] = True
         if bool(done.any()):
             keep = (~done).nonzero()[:, 0]
             if len(keep) == 0:
                 break
-            active, part = active[keep], part.select(keep)
+            active, damping, part = active[keep], damping.select(keep), part.select(keep)
     return PoseSolution(rotmat, transl, cost, converged)
 
 
@@ -239,8 +233,7 @@ def damped_step(
 ) -> Float[Tensor, "B N"]:
     """The Marquardt step: -(H + damping diag H)^-1 gradient. Rows that are not positive definite get a zero step."""
     matrix = normal.clone()
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
-    diagonal.mul_(1 + damping[:, None])
+    matrix.diagonal(dim1=-2, dim2=-1).mul_(1 + damping[:, None])
     factor, failed = torch.linalg.cholesky_ex(matrix)
     step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
     return torch.where((failed == 0)[:, None] & torch.isfinite(step), step, 0.0)
