@@ -11,11 +11,11 @@ from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
-    apply_step,
     cost_of,
     linearise,
     solve,
 )
+from learnable_smplify.solver.frame.terms import apply_step
 from toy_body import toy_arrays
 
 

@@ -31,9 +31,10 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
-from learnable_smplify.solver.clip.problem import NUM_UNKNOWNS, ClipProblem, ClipState, GaussianPrior, LinearisedClip
+from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, LinearisedClip
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
 
 _REFERENCE_FPS = 30.0
 # How fast joints move where no keypoint was seen [m/s].
@@ -215,7 +216,7 @@ def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T
 
 def _offset(problem: ClipProblem, state: ClipState, sigma: float, options: SmoothOptions) -> float:
     """What the keypoints are off by in every frame alike [m]: the misfit that noise does not explain."""
-    squared = problem.squared_residual(state)[problem.weights > 0]
+    squared = problem.squared_residual(state)[problem.keypoints.weights > 0]
     if len(squared) == 0:
         return options.least_offset
     # The median of the squared length of a normal vector in space is 2.366 times the variance of a coordinate.
@@ -237,19 +238,21 @@ def _problem(
     pose_precision = priors.pose_precision.double().clone()
     pose_precision[:3] = 0  # the pelvis may point anywhere
     pose_precision[:, :3] = 0
-    terms = [GaussianPrior(priors.pose_mean.double()[None], (h * options.pose_share) * pose_precision[None])]
+    terms = [GaussianTerm(priors.pose_mean.double()[None], (h * options.pose_share) * pose_precision[None], exact=True)]
     if prior_rotmat is not None and prior_precision is not None:
         precision = prior_precision.double().reshape(-1, 72, 72)
-        terms.append(GaussianPrior(prior_rotmat.double(), h * options.network_share * precision))
+        terms.append(GaussianTerm(prior_rotmat.double(), h * options.network_share * precision, exact=True))
     names = [name.removeprefix("left_").removeprefix("right_") for name in JOINT_NAMES]
     typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=targets.device)
     turn = options.turn_scale * typical / _REFERENCE_FPS**2
     move = options.move_acceleration / _REFERENCE_FPS**2
     return ClipProblem(
         folded=folded,
-        targets=torch.where(confidence[..., None] > 0, targets, 0.0),
-        weights=confidence * (h / sigma**2),
-        robust_scale=max(options.robust_scale * sigma, options.least_robust),
+        keypoints=KeypointTerm(
+            targets=torch.where(confidence[..., None] > 0, targets, 0.0),
+            weights=confidence * (h / sigma**2),
+            robust_scale=max(options.robust_scale * sigma, options.least_robust),
+        ),
         priors=tuple(terms),
         shape_precision=1.0,
         turn_weight=turn**-2 / h**3,

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, shape_derivative
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
-from learnable_smplify.solver.frame.levenberg_marquardt import Linearised, PoseProblem, apply_step, cost_of, linearise
+from learnable_smplify.solver.frame.levenberg_marquardt import Linearised, PoseProblem, cost_of, linearise
+from learnable_smplify.solver.frame.terms import Frames, apply_step
 
 _FIRST_DAMPING, _COST_TOLERANCE = 1e-3, 1e-4
 
@@ -63,22 +64,19 @@ def refine_betas(
                 break
         elif bool(damping.is_stuck()):
             break
-    here = linearise(problem, rotmat, transl)
-    squared = (here.weights * here.residual.square().sum(-1)).sum() / (3 * (here.weights > 0).sum()).clamp(min=1)
-    return betas, float(squared.sqrt())
+    frames, keypoints = Frames.of(problem.points, rotmat, transl), problem.terms()[0]
+    squared = keypoints.residual(frames).square().sum(-1)
+    weights = keypoints.weights * keypoints.trust(squared)
+    mean = (weights * squared).sum() / (3 * (weights > 0).sum()).clamp(min=1)
+    return betas, float(mean.sqrt())
 
 
 def _joint_step(
     here: Linearised, betas: Tensor, shape_precision: float, damping: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The damped step of betas and of poses, and by how much the quadratic says that it lowers the cost."""
-    by_betas = shape_derivative(here.posed)  # (B, K, 3, 10)
-    weighted = by_betas * here.weights[..., None, None]
-    turned = torch.linalg.cross(here.levers[..., None], weighted[:, :, None], dim=-2).sum(1)  # (B, 24, 3, 10)
-    turned = (here.posed.parent_rotmat.transpose(-1, -2) @ turned).flatten(1, 2)
-    mixed = torch.cat((turned, weighted.sum(1)), dim=1)  # (B, 75, 10)
-    shape_normal = torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
-    shape_gradient = torch.einsum("bkxs,bkx->s", weighted, here.residual) + shape_precision * betas
+    mixed, shape_normal, shape_gradient = here.keypoints.by_betas()
+    shape_gradient = shape_gradient + shape_precision * betas
 
     normal = here.normal.clone()
     diagonal = normal.diagonal(dim1=-2, dim2=-1)
