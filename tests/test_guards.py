@@ -112,7 +112,7 @@ def test_one_motion_tracked_at_30_and_at_120_frames_a_second_comes_out_alike() -
 
 def test_smoothing_allows_the_same_acceleration_at_every_frame_rate() -> None:
     """Weights of second differences grow with the cube of the frame rate, or a film of 120 fps is not smoothed."""
-    rough = []
+    rough, shaky = [], []
     for fps in (30.0, 120.0):
         pose, transl, keypoints = recording(1.5, fps, 0.02)
         smoothed = smooth_clip(
@@ -129,7 +129,10 @@ def test_smoothing_allows_the_same_acceleration_at_every_frame_rate() -> None:
         joints = BODY.joints(rotmat_to_rotvec(smoothed.rotmat), torch.zeros(10), smoothed.transl)
         away = joints - BODY.joints(pose, torch.zeros(10), transl)
         rough.append(float((away[2:] - 2 * away[1:-1] + away[:-2]).norm(dim=-1).mean()) * fps**2)
+        off = rotmat_to_rotvec(rotvec_to_rotmat(pose).mT @ smoothed.rotmat)[:, 1:22]
+        shaky.append(float((off[2:] - 2 * off[1:-1] + off[:-2]).norm(dim=-1).mean()) * fps**2)
     assert 0.3 * rough[0] < rough[1] < 1.5 * rough[0]
+    assert 0.3 * shaky[0] < shaky[1] < 1.5 * shaky[0]
 
 
 def test_the_numerical_solver_stands_in_where_the_network_is_lost() -> None:

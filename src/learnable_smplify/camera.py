@@ -41,8 +41,8 @@ class Camera:
     fy: float
     cx: float
     cy: float
-    R_camera_world: Float[Tensor, "3 3"] | None = None
-    t_camera_world: Float[Tensor, "3"] | None = None
+    R_camera_world: Float[Tensor, "3 3"] = None  # type: ignore[assignment]  # filled in below
+    t_camera_world: Float[Tensor, "3"] = None  # type: ignore[assignment]  # filled in below
     width: int | None = None
     height: int | None = None
     up_axis: UpAxis | None = None
@@ -74,14 +74,10 @@ class Camera:
 
     def to_camera(self, points: Float[Tensor, "*N 3"]) -> Float[Tensor, "*N 3"]:
         """World points in the camera's frame, metres."""
-        assert self.R_camera_world is not None  # set by Camera itself
-        assert self.t_camera_world is not None
         return points @ self.R_camera_world.to(points).T + self.t_camera_world.to(points)
 
     def to_world(self, points: Float[Tensor, "*N 3"]) -> Float[Tensor, "*N 3"]:
         """Points in the camera's frame in the world, metres."""
-        assert self.R_camera_world is not None
-        assert self.t_camera_world is not None
         return (points - self.t_camera_world.to(points)) @ self.R_camera_world.to(points)
 
     def project(self, points: Float[Tensor, "*N 3"]) -> Float[Tensor, "*N 2"]:

@@ -64,7 +64,6 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
     """
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout)
     errors = _errors(motion, keypoints, lambda: 1000 * (fitted - keypoints.positions.cpu()).norm(dim=-1))
-    assert keypoints.confidence is not None  # set by Keypoints itself
     alone = unobserved_joints(body.folded(keypoints.layout), keypoints.confidence.cpu())
     return FitSummary(len(motion), _flagged(motion), *errors, tuple(name for name in alone if name not in _HANDS))
 
@@ -84,7 +83,6 @@ def summarise_fit_2d(body: Body, motion: Motion, keypoints: Keypoints2D, camera:
 
 
 def _flagged(motion: Motion) -> int:
-    assert motion.flagged is not None  # set by Motion itself
     return int(motion.flagged.sum())
 
 
@@ -98,7 +96,6 @@ def _errors(
         )
     layout = load_layout(keypoints.layout)
     error = distances()
-    assert keypoints.confidence is not None  # set by the value itself
     seen = keypoints.confidence.cpu() > 0
     count = seen.sum(0)
     per_keypoint = (error * seen).sum(0) / count.clamp(min=1)

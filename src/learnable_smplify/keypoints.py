@@ -34,7 +34,7 @@ class Keypoints:
     positions: Float[Tensor, "T K 3"]
     layout: Layout | str
     fps: float = 30.0
-    confidence: Float[Tensor, "T K"] | None = None
+    confidence: Float[Tensor, "T K"] = None  # type: ignore[assignment]  # filled in below
     up_axis: UpAxis | None = None
     person_id: str | None = None
     notes: tuple[str, ...] = field(default=())

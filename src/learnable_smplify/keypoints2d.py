@@ -32,7 +32,7 @@ class Keypoints2D:
     pixels: Float[Tensor, "T K 2"]
     layout: Layout | str
     fps: float = 30.0
-    confidence: Float[Tensor, "T K"] | None = None
+    confidence: Float[Tensor, "T K"] = None  # type: ignore[assignment]  # filled in below
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ class Motion:
     body: str = "open"
     gender: str = "neutral"
     up_axis: UpAxis | None = None
-    flagged: Bool[Tensor, "T"] | None = None
+    flagged: Bool[Tensor, "T"] = None  # type: ignore[assignment]  # filled in below
     uncertainty_deg: Float[Tensor, "T 24"] | None = None
     notes: tuple[str, ...] = field(default=())
 

@@ -177,8 +177,6 @@ class _Measured:
 def _measure(body: Body, clip: Clip, betas: Tensor, true: Tensor, given: DamagedClip, motion: Motion) -> _Measured:
     pve, _, mpjpe, _ = frame_errors(body, (motion.pose, motion.betas), (clip.pose, betas), "pelvis")
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, LAYOUT)
-    assert given.keypoints.confidence is not None  # set by Keypoints itself
-    assert motion.flagged is not None  # set by Motion itself
     seen = given.keypoints.confidence > 0
     return _Measured(
         pve=pve,
@@ -225,7 +223,6 @@ def _repair_row(condition: str, inputs: list[DamagedClip], layout: Layout) -> Re
     jumped, good, exchanged, right = [], [], [], []
     for given in inputs:
         repaired, _ = repair_keypoints(given.keypoints)
-        assert given.keypoints.confidence is not None  # set by Keypoints itself
         assert repaired.confidence is not None
         seen = given.keypoints.confidence > 0
         # Told for each keypoint of the recording, wherever repair has put it.

@@ -50,7 +50,6 @@ def clips_of(sequences: Iterable[DatasetSequence], fps: float = FPS) -> list[Cli
     clips = []
     for sequence in sequences:
         motion = resample_motion(sequence.to_motion(), fps)
-        assert motion.flagged is not None  # set by Motion itself
         edges = torch.nn.functional.pad((~motion.flagged).int(), (1, 1)).diff()
         runs = zip((edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist(), strict=True)
         for first, end in runs:
@@ -143,7 +142,6 @@ def whole_clips(
             else:
                 motion = solver.fit(keypoints)
             seconds += time.perf_counter() - began
-            assert motion.flagged is not None  # set by Motion itself
             errors.append(frame_errors(body, (motion.pose, motion.betas), (clip.pose, clip.betas), align))
             flagged.append(motion.flagged.float())
         frames = sum(len(part) for part in flagged)

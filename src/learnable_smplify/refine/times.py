@@ -45,7 +45,6 @@ def keypoints_at(keypoints: Keypoints, times: Float[Tensor, " T"]) -> tuple[Tens
     Between two frames positions are interpolated, and as sure as the less sure of both; outside the recording, and
     beside a missing keypoint, they are missing.
     """
-    assert keypoints.confidence is not None  # set by Keypoints itself
     last = len(keypoints) - 1
     where = times.to(torch.float64) * keypoints.fps
     nearest = where.round()

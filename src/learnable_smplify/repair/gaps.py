@@ -42,7 +42,6 @@ def segments(gap: Bool[np.ndarray, " T"], policy: GapPolicy) -> tuple[Segment, .
 
 def cut_keypoints(keypoints: Keypoints, pieces: tuple[Segment, ...]) -> tuple[Keypoints, ...]:
     """The pieces of a recording, each with a note of where it was (frames count from 0)."""
-    assert keypoints.confidence is not None  # set by Keypoints itself
     return tuple(
         replace(
             keypoints,
@@ -70,7 +69,6 @@ def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
         raise InputError("the person is out of view in every frame", expected="at least one frame outside the gaps")
     if len(kept) == len(motion):
         return motion
-    assert motion.flagged is not None  # set by Motion itself
     rows = gap.nonzero()[:, 0]
     place = torch.searchsorted(kept, rows)
     before, after = kept[(place - 1).clamp(min=0)], kept[place.clamp(max=len(kept) - 1)]

@@ -105,7 +105,6 @@ class RecordingSolver:
         if options.repair is not None:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
-        assert keypoints.confidence is not None  # set by Keypoints itself
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
         offsets = options.offsets
@@ -154,7 +153,6 @@ class RecordingSolver:
         start: tuple[Tensor, Tensor] | None,
         progress: Progress | None,
     ) -> tuple[ClipSolution, Float[Tensor, "10"]]:
-        assert keypoints.confidence is not None  # set by Keypoints itself
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
         shape = estimate_betas(folded, targets, confidence, self.priors, self.clip) if betas is None else betas
         follow = self.follower(layout, folded, shape)
@@ -162,7 +160,6 @@ class RecordingSolver:
         return track(tracker, targets, confidence, progress), shape
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
-        assert keypoints.confidence is not None  # set by Keypoints itself
         limbs = limb_lengths(folded, self.priors)
         scale = scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
         if abs(scale - 1) < _OWN_SIZE:
@@ -172,7 +169,6 @@ class RecordingSolver:
 
 
 def _seen(keypoints: Keypoints) -> Tensor:
-    assert keypoints.confidence is not None  # set by Keypoints itself
     return (keypoints.confidence > 0)[..., None]
 
 

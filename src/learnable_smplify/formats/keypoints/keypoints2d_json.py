@@ -183,12 +183,13 @@ def _keypoints(
         )
     if fps is None:
         notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
+    trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence
     try:
         return Keypoints2D(
             pixels=torch.as_tensor(pixels),
             layout=chosen,
             fps=_DEFAULT_FPS if fps is None else fps,
-            confidence=None if confidence is None else torch.as_tensor(confidence),
+            confidence=torch.as_tensor(trust),
             notes=notes,
         )
     except InputError as error:

@@ -139,6 +139,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
     betas = file.betas()
     up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
     gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
+    flagged = file.numbers("flagged", (frames,)) != 0 if "flagged" in file.arrays else np.zeros(frames, dtype=bool)
     return Motion(
         pose=torch.from_numpy(pose),
         transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
@@ -147,7 +148,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         body=file.word("body", "") or layout,
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
         up_axis=cast("UpAxis | None", up_axis or None),
-        flagged=torch.from_numpy(file.numbers("flagged", (frames,)) != 0) if "flagged" in file.arrays else None,
+        flagged=torch.from_numpy(flagged),
         uncertainty_deg=file.uncertainty(frames),
         notes=_left_out(poses, betas, layout),
     )

@@ -47,7 +47,6 @@ def fit_recording(
     if repair is not None:
         keypoints, repairs = repair_keypoints(keypoints, repair)
         repaired = repairs.flagged.cpu()
-    assert keypoints.confidence is not None  # set by Keypoints itself
     data = Measured3D(keypoints.positions.to(device), keypoints.confidence.to(device))
     search = search_3d(smplify)
     shape = estimate_shape(smplify, data, search) if betas is None else betas[None]
@@ -76,7 +75,6 @@ def fit_recording_2d(
 ) -> Motion:
     """A recording of one camera's 2D keypoints. See `Solver.fit_2d`."""
     device = smplify.folded.weight.device
-    assert keypoints.confidence is not None  # set by Keypoints2D itself
     pixels, confidence = keypoints.pixels.to(device), keypoints.confidence.to(device)
     search = search_2d(smplify, load_layout(keypoints.layout))
     shape = torch.zeros(1, 10, device=device) if betas is None else betas[None]
