@@ -11,7 +11,7 @@ v_tj = log(R_t+1,j R_tj^T), joint positions p, Geman-McClure's rho and Cauchy's 
 sometimes stamp. The powers of h make the sums approach integrals over time, so that the same motion at another frame
 rate is smoothed alike.
 
-Gauss-Newton with the damping of Levenberg and Marquardt; every step is a banded system (`solver.clip.banded`), so the
+Gauss-Newton, damped by `solver.frame.damping`; every step is a banded system (`solver.clip.banded`), so the
 work is linear in the number of frames. Everything is in float64: second differences at 240 fps, against keypoints that
 are missing for two seconds, span too many digits for less.
 """
@@ -29,17 +29,20 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.skeleton import JOINT_NAMES
-from learnable_smplify.solver.clip.banded import solve_banded
+from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
-from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, GaussianPrior, LinearisedClip
+from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, LinearisedClip
+from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
 
 _REFERENCE_FPS = 30.0
 # How fast joints move where no keypoint was seen [m/s].
 _UNSEEN_SPEED = 1.0
 # Fewer differences than this say nothing of noise.
 _LEAST_SAMPLES = 20
-_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e-9, 1e6
+# Frames that a step made worse are damped by more than this from then on: less is not felt.
+_FIRST_DAMPING, _FELT_DAMPING = 1e-6, 1e-2
 # A typical angular acceleration of a joint relative to its parent [rad/s^2], between the median and the root mean
 # square over every tenth training clip at 30 fps. No training clip moves collars and hands: as the spine, as wrists.
 _TYPICAL = {
@@ -213,7 +216,7 @@ def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T
 
 def _offset(problem: ClipProblem, state: ClipState, sigma: float, options: SmoothOptions) -> float:
     """What the keypoints are off by in every frame alike [m]: the misfit that noise does not explain."""
-    squared = problem.squared_residual(state)[problem.weights > 0]
+    squared = problem.squared_residual(state)[problem.keypoints.weights > 0]
     if len(squared) == 0:
         return options.least_offset
     # The median of the squared length of a normal vector in space is 2.366 times the variance of a coordinate.
@@ -235,19 +238,21 @@ def _problem(
     pose_precision = priors.pose_precision.double().clone()
     pose_precision[:3] = 0  # the pelvis may point anywhere
     pose_precision[:, :3] = 0
-    terms = [GaussianPrior(priors.pose_mean.double()[None], (h * options.pose_share) * pose_precision[None])]
+    terms = [GaussianTerm(priors.pose_mean.double()[None], (h * options.pose_share) * pose_precision[None], exact=True)]
     if prior_rotmat is not None and prior_precision is not None:
         precision = prior_precision.double().reshape(-1, 72, 72)
-        terms.append(GaussianPrior(prior_rotmat.double(), h * options.network_share * precision))
+        terms.append(GaussianTerm(prior_rotmat.double(), h * options.network_share * precision, exact=True))
     names = [name.removeprefix("left_").removeprefix("right_") for name in JOINT_NAMES]
     typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=targets.device)
     turn = options.turn_scale * typical / _REFERENCE_FPS**2
     move = options.move_acceleration / _REFERENCE_FPS**2
     return ClipProblem(
         folded=folded,
-        targets=torch.where(confidence[..., None] > 0, targets, 0.0),
-        weights=confidence * (h / sigma**2),
-        robust_scale=max(options.robust_scale * sigma, options.least_robust),
+        keypoints=KeypointTerm(
+            targets=torch.where(confidence[..., None] > 0, targets, 0.0),
+            weights=confidence * (h / sigma**2),
+            robust_scale=max(options.robust_scale * sigma, options.least_robust),
+        ),
         priors=tuple(terms),
         shape_precision=1.0,
         turn_weight=turn**-2 / h**3,
@@ -274,50 +279,71 @@ def _descend(
 ) -> tuple[ClipState, int, tuple[float, ...]]:
     """Minimise from a state. Frames have dampings of their own: where a step made things worse, the next is shorter."""
     cost = problem.cost(state)
-    damping = torch.full_like(cost, _FIRST_DAMPING)
+    damping = Damping.first(_FIRST_DAMPING, cost)
+    everywhere = torch.ones_like(cost, dtype=torch.bool)
     costs = [float(cost.sum())]
     here = problem.linearise(state)
     tried = 0
     while tried < options.max_iterations:
         tried += 1
-        step = _step(here, damping, options)
+        step = _step(here, damping.value, options)
         if step is None:
-            damping = damping * 100
+            damping = damping.after(~everywhere, everywhere, cost.sum(), cost.sum())
             continue
-        new_state = state.moved(*step)
+        new_state = state.moved(step.pose, step.betas)
         new_cost = problem.cost(new_state)
-        if bool(new_cost.sum() < cost.sum()):
-            small = float(step[0].abs().max()) < options.step_tolerance
-            small |= float(cost.sum() - new_cost.sum()) < options.cost_tolerance * float(cost.sum())
+        gained = cost.sum() - new_cost.sum()
+        if bool(gained > 0):
+            small = float(step.pose.abs().max()) < options.step_tolerance
+            small |= float(gained) < options.cost_tolerance * float(cost.sum())
             state, cost = new_state, new_cost
             costs.append(float(cost.sum()))
             if small:
                 break
-            damping = (damping / 5).clamp(min=_LEAST_DAMPING)
+            damping = damping.after(everywhere, ~everywhere, gained, step.foretold)
             here = problem.linearise(state)
         else:
             worse = (~(new_cost <= cost)).to(cost)  # True for NaN too
             near = torch.nn.functional.max_pool1d(worse[None], 7, stride=1, padding=3)[0] > 0
-            damping = torch.where(near, damping.clamp(min=1e-3) * 10, damping * 2)
-            if float(damping.max()) > _MOST_DAMPING:
+            damping = replace(damping, value=torch.where(near, damping.value.clamp(min=_FELT_DAMPING), damping.value))
+            damping = damping.after(~everywhere, near, gained, step.foretold)
+            if bool(damping.is_stuck().any()):
                 break
     return state, tried, tuple(costs)
 
 
-def _step(here: LinearisedClip, damping: Tensor, options: SmoothOptions) -> tuple[Tensor, Tensor | float] | None:
-    """The damped Gauss-Newton step of all poses and, if wanted, of betas."""
-    solution = solve_banded(
-        lambda rows: here.columns(rows, damping, options.refine_shape), len(damping), options.segment
-    )
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step of all poses (T, 75) and of betas (10,), and by how much the quadratic says that it lowers the cost."""
+
+    pose: Tensor
+    betas: Tensor | float
+    foretold: Tensor
+
+
+def _step(here: LinearisedClip, damping: Float[Tensor, " T"], options: SmoothOptions) -> _Step | None:
+    """The damped Gauss-Newton step of all poses and, if wanted, of betas; None where there is none."""
+    gradient = here.positions.new_empty(len(damping), NUM_UNKNOWNS)
+    damped = torch.empty_like(gradient)
+
+    def columns_of(rows: slice) -> BandedColumns:
+        columns = here.columns(rows, options.refine_shape)
+        diagonal = columns.diagonal.diagonal(dim1=1, dim2=2)
+        gradient[rows], damped[rows] = columns.right[..., 0], damping[rows, None] * diagonal
+        diagonal += damped[rows]
+        return columns
+
+    solution = solve_banded(columns_of, len(damping), options.segment)
     if solution is None or not bool(torch.isfinite(solution.found).all()):
         return None
+    pose, by_betas = -solution.found[..., 0], solution.found[..., 1:]
     if not options.refine_shape:
-        return -solution.found[..., 0], 0.0
+        return _Step(pose, 0.0, foretold_gain(pose, gradient, damped).sum())
     # Poses eliminated, betas are left (Schur complement).
-    normal, gradient = here.shape()
-    by_gradient, by_betas = solution.found[..., 0], solution.found[..., 1:]
-    betas = -torch.linalg.solve(normal - solution.products[1:, 1:], gradient - solution.products[1:, 0])
-    return -by_gradient - by_betas @ betas, betas
+    normal, shape_gradient = here.shape()
+    betas = -torch.linalg.solve(normal - solution.products[1:, 1:], shape_gradient - solution.products[1:, 0])
+    pose = pose - by_betas @ betas
+    return _Step(pose, betas, foretold_gain(pose, gradient, damped).sum() - betas @ shape_gradient)
 
 
 def _bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:

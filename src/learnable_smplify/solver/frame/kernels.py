@@ -9,11 +9,11 @@ from learnable_smplify.kernels.jit import kernel
 from learnable_smplify.kernels.rotation import copy_matrices, exp_rotvec, log_rotmat, multiply, multiply_transposed
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
+from learnable_smplify.solver.frame.damping import FIRST_GROWTH, LEAST_FORETOLD, LEAST_LEFT, MOST_DAMPING
 
-_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
-_NINTH = np.float32(1 / 9)
-_MAX_DAMPING = np.float32(1e8)
-_TINY = np.float32(1e-30)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
+_LEAST_LEFT, _FIRST_GROWTH = np.float32(LEAST_LEFT), np.float32(FIRST_GROWTH)
+_MOST_DAMPING, _LEAST_FORETOLD = np.float32(MOST_DAMPING), np.float32(LEAST_FORETOLD)
 
 
 @kernel
@@ -128,7 +128,7 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
     copy_matrices(local, pose[0])
     copy_matrices(local, pose[1])
     cost = evaluate(here, transl, person, frame, prior, robust, solved, work)
-    growth = _TWO
+    growth = _FIRST_GROWTH
     converged = False
     fresh = True
     for _ in range(iterations):
@@ -148,12 +148,12 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
                 if not np.isfinite(step[i]):
                     sound = False
         largest = _ZERO
-        predicted = _ZERO
+        foretold = _ZERO
         for i in range(whole):
             if not sound:
                 step[i] = _ZERO
             largest = max(largest, np.abs(step[i]))
-            predicted += _HALF * step[i] * (damping * diagonal[i] * step[i] - gradient[i])
+            foretold += step[i] * (damping * diagonal[i] * step[i] - gradient[i])
         there = 1 - here
         for j in range(solved):
             exp_rotvec(step[3 * j], step[3 * j + 1], step[3 * j + 2], turn)
@@ -164,10 +164,9 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
         better = new_cost < cost  # False for NaN too
         gained = cost - new_cost
         if better:
-            gain = _HALF * gained / max(predicted, _TINY)
-            cubed = (_TWO * gain - _ONE) * (_TWO * gain - _ONE) * (_TWO * gain - _ONE)
-            damping *= max(_ONE - cubed, _NINTH)
-            growth = _TWO
+            gain = _TWO * gained / max(foretold, _LEAST_FORETOLD) - _ONE
+            damping *= max(_ONE - gain * gain * gain, _LEAST_LEFT)
+            growth = _FIRST_GROWTH
             small_gain = gained < cost_tolerance * cost
             here = there
             cost = new_cost
@@ -179,7 +178,7 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
             growth *= _TWO
             small_gain = False
             fresh = False
-        if largest < step_tolerance or small_gain or damping > _MAX_DAMPING:
+        if largest < step_tolerance or small_gain or damping > _MOST_DAMPING:
             converged = True
             break
     copy_matrices(pose[here], local)
