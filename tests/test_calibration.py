@@ -166,7 +166,6 @@ def test_clips_of_another_studio_whose_zero_pose_twists_the_trunk_are_read(tmp_p
         source = read_bvh(tmp_path / Path(member).name)
         motion = check_plausible(retarget(source, open_target()))
         assert motion.up_axis == "y"
-        assert motion.flagged is not None
         assert int(motion.flagged.sum()) == 0
         parts = {"hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand"}
         names = {f"{s}_{ours}": f"{s.title()}{theirs}" for s in ("left", "right") for ours, theirs in parts.items()}

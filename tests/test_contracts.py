@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import learnable_smplify as ls
 from learnable_smplify.betas import people_betas, person_betas
+from learnable_smplify.camera import Camera
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.solver.recording import RecordingOptions
+from learnable_smplify.solver.smplify.smplify import SmplifyOptions
 from toy_motion import swinging_poses
 
 
@@ -64,7 +68,6 @@ def test_smplify_repairs_recordings_as_the_others_do(body: ls.Body) -> None:
     keypoints[4, 4] += 3.0  # a wrist that is elsewhere
     for repaired, options in ((True, RecordingOptions()), (False, RecordingOptions(repair=None))):
         motion = ls.Solver(body, "smplify", recording_options=options).fit(ls.Keypoints(keypoints, "body25"))
-        assert motion.flagged is not None
         assert bool(motion.flagged[4]) >= repaired
 
 
@@ -73,10 +76,10 @@ def test_confidence_above_one_is_one_everywhere(body: ls.Body, solver: ls.Solver
     keypoints = keypoints + 0.01 * torch.randn(keypoints.shape, generator=torch.Generator().manual_seed(0))
     loud = torch.ones(4, 25)
     loud[:, 3] = 100.0
-    assert float(ls.Keypoints(keypoints, "body25", confidence=loud).confidence.max()) == 1.0  # type: ignore[union-attr]
+    assert float(ls.Keypoints(keypoints, "body25", confidence=loud).confidence.max()) == 1.0
     assert any("cut at 1" in note for note in ls.Keypoints(keypoints, "body25", confidence=loud).notes)
     flat = Keypoints2D(keypoints[..., :2], "body25", confidence=loud)
-    assert float(flat.confidence.max()) == 1.0  # type: ignore[union-attr]
+    assert float(flat.confidence.max()) == 1.0
     assert any("cut at 1" in note for note in flat.notes)
     plain = solver.solve_pairs(pose, keypoints, torch.zeros(10))
     assert torch.equal(solver.solve_pairs(pose, keypoints, torch.zeros(10), confidence=loud)[0], plain[0])
@@ -84,6 +87,17 @@ def test_confidence_above_one_is_one_everywhere(body: ls.Body, solver: ls.Solver
         solver.stream(betas=torch.zeros(10)).push(keypoints[0], trust).pose for trust in (loud[0], torch.ones(25))
     ]
     assert torch.equal(*frames)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_a_note_tells_of_confidence_above_one_in_a_file(body: ls.Body, tmp_path: Path, suffix: str) -> None:
+    _, keypoints = scene(body)
+    path = tmp_path / f"clip{suffix}"
+    table = torch.cat((keypoints, torch.full((4, 25, 1), 100.0)), dim=-1).numpy()
+    np.save(path, table) if suffix == ".npy" else np.savez(path, keypoints=table, layout="body25", fps=30.0)
+    read = ls.read_keypoints(path, layout="body25")
+    assert float(read.confidence.max()) == 1.0
+    assert "confidence goes up to 100; it is cut at 1" in read.notes
 
 
 def test_a_note_on_confidence_is_not_repeated(body: ls.Body) -> None:
@@ -100,6 +114,10 @@ def test_fewer_betas_are_padded_wherever_they_are_given(body: ls.Body, solver: l
     assert torch.equal(*(solver.solve_pairs(pose, keypoints, betas)[0] for betas in (few, padded)))
     assert torch.equal(*(solver.solve_frames(keypoints, betas)[0] for betas in (few, padded)))
     assert torch.equal(solver.stream(betas=few).push(keypoints[0]).betas, padded)
+    camera = Camera(1000, 1000, 640, 480, torch.eye(3), torch.tensor([0.0, 0.0, 3.0]))
+    flat = Keypoints2D(camera.project(keypoints[:1]), "body25")
+    quick = ls.Solver(body, "smplify", smplify_options=SmplifyOptions(lbfgs_iterations=(1, 1, 1)))
+    assert torch.equal(quick.fit_2d(flat, camera, few).betas, padded)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +131,7 @@ def test_other_betas_are_refused_wherever_they_are_given(body: ls.Body, solver: 
         lambda: solver.solve_pairs(pose, keypoints, betas),
         lambda: solver.solve_frames(keypoints, betas),
         lambda: solver.stream(betas=betas),
+        lambda: solver.fit_2d(Keypoints2D(keypoints[..., :2], "body25"), Camera(1000, 1000, 640, 480), betas),
     ):
         with pytest.raises(ls.InputError, match="betas"):
             give()

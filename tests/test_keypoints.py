@@ -34,7 +34,6 @@ def test_everything_finite_is_trusted_unless_said_otherwise() -> None:
     values[1, 4, 2] = NAN
     values[2, 7] = np.inf
     keypoints = Keypoints(values, layout="body25")  # type: ignore[arg-type]
-    assert keypoints.confidence is not None
     missing = (keypoints.confidence == 0).nonzero().tolist()
     assert missing == [[1, 4], [2, 7]]
     assert bool(torch.isfinite(keypoints.positions).all())
@@ -45,14 +44,12 @@ def test_nan_positions_and_strange_confidences_count_as_missing() -> None:
     values[0, 0] = NAN
     confidence[0, 1], confidence[0, 2] = NAN, -1.0
     keypoints = Keypoints(values, layout="body25", confidence=confidence)  # type: ignore[arg-type]
-    assert keypoints.confidence is not None
     assert keypoints.confidence[0, :4].tolist() == [0.0, 0.0, 0.0, 0.5]
 
 
 def test_one_confidence_a_keypoint_serves_all_frames() -> None:
     confidence = np.linspace(0, 1, 25)
     keypoints = Keypoints(positions(), layout="body25", confidence=confidence)  # type: ignore[arg-type]
-    assert keypoints.confidence is not None
     np.testing.assert_allclose(keypoints.confidence, np.tile(confidence, (3, 1)), atol=1e-6)
 
 

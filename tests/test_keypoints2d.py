@@ -33,7 +33,6 @@ def test_nan_is_missing_and_one_frame_may_come_without_its_axis() -> None:
     pixels[3] = torch.nan
     keypoints = Keypoints2D(pixels, "body25")
     assert keypoints.pixels.shape == (1, 25, 2)
-    assert keypoints.confidence is not None
     assert keypoints.confidence[0].tolist() == [0.0 if index == 3 else 1.0 for index in range(25)]
     assert bool(torch.isfinite(keypoints.pixels).all())
 
@@ -72,7 +71,6 @@ def test_rows_without_confidence_and_null_are_read(tmp_path: Path) -> None:
     path = tmp_path / "k.json"
     path.write_text(json.dumps({"keypoints": [frame]}))
     keypoints = read_keypoints2d(path, layout="coco17")
-    assert keypoints.confidence is not None
     assert keypoints.confidence[0, :4].tolist() == [1, 1, 0, 1]
     assert any("30 a second" in note for note in keypoints.notes)
 
@@ -105,7 +103,6 @@ def test_openpose_is_read_with_gaps_between_its_frames(tmp_path: Path) -> None:
         openpose_file(tmp_path, frame, flat(row))
     keypoints = read_keypoints2d(tmp_path, fps=60)
     assert (len(keypoints), keypoints.fps) == (4, 60)
-    assert keypoints.confidence is not None
     torch.testing.assert_close(keypoints.pixels[[0, 1, 3]], pixels, atol=1e-3, rtol=0)
     assert float(keypoints.confidence[2].sum()) == 0
     assert any("no file" in note for note in keypoints.notes)

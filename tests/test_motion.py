@@ -13,7 +13,6 @@ from learnable_smplify.motion import Motion
 def test_arrays_become_float32_tensors_with_nothing_flagged() -> None:
     motion = Motion(pose=np.zeros((2, 24, 3)), transl=np.zeros((2, 3)), betas=np.ones(10), fps=25)  # type: ignore[arg-type]
     assert [motion.pose.dtype, motion.transl.dtype, motion.betas.dtype] == [torch.float32] * 3
-    assert motion.flagged is not None
     assert motion.flagged.tolist() == [False, False]
     assert len(motion) == 2
 

@@ -97,12 +97,12 @@ def checked_clip(
     if confidence is None:
         trust = finite.to(torch.float32)
     else:
-        trust = torch.as_tensor(confidence).detach().to(points)
+        trust = torch.as_tensor(confidence).detach().to(points.device)
         if trust.ndim == 1:
             trust = trust[None].expand(points.shape[0], -1)
         if trust.shape != points.shape[:2]:
             raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"{tuple(points.shape[:2])}")
-        trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(0.0, 1.0)
+        trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(0.0, 1.0).to(points.dtype)
     if not bool((trust > 0).any()):
         raise InputError(
             "no keypoint is usable: every position is NaN or has zero confidence",

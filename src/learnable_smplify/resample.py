@@ -37,7 +37,6 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
         raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
     if fps == motion.fps:
         return motion
-    assert motion.flagged is not None
     last = len(motion) - 1
     count = int(last * fps / motion.fps + _END_TOLERANCE_FRAMES) + 1
     where = (torch.arange(count, dtype=torch.float64) * (motion.fps / fps)).clamp(max=last)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import tyro
@@ -30,11 +30,9 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.repair import GapPolicy
 from learnable_smplify.solver.compiled_hybrid import compiles_first
 from learnable_smplify.solver.offsets import write_offsets
-from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser
-from learnable_smplify.solver.solver import METHODS, Method, Solver
+from learnable_smplify.solver.solver import Solver
 
 
 @dataclass(frozen=True)
@@ -55,74 +53,15 @@ class FitArgs:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
     """Where to write the motion: .npz, .bvh or .glb. Of several people, each gets a file with their name in it. For a
     folder of recordings: the folder of the motions."""
-    person: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: everybody)")] = None
-    """Which person of the file."""
-    layout: Annotated[
-        str | None, tyro.conf.arg(metavar="LAYOUT", help_behavior_hint="(default: by the names or number of keypoints)")
-    ] = None
-    """Which keypoints: body25, coco17, halpe26, ... ('lsmplify doctor' lists them), or a layout TOML of yours."""
-    fps: Annotated[
-        float | None, tyro.conf.arg(metavar="RATE", help_behavior_hint="(default: what the file says, else 30)")
-    ] = None
-    """Frames a second of the recording."""
-    units: Annotated[
-        Literal["m", "cm", "mm"] | None,
-        tyro.conf.arg(help_behavior_hint="(default: what the file says, checked against the size of the person)"),
-    ] = None
-    """Unit of the positions."""
-    up: Annotated[
-        Literal["x", "y", "z", "-x", "-y", "-z"] | None,
-        tyro.conf.arg(help_behavior_hint="(default: found from how the person stands)"),
-    ] = None
-    """Which axis of the positions points up; write downward ones as --up=-y."""
-    mirrored: Annotated[
-        Literal["yes", "no"] | None, tyro.conf.arg(help_behavior_hint="(default: found from the body)")
-    ] = None
-    """Whether the positions are left-handed."""
-    scale_to_body: bool = False
-    """Scale the positions to the size of the mean body first: for recordings whose scale is unknown."""
-    smooth: bool = False
-    """Solve the whole clip once more as one problem: steadier, and better with noisy keypoints."""
-    hold_feet: bool = False
-    """Hold feet still while they touch the ground; implies --smooth."""
-    no_repair: bool = False
-    """Take the keypoints as they are: leave spikes, exchanged sides and repeated frames in."""
-    gap: GapPolicy = "interpolate"
-    """A person out of view for half a second and more: bridge the time, or cut the motion into several files."""
-    offsets: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")] = None
-    """Where this person's keypoints lie beside the body's, as --calibrate-offsets wrote it."""
+    settings: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
     calibrate_offsets: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: not done)")
     ] = None
     """Find those offsets on this recording, use them, and write them to this .json file."""
-    betas: Annotated[
-        tuple[float, ...], tyro.conf.arg(metavar="B1 B2 ...", help_behavior_hint="(default: estimated)")
-    ] = ()
-    """The person's shape on this body, if known: up to 10 numbers."""
-    body: Annotated[str | None, tyro.conf.arg(metavar="BODY", help_behavior_hint="(default: the open body)")] = None
-    """Path of an SMPL, SMPL-H or SMPL-X model; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
-    gender: Literal["neutral", "male", "female"] = "neutral"
-    """Gender of the licensed body model to search for."""
-    pose_layout: Literal["smpl", "smplh", "smplx"] = "smplh"
-    """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
-    method: Method = METHODS[0]
-    """How each frame is solved; gauss_newton is the numerical solver alone, smplify the classical, slow descent."""
     camera: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the input is 3D)")] = (
         None
     )
     """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints. Needs --method smplify."""
-    smplify_optimiser: Optimiser = OPTIMISERS[0]
-    """How SMPLify descends."""
-    mixture: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the one in the package)")
-    ] = None
-    """Pose prior of SMPLify: your gmm_08.pkl."""
-    weights: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: those in the package)")
-    ] = None
-    """Weights of the network, as lsmplify train or import-checkpoint wrote them."""
-    device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
-    """Where to compute."""
     jobs: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each core)")] = None
     """Of a folder: recordings fitted side by side, each by a process of its own."""
     engine: Engine = ENGINES[0]
@@ -135,7 +74,7 @@ class FitArgs:
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
     console = Console()
-    settings = _settings(args)
+    settings = args.settings
     if args.camera is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
@@ -146,12 +85,12 @@ def fit(args: FitArgs) -> None:
     check_output_file(args.output, tuple(WRITERS), args.input)
     settings.check()
     if args.camera is not None:
-        _fit_2d(args, args.camera, settings, console)
+        _fit_2d(args, args.camera, console)
         return
     people = settings.read(args.input)
     if args.calibrate_offsets is not None:
         check_output_file(args.calibrate_offsets, (".json",), args.input)
-        if args.method == "smplify":
+        if settings.method == "smplify":
             raise InputError("--method smplify does not know --calibrate-offsets", hint="leave --method out")
         if len(people) > 1:
             raise InputError(
@@ -165,38 +104,11 @@ def fit(args: FitArgs) -> None:
         if len(people) > 1:
             console.print(f"person {keypoints.person_id}", style="bold", highlight=False, markup=False)
             output = named_output(output, keypoints.person_id or "unnamed")
-        _fit_person(args, settings, keypoints, output, solver, console)
+        _fit_person(args, keypoints, output, solver, console)
 
 
-def _settings(args: FitArgs) -> FitSettings:
-    return FitSettings(
-        layout=args.layout,
-        fps=args.fps,
-        units=args.units,
-        up=args.up,
-        mirrored=None if args.mirrored is None else args.mirrored == "yes",
-        person=args.person,
-        scale_to_body=args.scale_to_body,
-        smooth=args.smooth,
-        hold_feet=args.hold_feet,
-        repair=not args.no_repair,
-        gap=args.gap,
-        offsets=None if args.offsets is None else str(args.offsets),
-        betas=args.betas,
-        body=args.body,
-        gender=args.gender,
-        pose_layout=args.pose_layout,
-        method=args.method,
-        smplify_optimiser=args.smplify_optimiser,
-        mixture=None if args.mixture is None else str(args.mixture),
-        weights=None if args.weights is None else str(args.weights),
-        device=args.device,
-    )
-
-
-def _fit_person(
-    args: FitArgs, settings: FitSettings, keypoints: Keypoints, output: Path, solver: Solver, console: Console
-) -> None:
+def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solver, console: Console) -> None:
+    settings = args.settings
     print_notes(console, keypoints.notes)
     parts, notes = settings.pieces(keypoints)
     print_notes(console, notes)
@@ -253,18 +165,19 @@ def _progress(console: Console, frames: int, shape_first: bool) -> Iterator[Call
         yield advance
 
 
-def _fit_2d(args: FitArgs, camera_path: Path, settings: FitSettings, console: Console) -> None:
+def _fit_2d(args: FitArgs, camera_path: Path, console: Console) -> None:
+    settings = args.settings
     betas = settings.known_betas()
-    if args.method != "smplify":
+    if settings.method != "smplify":
         raise InputError(
-            f"--camera goes with 2D keypoints, which --method {args.method} cannot fit",
+            f"--camera goes with 2D keypoints, which --method {settings.method} cannot fit",
             expected="--method smplify with --camera",
             hint=f"lsmplify fit --method smplify --camera {camera_path} {args.input}",
         )
-    if args.units is not None:
+    if settings.units is not None:
         raise InputError("--units is for 3D keypoints; 2D keypoints are in pixels", hint="leave --units out")
     camera = read_camera(camera_path)
-    keypoints = read_keypoints2d(args.input, layout=args.layout, fps=args.fps)
+    keypoints = read_keypoints2d(args.input, layout=settings.layout, fps=settings.fps)
     solver = settings.open_solver()
     body = solver.body
     print_notes(console, (*keypoints.notes, *camera.notes))
@@ -272,7 +185,7 @@ def _fit_2d(args: FitArgs, camera_path: Path, settings: FitSettings, console: Co
         began = time.perf_counter()
         motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
         seconds = time.perf_counter() - began
-    print_notes(console, write_motion(motion, args.output, pose_layout=args.pose_layout, body=body))
+    print_notes(console, write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body))
     print_summary(console, summarise_fit_2d(body, motion, keypoints, camera), motion, body, keypoints, seconds)
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 

@@ -283,7 +283,6 @@ def _result_from_file(shown: str, output: Path, args: ImportMotionArgs) -> ClipR
 
 
 def _result(shown: str, motion: Motion, output: Path, args: ImportMotionArgs) -> ClipResult:
-    assert motion.flagged is not None
     return ClipResult(
         shown,
         "imported",

@@ -176,7 +176,6 @@ def _read_all(
 
 
 def _pack(args: PrepareArgs, path: Path, motion: Motion, writer: StoreWriter) -> _Packed:
-    assert motion.flagged is not None
     usable = ~motion.flagged.numpy()
     first = writer.append(motion.pose.numpy(), motion.transl.numpy(), usable)
     evaluated = belongs_to(path, args.motions, args.eval_subjects)

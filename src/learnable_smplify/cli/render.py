@@ -153,7 +153,6 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
     edges: tuple[tuple[int, int], ...] = ()
     up_axis: str | None = motion.up_axis
     if keypoints is not None:
-        assert keypoints.confidence is not None
         assert isinstance(keypoints.layout, Layout)
         seen = torch.where(keypoints.confidence[..., None] > 0, keypoints.positions, torch.nan).numpy()
         frame = np.arange(len(motion))
@@ -171,5 +170,5 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
         keypoints=dots,
         edges=edges,
         keypoint_colors=colors,
-        flagged=None if motion.flagged is None else motion.flagged.numpy(),
+        flagged=motion.flagged.numpy(),
     )

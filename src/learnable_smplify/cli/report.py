@@ -167,7 +167,6 @@ def _draw(
     from learnable_smplify.report.measures import match_frames, mean_over
     from learnable_smplify.report.pictures import draw_moments
 
-    assert motion.flagged is not None
     even = np.unique(np.linspace(0, len(motion) - 1, count).round().astype(int)).tolist()
     error = np.full(len(motion), np.nan) if fit is None else mean_over(fit.error_mm)
     worst = _peaks(error, max(1, round(_APART_S * motion.fps)))
@@ -179,7 +178,6 @@ def _draw(
     )
     dots = None
     if keypoints is not None:
-        assert keypoints.confidence is not None
         source, inside, _ = match_frames(motion, keypoints)
         confidence = keypoints.confidence.cpu()[source[shown]]
         confidence[~inside[shown]] = 0

@@ -116,7 +116,6 @@ def _measure(poses: PoseStream, frames: int) -> None:
     if frames < 100:
         raise InputError(f"--measure is {frames}", expected="100 frames or more", hint="--measure 10000")
     keypoints = demo_keypoints()
-    assert keypoints.confidence is not None
     torch.set_num_threads(1)
     clip = list(zip(keypoints.positions.numpy(), keypoints.confidence.numpy(), strict=True))
     clip += clip[::-1]  # there and back, so that the person does not jump

@@ -59,6 +59,7 @@ class DatasetSequence:
             gender=self.gender,
             up_axis=self.up_axis,
             flagged=~self.valid,
+            notes=(f"of {len(self.betas)} betas the first 10 are used",) if self.betas[10:].any() else (),
         )
 
 

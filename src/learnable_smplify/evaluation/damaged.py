@@ -223,7 +223,6 @@ def _repair_row(condition: str, inputs: list[DamagedClip], layout: Layout) -> Re
     jumped, good, exchanged, right = [], [], [], []
     for given in inputs:
         repaired, _ = repair_keypoints(given.keypoints)
-        assert repaired.confidence is not None
         seen = given.keypoints.confidence > 0
         # Told for each keypoint of the recording, wherever repair has put it.
         moved = paired & (repaired.positions[:, mirror] == given.keypoints.positions).all(dim=-1)

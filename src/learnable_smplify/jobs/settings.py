@@ -1,4 +1,7 @@
-"""`FitSettings`: every option that decides what a fit writes. A new option of `lsmplify fit` is a field here."""
+"""`FitSettings`: every option that decides what a fit writes. A new option of `lsmplify fit` is a field here.
+
+The lines below the fields are what `lsmplify fit --help` says.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from copy import copy
 from dataclasses import asdict, dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
+import tyro
 from jaxtyping import Float
 from torch import Tensor
 
@@ -31,50 +36,64 @@ from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, Smpl
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 
 
+def _shown(metavar: str | None, default: str) -> Any:
+    """How the command line shows an option that may be left away."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """How recordings are read, fitted and written. Frozen, hashable and picklable: it travels to other processes.
 
     Two runs with equal settings (see `key`) and equal inputs write the same bytes.
-
-    Args:
-        layout, fps, units, up, mirrored: as in `read_people`; None goes by the file.
-        person: whom to fit; None fits everybody.
-        scale_to_body, smooth, hold_feet: as in `RecordingOptions`.
-        repair: remove spikes, exchanged sides and repeated frames first; not done for the method "smplify".
-        gap: what becomes of the time a person is out of view.
-        offsets: file of calibrated keypoint offsets.
-        betas: the person's shape, up to 10 numbers; empty estimates one for each person.
-        body: path or kind of the body model (see `load_body`); None is the open body.
-        gender: of the body model.
-        pose_layout: columns of the motion's `poses`.
-        method: of the `Solver`.
-        smplify_optimiser, mixture: of the method "smplify".
-        weights: of the network, as `lsmplify train` writes them; None for those in the package.
-        device: where to compute.
     """
 
-    layout: str | None = None
-    fps: float | None = None
-    units: str | None = None
-    up: str | None = None
-    mirrored: bool | None = None
-    person: str | None = None
+    person: Annotated[str | None, _shown("ID", "everybody")] = None
+    """Which person of the file."""
+    layout: Annotated[str | None, _shown("LAYOUT", "by the names or number of keypoints")] = None
+    """Which keypoints: body25, coco17, halpe26, ... ('lsmplify doctor' lists them), or a layout TOML of yours."""
+    fps: Annotated[float | None, _shown("RATE", "what the file says, else 30")] = None
+    """Frames a second of the recording."""
+    units: Annotated[
+        Literal["m", "cm", "mm"] | None, _shown(None, "what the file says, checked against the size of the person")
+    ] = None
+    """Unit of the positions."""
+    up: Annotated[Literal["x", "y", "z", "-x", "-y", "-z"] | None, _shown(None, "found from how the person stands")] = (
+        None
+    )
+    """Which axis of the positions points up; write downward ones as --up=-y."""
+    mirrored: Annotated[Literal["yes", "no"] | None, _shown(None, "found from the body")] = None
+    """Whether the positions are left-handed."""
     scale_to_body: bool = False
+    """Scale the positions to the size of the mean body first: for recordings whose scale is unknown."""
     smooth: bool = False
+    """Solve the whole clip once more as one problem: steadier, and better with noisy keypoints."""
     hold_feet: bool = False
-    repair: bool = True
+    """Hold feet still while they touch the ground; implies --smooth."""
+    no_repair: bool = False
+    """Take the keypoints as they are: leave spikes, exchanged sides and repeated frames in."""
     gap: GapPolicy = "interpolate"
-    offsets: str | None = None
-    betas: tuple[float, ...] = ()
-    body: str | None = None
-    gender: str = "neutral"
+    """A person out of view for half a second and more: bridge the time, or cut the motion into several files."""
+    offsets: Annotated[str | None, _shown("FILE", "none")] = None
+    """Where this person's keypoints lie beside the body's, as --calibrate-offsets wrote it."""
+    betas: Annotated[tuple[float, ...], _shown("B1 B2 ...", "estimated")] = ()
+    """The person's shape on this body, if known: up to 10 numbers."""
+    body: Annotated[str | None, _shown("BODY", "the open body")] = None
+    """Path of an SMPL, SMPL-H or SMPL-X model; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
+    gender: Literal["neutral", "male", "female"] = "neutral"
+    """Gender of the licensed body model to search for."""
     pose_layout: PoseLayout = "smplh"
+    """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
     method: Method = METHODS[0]
+    """How each frame is solved; gauss_newton is the numerical solver alone, smplify the classical, slow descent."""
     smplify_optimiser: Optimiser = OPTIMISERS[0]
-    mixture: str | None = None
-    weights: str | None = None
-    device: str = "cpu"
+    """How SMPLify descends."""
+    mixture: Annotated[str | None, _shown("FILE", "the one in the package")] = None
+    """Pose prior of SMPLify: your gmm_08.pkl."""
+    weights: Annotated[str | None, _shown("FILE", "those in the package")] = None
+    """Weights of the network, as lsmplify train or import-checkpoint wrote them."""
+    device: Annotated[str, tyro.conf.arg(metavar="cpu|cuda")] = "cpu"
+    """Where to compute."""
 
     def read(self, path: str | PathLike[str]) -> list[Keypoints]:
         """The people in a recording, or the one person asked for.
@@ -82,9 +101,10 @@ class FitSettings:
         Raises:
             InputError: as `read_people` and `read_keypoints`.
         """
+        mirrored = None if self.mirrored is None else self.mirrored == "yes"
         if self.person is None:
-            return read_people(path, self.layout, self.fps, self.units, self.up, self.mirrored)
-        return [read_keypoints(path, self.layout, self.fps, self.units, self.up, self.person, self.mirrored)]
+            return read_people(path, self.layout, self.fps, self.units, self.up, mirrored)
+        return [read_keypoints(path, self.layout, self.fps, self.units, self.up, self.person, mirrored)]
 
     def known_betas(self) -> Float[Tensor, "N"] | None:
         """The betas given, None where they are to be estimated.
@@ -167,7 +187,7 @@ class FitSettings:
             InputError: offsets that cannot be used, or not for this layout.
         """
         layout = load_layout(keypoints.layout)
-        repairs = self.repair and self.method != "smplify" and not self._cuts()
+        repairs = not self.no_repair and self.method != "smplify" and not self._cuts()
         solver = copy(solver)
         solver.recording_options = RecordingOptions(
             repair=RepairOptions(gap=self.gap) if repairs else None,
@@ -206,7 +226,7 @@ class FitSettings:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _cuts(self) -> bool:
-        return self.gap == "cut" and self.repair and self.method != "smplify"
+        return self.gap == "cut" and not self.no_repair and self.method != "smplify"
 
     def _files(self) -> dict[str, Path]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

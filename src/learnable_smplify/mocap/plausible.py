@@ -62,7 +62,7 @@ def check_plausible(motion: Motion) -> Motion:
     """
     _check_root(motion)
     notes = list(motion.notes)
-    flagged = torch.zeros(len(motion), dtype=torch.bool) if motion.flagged is None else motion.flagged.clone()
+    flagged = motion.flagged.clone()
     rotations = roma.rotvec_to_rotmat(motion.pose)
 
     for name, limit in MAX_ANGLE_DEG.items():

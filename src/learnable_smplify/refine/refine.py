@@ -105,7 +105,6 @@ class _Refinement:
         self, solver: Solver, estimate: Motion, keypoints: Keypoints, options: RefineOptions, start_s: float
     ) -> None:
         assert isinstance(keypoints.layout, Layout)
-        assert keypoints.confidence is not None  # both set by Keypoints itself
         self.solver, self.body, self.options, self.estimate = solver, solver.body, options, estimate
         self.layout, self.device, self.fps = keypoints.layout, solver.device, estimate.fps
         trusted = torch.where(keypoints.confidence >= options.min_confidence, keypoints.confidence, 0.0)

@@ -116,7 +116,6 @@ def repair_keypoints(keypoints: Keypoints, options: RepairOptions | None = None)
     """
     options = RepairOptions() if options is None else options
     assert isinstance(keypoints.layout, Layout)
-    assert keypoints.confidence is not None  # both set by Keypoints itself
     layout, fps = keypoints.layout, keypoints.fps
     parts = body_parts(layout)
     positions = keypoints.positions.cpu().numpy().copy()

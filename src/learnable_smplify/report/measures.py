@@ -102,7 +102,6 @@ def measure_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitMeasures
     """
     layout = load_layout(keypoints.layout)
     frame, inside, notes = match_frames(motion, keypoints)
-    assert keypoints.confidence is not None
     confidence = np.where(inside[:, None], keypoints.confidence.cpu().numpy()[frame], 0.0)
     measured = keypoints.positions.cpu().numpy()[frame].astype(np.float64)
     seen = confidence > 0

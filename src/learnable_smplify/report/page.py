@@ -156,7 +156,6 @@ def _distances(report: Report) -> str:
 
 def _flagged(report: Report) -> str:
     motion = report.motion
-    assert motion.flagged is not None
     runs = spans(motion.flagged.cpu().numpy())
     if not runs:
         return _section("Frames not trusted", "None: every frame had enough keypoints, and a pose that fits them.", "")
@@ -349,7 +348,6 @@ def _end(report: Report) -> float:
 
 
 def _shaded(report: Report) -> list[tuple[float, float]]:
-    assert report.motion.flagged is not None
     fps = report.motion.fps
     return [((first - 0.5) / fps, (last + 0.5) / fps) for first, last in spans(report.motion.flagged.cpu().numpy())]
 

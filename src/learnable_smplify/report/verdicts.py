@@ -89,7 +89,6 @@ def _distance(fit: FitMeasures) -> Verdict:
 
 
 def _flags(motion: Motion) -> Verdict:
-    assert motion.flagged is not None
     count, frames = int(motion.flagged.sum()), len(motion)
     level = _level(count / frames, _FLAGGED_SHARE)
     sentence = {

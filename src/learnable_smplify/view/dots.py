@@ -23,7 +23,6 @@ class Dots:
 
     def __init__(self, keypoints: Keypoints, frames: Int[np.ndarray, "T"]) -> None:
         assert isinstance(keypoints.layout, Layout)
-        assert keypoints.confidence is not None
         self.frames = frames
         self._positions = keypoints.positions.cpu().numpy()
         self._confidence = keypoints.confidence.cpu().numpy()

@@ -84,7 +84,6 @@ class Figure:
 
     def is_flagged(self, frame: int) -> bool:
         """Whether the solver distrusts the frame."""
-        assert self.motion.flagged is not None
         return bool(self.motion.flagged[frame])
 
     def ground_height(self, up: Float[np.ndarray, "3"]) -> float:

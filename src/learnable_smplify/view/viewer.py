@@ -68,7 +68,6 @@ class Viewer:
         self._second_frames: Int[np.ndarray, "T"] | None = None
         if second is not None:
             self._second_frames = matching_frames(len(figure), figure.motion.fps, len(second), second.motion.fps)
-        assert figure.motion.flagged is not None
         self._flagged = figure.motion.flagged.cpu().numpy()
         self.clock = Clock(len(figure), figure.motion.fps, playing=len(figure) > 1)
         # Callbacks come from viser's threads.

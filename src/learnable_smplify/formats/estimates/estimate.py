@@ -185,6 +185,8 @@ def cleaned(
             raise InputError(f"{len(betas)} betas for {len(pose)} poses", path=path, where=where)
         betas = betas[0]
     pose = np.pad(pose, ((0, 0), (0, 24 - pose.shape[1]), (0, 0)))
+    if betas[..., 10:].any():
+        notes = (*notes, f"of {betas.shape[-1]} betas the first 10 are used")
     betas = betas[..., :10]
     betas = np.pad(betas, (*((0, 0),) * (betas.ndim - 1), (0, 10 - betas.shape[-1])))
     numbers = [pose.reshape(len(pose), -1), np.asarray(frames, dtype=np.float64)[:, None]]

@@ -222,12 +222,12 @@ def keypoints_from_arrays(
             path=path,
             expected="at least one measured keypoint",
         )
-    trust = np.isfinite(positions).all(axis=-1) if confidence is None else np.clip(confidence, 0, 1)
+    trust = np.isfinite(positions).all(axis=-1) if confidence is None else confidence
     return Keypoints(
         positions=torch.from_numpy(positions.astype(np.float32)),
         layout=chosen,
         fps=fps,
-        confidence=torch.from_numpy(trust.astype(np.float32)),
+        confidence=torch.from_numpy(trust),
         up_axis=cast("UpAxis | None", up_axis),
         person_id=person_id,
         notes=tuple(said),

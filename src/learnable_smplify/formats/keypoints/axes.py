@@ -218,7 +218,6 @@ def _forward_evidence(person: Keypoints) -> tuple[np.ndarray, np.ndarray, np.nda
 def _measured(person: Keypoints) -> tuple[Float[np.ndarray, "T K 3"], Layout]:
     """Positions with NaN where missing, and the layout."""
     assert isinstance(person.layout, Layout)
-    assert person.confidence is not None
     points = person.positions.detach().cpu().numpy().astype(np.float64)
     return np.where(person.confidence.cpu().numpy()[..., None] > 0, points, np.nan), person.layout
 

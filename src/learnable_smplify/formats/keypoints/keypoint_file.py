@@ -172,5 +172,4 @@ def _name(person: Keypoints) -> str:
 
 
 def _frames_seen(person: Keypoints) -> int:
-    assert person.confidence is not None
     return int((person.confidence > 0).any(dim=1).sum())

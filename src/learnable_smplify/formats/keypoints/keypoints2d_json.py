@@ -72,7 +72,6 @@ def write_keypoints2d(keypoints: Keypoints2D, path: str | PathLike[str]) -> None
     if path.suffix.lower() != ".json":
         raise InputError("2D keypoints are written as .json", path=path, hint=str(path.with_suffix(".json")))
     assert isinstance(keypoints.layout, Layout)  # set by Keypoints2D itself
-    assert keypoints.confidence is not None
     table = torch.cat((keypoints.pixels, keypoints.confidence[..., None]), dim=-1).cpu().double()
     content = {
         "layout": keypoints.layout.name,

@@ -94,7 +94,6 @@ def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None
     if Path(path).suffix.lower() != ".npz":
         raise InputError("keypoints are written as .npz", path=path, hint=f"{Path(path).with_suffix('.npz')}")
     assert isinstance(keypoints.layout, Layout)
-    assert keypoints.confidence is not None
     confidence = keypoints.confidence.cpu().numpy()
     positions = np.where(confidence[..., None] > 0, keypoints.positions.cpu().numpy(), np.nan)
     optional = {"person_id": keypoints.person_id, "up_axis": keypoints.up_axis}

@@ -68,7 +68,6 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
     """
     if pose_layout not in POSE_COLUMNS:
         raise InputError(f"unknown pose layout '{pose_layout}'", expected=" or ".join(POSE_COLUMNS))
-    assert motion.flagged is not None
     frames = len(motion)
     pose = motion.pose.cpu().numpy().reshape(frames, -1)
     poses = np.zeros((frames, POSE_COLUMNS[pose_layout]), dtype=np.float32)

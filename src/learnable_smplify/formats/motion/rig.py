@@ -69,7 +69,6 @@ def rig_motion(motion: Motion, path: Path, body: Body | None = None) -> Rig:
         notes.append("the motion does not say which way is up; the file takes Y for up")
     elif motion.up_axis != "y":
         notes.append(f"the motion is {motion.up_axis.upper()} up; the person is turned, the file is Y up")
-    assert motion.flagged is not None
     if bool(motion.flagged.any()):
         count = int(motion.flagged.sum())
         notes.append(f"{count} flagged frames are written like the others: this kind of file has no place for flags")
