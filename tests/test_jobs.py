@@ -6,12 +6,11 @@ import hashlib
 import importlib.util
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +27,9 @@ from learnable_smplify.formats.motion.motion_file import read_motion, write_moti
 from learnable_smplify.jobs import folder as folder_module
 from learnable_smplify.jobs.folder import fit_folder
 from learnable_smplify.jobs.inputs import find_recordings, plan_tasks
-from learnable_smplify.jobs.pool import Answer, run_tasks
-from learnable_smplify.jobs.processes import run_in_processes
 from learnable_smplify.jobs.report import FolderReport, read_results
 from learnable_smplify.jobs.settings import FitSettings
-from learnable_smplify.jobs.task import FileResult, FitTask, failure, fit_file
+from learnable_smplify.jobs.task import FileResult, FitTask, fit_file
 from toy_motion import drifting_transl, swinging_poses
 
 FRAMES = 4
@@ -285,20 +282,6 @@ def test_a_fault_of_ours_in_one_recording_is_reported_with_its_place(
     assert "test_jobs.py" in report.results[0].message
 
 
-def test_settings_travel_and_tell_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("mine.toml").write_text("a = 1")
-    settings = FitSettings(layout="mine.toml")
-    settled = settings.settled()
-    assert settled.layout == str(tmp_path / "mine.toml")
-    assert pickle.loads(pickle.dumps(settled)) == settled
-    key = settled.key()
-    assert key == settings.key()  # by content, wherever the file is
-    Path("mine.toml").write_text("a = 2")
-    assert settled.key() != key
-    assert len({SETTINGS.key(), FitSettings(fps=60.0).key(), FitSettings(betas=(0.0,)).key()}) == 3
-
-
 def test_the_command_ends_with_an_error_after_everything_else_was_written(
     source: Path, tmp_path: Path, in_process: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,74 +329,6 @@ def test_ray_that_is_not_installed_is_named(source: Path, tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"learnable-smplify\[ray\]"):
         fit_folder(source, tmp_path / "out", engine="ray")
-
-
-def die_over_b(task: FitTask) -> FileResult:
-    """Stands in for `fit_file` in a worker process."""
-    if task.name == "b.npz":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return failure(task, f"fine, {torch.get_num_threads()} thread")
-
-
-def toy_tasks(*names: str) -> list[FitTask]:
-    return [FitTask(Path("in"), name, Path("out"), name, (), SETTINGS, "") for name in names]
-
-
-def test_a_process_that_is_killed_costs_only_its_recording() -> None:
-    tasks = toy_tasks("a.npz", "b.npz", "c.npz")
-    messages = {result.name: result.message for result in run_in_processes(tasks, 1, die_over_b)}
-    assert messages["a.npz"] == messages["c.npz"] == "fine, 1 thread"
-    assert "was killed (SIGKILL)" in messages["b.npz"]
-
-
-class ToyForce:
-    """Workers without processes: the n-th says of its results what `compiled(n)` says."""
-
-    def __init__(self, compiled: Callable[[int], bool], starts: bool = True) -> None:
-        self.compiled = compiled
-        self.starts = starts
-        self.started = 0
-        self.ended: set[int] = set()
-        self.given: dict[int, FitTask] = {}
-
-    def start(self) -> int:
-        self.started += 1
-        return self.started
-
-    def give(self, worker: int, task: FitTask) -> None:
-        self.given[worker] = task
-
-    def wait(self, workers: Collection[int]) -> list[tuple[int, Answer]]:
-        worker = min(workers)
-        if not self.starts:
-            return [(worker, Answer(died="ended with code 1"))]
-        if worker not in self.given:
-            return [(worker, Answer())]
-        result = failure(self.given.pop(worker), f"by worker {worker}")
-        return [(worker, Answer(result, compiled=self.compiled(worker)))]
-
-    def end(self, workers: Collection[int]) -> None:
-        self.ended |= set(workers)
-
-
-def test_results_of_a_process_that_had_to_compile_are_made_again() -> None:
-    force = ToyForce(compiled=lambda worker: worker <= 2)
-    results = list(run_tasks(toy_tasks("a", "b", "c"), 2, force))
-    assert sorted(result.name for result in results) == ["a", "b", "c"]
-    assert {result.message for result in results} <= {"by worker 3", "by worker 4"}
-    assert force.ended == set(range(1, force.started + 1))
-
-
-def test_where_every_process_compiles_their_results_are_taken() -> None:
-    force = ToyForce(compiled=lambda worker: True)
-    results = list(run_tasks(toy_tasks("a", "b", "c"), 1, force))
-    assert [result.name for result in results] == ["a", "b", "c"]
-    assert force.started == 3
-
-
-def test_processes_that_cannot_start_are_an_error_and_not_an_endless_loop() -> None:
-    with pytest.raises(LsmplifyError, match="it ended with code 1"):
-        list(run_tasks(toy_tasks("a", "b"), 2, ToyForce(compiled=lambda worker: False, starts=False)))
 
 
 SCRIPT = """

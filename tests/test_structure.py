@@ -126,7 +126,7 @@ def test_no_way_through_the_rooms_leads_back() -> None:
         visit(room, ())
 
 
-@pytest.mark.parametrize("folder", ["src", "tools", "examples"])
+@pytest.mark.parametrize("folder", ["src", "tests", "tools", "examples"])
 def test_no_file_is_longer_than_one_can_keep_in_mind(folder: str) -> None:
     long = {
         str(path.relative_to(ROOT)): lines

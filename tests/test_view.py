@@ -8,19 +8,16 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 import test_estimates as files
 from learnable_smplify.body import load_body
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.cli.view import ViewArgs, read_any_motion, view
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.formats.estimates import FORMATS
@@ -28,19 +25,8 @@ from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.view import figure as figure_module
-from learnable_smplify.view.clock import Clock, matching_frames, next_run, runs
 from learnable_smplify.view.dots import Dots
 from learnable_smplify.view.figure import Figure
-from learnable_smplify.view.heat import (
-    HEAT_COLORS,
-    UNKNOWN_COLOR,
-    color_parts,
-    legend_html,
-    part_colors,
-    ramp,
-    scale_top_deg,
-    surface_normals,
-)
 from learnable_smplify.view.stage import DIRECTIONS, direction_vector, guess_up, set_stage, turn_matrix, turn_wxyz
 from toy_body import toy_arrays
 from toy_motion import drifting_transl, swinging_poses
@@ -114,74 +100,6 @@ def test_uncertainty_without_one_known_value_is_none(body):
     np.testing.assert_array_equal(Figure(body, _motion(uncertainty_deg=told)).uncertainty_deg(4), told[4])
 
 
-# --- heat
-
-
-def test_colour_parts_cover_every_triangle_once(body):
-    arrays = body.arrays
-    drawn = []
-    for part in color_parts(arrays.weights, arrays.faces):
-        assert part.mix.sum() == pytest.approx(1)
-        own = ~part.hem[part.faces].any(axis=1)
-        drawn.append(part.vertices[part.faces[own]])
-    order = np.lexsort(np.sort(np.concatenate(drawn), axis=1).T)
-    expected = np.sort(arrays.faces, axis=1)
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate(drawn), axis=1)[order], expected[np.lexsort(expected.T)].astype(np.int64)
-    )
-
-
-def test_no_seam_shows_between_colour_parts(body):
-    figure = Figure(body, _motion())
-    vertices = figure.vertices(5)
-    whole = surface_normals(vertices, figure.faces)
-    cosines = []
-    for part in color_parts(body.arrays.weights, figure.faces):
-        posed = part.posed(vertices, whole)
-        np.testing.assert_array_equal(posed[~part.hem], vertices[part.vertices[~part.hem]])
-        assert np.abs(posed[part.hem] - vertices[part.vertices[part.hem]]).max(initial=0) < 0.001
-        alone = vertex_normals(posed, part.faces)
-        # An open piece has no inside to tell the way round by.
-        agree = np.einsum("va,va->v", alone, whole[part.vertices])[~part.hem]
-        cosines.append(agree * np.sign(np.median(agree)))
-    angles = np.rad2deg(np.arccos(np.clip(np.concatenate(cosines), -1, 1)))
-    assert np.percentile(angles, 95) < 3
-    assert np.median(angles) < 0.1
-
-
-def test_a_joint_colours_the_part_it_turns_and_unknown_joints_are_grey(body):
-    parts = color_parts(body.arrays.weights, body.arrays.faces)
-    uncertainty = np.zeros(24)
-    uncertainty[18] = 10.0  # left elbow
-    uncertainty[21] = np.nan  # right wrist
-    colors = part_colors(parts, uncertainty, 10.0)
-    for part, color in zip(parts, colors, strict=True):
-        if part.mix[18] == 1:
-            assert tuple(color) == HEAT_COLORS[2]
-        if part.mix[18] == 0.5 and not part.mix[21]:
-            assert tuple(color) == HEAT_COLORS[1]
-        if part.mix[21] == 1:
-            assert tuple(color) == UNKNOWN_COLOR
-        if part.mix[21] == 0.5 and not part.mix[18]:
-            assert tuple(color) == HEAT_COLORS[0]
-    assert any(part.mix[18] == 1 for part in parts)
-    assert any(part.mix[18] == 0.5 for part in parts)
-
-
-def test_a_ramp_clips_and_marks_what_is_not_a_number():
-    colors = ramp(np.array([-1.0, 0.0, 0.25, 2.0, np.nan]), ((0, 0, 0), (100, 50, 0), (200, 0, 0)))
-    assert colors.tolist() == [[0, 0, 0], [0, 0, 0], [50, 25, 0], [200, 0, 0], list(UNKNOWN_COLOR)]
-
-
-def test_the_scale_ends_on_a_multiple_of_five_degrees_above_the_values():
-    values = np.full((50, 24), 7.0)
-    values[:, 22:] = np.nan
-    assert scale_top_deg(values) == 10.0
-    assert scale_top_deg(np.zeros((2, 24))) == 5.0
-    assert scale_top_deg(np.full((2, 24), np.nan)) == 5.0
-    assert "10° or more" in legend_html(10.0)
-
-
 # --- keypoints
 
 
@@ -213,40 +131,6 @@ def test_keypoints_past_their_end_are_hidden(body):
     assert dots.points(1)[0].shape == dots.points(1)[1].shape == (0, 3)
     assert dots.segments(1).shape == (0, 2, 3)
     assert "ended" in dots.caption(1)
-
-
-# --- clock
-
-
-def test_the_clock_plays_at_its_speed_and_starts_again_after_the_end():
-    clock = Clock(frames=10, fps=10.0, playing=True, speed=2.0)
-    assert [clock.tick(now) for now in (100.0, 100.125, 100.25, 100.5)] == [0, 2, 5, 0]
-    clock.playing = False
-    assert clock.tick(200.0) == 0
-    clock.playing = True
-    assert clock.tick(200.0625) == 1  # the time it stood still does not count
-    clock.seek(99)
-    assert clock.frame == 9
-    clock.step(2)
-    assert (clock.frame, clock.playing) == (1, False)
-
-
-def test_recordings_of_one_length_go_frame_by_frame_and_others_by_time():
-    np.testing.assert_array_equal(matching_frames(4, 30.0, 4, 60.0), [0, 1, 2, 3])
-    np.testing.assert_array_equal(matching_frames(4, 30.0, 6, 60.0), [0, 2, 4, -1])
-    np.testing.assert_array_equal(matching_frames(5, 60.0, 3, 30.0), [0, 1, 1, 2, 2])
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=30))
-def test_runs_are_the_flagged_frames_and_the_next_one_is_found(flags):
-    spans = runs(np.array(flags))
-    covered = [frame for first, last in spans for frame in range(first, last + 1)]
-    assert covered == [frame for frame, flag in enumerate(flags) if flag]
-    assert all(after - last > 1 for (_, last), (after, _) in pairwise(spans))
-    found = next_run(np.array(flags), 3)
-    assert (found is None) == (not spans)
-    if found is not None:
-        assert found in dict(spans)
 
 
 # --- stage
