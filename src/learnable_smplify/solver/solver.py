@@ -269,7 +269,7 @@ class Solver:
         layout = load_layout(layout)
         anything = torch.zeros(len(torch.as_tensor(keypoints)), 24, 3)
         frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
-        folded, options = self.body.folded(layout, self.device), self.clip_options
+        folded = self.body.folded(layout, self.device)
         if len(frames) == 0:
             return frames.start_pose, torch.zeros(0, 3, device=self.device)
 
@@ -283,7 +283,7 @@ class Solver:
 
         def search(part: PairInput) -> PoseSolution:
             weights = part.confidence / self.pair_options.keypoint_sigma**2
-            return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors, options.search)
+            return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors)
 
         chunks = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
         solved = map_chunks(search, chunks, self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.frame.cold_start import ColdStart, cold_start
+from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
@@ -37,32 +37,21 @@ class ClipOptions:
     Args:
         keypoint_sigma: what a measured keypoint coordinate may be off by [m].
         robust_scale: distance [m] at which a keypoint starts to lose its pull; None trusts every keypoint.
-        change_weight: of staying close to the previous frame (1 = a change costs its natural share; higher values
-            hold the previous frame more stiffly).
         pose_weight: weight of the pose prior in every frame that the network solves.
         variance_weight: of the keypoint variances that the network tells its Gauss-Newton steps. Below 1 the keypoints
             are followed closer: a recording's errors are mostly the same in every frame (a detector's hip is not the
             skeleton's), so such a fit is steady all the same.
-        shape_frames: frames from which betas are estimated.
-        shape_weight: weight of the betas' standard normal prior against a frame's keypoints.
         lost_error: mean keypoint error [m] above which a frame is searched again from nothing, and flagged if that
             does not help.
         min_keypoints: a frame with fewer keeps the previous pose, and is flagged.
-        optimiser: for one frame.
-        search: for frames without a predecessor.
     """
 
     keypoint_sigma: float = 0.01
     robust_scale: float | None = 0.1
-    change_weight: float = 1.0
     pose_weight: float = 3.0
     variance_weight: float = 0.2
-    shape_frames: int = 64
-    shape_weight: float = 1.0
     lost_error: float = 0.06
     min_keypoints: int = 4
-    optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
-    search: ColdStart = field(default_factory=ColdStart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +160,7 @@ def numeric_follower(points: ShapedPoints, priors: Priors, options: ClipOptions)
     """The numerical solver's way from one frame to the next: near the previous pose, and human."""
 
     def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor, seconds: float) -> PoseSolution:
-        mean, precision = priors.around(rotmat, options.change_weight, seconds)
+        mean, precision = priors.and_human(rotmat, priors.change_over(seconds))
         problem = PoseProblem(
             points=points,
             targets=targets,
@@ -181,7 +170,7 @@ def numeric_follower(points: ShapedPoints, priors: Priors, options: ClipOptions)
             prior_transl=transl,
             robust_scale=options.robust_scale,
         )
-        return solve(problem, rotmat, transl, options.optimiser)
+        return solve(problem, rotmat, transl, LevenbergMarquardt())
 
     return follow
 
@@ -191,6 +180,6 @@ def numeric_searcher(points: ShapedPoints, priors: Priors, options: ClipOptions)
 
     def search(targets: Tensor, confidence: Tensor) -> PoseSolution:
         weights = confidence / options.keypoint_sigma**2
-        return cold_start(points, targets, weights, priors, options.search, options.robust_scale)
+        return cold_start(points, targets, weights, priors, options.robust_scale)
 
     return search
