@@ -259,7 +259,7 @@ def test_a_given_gaussian_draws_the_pose_to_itself():
     toy = _Toy()
     points = _BODY.folded("body25").shaped(toy.betas[None])
     prior = rotvec_to_rotmat(toy.pose)
-    options = SmoothOptions(refine_shape=False, network_share=1.0)
+    options = SmoothOptions(refine_shape=False, network_weight=1.0)
     found = smooth_clip(
         points, toy.keypoints, toy.confidence, toy.rotmat, toy.start_transl, toy.fps, load_priors(), options, toy.betas,
         prior_rotmat=prior, prior_precision=1e6 * torch.eye(72),

@@ -18,7 +18,7 @@ _MOST_DAMPING, _LEAST_FORETOLD = np.float32(MOST_DAMPING), np.float32(LEAST_FORE
 
 @kernel
 def workspace(count):
-    """Room for the work on one frame with `count` keypoints."""
+    """Scratch for the work on one frame with `count` keypoints."""
     pose = np.empty((2, 24, 3, 3), np.float32)  # local rotations: here, and tried
     world = np.empty((2, 24, 3, 3), np.float32)
     joints = np.empty((2, 24, 3), np.float32)
@@ -31,8 +31,8 @@ def workspace(count):
     normal = np.empty((75, 75), np.float32)
     factored = np.empty((75, 75), np.float32)
     vectors = np.empty((3, 75), np.float32)  # gradient, step, diagonal
-    room = np.empty((2, 3, 72), np.float32)
-    return pose, world, joints, parts, bent, residual, error, pull, jacobian, normal, factored, vectors, room
+    scratch = np.empty((2, 3, 72), np.float32)
+    return pose, world, joints, parts, bent, residual, error, pull, jacobian, normal, factored, vectors, scratch
 
 
 @kernel
@@ -41,7 +41,7 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
     offsets, anchor, anchor_pose, weight, _ = person
     target, trust = frame
     prior_local, precision, prior_transl, transl_precision = prior
-    pose, world, joints, parts, bent, residual, error, pull, _, _, _, _, room = work
+    pose, world, joints, parts, bent, residual, error, pull, _, _, _, _, scratch = work
     pose_points(pose[side], offsets, anchor, anchor_pose, weight, bent, world[side], joints[side], parts[side])
     count = weight.shape[1]
     cost = _ZERO
@@ -54,7 +54,7 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
         if robust > _ZERO:
             squared = squared / (_ONE + squared / robust)
         cost += trust[k] * squared
-    turned = room[0, :, :3]
+    turned = scratch[0, :, :3]
     away, drag = error[side], pull[side]
     for j in range(solved):
         multiply_transposed(pose[side, j], prior_local[j], turned)
@@ -81,8 +81,8 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
     weight, share = person[3], person[4]
     trust = frame[1]
     precision, prior_transl, transl_precision = prior[1], prior[2], prior[3]
-    _, world, joints, parts, _, residual, _, pull, jacobian, normal, _, vectors, room = work
-    fill_jacobian(parts[side], share, joints[side], world[side], solved, room[0], room[1], jacobian)
+    _, world, joints, parts, _, residual, _, pull, jacobian, normal, _, vectors, scratch = work
+    fill_jacobian(parts[side], share, joints[side], world[side], solved, scratch[0], scratch[1], jacobian)
     size = 3 * solved
     whole = size + 3
     gradient = vectors[0]
@@ -119,10 +119,10 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
 def minimise(local, transl, person, frame, prior, robust, solved, options, work):
     """Improve `local` (24, 3, 3) and `transl` (3,) in place; cost, whether it converged, mean keypoint distance [m]."""
     iterations, step_tolerance, cost_tolerance, damping = options
-    pose, _, _, _, _, residual, _, _, _, normal, factored, vectors, room = work
+    pose, _, _, _, _, residual, _, _, _, normal, factored, vectors, scratch = work
     gradient, step, diagonal = vectors[0], vectors[1], vectors[2]
-    tried = room[1, 0]
-    turn = room[0, :, :3]
+    tried = scratch[1, 0]
+    turn = scratch[0, :, :3]
     whole = 3 * solved + 3
     here = np.int64(0)  # not a literal: kernels are compiled anew for every literal
     copy_matrices(local, pose[0])

@@ -105,8 +105,8 @@ class PoseSolution:
         transl: (B, 3) metres.
         cost: (B,) final cost.
         converged: (B,) False where `max_iterations` ended the search.
+        distance: (B,) mean distance of the seen keypoints from their measurements [m].
         sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
-        distance: (B,) mean distance of the seen keypoints from their measurements [m], where it came for free.
         strangeness: (B,) squared Mahalanobis distance of the change from the start, where it came for free.
         fallback: (B,) True where the numerical solver's answer stands in for a network's.
     """
@@ -115,18 +115,18 @@ class PoseSolution:
     transl: Float[Tensor, "B 3"]
     cost: Float[Tensor, " B"]
     converged: Bool[Tensor, " B"]
+    distance: Float[Tensor, " B"]
     sigma: Float[Tensor, "B 24"] | None = None
-    distance: Float[Tensor, " B"] | None = None
     strangeness: Float[Tensor, " B"] | None = None
     fallback: Bool[Tensor, " B"] | None = None
 
 
 def fit_error(
-    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
+    points: ShapedPoints, rotmat: Tensor, transl: Tensor, targets: Float[Tensor, "B K 3"], weights: Float[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """Mean distance of the seen keypoints from their measurements, metres."""
-    distance = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
-    seen = confidence > 0
+    distance = (points.pose(rotmat).positions() + transl[:, None] - targets).norm(dim=-1)
+    seen = weights > 0
     return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
@@ -189,7 +189,8 @@ def solve_tensors(
             if len(keep) == 0:
                 break
             active, damping, part = active[keep], damping.select(keep), part.select(keep)
-    return PoseSolution(rotmat, transl, cost, converged)
+    distance = fit_error(problem.points, rotmat, transl, problem.targets, problem.weights)
+    return PoseSolution(rotmat, transl, cost, converged, distance)
 
 
 def _solve_compiled(
@@ -232,7 +233,7 @@ def _solve_compiled(
         converged.numpy(),
         distance.numpy(),
     )
-    return PoseSolution(rotmat, transl, cost, converged, distance=distance)
+    return PoseSolution(rotmat, transl, cost, converged, distance)
 
 
 def damped_step(

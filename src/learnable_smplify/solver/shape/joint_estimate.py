@@ -26,7 +26,7 @@ def refine_betas(
     rotmat: Float[Tensor, "B 24 3 3"],
     transl: Float[Tensor, "B 3"],
     betas: Float[Tensor, "10"],
-    shape_weight: float,
+    shape_weight: float = 1.0,
     iterations: int = 10,
 ) -> tuple[Float[Tensor, "10"], float]:
     """Betas that, together with the best poses, explain B frames of one person; and what they leave unexplained.
