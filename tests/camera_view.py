@@ -17,10 +17,11 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.frame.priors import load_priors
-from learnable_smplify.solver.smplify.fit import search_2d, seen_by
+from learnable_smplify.solver.shape.limb_lengths import limb_lengths
+from learnable_smplify.solver.smplify.fit import search_2d
 from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
-from learnable_smplify.solver.smplify.start import to_world
+from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
 from learnable_smplify.solver.threads import one_thread_per_operation
 
 # The 14 joints that image-based work reports PA-MPJPE on; SMPL's other ten are spine, collars, feet and hand roots, of
@@ -83,7 +84,8 @@ def evaluate_2d(
     smplify = Smplify(body.folded("body25"), load_mixture_prior(options.mixture), options)
     with one_thread_per_operation():
         began = time.perf_counter()
-        data = seen_by(smplify, load_priors(), camera, pixels, torch.ones(pixels.shape[:2]), betas)
+        limbs = limb_lengths(smplify.folded, load_priors())
+        data = seen_at_limbs(limbs, camera, pixels, torch.ones(pixels.shape[:2]), betas)
         people = search_2d(smplify, load_layout("body25"))(data, betas)
         seconds = time.perf_counter() - began
     found, found_transl = to_world(people, smplify.folded, camera)

@@ -8,7 +8,9 @@ import torch
 
 from learnable_smplify.body import Body
 from learnable_smplify.body.body import _regressors
+from learnable_smplify.body.fold import pose_derivative, shape_derivative
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.rotation import rotvec_to_rotmat
 from toy_body import toy_arrays
 
 
@@ -38,28 +40,28 @@ def test_folded_keypoints_equal_the_regressed_mesh(layout: str, correctives: boo
     )
 
 
+def test_the_derivative_by_turns_of_the_joints_equals_central_differences() -> None:
+    body = Body(toy_arrays(correctives=False))
+    pose, betas, _ = random_inputs()
+    points, rotmat, h = body.folded("body25", dtype=torch.float64).shaped(betas), rotvec_to_rotmat(pose), 1e-6
+    columns = []
+    for turn in h * torch.eye(72, dtype=torch.float64).unflatten(1, (24, 3)):
+        ahead, behind = (points.pose(rotvec_to_rotmat(side * turn) @ rotmat).positions() for side in (1, -1))
+        columns.append((ahead - behind) / (2 * h))
+    torch.testing.assert_close(pose_derivative(points.pose(rotmat)), torch.stack(columns, -1), atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("correctives", [False, True])
-def test_the_jacobian_equals_central_differences(correctives: bool) -> None:
+def test_the_derivative_by_betas_equals_central_differences(correctives: bool) -> None:
     body = Body(toy_arrays(correctives=correctives))
-    pose, betas, transl = random_inputs()
-    jacobian = body.keypoint_jacobian(pose, betas, transl)
-    h = 1e-6
-
-    def difference(index: int, argument: str) -> torch.Tensor:
-        values = {"pose": pose, "betas": betas, "transl": transl}
-        shifted = []
-        for sign in (1, -1):
-            moved = values[argument].clone()
-            moved.reshape(len(moved), -1)[:, index] += sign * h
-            shifted.append(body.keypoints(**{**values, argument: moved}))
-        return (shifted[0] - shifted[1]) / (2 * h)
-
-    by_pose = torch.stack([difference(i, "pose") for i in range(72)], dim=-1)
-    torch.testing.assert_close(jacobian.pose.flatten(3), by_pose, atol=1e-6, rtol=1e-6)
-    by_betas = torch.stack([difference(i, "betas") for i in range(10)], dim=-1)
-    torch.testing.assert_close(jacobian.betas, by_betas, atol=1e-6, rtol=1e-6)
-    by_transl = torch.stack([difference(i, "transl") for i in range(3)], dim=-1)
-    torch.testing.assert_close(jacobian.transl, by_transl, atol=1e-6, rtol=1e-6)
+    pose, betas, _ = random_inputs()
+    folded, rotmat, h = body.folded("body25", dtype=torch.float64), rotvec_to_rotmat(pose), 1e-6
+    columns = []
+    for step in h * torch.eye(10, dtype=torch.float64):
+        ahead, behind = (folded.shaped(betas + side * step).pose(rotmat).positions() for side in (1, -1))
+        columns.append((ahead - behind) / (2 * h))
+    found = shape_derivative(folded.shaped(betas).pose(rotmat))
+    torch.testing.assert_close(found, torch.stack(columns, -1), atol=1e-6, rtol=1e-6)
 
 
 def test_one_person_in_many_poses_equals_the_same_betas_repeated() -> None:

@@ -21,7 +21,7 @@ from learnable_smplify.solver.frame.levenberg_marquardt import (
     solve_tensors,
 )
 from learnable_smplify.solver.frame.priors import CHANGE_SECONDS, load_priors
-from learnable_smplify.solver.frame.tracking import ClipOptions, Tracker
+from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, Tracker, numeric_searcher
 from learnable_smplify.solver.hybrid import NeuralPairs
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
 from learnable_smplify.solver.smplify.terms import bend_energy
@@ -64,10 +64,11 @@ def test_the_tracker_tells_how_long_ago_the_last_frame_was(fps: float) -> None:
 
     def follow(*given: object) -> PoseSolution:
         told.append(given[-1])  # type: ignore[arg-type]
-        return PoseSolution(rotmat, transl, torch.zeros(1), torch.ones(1).bool(), distance=torch.zeros(1))
+        return PoseSolution(rotmat, transl, torch.zeros(1), torch.ones(1).bool(), torch.zeros(1))
 
     points = BODY.folded("body25").shaped(torch.zeros(1, 10))
-    tracker = Tracker(points, load_priors(), ClipOptions(), follow, fps, start=(rotmat, transl))
+    search = numeric_searcher(points, load_priors(), ClipOptions())
+    tracker = Tracker(Finder(follow, search), ClipOptions(), fps, start=(rotmat, transl))
     keypoints, seen, nothing = torch.zeros(1, 25, 3), torch.ones(1, 25), torch.zeros(1, 25)
     for trust in (seen, seen, nothing, nothing, seen, seen):
         tracker.step(keypoints, trust)

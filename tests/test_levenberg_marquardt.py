@@ -7,14 +7,15 @@ import torch
 
 from learnable_smplify.body import Body
 from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
-    apply_step,
     cost_of,
     linearise,
     solve,
 )
+from learnable_smplify.solver.frame.terms import apply_step
 from toy_body import toy_arrays
 
 
@@ -88,3 +89,28 @@ def test_a_problem_is_solved_the_same_alone_and_in_a_batch() -> None:
     alone = solve(problem.select(row), problem.prior_rotmat[row], problem.prior_transl[row], options)
     torch.testing.assert_close(together.rotmat[row], alone.rotmat)
     torch.testing.assert_close(together.transl[row], alone.transl)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_damping_falls_after_foretold_steps_and_grows_faster_with_every_refused_one(shape: tuple[int, ...]) -> None:
+    one = torch.ones(shape)
+    yes, no = one.bool(), ~one.bool()
+    first = Damping.first(0.1, one)
+    torch.testing.assert_close(first.after(yes, no, one, one).value, one * 0.1 / 9)
+    torch.testing.assert_close(first.after(yes, no, 0.5 * one, one).value, one * 0.1)
+    refused = first.after(no, yes, -one, one).after(no, yes, -one, one)
+    torch.testing.assert_close(refused.value, one * 0.1 * 2 * 4)
+    torch.testing.assert_close(refused.after(yes, no, one, one).growth, one * 2)
+    untouched = refused.after(no, no, -one, one)
+    assert torch.equal(untouched.value, refused.value)
+    assert torch.equal(untouched.growth, refused.growth)
+
+
+def test_the_foretold_gain_is_that_of_the_quadratic() -> None:
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(2, 6, 6, generator=generator, dtype=torch.float64)
+    gradient, damped = torch.randn(2, 2, 6, generator=generator, dtype=torch.float64).abs()
+    normal = root @ root.mT
+    step = -torch.linalg.solve(normal + damped.diag_embed(), gradient)
+    expected = -(2 * gradient * step).sum(-1) - (step * (normal @ step[..., None])[..., 0]).sum(-1)
+    torch.testing.assert_close(foretold_gain(step, gradient, damped), expected)

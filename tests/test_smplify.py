@@ -21,7 +21,7 @@ from learnable_smplify.solver import SmplifyOptions, Solver
 from learnable_smplify.solver.smplify.flips import CHOICES, LIMBS, flipped
 from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
 from learnable_smplify.solver.smplify.optimisers import adam, lbfgs
-from learnable_smplify.solver.smplify.smplify import Smplify, people_at
+from learnable_smplify.solver.smplify.smplify import Smplify, posed_people
 from learnable_smplify.solver.smplify.start import to_world
 from learnable_smplify.solver.smplify.terms import Measured3D, Seen2D, geman_mcclure
 from toy_motion import drifting_transl, swinging_poses
@@ -126,7 +126,7 @@ def test_the_energy_has_the_gradient_of_finite_differences(body: ls.Body) -> Non
     data = Measured3D(targets, torch.ones(2, 25).double())
 
     def energy(body_pose: Tensor, moved: Tensor, betas: Tensor) -> Tensor:
-        people = people_at(roma.rotvec_to_rotmat(pose), moved, betas)
+        people = posed_people(roma.rotvec_to_rotmat(pose), moved, betas)
         return smplify.energy(type(people)(people.root_rotmat, body_pose, moved, betas), data, 1.0)
 
     inputs = (pose[:, 1:].flatten(1), transl, BETAS.double().repeat(2, 1))
@@ -154,7 +154,7 @@ def test_a_point_behind_the_lens_is_pushed_forward() -> None:
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_mirrored_limb_looks_the_same_from_afar(body: ls.Body, smplify: Smplify, choice: tuple[bool, bool]) -> None:
     pose = swinging_poses(3)
-    people = people_at(roma.rotvec_to_rotmat(pose), torch.tensor([0.0, 0.0, 500.0]).repeat(3, 1), BETAS[None])
+    people = posed_people(roma.rotvec_to_rotmat(pose), torch.tensor([0.0, 0.0, 500.0]).repeat(3, 1), BETAS[None])
     for limb in LIMBS:
         other = flipped(people, smplify.folded, limb, choice)
         before, after = (body.joints(each.pose(), BETAS, each.transl) for each in (people, other))
@@ -245,7 +245,7 @@ def test_a_person_in_the_camera_is_moved_to_the_world(body: ls.Body, smplify: Sm
     rotation = roma.rotvec_to_rotmat(torch.tensor([0.4, -1.0, 0.3]))
     camera = Camera(900, 900, 0, 0, rotation, torch.tensor([0.5, -0.2, 3.0]))
     pose, transl = swinging_poses(3), drifting_transl(3)
-    people = people_at(roma.rotvec_to_rotmat(pose), transl, BETAS[None])
+    people = posed_people(roma.rotvec_to_rotmat(pose), transl, BETAS[None])
     world_pose, world_transl = to_world(people, smplify.folded, camera)
     expected = camera.to_world(body.vertices(pose, BETAS, transl))
     torch.testing.assert_close(body.vertices(world_pose, BETAS, world_transl), expected, atol=1e-4, rtol=0)

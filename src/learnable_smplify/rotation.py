@@ -37,20 +37,19 @@ def skew(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
 
 
-def left_jacobian(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """Left Jacobian of SO(3): `exp(rotvec + d) = exp(left_jacobian(rotvec) d) exp(rotvec)` to first order in d.
+def left_jacobian_inverse(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """Inverse of the left Jacobian of SO(3), for angles below 2 pi.
 
-    Source: Sola, Deray, Atchuthan 2018, "A micro Lie theory for state estimation in robotics", eq. 145.
+    Source: Sola, Deray, Atchuthan 2018, "A micro Lie theory for state estimation in robotics", eq. 146.
     """
-    angle_squared = (rotvec * rotvec).sum(-1)[..., None, None]
-    small = angle_squared < 1e-4
-    safe = torch.where(small, torch.ones_like(angle_squared), angle_squared)
-    angle = safe.sqrt()
-    first = torch.where(small, 0.5 - angle_squared / 24, (1 - angle.cos()) / safe)
-    second = torch.where(small, 1 / 6 - angle_squared / 120, (angle - angle.sin()) / (safe * angle))
+    squared = rotvec.square().sum(-1)[..., None, None]
+    small = squared < 1e-6
+    angle = torch.where(small, 1.0, squared).sqrt()
+    factor = 1 / angle**2 - 1 / (2 * angle * (angle / 2).tan())
+    factor = torch.where(small, 1 / 12 + squared / 720, factor)
     cross = skew(rotvec)
     identity = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
-    return identity + first * cross + second * (cross @ cross)
+    return identity - 0.5 * cross + factor * (cross @ cross)
 
 
 def closest_rotmat(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.arrays import BodyArrays
-from learnable_smplify.body.fold import FoldedPoints, PointJacobian, point_jacobian, pose_feature
+from learnable_smplify.body.fold import FoldedPoints, pose_feature
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -104,18 +104,6 @@ class Body:
         turns, shape, move = _checked(pose, betas, transl)
         shaped = self.folded(layout, turns.device, turns.dtype).shaped(shape)
         return shaped.pose(rotvec_to_rotmat(turns)).positions() + move[:, None]
-
-    def keypoint_jacobian(
-        self,
-        pose: ArrayLike | Float[Tensor, "B 24 3"],
-        betas: ArrayLike | Float[Tensor, "B 10"],
-        transl: ArrayLike | Float[Tensor, "B 3"] | None = None,
-        layout: str | Layout = "body25",
-    ) -> PointJacobian:
-        """Keypoints with their exact derivatives by pose, transl and betas. Arguments and errors as in `keypoints`."""
-        turns, shape, move = _checked(pose, betas, transl)
-        folded = self.folded(layout, turns.device, turns.dtype)
-        return point_jacobian(folded, turns, shape.expand(turns.shape[0], -1), move)
 
     def folded(
         self,

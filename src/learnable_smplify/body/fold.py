@@ -23,7 +23,7 @@ from learnable_smplify.body.kinematics import (
     subtree_matrix,
     world_rotations,
 )
-from learnable_smplify.rotation import left_jacobian, rotvec_to_rotmat, skew
+from learnable_smplify.rotation import skew
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,48 +117,9 @@ def pose_feature(local_rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 20
     return (local_rotmat[:, 1:] - identity).flatten(1)
 
 
-@dataclass(frozen=True, eq=False)
-class PointJacobian:
-    """Points and their exact derivatives.
-
-    Args:
-        points: (B, K, 3) metres.
-        pose: (B, K, 3, 24, 3) d point / d pose rotvec [m/rad].
-        transl: (B, K, 3, 3) d point / d transl: the identity.
-        betas: (B, K, 3, 10) d point / d beta [m].
-    """
-
-    points: Float[Tensor, "B K 3"]
-    pose: Float[Tensor, "B K 3 24 3"]
-    transl: Float[Tensor, "B K 3 3"]
-    betas: Float[Tensor, "B K 3 10"]
-
-
-def point_jacobian(
-    folded: FoldedPoints,
-    pose: Float[Tensor, "B 24 3"],
-    betas: Float[Tensor, "B 10"],
-    transl: Float[Tensor, "B 3"],
-) -> PointJacobian:
-    """Points with their derivatives with respect to pose (rotvec), transl and betas, pose correctives included."""
-    local = rotvec_to_rotmat(pose)
-    posed = folded.shaped(betas).pose(local)
-    # A change d of a rotvec turns the joint by J_l d in its parent's frame, hence by parent @ J_l d in the world.
-    tangent = left_jacobian(pose)
-    world_turn = posed.parent_rotmat @ tangent
-    by_pose = -skew(posed.levers()) @ world_turn[:, None]
-    by_pose = by_pose.permute(0, 1, 3, 2, 4)
-    if folded.anchor_pose is not None:
-        turned_local = skew(tangent.transpose(-1, -2)) @ local[:, :, None]  # d R_local / d rotvec component
-        by_feature = torch.einsum("bjxy,kjyp->bkxp", posed.world_rotmat, folded.anchor_pose).unflatten(-1, (23, 9))
-        corrective = torch.einsum("bkxjf,bjcf->bkxjc", by_feature, turned_local[:, 1:].flatten(-2))
-        by_pose = torch.cat((by_pose[..., :1, :], by_pose[..., 1:, :] + corrective), dim=-2)
-    return PointJacobian(
-        points=posed.positions() + transl[:, None],
-        pose=by_pose,
-        transl=torch.eye(3, dtype=pose.dtype, device=pose.device).expand(*by_pose.shape[:2], 3, 3),
-        betas=shape_derivative(posed),
-    )
+def pose_derivative(posed: PosedPoints) -> Float[Tensor, "B K 3 72"]:
+    """d point / d turns of the joints in their parents' frames [m/rad], without the change of pose correctives."""
+    return (-skew(posed.levers()) @ posed.parent_rotmat[:, None]).transpose(2, 3).flatten(3)
 
 
 def shape_derivative(posed: PosedPoints) -> Float[Tensor, "B K 3 10"]:

@@ -77,7 +77,7 @@ def pose_points(local, offsets, anchor, anchor_pose, weight, bent, world, joints
     """Put one person into a pose.
 
     Writes the world rotations (24, 3, 3), joint positions (24, 3), and `parts` (24, 3, K): what of each keypoint hangs
-    at or below each joint. `parts[0]` are the keypoints themselves. `bent` (24, 3, K) is room for corrected anchors.
+    at or below each joint. `parts[0]` are the keypoints themselves. `bent` (24, 3, K) is scratch for corrected anchors.
     """
     count = weight.shape[1]
     copy_matrix(local[0], world[0])
@@ -132,7 +132,7 @@ def _bend(local, anchor, anchor_pose, bent):
 def fill_jacobian(parts, share, joints, world, solved, turn, lever, jacobian):
     """Derivatives (K, 3, 3 * solved + 3) of the keypoints by rotations in the parents' frames and by transl.
 
-    `turn` (3, 72) and `lever` (3, 72) are room for one keypoint's factors.
+    `turn` (3, 72) and `lever` (3, 72) are scratch for one keypoint's factors.
     """
     count = share.shape[1]
     size = 3 * solved

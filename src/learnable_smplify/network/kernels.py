@@ -48,13 +48,13 @@ def _centre(points, seen, trunk, out):
 
 
 @kernel
-def encode(local, source, target, confidence, betas, kind, seconds, reach, trunk, first, out, room):
+def encode(local, source, target, confidence, betas, kind, seconds, reach, trunk, first, out, scratch):
     """Features (489,) of one pass, and how far there is to go [m]; `reach` is what the pass before had to cover.
 
     On the first pass the pelvis of `local` is turned onto the measured trunk. `source` (25, 3) are the keypoints of
-    `local`; it is overwritten. `room` is (4, 3, 3).
+    `local`; it is overwritten. `scratch` is (4, 3, 3).
     """
-    centres, turn, cross, turned = room[0], room[1], room[2], room[3]
+    centres, turn, cross, turned = scratch[0], scratch[1], scratch[2], scratch[3]
     seen = out[4 * 75 : 4 * 75 + KEYPOINTS]
     for k in range(KEYPOINTS):
         seen[k] = _ONE if confidence[k] > _ZERO else _ZERO
@@ -129,9 +129,9 @@ def encode(local, source, target, confidence, betas, kind, seconds, reach, trunk
 
 
 @kernel
-def decode(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_sigma, room):
+def decode(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_sigma, scratch):
     """Turn `local` (24, 3, 3) by what the network said (270,), and write its sigmas: see `PassOutput`."""
-    turn, turned = room[0], room[1]
+    turn, turned = scratch[0], scratch[1]
     far = reach / _UNIT
     unit = far / np.sqrt(_ONE + far * far)
     at = 6 * SOLVED
@@ -162,7 +162,7 @@ def encode_frames(
     parts = np.empty((24, 3, KEYPOINTS), np.float32)
     bent = np.empty((24, 3, KEYPOINTS), np.float32)
     source = np.empty((KEYPOINTS, 3), np.float32)
-    room = np.empty((4, 3, 3), np.float32)
+    scratch = np.empty((4, 3, 3), np.float32)
     for b in range(local.shape[0]):
         who = b if anchor.shape[0] > 1 else 0
         pose_points(local[b], offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)
@@ -171,14 +171,14 @@ def encode_frames(
                 source[k, x] = parts[0, x, k]
         shape = betas[b] if betas.shape[0] > 1 else betas[0]
         reach[b] = encode(
-            local[b], source, target[b], confidence[b], shape, kind, seconds, reach[b], trunk, first, out[b], room
+            local[b], source, target[b], confidence[b], shape, kind, seconds, reach[b], trunk, first, out[b], scratch
         )
 
 
 @kernel
 def decode_frames(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_sigma):
     """`decode` of B frames."""
-    room = np.empty((2, 3, 3), np.float32)
+    scratch = np.empty((2, 3, 3), np.float32)
     for b in range(local.shape[0]):
         decode(
             local[b],
@@ -188,7 +188,7 @@ def decode_frames(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, 
             keypoint_sigma[b],
             stiffness_sigma[b],
             weight_sigma[b],
-            room,
+            scratch,
         )
 
 

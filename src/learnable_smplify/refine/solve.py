@@ -13,7 +13,7 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.refine.levels import Levels
 from learnable_smplify.refine.shape import recentred
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.clip.smooth import SmoothOptions, robust_scale, smooth_clip
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
 from learnable_smplify.solver.frame.priors import Priors
 
@@ -24,8 +24,6 @@ _FADE_S = 0.5
 # Of the pose prior: what keypoints do not show is the estimate's to say, in its own convention. (On clips of the train
 # split with every joint turned by 12 degrees, ten times the weight left 5.0 mm of 74 instead of 3.8.)
 _POSE_WEIGHT = 0.02
-# A keypoint starts to lose its pull at this distance [m], or so many sigmas (as `SmoothOptions` has it).
-_ROBUST, _ROBUST_SIGMAS = 0.15, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +113,8 @@ def _whole(
         priors,
         SmoothOptions(
             keypoint_sigma=levels.keypoint_sigma,
-            pose_share=_POSE_WEIGHT,
-            network_share=1.0,
+            pose_weight=_POSE_WEIGHT,
+            network_weight=1.0,
             refine_shape=shape_centre is not None,
         ),
         start.betas - centre,
@@ -139,7 +137,7 @@ def _frame_by_frame(
         prior_rotmat=estimate.rotmat,
         prior_precision=torch.eye(72, dtype=targets.dtype, device=targets.device) / per_axis**2,
         prior_transl=transl,
-        robust_scale=max(_ROBUST_SIGMAS * levels.keypoint_sigma, _ROBUST),
+        robust_scale=robust_scale(levels.keypoint_sigma),
     )
     found = solve(problem, start.rotmat, transl, LevenbergMarquardt())
     return People(found.rotmat, found.transl + rest_pelvis(folded, start.betas), start.betas)

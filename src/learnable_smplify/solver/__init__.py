@@ -1,6 +1,5 @@
 """Solvers: from keypoints and a start, or from keypoints alone, to SMPL poses."""
 
-from learnable_smplify.solver.frame.cold_start import ColdStart
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
 from learnable_smplify.solver.frame.numeric import PairOptions
 from learnable_smplify.solver.frame.tracking import ClipOptions
@@ -10,7 +9,6 @@ from learnable_smplify.solver.solver import Solver
 
 __all__ = [
     "ClipOptions",
-    "ColdStart",
     "LevenbergMarquardt",
     "PairOptions",
     "RecordingOptions",

@@ -185,8 +185,6 @@ class NeuralPairs:
     ) -> Bool[Tensor, " B"] | None:
         """Where the network's answer is not what it expected itself, or not what people do; None for nowhere."""
         error = found.distance
-        if error is None:
-            error = fit_error(folded.shaped(pairs.betas), found, pairs.keypoints, pairs.confidence)
         doubtful = error > _DOUBTFUL_ERROR
         if float(error.max()) > _DOUBTFUL_ERROR:
             doubtful &= error > _SURPRISE * _expected_error(keypoint_sigma, pairs.confidence)
@@ -221,10 +219,8 @@ class NeuralPairs:
         weighted = replace(part, confidence=part.confidence * (self._options.keypoint_sigma / sigma)[:, None].square())
         numeric = numeric_pairs(folded, weighted, self._priors, self._options, start.seconds)
         cost = numeric_cost(folded, weighted, self._priors, self._options, start.seconds)
-        shaped, rotmat, transl = folded.shaped(part.betas), found.rotmat[rows], found.transl[rows]
-        here = PoseSolution(rotmat, transl, sigma, seen[:, 0])
-        error, other = (fit_error(shaped, each, part.keypoints, part.confidence) for each in (here, numeric))
-        likelier = cost(numeric.rotmat, numeric.transl) < cost(rotmat, transl)
+        error, other = found.distance[rows], numeric.distance
+        likelier = cost(numeric.rotmat, numeric.transl) < cost(found.rotmat[rows], found.transl[rows])
         return (other < _CLEARLY_BETTER * error) | (likelier & (other < _ABOUT_AS_WELL * error)), numeric
 
     @torch.no_grad()
@@ -277,8 +273,8 @@ class NeuralPairs:
                 answer.transl,
                 answer.distance,
                 every,
-                answer.sigma,
                 answer.distance,
+                answer.sigma,
                 strangeness=answer.strangeness,
             )
             return solution, answer.keypoint_sigma
@@ -304,15 +300,14 @@ class NeuralPairs:
         )
         if self.refine_steps > 0:
             solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
-            rotmat, moved = solution.rotmat, solution.transl
+            rotmat, moved, distance = solution.rotmat, solution.transl, solution.distance
         else:
             rotmat, moved = problem.prior_rotmat, problem.prior_transl
+            distance = fit_error(points, rotmat, moved, keypoints, confidence)
         unseen = (confidence > 0).sum(1) == 0
         rotmat = torch.where(unseen[:, None, None, None], start_rotmat, rotmat)
         moved = torch.where(unseen[:, None], transl, moved)
-        every = torch.ones_like(unseen)
-        found = PoseSolution(rotmat, moved, torch.zeros_like(moved[:, 0]), every, sigma)
-        return found, keypoint_sigma
+        return PoseSolution(rotmat, moved, distance, torch.ones_like(unseen), distance, sigma), keypoint_sigma
 
 
 def neural_follower(

@@ -63,39 +63,39 @@ def _prior_precision(error_precision, sigma, mean, inverse, other, precision):
 
 
 @kernel
-def _and_human(mean, precision, pose_mean, pose_precision, share, factored, vector, pull, room):
+def _and_human(mean, precision, pose_mean, pose_precision, weight, factored, vector, pull, scratch):
     """Move `mean` to the mode of its Gaussian times the pose prior's, and add the precisions."""
     for j in range(24):
         if j == 0:
             vector[0], vector[1], vector[2] = _ZERO, _ZERO, _ZERO
         else:
-            multiply_transposed(mean[j], pose_mean[j], room[0])
-            v = log_rotmat(room[0])
+            multiply_transposed(mean[j], pose_mean[j], scratch[0])
+            v = log_rotmat(scratch[0])
             vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = v[0], v[1], v[2]
     for i in range(_SIZE):
         total = _ZERO
         for j in range(72):
             total += pose_precision[i, j] * vector[j]
-        pull[i] = share * total
+        pull[i] = weight * total
         for j in range(_SIZE):
-            precision[i, j] += share * pose_precision[i, j]
+            precision[i, j] += weight * pose_precision[i, j]
             factored[i, j] = precision[i, j]
     size = np.int64(_SIZE)  # not a literal: kernels are compiled anew for every literal
     if not factor(factored, size):
         return
     solve_factored(factored, size, pull)
     for j in range(SOLVED):
-        exp_rotvec(-pull[3 * j], -pull[3 * j + 1], -pull[3 * j + 2], room[0])
-        multiply(room[0], mean[j], room[1])
-        copy_matrix(room[1], mean[j])
+        exp_rotvec(-pull[3 * j], -pull[3 * j + 1], -pull[3 * j + 2], scratch[0])
+        multiply(scratch[0], mean[j], scratch[1])
+        copy_matrix(scratch[1], mean[j])
 
 
 @kernel
-def _strangeness(rotmat, start, precision, change, room):
+def _strangeness(rotmat, start, precision, change, scratch):
     """Squared Mahalanobis distance of a change, e^T P e, over the joints below the pelvis."""
     for j in range(1, SOLVED):
-        multiply_transposed(rotmat[j], start[j], room)
-        v = log_rotmat(room)
+        multiply_transposed(rotmat[j], start[j], scratch)
+        v = log_rotmat(scratch)
         change[3 * j], change[3 * j + 1], change[3 * j + 2] = v[0], v[1], v[2]
     total = _ZERO
     for i in range(3, _SIZE):

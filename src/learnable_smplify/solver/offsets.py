@@ -31,6 +31,8 @@ _ITERATIONS = 10
 _MAIN_SHARE = 0.6
 # The parent's frame is taken only if the offset varies this much less there.
 _CLEARLY_STEADIER = 0.9
+# Departure [m] at which a frame starts to lose its vote; and what longer offsets are shortened to [m].
+_ROBUST_SCALE, _LARGEST = 0.05, 0.12
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,10 @@ class OffsetOptions:
     Args:
         prior_frames: frames' worth of "the offset is zero" mixed into every mean. Neighbouring frames err
             alike, so this should be about a second of a long recording.
-        robust_scale: departure [m] at which a frame starts to lose its vote.
-        largest: longer offsets are shortened to this [m].
         symmetric: left and right get mirrored offsets, and keypoints in the middle none to the side.
     """
 
     prior_frames: float = 30.0
-    robust_scale: float = 0.05
-    largest: float = 0.12
     symmetric: bool = True
 
 
@@ -152,7 +150,7 @@ def calibrate_offsets(
     steadier = parent_spread < _CLEARLY_STEADIER * spread
     offset = torch.where(steadier[:, None], parent_offset, offset)
     length = offset.norm(dim=-1, keepdim=True)
-    offset = offset * (options.largest / length.clamp(min=options.largest))
+    offset = offset * (_LARGEST / length.clamp(min=_LARGEST))
     joint = torch.where(steadier, parent, main)
     return Offsets(layout.name, layout.keypoint_names, joint.cpu(), offset.cpu())
 
@@ -223,7 +221,7 @@ def _robust_mean(
     mean = torch.where(seen, values, torch.nan).nanmedian(dim=0).values.nan_to_num()
     for _ in range(_ITERATIONS):
         away = (values - mean).norm(dim=-1)
-        vote = weight / (1 + (away / options.robust_scale).square()).square()
+        vote = weight / (1 + (away / _ROBUST_SCALE).square()).square()
         mean = (vote[..., None] * values).sum(0) / (vote.sum(0) + options.prior_frames)[:, None]
     away = torch.where(seen, (values - mean).abs(), torch.nan).nanmedian(dim=0).values.nan_to_num()
     return mean, away.norm(dim=-1)

@@ -24,9 +24,10 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import (
     ClipOptions,
     ClipSolution,
-    Follower,
+    Finder,
     Tracker,
     numeric_follower,
+    numeric_searcher,
     track,
 )
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
@@ -80,13 +81,16 @@ class RecordingSolver:
     clip: ClipOptions
     device: torch.device
 
-    def follower(self, layout: Layout, folded: FoldedPoints, betas: Float[Tensor, "10"]) -> Follower:
-        """The way from frame to frame."""
+    def finder(self, layout: Layout, folded: FoldedPoints, betas: Float[Tensor, "10"]) -> Finder:
+        """How a person with these betas is found in frame after frame."""
+        points = folded.shaped(betas[None])
+        search = numeric_searcher(points, self.priors, self.clip)
         if self.neural is None:
-            return numeric_follower(folded, betas, self.priors, self.clip)
+            return Finder(numeric_follower(points, self.priors, self.clip), search)
         plain = self.body.folded(layout, self.device)
         body25 = self.body.folded("body25", self.device)
-        return neural_follower(self.neural, folded, folded if plain is body25 else body25, layout, betas, self.clip)
+        own = folded if plain is body25 else body25
+        return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
     def fit(
         self,
@@ -155,8 +159,7 @@ class RecordingSolver:
     ) -> tuple[ClipSolution, Float[Tensor, "10"]]:
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
         shape = estimate_betas(folded, targets, confidence, self.priors, self.clip) if betas is None else betas
-        follow = self.follower(layout, folded, shape)
-        tracker = Tracker(folded.shaped(shape[None]), self.priors, self.clip, follow, keypoints.fps, start)
+        tracker = Tracker(self.finder(layout, folded, shape), self.clip, keypoints.fps, start)
         return track(tracker, targets, confidence, progress), shape
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:

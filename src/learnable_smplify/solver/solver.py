@@ -29,7 +29,7 @@ from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
 from learnable_smplify.solver.frame.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
-from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
+from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
 from learnable_smplify.solver.offsets import Offsets
 from learnable_smplify.solver.pairs import PairAnswer
@@ -246,12 +246,12 @@ class Solver:
             raise InputError("smplify cannot stream: a frame takes it too long", expected="neural or gauss_newton")
         folded, options = self.body.folded(layout, self.device), self.clip_options
 
-        def follower(shape: Float[Tensor, "10"]) -> Follower:
-            return self._recording().follower(layout, folded, shape)
+        def finder(shape: Float[Tensor, "10"]) -> Finder:
+            return self._recording().finder(layout, folded, shape)
 
         known = None if betas is None else person_betas(betas, self.device)
         repair = None if self.recording_options.repair is None else RepairStream(layout, fps)
-        return PoseStream(folded, follower, self._priors, options, fps, known, repair)
+        return PoseStream(folded, finder, self._priors, options, fps, known, repair)
 
     def solve_frames(
         self,
@@ -269,7 +269,7 @@ class Solver:
         layout = load_layout(layout)
         anything = torch.zeros(len(torch.as_tensor(keypoints)), 24, 3)
         frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
-        folded, options = self.body.folded(layout, self.device), self.clip_options
+        folded = self.body.folded(layout, self.device)
         if len(frames) == 0:
             return frames.start_pose, torch.zeros(0, 3, device=self.device)
 
@@ -283,7 +283,7 @@ class Solver:
 
         def search(part: PairInput) -> PoseSolution:
             weights = part.confidence / self.pair_options.keypoint_sigma**2
-            return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors, options.search)
+            return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors)
 
         chunks = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
         solved = map_chunks(search, chunks, self.device)
@@ -362,7 +362,9 @@ class Solver:
         chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
         if not chunks:
             nobody = torch.zeros(0, device=self.device)
-            return [PoseSolution(rotvec_to_rotmat(pairs.start_pose), nobody.reshape(0, 3), nobody, nobody.bool())]
+            return [
+                PoseSolution(rotvec_to_rotmat(pairs.start_pose), nobody.reshape(0, 3), nobody, nobody.bool(), nobody)
+            ]
         return map_chunks(lambda part: self._solve_chunk(part, layout, start), chunks, self.device)
 
     def _solve_chunk(self, pairs: PairInput, layout: Layout, start: Start) -> PoseSolution:

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike
-from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.solver.frame.pair_input import FARTHEST
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.frame.tracking import ClipOptions, Follower, Tracker
+from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, Tracker
 from learnable_smplify.solver.shape.running import RunningShape
 from learnable_smplify.solver.threads import one_thread_per_operation
 
@@ -50,7 +50,7 @@ class PoseStream:
 
     Args:
         folded: the layout's keypoints on the body.
-        follower: makes the way from frame to frame for given betas.
+        finder: finds a person with given betas in frame after frame.
         priors, options: of the solver.
         fps: frames a second.
         betas: (10,) the person's shape, or None.
@@ -60,18 +60,17 @@ class PoseStream:
     def __init__(
         self,
         folded: FoldedPoints,
-        follower: Callable[[Float[Tensor, "10"]], Follower],
+        finder: Callable[[Float[Tensor, "10"]], Finder],
         priors: Priors,
         options: ClipOptions,
         fps: float,
         betas: Float[Tensor, "10"] | None,
         repair: RepairStream | None,
     ) -> None:
-        self._folded, self._follower, self._priors, self._options = folded, follower, priors, options
+        self._folded, self._finder, self._options = folded, finder, options
         self._shape = RunningShape(folded, priors, options) if betas is None else None
         self._betas = torch.zeros(10, device=folded.weight.device) if betas is None else betas
-        points, follow = self._person()
-        self._tracker = Tracker(points, priors, options, follow, fps)
+        self._tracker = Tracker(finder(self._betas), options, fps)
         self._repair = repair
         self._count = 0
 
@@ -127,7 +126,4 @@ class PoseStream:
 
     def _take(self, betas: Float[Tensor, "10"]) -> None:
         self._betas = betas
-        self._tracker.take(*self._person())
-
-    def _person(self) -> tuple[ShapedPoints, Follower]:
-        return self._folded.shaped(self._betas[None]), self._follower(self._betas)
+        self._tracker.finder = self._finder(betas)

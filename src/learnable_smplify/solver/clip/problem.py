@@ -1,7 +1,7 @@
 """The whole recording as one least squares problem: its cost, and the banded quadratic that stands for it nearby.
 
-Unknowns of a frame: 24 rotations as rotvecs in the parent's frame [rad], then transl [m]. Terms that hold one frame
-(keypoints, priors) fill the diagonal blocks; accelerations tie a frame to the two before and after it.
+Terms that hold one frame (keypoints, priors: `solver.frame.terms`) fill the diagonal blocks; accelerations tie a frame
+to the two before and after it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, PosedPoints, ShapedPoints, shape_derivative
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
+from learnable_smplify.body.fold import FoldedPoints, PosedPoints, ShapedPoints, pose_derivative
+from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.clip.banded import BandedColumns
+from learnable_smplify.solver.frame.terms import (
+    NUM_ROTATIONS,
+    NUM_UNKNOWNS,
+    Frames,
+    GaussianTerm,
+    KeypointTerm,
+    apply_step,
+)
 
-NUM_ROTATIONS = 3 * NUM_JOINTS
-NUM_UNKNOWNS = NUM_ROTATIONS + 3
 # Frames linearised at once: the Jacobians (about 0.2 MB a frame) stay near the cache.
 _CHUNK = 64
 
@@ -33,29 +39,11 @@ class ClipState:
 
     def moved(self, step: Float[Tensor, "T 75"], betas: Float[Tensor, "10"] | float) -> ClipState:
         """Every joint turned in its parent's frame and the person moved by a step; betas changed."""
-        turn = rotvec_to_rotmat(step[:, :NUM_ROTATIONS].unflatten(-1, (NUM_JOINTS, 3)))
-        return ClipState(turn @ self.rotmat, self.transl + step[:, NUM_ROTATIONS:], self.betas + betas)
+        return ClipState(*apply_step(self.rotmat, self.transl, step), self.betas + betas)
 
-
-@dataclass(frozen=True, eq=False)
-class GaussianPrior:
-    """Rotations near a mean: error e_j = log(R_j R_0j^T); a first dimension of 1 serves every frame.
-
-    Args:
-        rotmat: (T or 1, 24, 3, 3).
-        precision: (T or 1, 72, 72) [1/rad^2].
-    """
-
-    rotmat: Float[Tensor, "T 24 3 3"]
-    precision: Float[Tensor, "T 72 72"]
-
-    def error(self, rotmat: Tensor, rows: slice) -> Float[Tensor, "N 72"]:
-        """e of these frames [rad]."""
-        return rotmat_to_rotvec(rotmat @ _rows(self.rotmat, rows).mT).flatten(1)
-
-    def pull(self, error: Tensor, rows: slice) -> Float[Tensor, "N 72"]:
-        """Precision times error."""
-        return (_rows(self.precision, rows) @ error[..., None])[..., 0]
+    def frames(self, points: ShapedPoints, rows: slice) -> Frames:
+        """Some frames, with a body of these betas."""
+        return Frames.of(points, self.rotmat[rows], self.transl[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +67,8 @@ class ClipProblem:
 
     Args:
         folded: the layout's keypoints on the body.
-        targets: (T, K, 3) measured keypoints, metres.
-        weights: (T, K) of a squared keypoint distance [1/m^2], 0 = missing.
-        robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure).
-        priors: over the rotations of single frames.
+        keypoints: of every frame.
+        priors: over the rotations of every frame.
         shape_precision: of betas about 0.
         turn_weight: (24,) of a squared change of turning between frames [1/rad^2].
         move_weight: of a squared change of a joint's step between frames [1/m^2].
@@ -91,10 +77,8 @@ class ClipProblem:
     """
 
     folded: FoldedPoints
-    targets: Float[Tensor, "T K 3"]
-    weights: Float[Tensor, "T K"]
-    robust_scale: float
-    priors: tuple[GaussianPrior, ...]
+    keypoints: KeypointTerm
+    priors: tuple[GaussianTerm, ...]
     shape_precision: float
     turn_weight: Float[Tensor, "24"]
     move_weight: float
@@ -104,18 +88,13 @@ class ClipProblem:
     def cost(self, state: ClipState) -> Float[Tensor, " T"]:
         """The cost of each frame; the shape's is shared out evenly."""
         points = self.folded.shaped(state.betas[None])
-        keypoints, joints = [], []
-        for rows in _slices(len(self.targets)):
-            rotmat = state.rotmat[rows]
-            posed = points.pose(rotmat)
-            squared = (posed.positions() + state.transl[rows, None] - self.targets[rows]).square().sum(-1)
-            cost = (self.weights[rows] * squared / (1 + squared / self.robust_scale**2)).sum(-1)
-            for prior in self.priors:
-                error = prior.error(rotmat, rows)
-                cost = cost + (error * prior.pull(error, rows)).sum(-1)
-            keypoints.append(cost)
-            joints.append(posed.joints + state.transl[rows, None])
-        total, moved = torch.cat(keypoints), torch.cat(joints)
+        costs, joints = [], []
+        for rows in self._slices():
+            frames = state.frames(points, rows)
+            keypoints = self.keypoints.select(rows).cost(frames)
+            costs.append(sum((prior.select(rows).cost(frames) for prior in self.priors), keypoints))
+            joints.append(frames.posed.joints + frames.transl[:, None])
+        total, moved = torch.cat(costs), torch.cat(joints)
         total = total + self.shape_precision * state.betas.square().sum() / len(total)
         turn = self.turn_weight * turn_residual(state.rotmat).square().sum(-1)
         move = self.move_weight * second_differences(moved).square().sum(-1)
@@ -126,7 +105,7 @@ class ClipProblem:
     def linearise(self, state: ClipState) -> LinearisedClip:
         """The problem near a state."""
         points = self.folded.shaped(state.betas[None])
-        parts = [points.pose(state.rotmat[rows]).joints for rows in _slices(len(self.targets))]
+        parts = [points.pose(state.rotmat[rows]).joints for rows in self._slices()]
         moved = torch.cat(parts) + state.transl[:, None]
         turns, accelerations = linearised_turns(state.rotmat), second_differences(moved)
         turn_weight = self.turn_weight * self._burst_factor(self.turn_weight * turns.residual.square().sum(-1))
@@ -145,18 +124,15 @@ class ClipProblem:
     def squared_residual(self, state: ClipState) -> Float[Tensor, "T K"]:
         """Squared distance of every keypoint from its measurement [m^2]."""
         points = self.folded.shaped(state.betas[None])
-        parts = []
-        for rows in _slices(len(self.targets)):
-            keypoints = points.pose(state.rotmat[rows]).positions() + state.transl[rows, None]
-            parts.append((keypoints - self.targets[rows]).square().sum(-1))
-        return torch.cat(parts)
+        parts = [self.keypoints.select(rows).residual(state.frames(points, rows)) for rows in self._slices()]
+        return torch.cat(parts).square().sum(-1)
 
     def trust(self, state: ClipState) -> Float[Tensor, "T K"]:
         """The share of its pull that each keypoint keeps; 0 for missing ones."""
-        return self._robust_factor(self.squared_residual(state)) * (self.weights > 0)
+        return self.keypoints.trust(self.squared_residual(state)) * (self.keypoints.weights > 0)
 
-    def _robust_factor(self, squared: Tensor) -> Tensor:
-        return (1 + squared / self.robust_scale**2) ** -2
+    def _slices(self) -> list[slice]:
+        return _slices(len(self.keypoints.targets))
 
     def _burst_cost(self, squared: Tensor) -> Tensor:
         return squared if self.burst is None else self.burst**2 * torch.log1p(squared / self.burst**2)
@@ -185,19 +161,17 @@ class LinearisedClip:
     move_bands: tuple[Tensor, Tensor, Tensor]
     positions: Tensor
 
-    def columns(self, rows: slice, damping: Float[Tensor, " T"], with_betas: bool) -> BandedColumns:
-        """The system (H + damping diag H) [step, mixed] = [gradient, d gradient / d betas] for these frames."""
+    def columns(self, rows: slice, with_betas: bool) -> BandedColumns:
+        """The system H [step, mixed] = [gradient, d gradient / d betas] for these frames."""
         count = rows.stop - rows.start
         diagonal = self.positions.new_zeros(count, NUM_UNKNOWNS, NUM_UNKNOWNS)
         below = self.positions.new_zeros(count, 2 * NUM_UNKNOWNS, NUM_UNKNOWNS)
         right = self.positions.new_zeros(count, NUM_UNKNOWNS, 1 + len(self.state.betas) if with_betas else 1)
         for part in _slices(count):
             here = slice(rows.start + part.start, rows.start + part.stop)
-            self._keypoints(here, diagonal[part], right[part])
-            self._priors(here, diagonal[part], right[part])
+            self._frames(here, diagonal[part], right[part])
             self._turns(here, diagonal[part], below[part], right[part])
             self._moves(here, diagonal[part], below[part], right[part])
-        diagonal.diagonal(dim1=1, dim2=2).mul_(1 + damping[rows, None])
         return BandedColumns(diagonal, below, right)
 
     def shape(self) -> tuple[Float[Tensor, "10 10"], Float[Tensor, "10"]]:
@@ -205,38 +179,20 @@ class LinearisedClip:
         problem, betas = self.problem, self.state.betas
         normal = problem.shape_precision * torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
         gradient = problem.shape_precision * betas
-        for rows in _slices(len(problem.targets)):
-            posed, residual, weights = self._residual(rows)
-            by_betas = shape_derivative(posed)
-            weighted = by_betas * weights[..., None, None]
-            normal = normal + torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
-            gradient = gradient + torch.einsum("bkxs,bkx->s", weighted, residual)
+        for rows in problem._slices():
+            keypoints = problem.keypoints.select(rows).linearise(self.state.frames(self.points, rows))
+            _, by_betas, pull = keypoints.by_betas()
+            normal, gradient = normal + by_betas, gradient + pull
         return normal, gradient
 
-    def _residual(self, rows: slice) -> tuple[PosedPoints, Tensor, Tensor]:
-        posed = self.points.pose(self.state.rotmat[rows])
-        residual = posed.positions() + self.state.transl[rows, None] - self.problem.targets[rows]
-        return posed, residual, self.problem.weights[rows] * self.problem._robust_factor(residual.square().sum(-1))
-
-    def _keypoints(self, rows: slice, diagonal: Tensor, right: Tensor) -> None:
-        posed, residual, weights = self._residual(rows)
-        jacobian = point_derivatives(posed)
-        weighted = (jacobian * weights[..., None, None]).flatten(1, 2)
-        diagonal += weighted.mT @ jacobian.flatten(1, 2)
-        right[..., 0] += (weighted.mT @ residual.flatten(1)[..., None])[..., 0]
+    def _frames(self, rows: slice, diagonal: Tensor, right: Tensor) -> None:
+        frames = self.state.frames(self.points, rows)
+        keypoints = self.problem.keypoints.select(rows).linearise(frames)
+        keypoints.add(diagonal, right[..., 0])
         if right.shape[2] > 1:
-            right[..., 1:] += weighted.mT @ shape_derivative(posed).flatten(1, 2)
-
-    def _priors(self, rows: slice, diagonal: Tensor, right: Tensor) -> None:
+            right[..., 1:] += keypoints.by_betas()[0]
         for prior in self.problem.priors:
-            error = prior.error(self.state.rotmat[rows], rows)
-            change = left_jacobian_inverse(error.unflatten(1, (NUM_JOINTS, 3)))
-            precision = _rows(prior.precision, rows).expand(len(error), -1, -1)
-            turned = (precision.unflatten(2, (NUM_JOINTS, 3))[:, :, :, None] @ change[:, None])[:, :, :, 0].flatten(2)
-            turned = (change.mT @ turned.unflatten(1, (NUM_JOINTS, 3))).flatten(1, 2)
-            diagonal[:, :NUM_ROTATIONS, :NUM_ROTATIONS] += turned
-            pull = change.mT @ prior.pull(error, rows).unflatten(1, (NUM_JOINTS, 3))[..., None]
-            right[:, :NUM_ROTATIONS, 0] += pull[..., 0].flatten(1)
+            prior.select(rows).add(frames, diagonal, right[..., 0])
 
     def _turns(self, rows: slice, diagonal: Tensor, below: Tensor, right: Tensor) -> None:
         same, next_, second = self.turn_bands
@@ -268,8 +224,7 @@ class LinearisedClip:
 
 def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
     """d keypoint / d unknowns of its frame, without the change of pose correctives."""
-    by_turn = -skew(posed.levers()) @ posed.parent_rotmat[:, None]  # (B, K, 24, 3, 3)
-    by_turn = by_turn.transpose(2, 3).flatten(3)
+    by_turn = pose_derivative(posed)
     by_transl = torch.eye(3, dtype=by_turn.dtype, device=by_turn.device).expand(*by_turn.shape[:3], 3)
     return torch.cat((by_turn, by_transl), dim=-1)
 
@@ -292,21 +247,6 @@ def linearised_turns(rotmat: Float[Tensor, "T 24 3 3"]) -> Turns:
         here=-by_earlier[1:] - by_later[:-1],
         after=by_later[1:],
     )
-
-
-def left_jacobian_inverse(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """Inverse of the left Jacobian of SO(3), for angles below 2 pi.
-
-    Source: Sola, Deray, Atchuthan 2018, "A micro Lie theory for state estimation in robotics", eq. 146.
-    """
-    squared = rotvec.square().sum(-1)[..., None, None]
-    small = squared < 1e-6
-    angle = torch.where(small, 1.0, squared).sqrt()
-    factor = 1 / angle**2 - 1 / (2 * angle * (angle / 2).tan())
-    factor = torch.where(small, 1 / 12 + squared / 720, factor)
-    cross = skew(rotvec)
-    identity = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
-    return identity - 0.5 * cross + factor * (cross @ cross)
 
 
 def second_differences(values: Float[Tensor, "T *D"]) -> Float[Tensor, "T-2 *D"]:
@@ -382,10 +322,6 @@ def _joint_points(points: ShapedPoints) -> ShapedPoints:
         anchor_pose=None,
     )
     return ShapedPoints(folded, anchor, offsets)
-
-
-def _rows(values: Tensor, rows: slice) -> Tensor:
-    return values if values.shape[0] == 1 else values[rows]
 
 
 def _slices(count: int) -> list[slice]:

@@ -11,7 +11,7 @@ v_tj = log(R_t+1,j R_tj^T), joint positions p, Geman-McClure's rho and Cauchy's 
 sometimes stamp. The powers of h make the sums approach integrals over time, so that the same motion at another frame
 rate is smoothed alike.
 
-Gauss-Newton with the damping of Levenberg and Marquardt; every step is a banded system (`solver.clip.banded`), so the
+Gauss-Newton, damped by `solver.frame.damping`; every step is a banded system (`solver.clip.banded`), so the
 work is linear in the number of frames. Everything is in float64: second differences at 240 fps, against keypoints that
 are missing for two seconds, span too many digits for less.
 """
@@ -29,17 +29,36 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.skeleton import JOINT_NAMES
-from learnable_smplify.solver.clip.banded import solve_banded
+from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
-from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, GaussianPrior, LinearisedClip
+from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, LinearisedClip
+from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
 
 _REFERENCE_FPS = 30.0
+# The numbers were chosen on clips of the train split.
+# Measured noise is at least this [m]: errors that stay the same from frame to frame do not show.
+_LEAST_SIGMA = 0.003
+# A keypoint starts to lose its pull at this distance, in keypoint sigmas, but not nearer than this [m].
+_ROBUST_SIGMAS, _LEAST_ROBUST = 4.0, 0.15
+# Allowed angular acceleration, relative to what is typical of each joint; allowed acceleration of positions [m/s^2];
+# and what share of both is allowed once most of the noise is gone.
+_TURN_SCALE, _MOVE_ACCELERATION, _QUIET = 4.0, 20.0, 0.5
+# What keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas' standard normal
+# prior gets more weight against the keypoints.
+_LEAST_OFFSET = 0.0015
+# What a held foot may move in 1/30 s [m].
+_SLIP = 0.0005
+# A round is done when no rotation [rad] or position [m] changes by more than this, or the cost falls by less than this
+# share.
+_STEP_TOLERANCE, _COST_TOLERANCE = 1e-3, 1e-3
 # How fast joints move where no keypoint was seen [m/s].
 _UNSEEN_SPEED = 1.0
 # Fewer differences than this say nothing of noise.
 _LEAST_SAMPLES = 20
-_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e-9, 1e6
+# Frames that a step made worse are damped by more than this from then on: less is not felt.
+_FIRST_DAMPING, _FELT_DAMPING = 1e-6, 1e-2
 # A typical angular acceleration of a joint relative to its parent [rad/s^2], between the median and the root mean
 # square over every tenth training clip at 30 fps. No training clip moves collars and hands: as the spine, as wrists.
 _TYPICAL = {
@@ -50,48 +69,27 @@ _TYPICAL = {
 
 @dataclass(frozen=True)
 class SmoothOptions:
-    """How a recording is smoothed. The numbers were chosen on clips of the train split.
+    """How a recording is smoothed.
 
     Args:
         keypoint_sigma: what a measured keypoint coordinate may be off by [m]; None measures it on the recording.
-        least_sigma: a measured one is at least this [m]: errors that stay the same from frame to frame do not show.
-        robust_scale: distance at which a keypoint starts to lose its pull, in keypoint sigmas, ...
-        least_robust: ... but at least this distance [m].
-        turn_scale: allowed angular acceleration, relative to what is typical of each joint.
-        move_acceleration: allowed acceleration of joint positions [m/s^2].
-        quiet_share: once most of the noise is gone, this share of both is allowed, ...
-        burst: ... but accelerations above this multiple of it are believed, and held less and less. None keeps
-            holding all alike.
-        pose_share: weight of the pose prior in every 1/30 s.
-        network_share: weight of the network's own Gaussian in every 1/30 s, where one is given.
+        burst: once most of the noise is gone, accelerations above this multiple of what is allowed are believed, and
+            held less and less. None keeps holding all alike.
+        pose_weight: of the pose prior in every 1/30 s.
+        network_weight: of the network's own Gaussian in every 1/30 s, where one is given.
         refine_shape: refine betas together with all poses.
-        least_offset: what keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas'
-            standard normal prior gets more weight against the keypoints.
         hold_feet: hold feet still while they touch the ground.
-        slip: what a held foot may move in 1/30 s [m].
         max_iterations: steps tried at most in each round (all alike, with bursts, with held feet).
-        step_tolerance: done when no rotation [rad] or position [m] changes by more than this.
-        cost_tolerance: ... or when the cost falls by less than this share.
         segment: frames held in memory at once (about 0.2 MB each).
     """
 
     keypoint_sigma: float | None = None
-    least_sigma: float = 0.003
-    robust_scale: float = 4.0
-    least_robust: float = 0.15
-    turn_scale: float = 4.0
-    move_acceleration: float = 20.0
-    quiet_share: float = 0.5
     burst: float | None = 0.7
-    pose_share: float = 0.2
-    network_share: float = 0.2
+    pose_weight: float = 0.2
+    network_weight: float = 0.2
     refine_shape: bool = True
-    least_offset: float = 0.0015
     hold_feet: bool = False
-    slip: float = 0.0005
     max_iterations: int = 10
-    step_tolerance: float = 1e-3
-    cost_tolerance: float = 1e-3
     segment: int = 512
 
 
@@ -156,7 +154,7 @@ def smooth_clip(
     targets, confidence = targets.double(), confidence.double()
     sigma = options.keypoint_sigma
     if sigma is None:
-        sigma = max(keypoint_noise(targets, confidence), options.least_sigma)
+        sigma = max(keypoint_noise(targets, confidence), _LEAST_SIGMA)
     h = _REFERENCE_FPS / fps
     problem = _problem(folded, targets, confidence, sigma, h, priors, options, prior_rotmat, prior_precision)
     state = _bridged(ClipState(rotmat.double(), transl.double(), betas.double()), (confidence > 0).any(dim=1))
@@ -165,8 +163,8 @@ def smooth_clip(
     # Noise looks like bursts; only now, with most of it gone, can bursts be told. Nor does noise in many frames sway
     # betas, but offsets do.
     if options.refine_shape or options.burst is not None:
-        quiet = 1.0 if options.burst is None else options.quiet_share**2
-        offset = _offset(problem, state, sigma, options)
+        quiet = 1.0 if options.burst is None else _QUIET**2
+        offset = _offset(problem, state, sigma)
         problem = replace(
             problem,
             turn_weight=problem.turn_weight / quiet,
@@ -180,7 +178,7 @@ def smooth_clip(
     if options.hold_feet:
         joints = folded.shaped(state.betas[None]).pose(state.rotmat).joints + state.transl[:, None]
         contacts = detect_contacts(joints, fps, up_axis)
-        problem = replace(problem, hold_weight=problem.hold_weight + _hold_weight(contacts, options.slip, h))
+        problem = replace(problem, hold_weight=problem.hold_weight + _hold_weight(contacts, h))
         state, tried, costs = _descend(problem, state, replace(options, refine_shape=False))
         iterations, history = iterations + tried, [*history, costs]
     return SmoothSolution(
@@ -193,6 +191,11 @@ def smooth_clip(
         iterations=iterations,
         costs=tuple(history),
     )
+
+
+def robust_scale(sigma: float) -> float:
+    """Distance [m] at which a keypoint that is off by `sigma` [m] starts to lose its pull."""
+    return max(_ROBUST_SIGMAS * sigma, _LEAST_ROBUST)
 
 
 def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"], order: int = 4) -> float:
@@ -211,13 +214,13 @@ def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T
     return 0.0
 
 
-def _offset(problem: ClipProblem, state: ClipState, sigma: float, options: SmoothOptions) -> float:
+def _offset(problem: ClipProblem, state: ClipState, sigma: float) -> float:
     """What the keypoints are off by in every frame alike [m]: the misfit that noise does not explain."""
-    squared = problem.squared_residual(state)[problem.weights > 0]
+    squared = problem.squared_residual(state)[problem.keypoints.weights > 0]
     if len(squared) == 0:
-        return options.least_offset
+        return _LEAST_OFFSET
     # The median of the squared length of a normal vector in space is 2.366 times the variance of a coordinate.
-    return max(float(squared.median()) / 2.366 - sigma**2, options.least_offset**2) ** 0.5
+    return max(float(squared.median()) / 2.366 - sigma**2, _LEAST_OFFSET**2) ** 0.5
 
 
 def _problem(
@@ -235,19 +238,23 @@ def _problem(
     pose_precision = priors.pose_precision.double().clone()
     pose_precision[:3] = 0  # the pelvis may point anywhere
     pose_precision[:, :3] = 0
-    terms = [GaussianPrior(priors.pose_mean.double()[None], (h * options.pose_share) * pose_precision[None])]
+    terms = [
+        GaussianTerm(priors.pose_mean.double()[None], (h * options.pose_weight) * pose_precision[None], exact=True)
+    ]
     if prior_rotmat is not None and prior_precision is not None:
         precision = prior_precision.double().reshape(-1, 72, 72)
-        terms.append(GaussianPrior(prior_rotmat.double(), h * options.network_share * precision))
+        terms.append(GaussianTerm(prior_rotmat.double(), h * options.network_weight * precision, exact=True))
     names = [name.removeprefix("left_").removeprefix("right_") for name in JOINT_NAMES]
     typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=targets.device)
-    turn = options.turn_scale * typical / _REFERENCE_FPS**2
-    move = options.move_acceleration / _REFERENCE_FPS**2
+    turn = _TURN_SCALE * typical / _REFERENCE_FPS**2
+    move = _MOVE_ACCELERATION / _REFERENCE_FPS**2
     return ClipProblem(
         folded=folded,
-        targets=torch.where(confidence[..., None] > 0, targets, 0.0),
-        weights=confidence * (h / sigma**2),
-        robust_scale=max(options.robust_scale * sigma, options.least_robust),
+        keypoints=KeypointTerm(
+            targets=torch.where(confidence[..., None] > 0, targets, 0.0),
+            weights=confidence * (h / sigma**2),
+            robust_scale=robust_scale(sigma),
+        ),
         priors=tuple(terms),
         shape_precision=1.0,
         turn_weight=turn**-2 / h**3,
@@ -263,10 +270,10 @@ def _unseen_weight(confidence: Float[Tensor, "T K"], h: float) -> Float[Tensor, 
     return weight[:, None].expand(-1, len(JOINT_NAMES))
 
 
-def _hold_weight(contacts: Bool[Tensor, "T 4"], slip: float, h: float) -> Float[Tensor, "T-1 24"]:
+def _hold_weight(contacts: Bool[Tensor, "T 4"], h: float) -> Float[Tensor, "T-1 24"]:
     weight = torch.zeros(len(contacts) - 1, len(JOINT_NAMES), dtype=torch.float64, device=contacts.device)
     weight[:, [JOINT_NAMES.index(name) for name in CONTACT_JOINTS]] = (contacts[1:] & contacts[:-1]).double()
-    return weight / (slip**2 * h)
+    return weight / (_SLIP**2 * h)
 
 
 def _descend(
@@ -274,50 +281,71 @@ def _descend(
 ) -> tuple[ClipState, int, tuple[float, ...]]:
     """Minimise from a state. Frames have dampings of their own: where a step made things worse, the next is shorter."""
     cost = problem.cost(state)
-    damping = torch.full_like(cost, _FIRST_DAMPING)
+    damping = Damping.first(_FIRST_DAMPING, cost)
+    everywhere = torch.ones_like(cost, dtype=torch.bool)
     costs = [float(cost.sum())]
     here = problem.linearise(state)
     tried = 0
     while tried < options.max_iterations:
         tried += 1
-        step = _step(here, damping, options)
+        step = _step(here, damping.value, options)
         if step is None:
-            damping = damping * 100
+            damping = damping.after(~everywhere, everywhere, cost.sum(), cost.sum())
             continue
-        new_state = state.moved(*step)
+        new_state = state.moved(step.pose, step.betas)
         new_cost = problem.cost(new_state)
-        if bool(new_cost.sum() < cost.sum()):
-            small = float(step[0].abs().max()) < options.step_tolerance
-            small |= float(cost.sum() - new_cost.sum()) < options.cost_tolerance * float(cost.sum())
+        gained = cost.sum() - new_cost.sum()
+        if bool(gained > 0):
+            small = float(step.pose.abs().max()) < _STEP_TOLERANCE
+            small |= float(gained) < _COST_TOLERANCE * float(cost.sum())
             state, cost = new_state, new_cost
             costs.append(float(cost.sum()))
             if small:
                 break
-            damping = (damping / 5).clamp(min=_LEAST_DAMPING)
+            damping = damping.after(everywhere, ~everywhere, gained, step.foretold)
             here = problem.linearise(state)
         else:
             worse = (~(new_cost <= cost)).to(cost)  # True for NaN too
             near = torch.nn.functional.max_pool1d(worse[None], 7, stride=1, padding=3)[0] > 0
-            damping = torch.where(near, damping.clamp(min=1e-3) * 10, damping * 2)
-            if float(damping.max()) > _MOST_DAMPING:
+            damping = replace(damping, value=torch.where(near, damping.value.clamp(min=_FELT_DAMPING), damping.value))
+            damping = damping.after(~everywhere, near, gained, step.foretold)
+            if bool(damping.is_stuck().any()):
                 break
     return state, tried, tuple(costs)
 
 
-def _step(here: LinearisedClip, damping: Tensor, options: SmoothOptions) -> tuple[Tensor, Tensor | float] | None:
-    """The damped Gauss-Newton step of all poses and, if wanted, of betas."""
-    solution = solve_banded(
-        lambda rows: here.columns(rows, damping, options.refine_shape), len(damping), options.segment
-    )
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step of all poses (T, 75) and of betas (10,), and by how much the quadratic says that it lowers the cost."""
+
+    pose: Tensor
+    betas: Tensor | float
+    foretold: Tensor
+
+
+def _step(here: LinearisedClip, damping: Float[Tensor, " T"], options: SmoothOptions) -> _Step | None:
+    """The damped Gauss-Newton step of all poses and, if wanted, of betas; None where there is none."""
+    gradient = here.positions.new_empty(len(damping), NUM_UNKNOWNS)
+    damped = torch.empty_like(gradient)
+
+    def columns_of(rows: slice) -> BandedColumns:
+        columns = here.columns(rows, options.refine_shape)
+        diagonal = columns.diagonal.diagonal(dim1=1, dim2=2)
+        gradient[rows], damped[rows] = columns.right[..., 0], damping[rows, None] * diagonal
+        diagonal += damped[rows]
+        return columns
+
+    solution = solve_banded(columns_of, len(damping), options.segment)
     if solution is None or not bool(torch.isfinite(solution.found).all()):
         return None
+    pose, by_betas = -solution.found[..., 0], solution.found[..., 1:]
     if not options.refine_shape:
-        return -solution.found[..., 0], 0.0
+        return _Step(pose, 0.0, foretold_gain(pose, gradient, damped).sum())
     # Poses eliminated, betas are left (Schur complement).
-    normal, gradient = here.shape()
-    by_gradient, by_betas = solution.found[..., 0], solution.found[..., 1:]
-    betas = -torch.linalg.solve(normal - solution.products[1:, 1:], gradient - solution.products[1:, 0])
-    return -by_gradient - by_betas @ betas, betas
+    normal, shape_gradient = here.shape()
+    betas = -torch.linalg.solve(normal - solution.products[1:, 1:], shape_gradient - solution.products[1:, 0])
+    pose = pose - by_betas @ betas
+    return _Step(pose, betas, foretold_gain(pose, gradient, damped).sum() - betas @ shape_gradient)
 
 
 def _bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:

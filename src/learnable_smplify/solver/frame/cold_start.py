@@ -31,23 +31,11 @@ _MIN_LEVER = 0.03
 _MAX_LOWER_SHARE = 0.3
 # Weight of the first guess against a keypoint at 1 m, as a squared length [m^2]: enough to settle the twist only.
 _GUESS_WEIGHT = 0.02**2
-
-
-@dataclass(frozen=True)
-class ColdStart:
-    """How hard to search.
-
-    Args:
-        random_guesses: first guesses drawn from the pose prior, besides its mean and the rest pose.
-        seed: of the draw.
-        try_iterations: steps for every guess.
-        finish_iterations: steps for the best.
-    """
-
-    random_guesses: int = 2
-    seed: int = 0
-    try_iterations: int = 8
-    finish_iterations: int = 30
+# First guesses drawn from the pose prior, besides its mean and the rest pose, and the seed of the draw.
+_RANDOM_GUESSES, _SEED = 2, 0
+# Steps for every guess, and for the best.
+_TRY = LevenbergMarquardt(8, initial_damping=1e-2)
+_FINISH = LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +52,6 @@ def cold_start(
     targets: Float[Tensor, "B K 3"],
     weights: Float[Tensor, "B K"],
     priors: Priors,
-    options: ColdStart,
     robust_scale: float | None = None,
 ) -> PoseSolution:
     """Poses for B independent frames.
@@ -76,7 +63,7 @@ def cold_start(
         priors: on the device of `targets`.
     """
     batch = targets.shape[0]
-    guesses = _guesses(priors, options)
+    guesses = _guesses(priors)
     count = len(guesses)
     rows = torch.arange(batch, device=targets.device).repeat_interleave(count)
     many_points, many_targets, many_weights = points.select(rows), targets[rows], weights[rows]
@@ -90,10 +77,9 @@ def cold_start(
         prior_transl=start_transl,
         robust_scale=robust_scale,
     )
-    tried = solve(problem, start_rotmat, start_transl, LevenbergMarquardt(options.try_iterations, initial_damping=1e-2))
+    tried = solve(problem, start_rotmat, start_transl, _TRY)
     best = tried.cost.reshape(batch, count).argmin(dim=1) + torch.arange(batch, device=targets.device) * count
-    finish = LevenbergMarquardt(options.finish_iterations, cost_tolerance=1e-3, initial_damping=1e-3)
-    return solve(problem.select(best), tried.rotmat[best], tried.transl[best], finish)
+    return solve(problem.select(best), tried.rotmat[best], tried.transl[best], _FINISH)
 
 
 def place(
@@ -170,10 +156,10 @@ def _drive(folded: FoldedPoints) -> _Drive:
     return _Drive(trunk=trunk, driven=driven.T, rest_levers=levers)
 
 
-def _guesses(priors: Priors, options: ColdStart) -> Float[Tensor, "G 24 3 3"]:
+def _guesses(priors: Priors) -> Float[Tensor, "G 24 3 3"]:
     """First guesses of the local rotations, the pelvis at the identity."""
     mean = priors.pose_mean
     rest = torch.eye(3, dtype=mean.dtype, device=mean.device).expand(NUM_JOINTS, 3, 3)
-    generator = torch.Generator().manual_seed(options.seed)
-    noise = torch.randn(options.random_guesses, NUM_JOINTS * 3 - 3, generator=generator).to(mean)
+    generator = torch.Generator().manual_seed(_SEED)
+    noise = torch.randn(_RANDOM_GUESSES, NUM_JOINTS * 3 - 3, generator=generator).to(mean)
     return torch.cat((mean[None], rest[None], priors.poses_of(noise)))

@@ -9,16 +9,16 @@ from learnable_smplify.kernels.jit import kernel
 from learnable_smplify.kernels.rotation import copy_matrices, exp_rotvec, log_rotmat, multiply, multiply_transposed
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
+from learnable_smplify.solver.frame.damping import FIRST_GROWTH, LEAST_FORETOLD, LEAST_LEFT, MOST_DAMPING
 
-_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
-_NINTH = np.float32(1 / 9)
-_MAX_DAMPING = np.float32(1e8)
-_TINY = np.float32(1e-30)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
+_LEAST_LEFT, _FIRST_GROWTH = np.float32(LEAST_LEFT), np.float32(FIRST_GROWTH)
+_MOST_DAMPING, _LEAST_FORETOLD = np.float32(MOST_DAMPING), np.float32(LEAST_FORETOLD)
 
 
 @kernel
 def workspace(count):
-    """Room for the work on one frame with `count` keypoints."""
+    """Scratch for the work on one frame with `count` keypoints."""
     pose = np.empty((2, 24, 3, 3), np.float32)  # local rotations: here, and tried
     world = np.empty((2, 24, 3, 3), np.float32)
     joints = np.empty((2, 24, 3), np.float32)
@@ -31,8 +31,8 @@ def workspace(count):
     normal = np.empty((75, 75), np.float32)
     factored = np.empty((75, 75), np.float32)
     vectors = np.empty((3, 75), np.float32)  # gradient, step, diagonal
-    room = np.empty((2, 3, 72), np.float32)
-    return pose, world, joints, parts, bent, residual, error, pull, jacobian, normal, factored, vectors, room
+    scratch = np.empty((2, 3, 72), np.float32)
+    return pose, world, joints, parts, bent, residual, error, pull, jacobian, normal, factored, vectors, scratch
 
 
 @kernel
@@ -41,7 +41,7 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
     offsets, anchor, anchor_pose, weight, _ = person
     target, trust = frame
     prior_local, precision, prior_transl, transl_precision = prior
-    pose, world, joints, parts, bent, residual, error, pull, _, _, _, _, room = work
+    pose, world, joints, parts, bent, residual, error, pull, _, _, _, _, scratch = work
     pose_points(pose[side], offsets, anchor, anchor_pose, weight, bent, world[side], joints[side], parts[side])
     count = weight.shape[1]
     cost = _ZERO
@@ -54,7 +54,7 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
         if robust > _ZERO:
             squared = squared / (_ONE + squared / robust)
         cost += trust[k] * squared
-    turned = room[0, :, :3]
+    turned = scratch[0, :, :3]
     away, drag = error[side], pull[side]
     for j in range(solved):
         multiply_transposed(pose[side, j], prior_local[j], turned)
@@ -81,8 +81,8 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
     weight, share = person[3], person[4]
     trust = frame[1]
     precision, prior_transl, transl_precision = prior[1], prior[2], prior[3]
-    _, world, joints, parts, _, residual, _, pull, jacobian, normal, _, vectors, room = work
-    fill_jacobian(parts[side], share, joints[side], world[side], solved, room[0], room[1], jacobian)
+    _, world, joints, parts, _, residual, _, pull, jacobian, normal, _, vectors, scratch = work
+    fill_jacobian(parts[side], share, joints[side], world[side], solved, scratch[0], scratch[1], jacobian)
     size = 3 * solved
     whole = size + 3
     gradient = vectors[0]
@@ -119,16 +119,16 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
 def minimise(local, transl, person, frame, prior, robust, solved, options, work):
     """Improve `local` (24, 3, 3) and `transl` (3,) in place; cost, whether it converged, mean keypoint distance [m]."""
     iterations, step_tolerance, cost_tolerance, damping = options
-    pose, _, _, _, _, residual, _, _, _, normal, factored, vectors, room = work
+    pose, _, _, _, _, residual, _, _, _, normal, factored, vectors, scratch = work
     gradient, step, diagonal = vectors[0], vectors[1], vectors[2]
-    tried = room[1, 0]
-    turn = room[0, :, :3]
+    tried = scratch[1, 0]
+    turn = scratch[0, :, :3]
     whole = 3 * solved + 3
     here = np.int64(0)  # not a literal: kernels are compiled anew for every literal
     copy_matrices(local, pose[0])
     copy_matrices(local, pose[1])
     cost = evaluate(here, transl, person, frame, prior, robust, solved, work)
-    growth = _TWO
+    growth = _FIRST_GROWTH
     converged = False
     fresh = True
     for _ in range(iterations):
@@ -148,12 +148,12 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
                 if not np.isfinite(step[i]):
                     sound = False
         largest = _ZERO
-        predicted = _ZERO
+        foretold = _ZERO
         for i in range(whole):
             if not sound:
                 step[i] = _ZERO
             largest = max(largest, np.abs(step[i]))
-            predicted += _HALF * step[i] * (damping * diagonal[i] * step[i] - gradient[i])
+            foretold += step[i] * (damping * diagonal[i] * step[i] - gradient[i])
         there = 1 - here
         for j in range(solved):
             exp_rotvec(step[3 * j], step[3 * j + 1], step[3 * j + 2], turn)
@@ -164,10 +164,9 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
         better = new_cost < cost  # False for NaN too
         gained = cost - new_cost
         if better:
-            gain = _HALF * gained / max(predicted, _TINY)
-            cubed = (_TWO * gain - _ONE) * (_TWO * gain - _ONE) * (_TWO * gain - _ONE)
-            damping *= max(_ONE - cubed, _NINTH)
-            growth = _TWO
+            gain = _TWO * gained / max(foretold, _LEAST_FORETOLD) - _ONE
+            damping *= max(_ONE - gain * gain * gain, _LEAST_LEFT)
+            growth = _FIRST_GROWTH
             small_gain = gained < cost_tolerance * cost
             here = there
             cost = new_cost
@@ -179,7 +178,7 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
             growth *= _TWO
             small_gain = False
             fresh = False
-        if largest < step_tolerance or small_gain or damping > _MAX_DAMPING:
+        if largest < step_tolerance or small_gain or damping > _MOST_DAMPING:
             converged = True
             break
     copy_matrices(pose[here], local)

@@ -7,8 +7,7 @@ Each problem looks for joint rotations R and a translation t that minimise
 with keypoints k, targets y, prior rotations R_0 and prior precision P. Every problem has its own damping and accepts
 or rejects its own steps, so a start that is far off cannot diverge and does not slow the others down.
 
-Source: Levenberg 1944 and Marquardt 1963 with the damping rule of Nielsen 1999, "Damping parameter in Marquardt's
-method", IMM-REP-1999-05; the keypoint derivatives are those of `body.fold`.
+Source: Levenberg 1944 and Marquardt 1963, damped by `solver.frame.damping`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from learnable_smplify.body.fold import PosedPoints, ShapedPoints
+from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.kernels import is_usable
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.skeleton import NUM_JOINTS
-
-_NUM_ROTATION = 72
-_MAX_DAMPING = 1e8
+from learnable_smplify.solver.frame.damping import Damping, foretold_gain
+from learnable_smplify.solver.frame.terms import (
+    NUM_UNKNOWNS,
+    Frames,
+    GaussianTerm,
+    KeypointTerm,
+    LinearisedKeypoints,
+    PlaceTerm,
+    apply_step,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ class PoseProblem:
     transl_precision: float = 1e-2
     robust_scale: float | None = None
 
+    def terms(self) -> tuple[KeypointTerm, GaussianTerm, PlaceTerm]:
+        """What the problem is the sum of."""
+        return (
+            KeypointTerm(self.targets, self.weights, self.robust_scale),
+            GaussianTerm(self.prior_rotmat, self.prior_precision),
+            PlaceTerm(self.prior_transl, self.transl_precision),
+        )
+
     def select(self, rows: Int[Tensor, " N"]) -> PoseProblem:
         """The problems at these rows."""
         return replace(
@@ -92,8 +105,8 @@ class PoseSolution:
         transl: (B, 3) metres.
         cost: (B,) final cost.
         converged: (B,) False where `max_iterations` ended the search.
+        distance: (B,) mean distance of the seen keypoints from their measurements [m].
         sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
-        distance: (B,) mean distance of the seen keypoints from their measurements [m], where it came for free.
         strangeness: (B,) squared Mahalanobis distance of the change from the start, where it came for free.
         fallback: (B,) True where the numerical solver's answer stands in for a network's.
     """
@@ -102,35 +115,29 @@ class PoseSolution:
     transl: Float[Tensor, "B 3"]
     cost: Float[Tensor, " B"]
     converged: Bool[Tensor, " B"]
+    distance: Float[Tensor, " B"]
     sigma: Float[Tensor, "B 24"] | None = None
-    distance: Float[Tensor, " B"] | None = None
     strangeness: Float[Tensor, " B"] | None = None
     fallback: Bool[Tensor, " B"] | None = None
 
 
 def fit_error(
-    points: ShapedPoints, found: PoseSolution, targets: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
+    points: ShapedPoints, rotmat: Tensor, transl: Tensor, targets: Float[Tensor, "B K 3"], weights: Float[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """Mean distance of the seen keypoints from their measurements, metres."""
-    distance = (points.pose(found.rotmat).positions() + found.transl[:, None] - targets).norm(dim=-1)
-    seen = confidence > 0
+    distance = (points.pose(rotmat).positions() + transl[:, None] - targets).norm(dim=-1)
+    seen = weights > 0
     return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Linearised:
-    """A problem at one point: cost, and the quadratic that stands for it nearby.
-
-    The unknowns are 24 rotations as rotvecs in the parent's frame [rad], then transl [m].
-    """
+    """A problem at one point: cost, and the quadratic that stands for it nearby (see `terms`)."""
 
     cost: Float[Tensor, " B"]
     normal: Float[Tensor, "B 75 75"]
     gradient: Float[Tensor, "B 75"]
-    posed: PosedPoints
-    levers: Float[Tensor, "B K 24 3"]
-    residual: Float[Tensor, "B K 3"]
-    weights: Float[Tensor, "B K"]
+    keypoints: LinearisedKeypoints
 
 
 def solve(
@@ -157,38 +164,33 @@ def solve_tensors(
     cost = torch.full((batch,), torch.inf, dtype=rotmat.dtype, device=rotmat.device)
     converged = torch.zeros(batch, dtype=torch.bool, device=rotmat.device)
     active = torch.arange(batch, device=rotmat.device)
-    damping = torch.full_like(cost, options.initial_damping)
-    growth = torch.full_like(cost, 2.0)
+    damping = Damping.first(options.initial_damping, cost)
     part = problem
     for _ in range(options.max_iterations):
         here = linearise(part, rotmat[active], transl[active])
         cost[active] = here.cost
-        step = damped_step(here.normal, here.gradient, damping[active])
+        step = damped_step(here.normal, here.gradient, damping.value)
         new_rotmat, new_transl = apply_step(rotmat[active], transl[active], step)
         new_cost = cost_of(part, new_rotmat, new_transl)
         better = new_cost < here.cost  # False for NaN too
         rotmat[active[better]] = new_rotmat[better]
         transl[active[better]] = new_transl[better]
         cost[active[better]] = new_cost[better]
-
-        scale = damping[active, None] * here.normal.diagonal(dim1=-2, dim2=-1)
-        predicted = 0.5 * (step * (scale * step - here.gradient)).sum(-1)
-        gain = 0.5 * (here.cost - new_cost) / predicted.clamp(min=1e-30)
-        shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 9)
-        damping[active] = torch.where(better, damping[active] * shrink, damping[active] * growth[active])
-        growth[active] = torch.where(better, 2.0, growth[active] * 2.0)
+        gained = here.cost - new_cost
+        damped = damping.value[:, None] * here.normal.diagonal(dim1=-2, dim2=-1)
+        damping = damping.after(better, ~better, gained, foretold_gain(step, here.gradient, damped))
 
         small_step = step.abs().amax(dim=-1) < options.step_tolerance
-        small_gain = better & (here.cost - new_cost < options.cost_tolerance * here.cost)
-        stuck = damping[active] > _MAX_DAMPING
-        done = small_step | small_gain | stuck
+        small_gain = better & (gained < options.cost_tolerance * here.cost)
+        done = small_step | small_gain | damping.is_stuck()
         converged[active[done]] = True
         if bool(done.any()):
             keep = (~done).nonzero()[:, 0]
             if len(keep) == 0:
                 break
-            active, part = active[keep], part.select(keep)
-    return PoseSolution(rotmat, transl, cost, converged)
+            active, damping, part = active[keep], damping.select(keep), part.select(keep)
+    distance = fit_error(problem.points, rotmat, transl, problem.targets, problem.weights)
+    return PoseSolution(rotmat, transl, cost, converged, distance)
 
 
 def _solve_compiled(
@@ -231,7 +233,7 @@ def _solve_compiled(
         converged.numpy(),
         distance.numpy(),
     )
-    return PoseSolution(rotmat, transl, cost, converged, distance=distance)
+    return PoseSolution(rotmat, transl, cost, converged, distance)
 
 
 def damped_step(
@@ -239,92 +241,26 @@ def damped_step(
 ) -> Float[Tensor, "B N"]:
     """The Marquardt step: -(H + damping diag H)^-1 gradient. Rows that are not positive definite get a zero step."""
     matrix = normal.clone()
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
-    diagonal.mul_(1 + damping[:, None])
+    matrix.diagonal(dim1=-2, dim2=-1).mul_(1 + damping[:, None])
     factor, failed = torch.linalg.cholesky_ex(matrix)
     step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
     return torch.where((failed == 0)[:, None] & torch.isfinite(step), step, 0.0)
 
 
-def apply_step(
-    rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"], step: Float[Tensor, "B 75"]
-) -> tuple[Float[Tensor, "B 24 3 3"], Float[Tensor, "B 3"]]:
-    """Turn every joint by its part of the step, in its parent's frame, and move the person."""
-    turn = rotvec_to_rotmat(step[:, :_NUM_ROTATION].unflatten(-1, (24, 3)))
-    return turn @ rotmat, transl + step[:, _NUM_ROTATION:]
-
-
 def cost_of(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"]) -> Tensor:
     """(B,) the cost alone."""
-    residual = problem.points.pose(rotmat).positions() + transl[:, None] - problem.targets
-    return _total_cost(problem, residual, prior_error(problem, rotmat), transl)
-
-
-def prior_error(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 72"]:
-    """e: how far the rotations are from the prior's, rotvecs in the parents' frames [rad]."""
-    return rotmat_to_rotvec(rotmat @ problem.prior_rotmat.transpose(-1, -2)).flatten(1)
+    frames = Frames.of(problem.points, rotmat, transl)
+    keypoints, prior, place = problem.terms()
+    return keypoints.cost(frames) + prior.cost(frames) + place.cost(frames)
 
 
 def linearise(problem: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"]) -> Linearised:
-    """Cost, gradient / 2 and Gauss-Newton normal matrix at a point.
-
-    The derivative of e is taken as the identity (exact at the prior mean), and the change of pose correctives with
-    the pose is left out of the derivatives, not of the cost: accepted steps lower the true cost either way.
-    """
-    posed = problem.points.pose(rotmat)
-    residual = posed.positions() + transl[:, None] - problem.targets
-    error = prior_error(problem, rotmat)
-    weights = problem.weights * _robust_factor(residual, problem.robust_scale)
-
-    levers = posed.levers()  # (B, K, 24, 3)
-    batch, count = levers.shape[:2]
-    flat = levers.reshape(batch, count, _NUM_ROTATION)
-    weighted = flat * weights[..., None]
-    # With J_kj = -[c_kj]x: J_ki^T J_kj = (c_ki . c_kj) I - c_kj c_ki^T, so one Gram matrix of levers is enough.
-    gram = (flat.transpose(1, 2) @ weighted).unflatten(1, (24, 3)).unflatten(3, (24, 3))
-    identity = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)
-    trace = gram.diagonal(dim1=2, dim2=4).sum(-1)
-    blocks = trace[:, :, None, :, None] * identity[:, None, :] - gram.transpose(2, 4)
-    parent = posed.parent_rotmat
-    blocks = (parent.transpose(-1, -2) @ blocks.flatten(3)).reshape(batch, _NUM_ROTATION, 24, 3)
-    blocks = (blocks.transpose(1, 2) @ parent).transpose(1, 2)
-
-    normal = torch.zeros(batch, 75, 75, dtype=rotmat.dtype, device=rotmat.device)
-    normal[:, :_NUM_ROTATION, :_NUM_ROTATION] = blocks.reshape(batch, _NUM_ROTATION, _NUM_ROTATION)
-    normal[:, :_NUM_ROTATION, :_NUM_ROTATION] += problem.prior_precision
-    mixed = -skew(weighted.sum(1).unflatten(-1, (24, 3))) @ parent  # sum_k w_k J_kj, per joint
-    mixed = mixed.permute(0, 2, 1, 3).reshape(batch, 3, _NUM_ROTATION)
-    normal[:, _NUM_ROTATION:, :_NUM_ROTATION] = mixed
-    normal[:, :_NUM_ROTATION, _NUM_ROTATION:] = mixed.transpose(1, 2)
-    total = weights.sum(1) + problem.transl_precision
-    normal[:, _NUM_ROTATION:, _NUM_ROTATION:] = total[:, None, None] * identity
-
-    pull = residual * weights[..., None]
-    torque = torch.linalg.cross(levers, pull[:, :, None].expand_as(levers), dim=-1).sum(1)
-    by_rotation = (parent.transpose(-1, -2) @ torque[..., None])[..., 0].flatten(1)
-    by_rotation = by_rotation + (problem.prior_precision @ error[..., None])[..., 0]
-    by_transl = pull.sum(1) + problem.transl_precision * (transl - problem.prior_transl)
-    return Linearised(
-        cost=_total_cost(problem, residual, error, transl),
-        normal=normal,
-        gradient=torch.cat((by_rotation, by_transl), dim=1),
-        posed=posed,
-        levers=levers,
-        residual=residual,
-        weights=weights,
-    )
-
-
-def _total_cost(problem: PoseProblem, residual: Tensor, error: Tensor, transl: Tensor) -> Tensor:
-    squared = residual.square().sum(-1)
-    if problem.robust_scale is not None:
-        squared = squared / (1 + squared / problem.robust_scale**2)
-    data = (problem.weights * squared).sum(-1)
-    prior = (error * (problem.prior_precision @ error[..., None])[..., 0]).sum(-1)
-    return data + prior + problem.transl_precision * (transl - problem.prior_transl).square().sum(-1)
-
-
-def _robust_factor(residual: Tensor, scale: float | None) -> Tensor:
-    """Geman-McClure as iteratively reweighted squares: d rho / d r^2 = (1 + r^2 / s^2)^-2."""
-    squared = residual.square().sum(-1)
-    return torch.ones_like(squared) if scale is None else (1 + squared / scale**2) ** -2
+    """Cost, gradient / 2 and Gauss-Newton normal matrix at a point."""
+    frames = Frames.of(problem.points, rotmat, transl)
+    keypoints, prior, place = problem.terms()
+    normal = transl.new_zeros(len(transl), NUM_UNKNOWNS, NUM_UNKNOWNS)
+    gradient = transl.new_zeros(len(transl), NUM_UNKNOWNS)
+    near = keypoints.linearise(frames)
+    near.add(normal, gradient)
+    cost = near.cost + prior.add(frames, normal, gradient) + place.add(frames, normal, gradient)
+    return Linearised(cost, normal, gradient, near)

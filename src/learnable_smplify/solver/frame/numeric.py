@@ -29,13 +29,11 @@ class PairOptions:
 
     Args:
         keypoint_sigma: what a keypoint coordinate may be off by [m].
-        change_weight: weight of the change prior about the start pose.
         robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure); None trusts all.
         optimiser: when to stop.
     """
 
     keypoint_sigma: float = 0.003
-    change_weight: float = 1.0
     robust_scale: float | None = None
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
 
@@ -71,7 +69,7 @@ def _problem(
         targets=pairs.keypoints,
         weights=pairs.confidence / options.keypoint_sigma**2,
         prior_rotmat=rotmat,
-        prior_precision=options.change_weight * priors.change_over(seconds),
+        prior_precision=priors.change_over(seconds),
         prior_transl=transl,
         robust_scale=options.robust_scale,
     )

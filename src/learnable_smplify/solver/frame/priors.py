@@ -64,17 +64,6 @@ class Priors:
         mean[:, 0] = rotmat[:, 0]
         return mean
 
-    def around(
-        self, previous_rotmat: Float[Tensor, "B 24 3 3"], weight: float, seconds: float
-    ) -> tuple[Tensor, Tensor]:
-        """One Gaussian for "close to the previous pose, and human": mean rotations (B, 24, 3, 3), precision (72, 72).
-
-        Args:
-            weight: of the change prior relative to the pose prior's 1.
-            seconds: since the previous pose.
-        """
-        return self.and_human(previous_rotmat, weight * self.change_over(seconds))
-
     def and_human(
         self, mean_rotmat: Float[Tensor, "B 24 3 3"], precision: Float[Tensor, "*B 72 72"], pose_weight: float = 1.0
     ) -> tuple[Tensor, Tensor]:

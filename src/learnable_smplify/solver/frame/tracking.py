@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.frame.cold_start import ColdStart, cold_start
+from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
     PoseSolution,
-    fit_error,
     solve,
 )
-from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.priors import Priors, load_priors
 
 # From a frame's predecessor (1, 24, 3, 3), its transl (1, 3), keypoints (1, K, 3), confidence (1, K) and the time since
 # the predecessor [s], the frame's solution.
 Follower = Callable[[Tensor, Tensor, Tensor, Tensor, float], PoseSolution]
+# From a frame's keypoints and confidence alone, its solution.
+Searcher = Callable[[Tensor, Tensor], PoseSolution]
 
 # A search from nothing replaces a tracked pose only if its error is below this share of the tracked one's.
 _CLEARLY_BETTER = 0.7
@@ -36,32 +37,21 @@ class ClipOptions:
     Args:
         keypoint_sigma: what a measured keypoint coordinate may be off by [m].
         robust_scale: distance [m] at which a keypoint starts to lose its pull; None trusts every keypoint.
-        change_weight: of staying close to the previous frame (1 = a change costs its natural share; higher values
-            hold the previous frame more stiffly).
         pose_weight: weight of the pose prior in every frame that the network solves.
         variance_weight: of the keypoint variances that the network tells its Gauss-Newton steps. Below 1 the keypoints
             are followed closer: a recording's errors are mostly the same in every frame (a detector's hip is not the
             skeleton's), so such a fit is steady all the same.
-        shape_frames: frames from which betas are estimated.
-        shape_weight: weight of the betas' standard normal prior against a frame's keypoints.
         lost_error: mean keypoint error [m] above which a frame is searched again from nothing, and flagged if that
             does not help.
         min_keypoints: a frame with fewer keeps the previous pose, and is flagged.
-        optimiser: for one frame.
-        search: for frames without a predecessor.
     """
 
     keypoint_sigma: float = 0.01
     robust_scale: float | None = 0.1
-    change_weight: float = 1.0
     pose_weight: float = 3.0
     variance_weight: float = 0.2
-    shape_frames: int = 64
-    shape_weight: float = 1.0
     lost_error: float = 0.06
     min_keypoints: int = 4
-    optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
-    search: ColdStart = field(default_factory=ColdStart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,29 +74,28 @@ class TrackedFrame:
     sigma: Float[Tensor, "1 24"] | None
 
 
+@dataclass(frozen=True, eq=False)
+class Finder:
+    """How one person with known betas is found in a frame, by whatever solver: from the frame before, or alone."""
+
+    follow: Follower
+    search: Searcher
+
+
 class Tracker:
-    """Frame after frame of one person with known betas; keeps nothing but the latest pose.
+    """Frame after frame of one person; keeps nothing but the latest pose.
 
     Args:
-        points: the person's keypoints.
-        priors: on their device.
+        finder: of the person.
         options: when a frame counts as lost.
-        follow: solves a frame from its predecessor's pose.
         fps: frames a second.
         start: local rotations (1, 24, 3, 3) and transl (1, 3) just before the first frame, if known.
     """
 
     def __init__(
-        self,
-        points: ShapedPoints,
-        priors: Priors,
-        options: ClipOptions,
-        follow: Follower,
-        fps: float,
-        start: tuple[Tensor, Tensor] | None = None,
+        self, finder: Finder, options: ClipOptions, fps: float, start: tuple[Tensor, Tensor] | None = None
     ) -> None:
-        self._points, self._priors, self._options, self._follow = points, priors, options, follow
-        self._fps = fps
+        self.finder, self._options, self._fps = finder, options, fps
         self._before = start
         self._frames_since = 0
         self.min_keypoints = options.min_keypoints
@@ -116,11 +105,7 @@ class Tracker:
         """Local rotations and transl [m] of the latest solved frame."""
         return self._before
 
-    def take(self, points: ShapedPoints, follow: Follower) -> None:
-        """Go on with the same pose and another body shape."""
-        self._points, self._follow = points, follow
-
-    def step(self, measured: Float[Tensor, "1 K 3"], trust: Float[Tensor, "1 K"]) -> TrackedFrame:
+    def step(self, measured: Float[Tensor, "1 K D"], trust: Float[Tensor, "1 K"]) -> TrackedFrame:
         """The next frame: solved from the one before, or from nothing where that fails.
 
         A frame with too few keypoints keeps the pose before it (or the mean pose) and is flagged.
@@ -128,18 +113,23 @@ class Tracker:
         self._frames_since += 1
         if int((trust > 0).sum()) < self._options.min_keypoints:
             if self._before is None:
-                return TrackedFrame(self._priors.pose_mean[None], torch.zeros_like(measured[:, 0]), True, None)
+                mean = load_priors().pose_mean.to(measured)[None]
+                return TrackedFrame(mean, measured.new_zeros(1, 3), True, None)
             return TrackedFrame(*self._before, True, None)
         seconds = self._frames_since / self._fps
-        found = None if self._before is None else self._follow(*self._before, measured, trust, seconds)
-        found, error = _or_from_nothing(self._points, found, measured, trust, self._priors, self._options)
+        found = None if self._before is None else self.finder.follow(*self._before, measured, trust, seconds)
+        if found is None or float(found.distance) > self._options.lost_error:
+            search = self.finder.search(measured, trust)
+            if found is None or float(search.distance) < _CLEARLY_BETTER * float(found.distance):
+                found = search
         self._before, self._frames_since = (found.rotmat, found.transl), 0
-        return TrackedFrame(found.rotmat, found.transl, error > self._options.lost_error, found.sigma)
+        flagged = float(found.distance) > self._options.lost_error
+        return TrackedFrame(found.rotmat, found.transl, flagged, found.sigma)
 
 
 def track(
     tracker: Tracker,
-    targets: Float[Tensor, "T K 3"],
+    targets: Float[Tensor, "T K D"],
     confidence: Float[Tensor, "T K"],
     progress: Callable[[int, int], None] | None = None,
 ) -> ClipSolution:
@@ -166,14 +156,11 @@ def track(
     )
 
 
-def numeric_follower(
-    folded: FoldedPoints, betas: Float[Tensor, "10"], priors: Priors, options: ClipOptions
-) -> Follower:
+def numeric_follower(points: ShapedPoints, priors: Priors, options: ClipOptions) -> Follower:
     """The numerical solver's way from one frame to the next: near the previous pose, and human."""
-    points = folded.shaped(betas[None])
 
     def follow(rotmat: Tensor, transl: Tensor, targets: Tensor, confidence: Tensor, seconds: float) -> PoseSolution:
-        mean, precision = priors.around(rotmat, options.change_weight, seconds)
+        mean, precision = priors.and_human(rotmat, priors.change_over(seconds))
         problem = PoseProblem(
             points=points,
             targets=targets,
@@ -183,32 +170,16 @@ def numeric_follower(
             prior_transl=transl,
             robust_scale=options.robust_scale,
         )
-        return solve(problem, rotmat, transl, options.optimiser)
+        return solve(problem, rotmat, transl, LevenbergMarquardt())
 
     return follow
 
 
-def _or_from_nothing(
-    points: ShapedPoints,
-    found: PoseSolution | None,
-    targets: Tensor,
-    confidence: Tensor,
-    priors: Priors,
-    options: ClipOptions,
-) -> tuple[PoseSolution, float]:
-    """The solution of a frame and its error [m]; searched from nothing where there is none yet, or a bad one."""
-    error = float("inf") if found is None else _error(points, found, targets, confidence)
-    if found is not None and error <= options.lost_error:
-        return found, error
-    weights = confidence / options.keypoint_sigma**2
-    search = cold_start(points, targets, weights, priors, options.search, options.robust_scale)
-    search_error = _error(points, search, targets, confidence)
-    if found is None or search_error < _CLEARLY_BETTER * error:
-        return search, search_error
-    return found, error
+def numeric_searcher(points: ShapedPoints, priors: Priors, options: ClipOptions) -> Searcher:
+    """The numerical solver's way from keypoints alone."""
 
+    def search(targets: Tensor, confidence: Tensor) -> PoseSolution:
+        weights = confidence / options.keypoint_sigma**2
+        return cold_start(points, targets, weights, priors, options.robust_scale)
 
-def _error(points: ShapedPoints, found: PoseSolution, targets: Tensor, confidence: Tensor) -> float:
-    if found.distance is not None:  # the compiled solver tells it on the way
-        return float(found.distance)
-    return float(fit_error(points, found, targets, confidence))
+    return search

@@ -12,10 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, shape_derivative
-from learnable_smplify.solver.frame.levenberg_marquardt import Linearised, PoseProblem, apply_step, cost_of, linearise
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.solver.frame.damping import Damping, foretold_gain
+from learnable_smplify.solver.frame.levenberg_marquardt import Linearised, PoseProblem, cost_of, linearise
+from learnable_smplify.solver.frame.terms import Frames, apply_step
 
-_MAX_DAMPING = 1e4
+_FIRST_DAMPING, _COST_TOLERANCE = 1e-3, 1e-4
 
 
 def refine_betas(
@@ -24,7 +26,7 @@ def refine_betas(
     rotmat: Float[Tensor, "B 24 3 3"],
     transl: Float[Tensor, "B 3"],
     betas: Float[Tensor, "10"],
-    shape_share: float,
+    shape_weight: float = 1.0,
     iterations: int = 10,
 ) -> tuple[Float[Tensor, "10"], float]:
     """Betas that, together with the best poses, explain B frames of one person; and what they leave unexplained.
@@ -37,53 +39,56 @@ def refine_betas(
         problem: the frames (its `points` are replaced as betas move).
         rotmat, transl: poses to start from.
         betas: betas to start from.
-        shape_share: weight of the betas' standard normal prior, per frame. A recording's keypoint errors are mostly
+        shape_weight: weight of the betas' standard normal prior, per frame. A recording's keypoint errors are mostly
             the same in every frame (a detector's elbow is not the skeleton's), so more frames do not make betas
             more certain, and the prior must grow with them.
     """
-    damping = 1e-3
-    shape_precision = shape_share * rotmat.shape[0]
+    shape_precision = shape_weight * rotmat.shape[0]
     problem = replace(problem, points=folded.shaped(betas[None]))
     total = cost_of(problem, rotmat, transl).sum() + shape_precision * betas.square().sum()
+    damping = Damping.first(_FIRST_DAMPING, total)
     for _ in range(iterations):
         here = linearise(problem, rotmat, transl)
-        step_betas, step_pose = _joint_step(here, betas, shape_precision, damping)
+        step_betas, step_pose, foretold = _joint_step(here, betas, shape_precision, damping.value)
         new_betas = betas + step_betas
         new_problem = replace(problem, points=folded.shaped(new_betas[None]))
         new_rotmat, new_transl = apply_step(rotmat, transl, step_pose)
         new_total = cost_of(new_problem, new_rotmat, new_transl).sum()
-        new_total = new_total + shape_precision * new_betas.square().sum()
-        if bool(new_total < total):
-            settled = bool(total - new_total < 1e-4 * total)
-            betas, problem, rotmat, transl, total = new_betas, new_problem, new_rotmat, new_transl, new_total
-            damping = max(damping / 4, 1e-7)
+        gained = total - new_total - shape_precision * new_betas.square().sum()
+        better = gained > 0  # False for NaN too
+        damping = damping.after(better, ~better, gained, foretold)
+        if bool(better):
+            settled = bool(gained < _COST_TOLERANCE * total)
+            betas, problem, rotmat, transl, total = new_betas, new_problem, new_rotmat, new_transl, total - gained
             if settled:
                 break
-        else:
-            damping *= 8
-            if damping > _MAX_DAMPING:
-                break
-    here = linearise(problem, rotmat, transl)
-    squared = (here.weights * here.residual.square().sum(-1)).sum() / (3 * (here.weights > 0).sum()).clamp(min=1)
-    return betas, float(squared.sqrt())
+        elif bool(damping.is_stuck()):
+            break
+    frames, keypoints = Frames.of(problem.points, rotmat, transl), problem.terms()[0]
+    squared = keypoints.residual(frames).square().sum(-1)
+    weights = keypoints.weights * keypoints.trust(squared)
+    mean = (weights * squared).sum() / (3 * (weights > 0).sum()).clamp(min=1)
+    return betas, float(mean.sqrt())
 
 
-def _joint_step(here: Linearised, betas: Tensor, shape_precision: float, damping: float) -> tuple[Tensor, Tensor]:
-    by_betas = shape_derivative(here.posed)  # (B, K, 3, 10)
-    weighted = by_betas * here.weights[..., None, None]
-    turned = torch.linalg.cross(here.levers[..., None], weighted[:, :, None], dim=-2).sum(1)  # (B, 24, 3, 10)
-    turned = (here.posed.parent_rotmat.transpose(-1, -2) @ turned).flatten(1, 2)
-    mixed = torch.cat((turned, weighted.sum(1)), dim=1)  # (B, 75, 10)
-    shape_normal = torch.einsum("bkxs,bkxr->sr", by_betas, weighted)
-    shape_gradient = torch.einsum("bkxs,bkx->s", weighted, here.residual)
+def _joint_step(
+    here: Linearised, betas: Tensor, shape_precision: float, damping: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The damped step of betas and of poses, and by how much the quadratic says that it lowers the cost."""
+    mixed, shape_normal, shape_gradient = here.keypoints.by_betas()
+    shape_gradient = shape_gradient + shape_precision * betas
 
     normal = here.normal.clone()
-    normal.diagonal(dim1=-2, dim2=-1).mul_(1 + damping)
+    diagonal = normal.diagonal(dim1=-2, dim2=-1)
+    damped = damping * diagonal
+    diagonal.add_(damped)
     factor = torch.linalg.cholesky(normal)
     by_pose = torch.cholesky_solve(torch.cat((mixed, here.gradient[..., None]), dim=-1), factor)
     identity = torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
     reduced = shape_normal + shape_precision * identity - torch.einsum("bns,bnr->sr", mixed, by_pose[..., :-1])
-    right = shape_gradient + shape_precision * betas - torch.einsum("bns,bn->s", mixed, by_pose[..., -1])
-    reduced = reduced + damping * torch.diag(reduced.diagonal())
-    step_betas = -torch.linalg.solve(reduced, right)
-    return step_betas, -by_pose[..., -1] - by_pose[..., :-1] @ step_betas
+    right = shape_gradient - torch.einsum("bns,bn->s", mixed, by_pose[..., -1])
+    damped_betas = damping * reduced.diagonal()
+    step_betas = -torch.linalg.solve(reduced + damped_betas.diag(), right)
+    step_pose = -by_pose[..., -1] - by_pose[..., :-1] @ step_betas
+    foretold = foretold_gain(step_pose, here.gradient, damped).sum()
+    return step_betas, step_pose, foretold + foretold_gain(step_betas, shape_gradient, damped_betas)

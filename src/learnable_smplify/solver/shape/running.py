@@ -84,6 +84,5 @@ class RunningShape:
             prior_transl=transls,
             robust_scale=self._options.robust_scale,
         )
-        share = self._options.shape_weight
-        self.betas = refine_betas(self._folded, problem, rotmats, transls, self.betas, share, iterations=1)[0]
+        self.betas = refine_betas(self._folded, problem, rotmats, transls, self.betas, iterations=1)[0]
         return True

@@ -88,15 +88,15 @@ class _State(_Point):
     def direction(self) -> Tensor:
         """Minus the inverse Hessian, as the history has it, times the gradient: the two-loop recursion."""
         q = self.gradient
-        shares = []
+        taken = []
         for step, turn in zip(reversed(self.steps), reversed(self.turns), strict=True):
             rho = _inverse((step * turn).sum(1))
             alpha = rho * (step * q).sum(1)
             q = q - alpha[:, None] * turn
-            shares.append((rho, alpha))
+            taken.append((rho, alpha))
         if self.steps:
             q = q * self._scale()[:, None]
-        for step, turn, (rho, alpha) in zip(self.steps, self.turns, reversed(shares), strict=True):
+        for step, turn, (rho, alpha) in zip(self.steps, self.turns, reversed(taken), strict=True):
             beta = rho * (turn * q).sum(1)
             q = q + (alpha - beta)[:, None] * step
         return -q

@@ -15,11 +15,14 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, repair_keypoints
+from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.smplify.fit import estimate_shape, follow, search_2d, search_3d, seen_by
-from learnable_smplify.solver.smplify.smplify import Smplify, people_at
-from learnable_smplify.solver.smplify.start import to_world
-from learnable_smplify.solver.smplify.terms import Measured3D
+from learnable_smplify.solver.frame.tracking import ClipOptions, Tracker, track
+from learnable_smplify.solver.shape.limb_lengths import limb_lengths
+from learnable_smplify.solver.smplify.fit import estimate_shape, finder, search_2d, search_3d
+from learnable_smplify.solver.smplify.smplify import Smplify, posed_people
+from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
+from learnable_smplify.solver.smplify.terms import Measured3D, Seen2D
 
 Progress = Callable[[int, int], None]
 
@@ -50,10 +53,11 @@ def fit_recording(
     data = Measured3D(keypoints.positions.to(device), keypoints.confidence.to(device))
     search = search_3d(smplify)
     shape = estimate_shape(smplify, data, search) if betas is None else betas[None]
-    clip = follow(smplify, data, shape, search, None if before is None else people_at(*before, shape), progress)
+    tracker = Tracker(finder(smplify, Measured3D, shape, search), ClipOptions(), keypoints.fps, before)
+    clip = track(tracker, data.targets, data.confidence, progress)
     return Motion(
-        pose=clip.people.pose().cpu(),
-        transl=clip.people.transl.cpu(),
+        pose=rotmat_to_rotvec(clip.rotmat).cpu(),
+        transl=clip.transl.cpu(),
         betas=shape[0].cpu(),
         fps=keypoints.fps,
         body=body.name,
@@ -77,13 +81,17 @@ def fit_recording_2d(
     device = smplify.folded.weight.device
     pixels, confidence = keypoints.pixels.to(device), keypoints.confidence.to(device)
     search = search_2d(smplify, load_layout(keypoints.layout))
+    limbs = limb_lengths(smplify.folded, priors)
     shape = torch.zeros(1, 10, device=device) if betas is None else betas[None]
-    data = seen_by(smplify, priors, camera, pixels, confidence, shape)
     if betas is None:
-        shape = estimate_shape(smplify, data, search)
-        data = seen_by(smplify, priors, camera, pixels, confidence, shape)
-    clip = follow(smplify, data, shape, search, None, progress)
-    pose, transl = to_world(clip.people, smplify.folded, camera)
+        shape = estimate_shape(smplify, seen_at_limbs(limbs, camera, pixels, confidence, shape), search)
+
+    def measure(pixels: Tensor, confidence: Tensor) -> Seen2D:
+        return seen_at_limbs(limbs, camera, pixels, confidence, shape)
+
+    tracker = Tracker(finder(smplify, measure, shape, search), ClipOptions(), keypoints.fps)
+    clip = track(tracker, pixels, confidence, progress)
+    pose, transl = to_world(posed_people(clip.rotmat, clip.transl, shape), smplify.folded, camera)
     return Motion(
         pose=pose.cpu(),
         transl=transl.cpu(),

@@ -121,7 +121,7 @@ class People:
         return rotmat_to_rotvec(self.local_rotmat())
 
 
-def people_at(rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"], betas: Tensor) -> People:
+def posed_people(rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"], betas: Tensor) -> People:
     """People in these poses."""
     return People(rotmat[:, 0], rotmat_to_rotvec(rotmat[:, 1:]).flatten(1), transl, betas)
 

@@ -48,12 +48,12 @@ def torso_rows(layout: Layout) -> Bool[Tensor, " K"]:
     return torch.tensor([all(name in _TORSO for name, _ in row) for row in layout.points])
 
 
-def see(
-    camera: Camera, pixels: Float[Tensor, "B K 2"], confidence: Float[Tensor, "B K"], depth: Float[Tensor, " B"]
+def seen_at_limbs(
+    limbs: LimbLengths, camera: Camera, pixels: Float[Tensor, "B K 2"], confidence: Float[Tensor, "B K"], betas: Tensor
 ) -> Seen2D:
-    """The data term of people about `depth` [m] away."""
-    focal = pixels.new_tensor([camera.fx, camera.fy])
-    return Seen2D(camera, pixels, confidence, depth[:, None] / focal)
+    """The data term of 2D frames, each at the distance that its limbs tell."""
+    depth = guess_depth(limbs, camera, pixels, confidence, betas)
+    return Seen2D(camera, pixels, confidence, depth[:, None] / pixels.new_tensor([camera.fx, camera.fy]))
 
 
 def guess_depth(
