@@ -15,6 +15,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.solver.recording import RecordingOptions
 from learnable_smplify.solver.smplify.smplify import SmplifyOptions
+from learnable_smplify.solver.threads import one_thread_per_operation
 from toy_motion import swinging_poses
 
 
@@ -52,6 +53,19 @@ def test_threads_that_solve_at_once_leave_torch_its_threads(body: ls.Body, solve
         fresh.join()
         assert torch.get_num_threads() == 2
         assert seen == [2]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_block_inside_another_leaves_the_outer_one_its_single_thread() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread_per_operation() as outer:
+            with one_thread_per_operation() as inner:
+                pass
+            assert (outer, inner, torch.get_num_threads()) == (2, 2, 1)
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 

@@ -20,11 +20,12 @@ FILES = ("zoldello_subject0_Squats_0.trc", "S00_P00_T01_BalancingTrial_0-100.trc
 # y up to z up: turned by 90 degrees about x.
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 AGREE_MM, WRIST_MM = 15.0, 120.0
-# Where these limits do not hold, and what holds. In the balancing trial the free arm hangs down nearly straight; an arm
-# in that place is bent by 70 degrees in most of the motion that the priors and the network have seen.
-BEYOND_MM = {
-    ("S00_P00_T01_BalancingTrial_0-100.trc", "left wrist deleted"): 25.0,
-    ("S00_P00_T01_BalancingTrial_0-100.trc", "the deleted wrist from the measured one"): 280.0,
+# Where these limits do not hold yet: such a test is expected to fail, not held to what it got. In the balancing trial
+# the free arm hangs down nearly straight; an arm in that place is bent by 70 degrees in most motion that the priors
+# and the network have seen.
+NOT_YET = {
+    ("S00_P00_T01_BalancingTrial_0-100.trc", "left wrist deleted"),
+    ("S00_P00_T01_BalancingTrial_0-100.trc", "the deleted wrist from the measured one"),
 }
 
 pytestmark = [
@@ -127,6 +128,7 @@ def test_the_fit_of_a_changed_recording_agrees_with_that_of_the_clean_one(
     print(f"\n{file}, {'smooth' if smooth else 'causal'} [mm]")
     for name, value in found.items():
         print(f"  {name}: {value:.2f}")
-    for name, value in found.items():
-        limit = WRIST_MM if "wrist from" in name else AGREE_MM
-        assert value < BEYOND_MM.get((file, name), limit), name
+    beyond = {name for name, value in found.items() if not value < (WRIST_MM if "wrist from" in name else AGREE_MM)}
+    assert not {name for name in beyond if (file, name) not in NOT_YET}
+    if beyond:
+        pytest.xfail(f"beyond the limits: {', '.join(sorted(beyond))}")

@@ -29,19 +29,23 @@ class _Threads:
         self._lock = threading.Lock()
         self._inside = 0
         self._before = 1
+        self._depth = threading.local()  # how often the thread that asks is inside itself
 
     def enter(self) -> int:
         with self._lock:
             if self._inside == 0:
                 self._before = torch.get_num_threads()
             self._inside += 1
+            self._depth.count = getattr(self._depth, "count", 0) + 1
             torch.set_num_threads(1)
             return self._before
 
     def leave(self) -> None:
         with self._lock:
             self._inside -= 1
-            torch.set_num_threads(self._before)
+            self._depth.count -= 1
+            if self._depth.count == 0:  # an outer block of this thread still wants its one
+                torch.set_num_threads(self._before)
 
 
 _THREADS = _Threads()
