@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import learnable_smplify as ls
-from learnable_smplify.network.pose_mlp import Memory, PassInput, PoseMlp, PoseMlpConfig, rotation_error
+from learnable_smplify.network.pose_mlp import Memory, PassInput, PoseMlp, PoseMlpConfig
 from learnable_smplify.network.weights import load_network, save_network
-from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from toy_motion import swinging_poses
 
 SMALL = PoseMlpConfig(width=32, blocks=1)
@@ -21,6 +21,11 @@ def network(config: PoseMlpConfig = SMALL) -> PoseMlp:
     made = PoseMlp(config)
     torch.nn.init.normal_(made.turn.weight, std=0.05)  # far from the identity it starts at
     return made.double().eval().requires_grad_(False)
+
+
+def rotation_error(pred: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """log(R_true R_pred^T): errors as rotvecs in the parents' frames [rad]."""
+    return rotmat_to_rotvec(true @ pred.mT)
 
 
 def some_input(batch: int = 6) -> PassInput:

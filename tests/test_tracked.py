@@ -10,6 +10,7 @@ import torch
 
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.training.conventions import Conventions
+from learnable_smplify.training.pairs import Poses
 from learnable_smplify.training.store import MotionStore
 from learnable_smplify.training.tracked import TrackedPeople, Tracking
 from tiny_store import tiny_store
@@ -35,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MotionStore:
 
 
 def people(store: MotionStore, options: Tracking, number: int = 40) -> TrackedPeople:
-    return TrackedPeople(store, options, number, "cpu", torch.Generator().manual_seed(0))
+    return TrackedPeople(store, Poses(store, "cpu"), options, number, "cpu", torch.Generator().manual_seed(0))
 
 
 def test_the_answer_to_a_frame_is_the_start_of_the_next(store: MotionStore) -> None:

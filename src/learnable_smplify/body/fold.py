@@ -23,7 +23,6 @@ from learnable_smplify.body.kinematics import (
     subtree_matrix,
     world_rotations,
 )
-from learnable_smplify.rotation import skew
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +117,13 @@ def pose_feature(local_rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 20
 
 
 def pose_derivative(posed: PosedPoints) -> Float[Tensor, "B K 3 72"]:
-    """d point / d turns of the joints in their parents' frames [m/rad], without the change of pose correctives."""
-    return (-skew(posed.levers()) @ posed.parent_rotmat[:, None]).transpose(2, 3).flatten(3)
+    """d point / d turns of the joints in their parents' frames [m/rad], without the change of pose correctives.
+
+    Column x of joint j is (R_parent e_x) x c_kj.
+    """
+    levers = posed.levers()[..., None, :]  # (B, K, 24, 1, 3)
+    axes = posed.parent_rotmat.mT[:, None].expand(-1, levers.shape[1], -1, -1, -1)  # (B, K, 24, 3 axes, 3)
+    return torch.linalg.cross(axes, levers.expand_as(axes), dim=-1).permute(0, 1, 4, 2, 3).flatten(3)
 
 
 def shape_derivative(posed: PosedPoints) -> Float[Tensor, "B K 3 10"]:

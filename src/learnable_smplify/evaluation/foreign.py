@@ -21,11 +21,12 @@ from learnable_smplify.resample import resample_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.safe_files.npz import read_npz
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
+from learnable_smplify.training.conventions import FREE_JOINTS
 
 FPS = 30.0
 # In a collection of clips in one file: NAME|p rotvecs (T, 24, 3) [rad], NAME|t translations (T, 3) [m].
 _POSE, _TRANSL = "|p", "|t"
-_KEPT = tuple(JOINT_INDEX[name] for name in ("pelvis", "left_hand", "right_hand"))
+_KEPT = [JOINT_INDEX[name] for name in FREE_JOINTS]
 
 
 def offset_clips(clips: list[Clip], degrees: float, seed: int = 0) -> list[Clip]:
@@ -37,7 +38,7 @@ def offset_clips(clips: list[Clip], degrees: float, seed: int = 0) -> list[Clip]
     offset = []
     for clip in clips:
         axis = torch.nn.functional.normalize(torch.randn(NUM_JOINTS, 3, generator=generator), dim=-1)
-        axis[list(_KEPT)] = 0
+        axis[_KEPT] = 0
         turned = rotvec_to_rotmat(clip.pose) @ rotvec_to_rotmat(math.radians(degrees) * axis)
         offset.append(replace(clip, pose=rotmat_to_rotvec(turned)))
     return offset

@@ -16,7 +16,6 @@ from learnable_smplify.network.pose_mlp import KEYPOINT_SIGMA, LEFT_UNDONE, REAC
 
 SOLVED, KEYPOINTS = 22, 25
 FEATURES = 4 * 3 * KEYPOINTS + KEYPOINTS + 24 * 6 + 10 + 3 + 1 + 3 + 2 + 1
-OUTPUTS = SOLVED * 6 + SOLVED + KEYPOINTS + SOLVED * 3 + KEYPOINTS
 
 _ZERO, _HALF, _ONE, _TWO, _FIVE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(5)
 _HUNDRED, _THREE_TENTHS, _PULL = np.float32(100), np.float32(0.3), np.float32(1e-3)

@@ -319,8 +319,3 @@ def trunk_centres(
     used = torch.where(on_trunk.sum(1, keepdim=True) > 0, on_trunk, seen)
     used = (used / used.sum(1, keepdim=True).clamp(min=1.0))[..., None]
     return (used * source).sum(1, keepdim=True), (used * target).sum(1, keepdim=True)
-
-
-def rotation_error(pred: Float[Tensor, "B J 3 3"], true: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B J 3"]:
-    """log(R_true R_pred^T): errors as rotvecs in the parents' frames [rad]."""
-    return rotmat_to_rotvec(true @ pred.transpose(-1, -2))

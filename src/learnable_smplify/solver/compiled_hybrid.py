@@ -13,6 +13,7 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.network.packed import PackedMlp
+from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.priors import Priors
 
@@ -69,7 +70,7 @@ class CompiledHybrid:
         confidence: Float[Tensor, "B K"],
         network_view: tuple[Tensor, Tensor],
         sigma_of_layout: Tensor | None,
-        kind: int,
+        kind: StartKind,
         seconds: float,
         variance_weight: float,
         pose_weight: float,
@@ -80,7 +81,7 @@ class CompiledHybrid:
             network_view: BODY_25 keypoints (B, 25, 3) and confidence (B, 25).
             sigma_of_layout: None where the layout is BODY_25; else (26, K): weights of the network's 25 keypoint
                 sigmas, and 1 in the last row for keypoints that get the frame's median.
-            kind: of the starts, a place in `START_KINDS`.
+            kind: of the starts.
             seconds: time between start and target; 0 where nobody knows.
         """
         from learnable_smplify.body.point_kernels import point_tables
@@ -111,7 +112,7 @@ class CompiledHybrid:
                 target,
                 seen,
                 shape,
-                kind,
+                START_KINDS.index(kind),
                 np.float32(seconds),
                 reach,
                 self.network.trunk,
@@ -144,7 +145,7 @@ class CompiledHybrid:
             self.priors.pose_mean.numpy(),
             self.priors.pose_precision.numpy(),
             self.priors.change_precision.numpy(),
-            np.array((pose_weight, self.damping, kind == 0 and self.refine_steps > 0), np.float32),
+            np.array((pose_weight, self.damping, kind == "exact" and self.refine_steps > 0), np.float32),
             self.refine_steps,
             distance,
             strangeness,

@@ -18,7 +18,8 @@ from torch import Tensor
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 
-_FREE = ("pelvis", "left_hand", "right_hand")
+# No source differs in where the person faces, and nobody solves the hands.
+FREE_JOINTS = ("pelvis", "left_hand", "right_hand")
 _SPINE = tuple(JOINT_INDEX[name] for name in ("spine1", "spine2", "spine3"))
 # Neighbours between which sources share a turn differently, and the axis (0 x, 1 y) about which, None for all three.
 _SHARED: tuple[tuple[str, str, int | None], ...] = (
@@ -82,7 +83,7 @@ def draw_conventions(
             turn = turn * torch.eye(3, device=device)[axis]
         shared[:, JOINT_INDEX[parent]] += turn
         shared[:, JOINT_INDEX[child]] -= turn
-    for name in _FREE:
+    for name in FREE_JOINTS:
         offset[:, JOINT_INDEX[name]] = 0
         shared[:, JOINT_INDEX[name]] = 0
     has_one = (uniform(batch, 1, 1) < options.share).to(offset)

@@ -11,7 +11,7 @@ from torch import nn
 from learnable_smplify.training.config import TrainingConfig
 from learnable_smplify.training.conventions import Conventions
 from learnable_smplify.training.corrupt import NO_CORRUPTION
-from learnable_smplify.training.pairs import PLAIN_SAMPLING, PairSampler
+from learnable_smplify.training.pairs import PLAIN_SAMPLING, PairSampler, Poses
 from learnable_smplify.training.step import PairGeometry, Sample
 from learnable_smplify.training.store import MotionStore
 
@@ -19,7 +19,9 @@ _PAIRS = 1024
 _NOISE = 0.02
 
 
-def holdout_samples(store: MotionStore, geometry: PairGeometry, device: torch.device | str) -> dict[str, Sample]:
+def holdout_samples(
+    store: MotionStore, poses: Poses, geometry: PairGeometry, device: torch.device | str
+) -> dict[str, Sample]:
     """Fixed pairs at the paper's strides: as in the store, in other conventions, and those with 20 mm noise."""
     foreign = replace(PLAIN_SAMPLING, conventions=Conventions(share=1.0))
     noisy = replace(NO_CORRUPTION, noisy_share=1.0, max_noise=2 * _NOISE)
@@ -30,7 +32,7 @@ def holdout_samples(store: MotionStore, geometry: PairGeometry, device: torch.de
         ("noisy", foreign, noisy),
     ):
         generator = torch.Generator(device).manual_seed(0)
-        sampler = PairSampler(store, "holdout", sampling, device)
+        sampler = PairSampler(store, "holdout", sampling, device, poses)
         samples[name] = geometry.sample(sampler.draw(_PAIRS, generator), corruption, generator)
     return samples
 
@@ -48,8 +50,9 @@ def holdout_error_mm(
         loss = geometry.losses(network, sample, config.passes, config.loss, bfloat16=False, refine=slice(None))
         for index, (_, distance_mm) in enumerate(loss.passes, start=1):
             errors[f"holdout_{name}_mm_{index}"] = distance_mm
-        if loss.refined is not None:
-            errors[f"holdout_{name}_mm_refined"] = loss.refined[1]
-        last.append(loss.passes[-1][1] if loss.refined is None else loss.refined[1])
+        final = loss.passes[-1][1]
+        if loss.refined_mm is not None:
+            final = errors[f"holdout_{name}_mm_refined"] = float(loss.refined_mm.mean())
+        last.append(final)
     errors["holdout_mm"] = math.prod(last) ** (1 / len(last))
     return errors

@@ -119,12 +119,23 @@ class Poses:
 class PairSampler:
     """Draws batches of pairs from one split of a store. The generator is its whole state, so a run can be resumed.
 
+    Args:
+        store: whose split `split` is drawn from.
+        sampling: how.
+        device: where the batches are.
+        poses: the store's, where they are on the device already.
+
     Raises:
         InputError: the split has no pair of some stride.
     """
 
     def __init__(
-        self, store: MotionStore, split: Split, sampling: Sampling, device: torch.device | str = "cpu"
+        self,
+        store: MotionStore,
+        split: Split,
+        sampling: Sampling,
+        device: torch.device | str = "cpu",
+        poses: Poses | None = None,
     ) -> None:
         self.sampling = sampling
         self.device = torch.device(device)
@@ -136,7 +147,7 @@ class PairSampler:
             if len(found) == 0:
                 raise InputError(f"the {split} split has no pair of frames {stride} apart", expected="longer clips")
             self._starts[stride] = torch.as_tensor(found, device=device)
-        self._poses = Poses(store, device)
+        self._poses = Poses(store, device) if poses is None else poses
         self._limbs = torch.zeros(len(_LIMBS), 24, dtype=torch.bool, device=self.device)
         for limb, names in enumerate(_LIMBS):
             self._limbs[limb, [JOINT_INDEX[name] for name in names]] = True

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import PosedPoints, ShapedPoints
+from learnable_smplify.body.fold import ShapedPoints, pose_derivative
 from learnable_smplify.network.pose_mlp import PassOutput, PoseMlp
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
@@ -46,7 +46,7 @@ def refined_rotmat(
         near = solve(problem, middle, transl, _WITHOUT_GRADIENTS)
         posed = points.pose(near.rotmat)
         residual = posed.positions() + near.transl[:, None] - keypoints
-        jacobian = _jacobian(posed)
+        jacobian = pose_derivative(posed).flatten(1, 2)
         identity = torch.eye(3, dtype=mean.dtype, device=mean.device).repeat(keypoints.shape[1], 1)
         jacobian = torch.cat((jacobian, identity.expand(len(mean), -1, -1)), dim=2)  # (B, 3 K, 75)
         prior = torch.nn.functional.pad(precision, (0, 3, 0, 3))
@@ -65,11 +65,3 @@ def refined_rotmat(
     # A step that goes further than the equations hold for is one that the solver would have refused.
     largest = turn.detach().norm(dim=-1).amax(1).clamp(min=_LARGEST_TURN)
     return rotvec_to_rotmat(turn * (_LARGEST_TURN / largest)[:, None, None]) @ near.rotmat
-
-
-def _jacobian(posed: PosedPoints) -> Float[Tensor, "B 3*K 72"]:
-    """How keypoints move when joints turn in their parents' frames: column x of joint j is (R_parent e_x) x c_kj."""
-    levers = posed.levers()[..., None, :]  # (B, K, 24, 1, 3)
-    axes = posed.parent_rotmat.mT[:, None]  # (B, 1, 24, 3 axes, 3)
-    moved = torch.linalg.cross(axes.expand(-1, levers.shape[1], -1, -1, -1), levers.expand(-1, -1, -1, 3, -1), dim=-1)
-    return moved.permute(0, 1, 4, 2, 3).flatten(3).flatten(1, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PassInput, PoseMlp
+from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, PoseMlp
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.training.corrupt import NO_CORRUPTION
 from learnable_smplify.training.pairs import PairSampler
@@ -26,17 +26,7 @@ def set_initial_stiffness(network: PoseMlp, geometry: PairGeometry, sampler: Pai
     generator = torch.Generator(device).manual_seed(0)
     sample = geometry.sample(sampler.draw(_PAIRS, generator), NO_CORRUPTION, generator)
     keypoints = geometry.keypoints.shaped(sample.betas).pose(sample.start_rotmat).positions()
-    given = PassInput(
-        sample.start_rotmat,
-        keypoints,
-        sample.keypoints,
-        sample.confidence,
-        sample.betas,
-        sample.kind,
-        sample.seconds,
-        None,
-    )
-    output = network(given)
+    output = network(sample.given(sample.start_rotmat, keypoints, None))
     mean, target = output.rotmat[:, :SOLVED_JOINTS], sample.target_rotmat[:, :SOLVED_JOINTS]
     error = rotmat_to_rotvec(mean.transpose(-1, -2) @ target).flatten(1)
     whitened = (error / output.stiffness_sigma).double()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints
-from learnable_smplify.network.pose_mlp import START_KINDS, PassInput, PassOutput, PoseMlp
+from learnable_smplify.network.pose_mlp import START_KINDS, Memory, PassInput, PassOutput, PoseMlp
 from learnable_smplify.training.config import LossWeights
 from learnable_smplify.training.corrupt import Corruption, corrupt_keypoints, corrupt_start
 from learnable_smplify.training.loss import answer_error, sigma_loss, surface_points
@@ -47,6 +47,26 @@ class Sample:
         return Sample(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @staticmethod
+    def measured(pairs: PairBatch, clean: Tensor, keypoints: Tensor, confidence: Tensor) -> Sample:
+        """Pairs with what was measured of their targets' clean keypoints, both (B, 25, 3) [m]."""
+        error = (keypoints - clean).norm(dim=-1) * confidence
+        start, target = pairs.start_rotmat, pairs.target_rotmat
+        return Sample(start, target, keypoints, error, confidence, pairs.betas, pairs.kind, pairs.seconds)
+
+    def given(self, rotmat: Tensor, keypoints: Tensor, before: Memory | None) -> PassInput:
+        """What a pass sees of them when the poses so far are `rotmat` (B, 24, 3, 3), with these keypoints [m]."""
+        return PassInput(
+            rotmat=rotmat,
+            keypoints=keypoints,
+            target=self.keypoints,
+            confidence=self.confidence,
+            betas=self.betas,
+            kind=self.kind,
+            seconds=self.seconds,
+            before=before,
+        )
+
+    @staticmethod
     def joined(samples: list[Sample]) -> Sample:
         """All of several batches."""
         parts = ([getattr(sample, field.name) for sample in samples] for field in fields(Sample))
@@ -60,15 +80,13 @@ class StepLoss:
     Args:
         total: the weighted sum.
         passes: for each pass, mean rotation error [deg] and surface error [mm].
-        refined: the same of the hybrid, on the rows that were refined; None for other networks.
-        refined_mm: (N,) surface error of each refined row [mm].
+        refined_mm: (N,) the hybrid's surface error on each row that was refined [mm]; None for other networks.
         answer: (N, 24, 3, 3) the hybrid's rotations of these rows, without gradients.
     """
 
     total: Tensor
     passes: list[tuple[float, float]]
-    refined: tuple[float, float] | None
-    refined_mm: Float[Tensor, " N"]
+    refined_mm: Float[Tensor, " N"] | None
     answer: Float[Tensor, "N 24 3 3"]
 
 
@@ -87,18 +105,12 @@ class PairGeometry:
     @torch.no_grad()
     def sample(self, pairs: PairBatch, corruption: Corruption, generator: torch.Generator) -> Sample:
         """Damage clean pairs: keypoints of all, starts of those that are told to be an estimator's."""
-        damaged, confidence = corrupt_keypoints(self.clean_keypoints(pairs), corruption, generator)
+        clean = self.clean_keypoints(pairs)
+        damaged, confidence = corrupt_keypoints(clean, corruption, generator)
         spoiled = corrupt_start(pairs.start_rotmat, corruption, generator)
         estimated = (pairs.kind == START_KINDS.index("estimate"))[:, None, None, None]
-        return self.measured(pairs, damaged, confidence, torch.where(estimated, spoiled, pairs.start_rotmat))
-
-    @torch.no_grad()
-    def measured(self, pairs: PairBatch, keypoints: Tensor, confidence: Tensor, start_rotmat: Tensor) -> Sample:
-        """Pairs with what was measured and with the starts that are given."""
-        error = (keypoints - self.clean_keypoints(pairs)).norm(dim=-1) * confidence
-        return Sample(
-            start_rotmat, pairs.target_rotmat, keypoints, error, confidence, pairs.betas, pairs.kind, pairs.seconds
-        )
+        start = torch.where(estimated, spoiled, pairs.start_rotmat)
+        return Sample.measured(replace(pairs, start_rotmat=start), clean, damaged, confidence)
 
     def surface_of(self, shaped: ShapedPoints) -> ShapedPoints:
         """Surface points of people: the mean body's flesh on each person's own bones.
@@ -132,18 +144,8 @@ class PairGeometry:
         for _ in range(passes):
             with torch.no_grad():
                 keypoints = _about_pelvis(shaped.pose(rotmat))
-            given = PassInput(
-                rotmat=rotmat,
-                keypoints=keypoints,
-                target=sample.keypoints,
-                confidence=sample.confidence,
-                betas=sample.betas,
-                kind=sample.kind,
-                seconds=sample.seconds,
-                before=memory,
-            )
             with torch.autocast(rotmat.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-                output = network(given)
+                output = network(sample.given(rotmat, keypoints, memory))
             assert output is not None
             points = _about_pelvis(surface.pose(output.rotmat))
             error = answer_error(output.rotmat, points, sample.target_rotmat, target_points, self.surface)
@@ -154,16 +156,15 @@ class PairGeometry:
             rotmat, memory = output.rotmat.detach(), output.memory
         total = torch.stack(losses).mean()
         if refine is None or not isinstance(network, PoseMlp):
-            return StepLoss(total, told, None, sample.betas.new_zeros(0), rotmat[:0])
+            return StepLoss(total, told, None, rotmat[:0])
         assert output is not None
         rows = sample.rows(refine)
-        answer = refined_rotmat(
-            self.keypoints.shaped(rows.betas), network, output.rows(refine), rows.keypoints, rows.confidence
-        )
-        points = _about_pelvis(self.surface_of(self.keypoints.shaped(rows.betas)).pose(answer))
+        people = self.keypoints.shaped(rows.betas)
+        answer = refined_rotmat(people, network, output.rows(refine), rows.keypoints, rows.confidence)
+        points = _about_pelvis(self.surface_of(people).pose(answer))
         error = answer_error(answer, points, rows.target_rotmat, target_points[refine], self.surface)
         total = total + weights.refined * error.loss(weights)
-        return StepLoss(total, told, error.told(), 1000 * error.distance.detach(), answer.detach())
+        return StepLoss(total, told, 1000 * error.distance.detach(), answer.detach())
 
 
 def _about_pelvis(posed: PosedPoints) -> Tensor:

@@ -81,6 +81,7 @@ class TrackedPeople:
 
     Args:
         store: whose train split they come from.
+        poses: the store's, on the device.
         options: how they are followed.
         people: how many.
         device: where.
@@ -90,13 +91,14 @@ class TrackedPeople:
     def __init__(
         self,
         store: MotionStore,
+        poses: Poses,
         options: Tracking,
         people: int,
         device: torch.device | str,
         generator: torch.Generator,
     ) -> None:
         self.options = options
-        self._poses = Poses(store, device)
+        self._poses = poses
         self._fps = store.fps
         first, last = _runs(store)
         rows = (first < last).nonzero()[0]

@@ -18,7 +18,7 @@ from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.training.config import Optimisation, TrainingConfig
 from learnable_smplify.training.holdout import holdout_error_mm, holdout_samples
-from learnable_smplify.training.pairs import PairSampler
+from learnable_smplify.training.pairs import PairSampler, Poses
 from learnable_smplify.training.run_folder import RunFolder
 from learnable_smplify.training.start import set_initial_stiffness
 from learnable_smplify.training.step import PairGeometry, Sample
@@ -114,10 +114,11 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     # Every process draws the whole batch and works on its own part, so that two processes see what one would.
     generator = torch.Generator(device).manual_seed(options.seed + 1)
-    sampler = PairSampler(store, "train", config.sampling, device)
+    poses = Poses(store, device)
+    sampler = PairSampler(store, "train", config.sampling, device, poses)
     geometry = PairGeometry(body, device)
-    people = TrackedPeople(store, config.tracking, followed, device, generator)
-    held_back = holdout_samples(store, geometry, device)
+    people = TrackedPeople(store, poses, config.tracking, followed, device, generator)
+    held_back = holdout_samples(store, poses, geometry, device)
     if isinstance(network, PoseMlp) and config.initial is None:
         set_initial_stiffness(network, geometry, sampler)
     averaged.load_state_dict(network.state_dict())
@@ -138,8 +139,9 @@ def train(
         samples = [geometry.sample(sampler.draw(options.batch - followed, generator), config.corruption, generator)]
         if followed:
             met = people.draw()
-            measured = people.measure(geometry.clean_keypoints(met), generator)
-            samples.append(geometry.measured(met, measured.keypoints, measured.confidence, met.start_rotmat))
+            clean = geometry.clean_keypoints(met)
+            measured = people.measure(clean, generator)
+            samples.append(Sample.measured(met, clean, measured.keypoints, measured.confidence))
         mine = Sample.joined([sample.rows(processes.part(len(sample.betas))) for sample in samples])
         rows = slice(drawn - refined, None) if ours else None
         losses = geometry.losses(network, mine, config.passes, config.loss, options.bfloat16, rows)
@@ -170,7 +172,7 @@ def train(
             }
             for index, (degrees, millimetres) in enumerate(losses.passes, start=1):
                 numbers[f"rotation_deg_{index}"], numbers[f"points_mm_{index}"] = degrees, millimetres
-            if losses.refined is not None:
+            if losses.refined_mm is not None:
                 numbers["pairs_mm_refined"] = float(losses.refined_mm[:refined].mean())
                 numbers["tracked_mm_refined"] = float(losses.refined_mm[refined:].mean())
             if processes.rank == 0:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
@@ -16,7 +14,6 @@ from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
     PoseSolution,
-    cost_of,
     solve,
 )
 from learnable_smplify.solver.frame.pair_input import PairInput
@@ -42,28 +39,15 @@ def numeric_pairs(
     folded: FoldedPoints, pairs: PairInput, priors: Priors, options: PairOptions, seconds: float = 0.0
 ) -> PoseSolution:
     """Solve every pair from its own start, `seconds` before (0: nobody knows)."""
-    rotmat, transl = placed_start(folded, pairs)
-    problem = _problem(folded, pairs, rotmat, transl, priors, options, seconds)
-    return solve(problem, rotmat, transl, options.optimiser)
+    problem = numeric_problem(folded, pairs, priors, options, seconds)
+    return solve(problem, problem.prior_rotmat, problem.prior_transl, options.optimiser)
 
 
-def numeric_cost(
+def numeric_problem(
     folded: FoldedPoints, pairs: PairInput, priors: Priors, options: PairOptions, seconds: float
-) -> Callable[[Tensor, Tensor], Float[Tensor, " B"]]:
-    """What `numeric_pairs` minimises, as a function of rotmat (B, 24, 3, 3) and transl (B, 3)."""
-    problem = _problem(folded, pairs, *placed_start(folded, pairs), priors, options, seconds)
-    return lambda rotmat, transl: cost_of(problem, rotmat, transl)
-
-
-def _problem(
-    folded: FoldedPoints,
-    pairs: PairInput,
-    rotmat: Tensor,
-    transl: Tensor,
-    priors: Priors,
-    options: PairOptions,
-    seconds: float,
 ) -> PoseProblem:
+    """What `numeric_pairs` minimises, from its prior mean on: the start, laid on the keypoints."""
+    rotmat, transl = placed_start(folded, pairs)
     return PoseProblem(
         points=folded.shaped(pairs.betas),
         targets=pairs.keypoints,
