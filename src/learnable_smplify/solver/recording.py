@@ -14,6 +14,7 @@ from torch import Tensor
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
@@ -31,8 +32,9 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.offsets import Offsets, calibrate_offsets
-from learnable_smplify.solver.shape.estimate import estimate_betas
+from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
+from learnable_smplify.solver.shape.prior import KnownSize
+from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 
 Progress = Callable[[int, int], None]
@@ -53,6 +55,7 @@ class RecordingOptions:
         offsets: where this detector's keypoints lie beside the body's, from an earlier calibration.
         calibrate_offsets: find such offsets on this recording.
         scale_to_body: scale the keypoints to the size of the mean body first: for recordings whose scale is unknown.
+        known_size: what is known of the person's height, weight and build; for shapes that are estimated.
     """
 
     repair: RepairOptions | None = field(default_factory=RepairOptions)
@@ -61,6 +64,7 @@ class RecordingOptions:
     offsets: Offsets | None = None
     calibrate_offsets: bool = False
     scale_to_body: bool = False
+    known_size: KnownSize = KnownSize()
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +115,17 @@ class RecordingSolver:
             repaired, gap = repairs.flagged.cpu(), repairs.gap
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
-        offsets = options.offsets
-        clip, shape = self._followed(keypoints, layout, _with(plain, offsets), betas, start, progress)
+        offsets, notes = options.offsets, keypoints.notes
+        found: ShapeEstimate | None = None
+        if betas is None:
+            found = self._shape(keypoints, layout, _with(plain, offsets), options)
+            notes = (*notes, *shape_notes(found))
+        shape = betas if found is None else found.betas
+        clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
             for _ in range(_OFFSET_ROUNDS):
                 offsets = calibrate_offsets(plain, layout, clip.rotmat, clip.transl, shape, targets, confidence)
-                clip, shape = self._followed(keypoints, layout, _with(plain, offsets), betas, start, progress)
+                clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
             smooth = smooth_clip(
@@ -127,7 +136,7 @@ class RecordingSolver:
                 transl,
                 keypoints.fps,
                 self.priors,
-                SmoothOptions(hold_feet=options.hold_feet, refine_shape=betas is None),
+                SmoothOptions(hold_feet=options.hold_feet, refine_shape=found is not None and found.offsets is None),
                 shape,
                 up_axis=keypoints.up_axis,
             )
@@ -142,25 +151,31 @@ class RecordingSolver:
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
-            notes=keypoints.notes,
+            notes=notes,
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
         return motion, offsets
+
+    def _shape(
+        self, keypoints: Keypoints, layout: Layout, folded: FoldedPoints, options: RecordingOptions
+    ) -> ShapeEstimate:
+        mesh = RestMesh.of(self.body, self.device)
+        estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
+        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
 
     def _followed(
         self,
         keypoints: Keypoints,
         layout: Layout,
         folded: FoldedPoints,
-        betas: Float[Tensor, "10"] | None,
+        shape: Float[Tensor, "10"],
         start: tuple[Tensor, Tensor] | None,
         progress: Progress | None,
-    ) -> tuple[ClipSolution, Float[Tensor, "10"]]:
+    ) -> ClipSolution:
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
-        shape = estimate_betas(folded, targets, confidence, self.priors, self.clip) if betas is None else betas
         tracker = Tracker(self.finder(layout, folded, shape), self.clip, keypoints.fps, start)
-        return track(tracker, targets, confidence, progress), shape
+        return track(tracker, targets, confidence, progress)
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
         limbs = limb_lengths(folded, self.priors)
