@@ -39,8 +39,8 @@ from learnable_smplify.options import (
     shown,
 )
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
-from learnable_smplify.solver.shape.offsets import read_offsets
 from learnable_smplify.solver.recording import RecordingOptions
+from learnable_smplify.solver.shape.offsets import read_offsets
 from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 

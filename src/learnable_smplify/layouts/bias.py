@@ -19,7 +19,7 @@ from pathlib import Path
 from learnable_smplify.errors import InputError
 
 # Usual standard deviations of a detector's constant error along each axis [m], by part of the body.
-_SPREADS = {"head": 0.012, "torso": 0.02, "arms": 0.012, "hands": 0.02, "legs": 0.015, "feet": 0.02}
+_SPREADS = {"head": 0.007, "torso": 0.007, "arms": 0.004, "hands": 0.007, "legs": 0.004, "feet": 0.006}
 # Biases in files that are larger than this [m] are in another unit.
 _LARGEST = 0.3
 

@@ -32,10 +32,10 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
-from learnable_smplify.solver.shape.prior import KnownSize
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
+from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
+from learnable_smplify.solver.shape.prior import KnownSize
 
 Progress = Callable[[int, int], None]
 # A scale within this of 1 is what people's sizes explain.
@@ -64,7 +64,7 @@ class RecordingOptions:
     offsets: Offsets | None = None
     calibrate_offsets: bool = False
     scale_to_body: bool = False
-    known_size: KnownSize = KnownSize()
+    known_size: KnownSize = field(default_factory=KnownSize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +117,11 @@ class RecordingSolver:
 
         offsets, notes = options.offsets, keypoints.notes
         found: ShapeEstimate | None = None
-        if betas is None:
+        if betas is not None:
+            shape = betas
+        else:
             found = self._shape(keypoints, layout, _with(plain, offsets), options)
-            notes = (*notes, *shape_notes(found))
-        shape = betas if found is None else found.betas
+            shape, notes = found.betas, (*notes, *shape_notes(found))
         clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
             for _ in range(_OFFSET_ROUNDS):

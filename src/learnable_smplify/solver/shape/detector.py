@@ -1,7 +1,7 @@
 """A layout's keypoints with a detector's constant errors as further unknowns of the shape.
 
-The error of keypoint k is a vector o_k in the frame of a joint, so it adds to an anchor of `body.fold`, and is as linear
-there as betas are: with o = mean + spread * z and z standard normal, z are simply more betas.
+The error of keypoint k is a vector o_k in the frame of a joint, so it adds to an anchor of `body.fold`, and is as
+linear there as betas are: with o = mean + spread * z and z standard normal, z are simply more betas.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ did (`layouts.bias`). Each is fitted, and the one of larger evidence (Laplace's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +36,7 @@ _INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
 # Keypoint coordinates are taken to be off by this at least [m].
 _LEAST_OWN, _LEAST_DETECTED = 0.0015, 0.006
 # What detected keypoints leave of the spread of builds [kg/m^2]: who detects joints does not see bellies.
-_BUILD_SIGMA = 2.0
+_BUILD_SIGMA = 2.3
 # Betas further out than this are drawn in: of people, one in a thousand is.
 _LARGEST_DISTANCE = 5.4
 _UNUSUAL_BETA = 2.5
@@ -78,7 +78,7 @@ class ShapeEstimator:
     mesh: RestMesh
     priors: Priors
     options: ClipOptions
-    known: KnownSize = KnownSize()
+    known: KnownSize = field(default_factory=KnownSize)
 
     def estimate(self, targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> ShapeEstimate:
         """From limb lengths over all frames, then jointly with the poses of some frames."""
@@ -155,7 +155,7 @@ def shape_notes(found: ShapeEstimate) -> tuple[str, ...]:
     if found.bounded:
         return (
             "the person is outside the body's shape space: betas are held within "
-            f"{_LARGEST_DISTANCE:g} standard deviations of the mean body, and limbs may be of other lengths than measured",
+            f"{_LARGEST_DISTANCE:g} standard deviations of the mean body, and limbs may not be as long as measured",
         )
     if largest > _UNUSUAL_BETA:
         return (f"an unusual shape: betas reach {largest:.1f} standard deviations",)

@@ -93,9 +93,7 @@ def refine_betas(
     return ShapeFit(shape, rotmat, transl, total, float(mean.sqrt()), problem)
 
 
-def _joint_step(
-    here: Linearised, shape: Tensor, prior: ShapePrior, damping: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _joint_step(here: Linearised, shape: Tensor, prior: ShapePrior, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The damped step of the shape and of poses, and by how much the quadratic says that it lowers the cost."""
     reduced, (right, by_pose, damped, gradient) = _eliminated(here, shape, prior, damping)
     damped_shape = damping * reduced.diagonal()
