@@ -21,6 +21,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.frame.levenberg_marquardt import fit_error
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import (
     ClipOptions,
@@ -36,6 +37,7 @@ from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimato
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
 from learnable_smplify.solver.shape.prior import KnownSize
+from learnable_smplify.solver.wrists import rested_wrists
 
 Progress = Callable[[int, int], None]
 # A scale within this of 1 is what people's sizes explain.
@@ -124,9 +126,8 @@ class RecordingSolver:
             shape, notes = found.betas, (*notes, *shape_notes(found))
         clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
-            for _ in range(_OFFSET_ROUNDS):
-                offsets = calibrate_offsets(plain, layout, clip.rotmat, clip.transl, shape, targets, confidence)
-                clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
+            clip, offsets, note = self._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
+            notes = (*notes, note)
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
             smooth = smooth_clip(
@@ -142,6 +143,8 @@ class RecordingSolver:
                 up_axis=keypoints.up_axis,
             )
             rotmat, transl, shape = smooth.rotmat, smooth.transl, smooth.betas
+        own = found is not None and found.offsets is None
+        rotmat = rested_wrists(rotmat, plain, confidence, trusted=own or found is None)
         motion = Motion(
             pose=rotmat_to_rotvec(rotmat.float()).cpu(),
             transl=transl.float().cpu(),
@@ -177,6 +180,41 @@ class RecordingSolver:
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
         tracker = Tracker(self.finder(layout, folded, shape), self.clip, keypoints.fps, start)
         return track(tracker, targets, confidence, progress)
+
+    def _calibrated(
+        self,
+        keypoints: Keypoints,
+        layout: Layout,
+        plain: FoldedPoints,
+        before: Offsets | None,
+        shape: Float[Tensor, "10"],
+        clip: ClipSolution,
+        start: tuple[Tensor, Tensor] | None,
+        progress: Progress | None,
+    ) -> tuple[ClipSolution, Offsets, str]:
+        """The clip with offsets calibrated on it, unless the keypoints then fit worse; and what was done, in words."""
+        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+
+        def error_mm(points: FoldedPoints, fitted: ClipSolution) -> float:
+            error = fit_error(points.shaped(shape[None]), fitted.rotmat, fitted.transl, targets, confidence)
+            return 1000 * float(error[(confidence > 0).any(dim=1)].mean())
+
+        offsets, found = before, clip
+        for _ in range(_OFFSET_ROUNDS):
+            offsets = calibrate_offsets(plain, layout, found.rotmat, found.transl, shape, targets, confidence)
+            found = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
+        assert offsets is not None
+        old, new = error_mm(_with(plain, before), clip), error_mm(_with(plain, offsets), found)
+        if not new < old:
+            none = Offsets(layout.name, layout.keypoint_names, offsets.joint, torch.zeros_like(offsets.offset))
+            note = f"offsets are not used: with them keypoints are {new:.1f} mm off on average, without {old:.1f}"
+            return clip, none if before is None else before, note
+        away = error_mm(plain, found)
+        note = (
+            f"with calibrated offsets keypoints are {new:.1f} mm off on average, {old:.1f} without; "
+            f"{away:.1f} from the body's own points"
+        )
+        return found, offsets, note
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
         limbs = limb_lengths(folded, self.priors)
