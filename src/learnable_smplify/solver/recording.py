@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.body import Body
+from learnable_smplify.body.body import Body, load_body
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.open_body import CHILD
 from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -42,6 +43,9 @@ from learnable_smplify.solver.wrists import rested_wrists
 Progress = Callable[[int, int], None]
 # A scale within this of 1 is what people's sizes explain.
 _OWN_SIZE = 0.02
+# People whose limbs are shorter than the mean adult's by this much are fitted with a child's body, if the adult's does
+# not reach them.
+_CHILD_SCALE = 1.2
 # Rounds of "calibrate offsets, fit again".
 _OFFSET_ROUNDS = 2
 
@@ -91,7 +95,7 @@ class RecordingSolver:
         """How a person with these betas is found in frame after frame."""
         points = folded.shaped(betas[None])
         search = numeric_searcher(points, self.priors, self.clip)
-        if self.neural is None:
+        if self.neural is None or self.body.name == CHILD:
             return Finder(numeric_follower(points, self.priors, self.clip), search)
         plain = self.body.folded(layout, self.device)
         body25 = self.body.folded("body25", self.device)
@@ -123,6 +127,10 @@ class RecordingSolver:
             shape = betas
         else:
             found = self._shape(keypoints, layout, _with(plain, offsets), options)
+            if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
+                child = replace(self, body=load_body(CHILD))
+                note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
+                return child.fit(keypoints.with_note(note), options, None, start, progress)
             shape, notes = found.betas, (*notes, *shape_notes(found))
         clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
@@ -217,12 +225,15 @@ class RecordingSolver:
         return found, offsets, note
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
-        limbs = limb_lengths(folded, self.priors)
-        scale = scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+        scale = self._scale(keypoints, folded)
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
         scaled = replace(keypoints, positions=torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan))
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
+
+    def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
+        limbs = limb_lengths(folded, self.priors)
+        return scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
 
 
 def _seen(keypoints: Keypoints) -> Tensor:
