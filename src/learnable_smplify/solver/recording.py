@@ -21,6 +21,7 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
+from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
 from learnable_smplify.solver.frame.levenberg_marquardt import fit_error
 from learnable_smplify.solver.frame.priors import Priors
@@ -46,6 +47,10 @@ _OWN_SIZE = 0.02
 # People whose limbs are shorter than the mean adult's by this much are fitted with a child's body, if the adult's does
 # not reach them.
 _CHILD_SCALE = 1.2
+_SKELETON_NOTE = (
+    "the joints are those of another body's skeleton, and are followed where they lie beside the open body's; "
+    "joints of SMPL fit SMPL better: --body smpl"
+)
 # Rounds of "calibrate offsets, fit again".
 _OFFSET_ROUNDS = 2
 
@@ -132,6 +137,10 @@ class RecordingSolver:
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
                 return child.fit(keypoints.with_note(note), options, None, start, progress)
             shape, notes = found.betas, (*notes, *shape_notes(found))
+            if found.offsets is not None and offsets is None and _is_skeleton(layout):
+                offsets = found.offsets
+                if self.body.name == "open":
+                    notes = (*notes, _SKELETON_NOTE)
         clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
             clip, offsets, note = self._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
@@ -162,6 +171,7 @@ class RecordingSolver:
             gender=self.body.gender,
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
+            betas_sigma=None if found is None else found.sigma.float().cpu(),
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
             notes=notes,
         )
@@ -234,6 +244,11 @@ class RecordingSolver:
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
         limbs = limb_lengths(folded, self.priors)
         return scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+
+
+def _is_skeleton(layout: Layout) -> bool:
+    """Whether all keypoints are joints of SMPL's skeleton, as only a body has them."""
+    return all(len(row) == 1 and row[0][0] in JOINT_INDEX for row in layout.points)
 
 
 def _seen(keypoints: Keypoints) -> Tensor:

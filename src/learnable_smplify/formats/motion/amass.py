@@ -35,7 +35,7 @@ _FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
 _RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
-_OUR_KEYS = ("up_axis", "body", "flagged", "uncertainty_deg", "hand_joints")
+_OUR_KEYS = ("up_axis", "body", "flagged", "uncertainty_deg", "betas_sigma", "hand_joints")
 _READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
 
 
@@ -45,8 +45,8 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
     Holds the keys of both generations: `poses`, `trans`, `betas` (16, padded with zeros), `gender`,
     `mocap_frame_rate`, `mocap_framerate`, `surface_model_type`, `root_orient`, `pose_body`; and keys of our own, which
     other programs pass over: `up_axis` ("x", "y", "z" or "" for unknown), `body`, `flagged`, `uncertainty_deg` (T, 24)
-    where the motion has it, and `hand_joints` (T, 6) where the layout has no columns for SMPL's two hand joints and
-    they are bent.
+    and `betas_sigma` (10,) where the motion has them, and `hand_joints` (T, 6) where the layout has no columns for
+    SMPL's two hand joints and they are bent.
 
     The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
@@ -91,6 +91,8 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
         arrays["hand_joints"] = pose[:, _BODY_COLUMNS:]
     if motion.uncertainty_deg is not None:
         arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
+    if motion.betas_sigma is not None:
+        arrays["betas_sigma"] = motion.betas_sigma.cpu().numpy()
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     notes: list[str] = []
@@ -149,6 +151,9 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         up_axis=cast("UpAxis | None", up_axis or None),
         flagged=torch.from_numpy(flagged),
         uncertainty_deg=file.uncertainty(frames),
+        betas_sigma=torch.from_numpy(file.numbers("betas_sigma", (10,)).astype(np.float32))
+        if "betas_sigma" in file.arrays
+        else None,
         notes=_left_out(poses, betas, layout),
     )
 
