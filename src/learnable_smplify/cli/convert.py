@@ -69,7 +69,7 @@ def convert(args: ConvertArgs) -> None:
 
 
 def _load(name: str, motion: Motion) -> Body:
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import OPEN_BODIES, load_body
 
     # The motion knows the gender its betas belong to; the open body has only one.
-    return load_body(name, "neutral" if name == "open" else motion.gender)
+    return load_body(name, "neutral" if name in OPEN_BODIES else motion.gender)

@@ -69,7 +69,7 @@ def view(args: ViewArgs) -> None:
     """
     from rich.console import Console
 
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import OPEN_BODIES, body_of_motion, load_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.view.clock import matching_frames
     from learnable_smplify.view.dots import Dots
@@ -88,9 +88,9 @@ def view(args: ViewArgs) -> None:
         motion, notes = read_any_motion(path, body, args.person, args.fps)
         for note in notes:
             say(f"{path.name}: {note}")
-        if args.body is None and motion.body != body.name:
+        if args.body is None and motion.body not in OPEN_BODIES:
             say(f"{path.name}: made for the body '{motion.body}'; drawing it on '{body.name}' (see --body)")
-        return Figure(body, motion)
+        return Figure(body_of_motion(motion.body, body) if args.body is None else body, motion)
 
     figure = figure_of(args.motion)
     motion = figure.motion

@@ -21,7 +21,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from os import PathLike
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Literal
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.bias import KeypointBias, parse_bias
 from learnable_smplify.layouts.points import CANONICAL_POINTS
 from learnable_smplify.skeleton import mirrored_name
 
@@ -81,6 +82,7 @@ class Layout:
         points: (K,) for each keypoint the canonical points it is the weighted sum of; the weights sum to 1.
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
+        bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Layout:
     points: tuple[tuple[tuple[str, float], ...], ...]
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
+    bias: tuple[KeypointBias, ...] = ()
 
     def __len__(self) -> int:
         """Number of keypoints."""
@@ -244,9 +247,11 @@ def _parse_layout(content: str, path: Path) -> Layout:
         raise InputError(f"not a valid TOML file ({str(error)[:200]})", path=path) from error
 
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases"):
+        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
             raise InputError(
-                f"unknown key '{key}'", path=path, expected="name, title, keypoints, edges, aliases (see body25.toml)"
+                f"unknown key '{key}'",
+                path=path,
+                expected="name, title, keypoints, edges, aliases, bias (see body25.toml)",
             )
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
@@ -272,7 +277,7 @@ def _parse_layout(content: str, path: Path) -> Layout:
             )
         index_by_key[_key(name)] = index
     points = tuple(_parse_point(value, path, f"keypoints.{name}") for name, value in keypoints.items())
-    return Layout(
+    layout = Layout(
         name=table.get("name", path.stem),
         title=table.get("title", table.get("name", path.stem)),
         keypoint_names=names,
@@ -280,6 +285,9 @@ def _parse_layout(content: str, path: Path) -> Layout:
         edges=_parse_edges(table.get("edges", []), names, path),
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
     )
+    rows = table.get("bias", {})
+    bias = parse_bias(rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(_key(name)), path)
+    return replace(layout, bias=bias)
 
 
 def _parse_point(value: object, path: Path, where: str) -> tuple[tuple[str, float], ...]:
