@@ -10,6 +10,7 @@ import tyro
 
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.formats.motion.amass import PoseLayout
+from learnable_smplify.formats.motion.style import BetasFor, FileUp, MotionStyle
 from learnable_smplify.options import OwnBodyOption, shown
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class ConvertArgs:
     """Write a motion for another program: BVH, animated GLB with skin, or AMASS-style npz.
 
     BVH and GLB hold the person's own bones and are Y up: 24 joints under SMPL's names; BVH in degrees and
-    centimetres, GLB in metres with the body's mesh. The frame rate stays unless --fps is given.
+    centimetres, GLB in metres with the body's mesh. An npz is Z up, as AMASS is. The frame rate stays unless --fps is
+    given.
     """
 
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
@@ -35,6 +37,11 @@ class ConvertArgs:
     """Frames a second of the output; the speed stays true. Blender's SMPL-X add-on takes 30 and more."""
     pose_layout: PoseLayout = "smplh"
     """Columns of `poses` in an .npz: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
+    up: Annotated[FileUp | None, shown(None, "z for .npz, y for .bvh and .glb")] = None
+    """Which axis points up in the file. Without it, an npz says that it was turned, and is turned back when read."""
+    betas_for: BetasFor = "motion"
+    """Whose betas an .npz has: the motion's own body's; or smpl: where that is the open body, zeros and the person's
+    height (actual_human_height), for programs that pose SMPL."""
     body: OwnBodyOption = None
     """Whose bones and mesh a .bvh or .glb gets: a model file; smpl, smplh, smplx to search; or open."""
 
@@ -60,8 +67,11 @@ def convert(args: ConvertArgs) -> None:
         notes.append(f"resampled from {motion.fps:g} to {args.fps:g} frames a second")
         # How sure the network was of a frame says little about the frames between.
         motion = resample_motion(motion, args.fps)
-    body = None if args.body is None or args.output.suffix.lower() == ".npz" else _load(args.body, motion)
-    notes += write_motion(motion, args.output, args.pose_layout, body)
+    body = None if args.body is None else _load(args.body, motion)
+    style = MotionStyle(up=args.up, betas_for=args.betas_for)
+    notes += write_motion(motion, args.output, args.pose_layout, body, style)
+    if args.output.suffix.lower() == ".npz" and motion.body == "open" and args.betas_for == "motion":
+        notes.append("the betas are the open body's (betas_open); for programs that pose SMPL: --betas-for smpl")
     for note in notes:
         console.print(f"note: {note}", style="yellow")
     size = args.output.stat().st_size / 1e6

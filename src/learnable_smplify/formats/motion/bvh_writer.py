@@ -12,6 +12,7 @@ import torch
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.formats.motion.rig import Rig, rig_motion
+from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -31,7 +32,9 @@ _TIPS: dict[str, tuple[tuple[str, float], ...]] = {
 _CHUNK = 4096
 
 
-def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = None) -> tuple[str, ...]:
+def write_bvh(
+    motion: Motion, path: str | PathLike[str], body: Body | None = None, style: MotionStyle | None = None
+) -> tuple[str, ...]:
     """Write a motion as BVH.
 
     The rest pose is SMPL's T-pose at the motion's betas, so all channels at zero are a person with the arms out. The
@@ -42,6 +45,7 @@ def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = Non
         motion: T frames; a motion that is Z or X up is turned to Y up.
         path: the file to write, whole or not at all.
         body: whose bones; None takes the open body where the motion belongs to it.
+        style: which way is up (Y unless it says otherwise), names of the bones, unit.
 
     Returns:
         Notes for the user: what was turned or assumed.
@@ -49,7 +53,8 @@ def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = Non
     Raises:
         InputError: no body for a motion of a licensed one, or the folder cannot be written to.
     """
-    rig = rig_motion(motion, Path(path), body)
+    style = style or MotionStyle()
+    rig = rig_motion(motion, Path(path), body, style.up or "y")
     order = _depth_first()
     channels = _channels(rig, order)
     with atomic_output(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
