@@ -64,6 +64,8 @@ def parse_number(text: str) -> float:
         return math.nan
     if "_" in text:  # Python reads 1_000 as a number; no file means that
         raise ValueError(text)
+    if text.count(",") == 1 and "." not in text:  # 0,35: the decimal comma of half of Europe
+        text = text.replace(",", ".")
     return float(text)
 
 
@@ -79,6 +81,7 @@ def keypoints_from_markers(
     confidence: Float[np.ndarray, "T M"] | None = None,
     up_axis: str | None = None,
     person_id: str | None = None,
+    start_s: float = 0.0,
     notes: Sequence[str] = (),
 ) -> Keypoints:
     """Keypoints from named columns in any order, of which some may be strange to the layout.
@@ -94,6 +97,7 @@ def keypoints_from_markers(
         confidence: as in `Keypoints`.
         up_axis: as in `Keypoints`.
         person_id: as in `Keypoints`.
+        start_s: as in `Keypoints`.
         notes: lines for the user so far.
 
     Raises:
@@ -140,6 +144,7 @@ def keypoints_from_markers(
         confidence=placed,
         up_axis=up_axis,
         person_id=person_id,
+        start_s=start_s,
         notes=said,
         measured=targets,
     )
@@ -156,6 +161,7 @@ def keypoints_from_arrays(
     confidence: Float[np.ndarray, "T K"] | None = None,
     up_axis: str | None = None,
     person_id: str | None = None,
+    start_s: float = 0.0,
     notes: Sequence[str] = (),
     measured: Sequence[int] | None = None,
 ) -> Keypoints:
@@ -230,18 +236,9 @@ def keypoints_from_arrays(
         confidence=torch.from_numpy(trust),
         up_axis=cast("UpAxis | None", up_axis),
         person_id=person_id,
+        start_s=start_s,
         notes=tuple(said),
     )
-
-
-def fps_from_times(times: Float[np.ndarray, "T"]) -> float | None:
-    """Frames a second from time stamps in seconds, None when they do not run forward."""
-    times = times[np.isfinite(times)]
-    with np.errstate(over="ignore"):
-        steps = np.diff(times)
-    if steps.size == 0 or not np.median(steps) > 1e-5:
-        return None
-    return float(1.0 / np.median(steps))
 
 
 def _is_root(layout: Layout, keypoint: int) -> bool:

@@ -13,11 +13,11 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
     check_file,
-    fps_from_times,
     keypoints_from_markers,
     parse_number,
     read_text,
 )
+from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import fps_from_times
 from learnable_smplify.formats.keypoints.json_frames import number_list, read_json
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
