@@ -47,7 +47,7 @@ class ReportArgs:
     """Where to write the report."""
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
-    units: Annotated[str | None, shown("m|cm|mm", "as in 'fit'")] = None
+    units: Annotated[str | None, shown("m|cm|mm|in|ft", "as in 'fit'")] = None
     """Unit of the keypoints, if it was given to 'lsmplify fit'."""
     up: Annotated[str | None, shown("AXIS", "as in 'fit'")] = None
     """Which way is up in the keypoints, if it was given to 'lsmplify fit': x, y, z, -x, -y or -z."""

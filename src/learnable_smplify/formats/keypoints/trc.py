@@ -10,6 +10,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
+    MOST_MARKERS,
     check_file,
     keypoints_from_markers,
     parse_number,
@@ -60,6 +61,8 @@ def read_trc(
             expected="Frame#, Time, then the names of the markers",
         )
 
+    if len(names) > MOST_MARKERS:
+        raise InputError(f"line 4 names {len(names)} markers", path=path, expected=f"at most {MOST_MARKERS}")
     begin = 4 if _is_row(lines[4]) else 5  # the line of X1 Y1 Z1 may be left out
     numbered = [(number, _fields(line)) for number, line in enumerate(lines[begin:], start=first + begin + 1)]
     rows = [
