@@ -177,10 +177,9 @@ def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     if isinstance(name_or_path, Layout):
         return name_or_path
     text = str(name_or_path)
-    wanted = _plain(text)
-    for name in _SHIPPED:
-        if wanted and wanted == _plain(name):
-            return _shipped_layout(name)
+    shipped = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(_plain(text))
+    if shipped is not None:
+        return _shipped_layout(shipped)
     path = Path(text)
     if path.suffix.lower() == ".toml" or path.is_file():
         try:
@@ -358,3 +357,6 @@ def _key(name: str) -> str:
     if plain[-1:] in ("l", "r") and plain[:-1] in _SIDED_PARTS:
         return f"{plain[-1]}.{plain[:-1]}"
     return plain
+
+
+_SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, _plain(name))}
