@@ -33,6 +33,7 @@ COUNTS = {
     "h36m32": 17 + 2,
     "kinect32": 32,
     "mocap20": 20,
+    "mhr70": 24,
 }
 
 VALID = """

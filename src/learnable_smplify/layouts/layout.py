@@ -50,6 +50,7 @@ _SHIPPED: tuple[str, ...] = (
     "h36m32",
     "kinect32",
     "mocap20",
+    "mhr70",
 )
 # Names that animation files have; nobody writes arrays in this order.
 _BY_NAME_ONLY = ("mocap20",)
