@@ -10,7 +10,7 @@ import tyro
 
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.formats.motion.amass import PoseLayout
-from learnable_smplify.formats.motion.style import BetasFor, FileUp, MotionStyle
+from learnable_smplify.formats.motion.style import BetasFor, BoneNames, BvhUnit, FileUp, MotionStyle
 from learnable_smplify.options import OwnBodyOption, shown
 
 _SUFFIXES = (".npz", ".bvh", ".glb")
@@ -42,6 +42,10 @@ class ConvertArgs:
     betas_for: BetasFor = "motion"
     """Whose betas an .npz has: the motion's own body's; or smpl: where that is the open body, zeros and the person's
     height (actual_human_height), for programs that pose SMPL."""
+    skeleton: BoneNames = "smpl"
+    """Names of the bones in a .bvh or .glb: SMPL's, Mixamo's, Unreal's mannequin's or VRM's."""
+    bvh_unit: BvhUnit = "cm"
+    """Unit of the positions in a .bvh."""
     body: OwnBodyOption = None
     """Whose bones and mesh a .bvh or .glb gets: a model file; smpl, smplh, smplx to search; or open."""
 
@@ -68,7 +72,7 @@ def convert(args: ConvertArgs) -> None:
         notes.append(f"resampled from {motion.fps:g} to {args.fps:g} frames a second")
         # How sure the network was of a frame says little about the frames between.
         motion = resample_motion(motion, args.fps)
-    style = MotionStyle(up=args.up, betas_for=args.betas_for)
+    style = MotionStyle(args.up, args.betas_for, args.skeleton, args.bvh_unit)
     notes += write_motion(motion, args.output, args.pose_layout, body, style)
     if args.output.suffix.lower() == ".npz" and motion.body == "open" and args.betas_for == "motion":
         notes.append("the betas are the open body's (betas_open); for programs that pose SMPL: --betas-for smpl")

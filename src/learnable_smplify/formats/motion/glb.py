@@ -15,11 +15,12 @@ from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.errors import MissingExtraError
+from learnable_smplify.formats.motion.bone_names import bone_names
 from learnable_smplify.formats.motion.rig import Rig, rig_motion
 from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
-from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
+from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2
@@ -64,7 +65,7 @@ def write_glb(
         raise MissingExtraError("pygltflib", "glb", "Writing GLB")
     style = style or MotionStyle()
     rig = rig_motion(motion, Path(path), body, style.up or "y")
-    gltf, left_out = _scene(rig, motion)
+    gltf, left_out = _scene(rig, motion, bone_names(style.skeleton))
     with atomic_output(path) as temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
     against = ("glTF is Y up by its standard: programs will show this file lying down",) if style.up == "z" else ()
@@ -102,7 +103,7 @@ def _notes(body: Body, left_out: float) -> list[str]:
     return notes
 
 
-def _scene(rig: Rig, motion: Motion) -> tuple[GLTF2, float]:
+def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, float]:
     import pygltflib as gl
 
     arrays = rig.body.arrays
@@ -134,7 +135,7 @@ def _scene(rig: Rig, motion: Motion) -> tuple[GLTF2, float]:
             translation=offsets[joint],
             children=[child for child in range(NUM_JOINTS) if PARENTS[child] == joint],
         )
-        for joint, name in enumerate(JOINT_NAMES)
+        for joint, name in enumerate(names)
     ]
     material = gl.Material(
         name="skin",
