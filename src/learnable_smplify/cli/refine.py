@@ -105,7 +105,7 @@ def refine(args: RefineArgs) -> None:
     with console.status("refining"):
         result = refine_motion(Solver(body, device=args.device), motion, keypoints, options, start_s=start_s)
     print_notes(console, result.notes)
-    write_motion(result.motion, args.output, pose_layout=args.pose_layout)
+    print_notes(console, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
     console.print(refine_summary(result, estimate))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 

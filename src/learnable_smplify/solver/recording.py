@@ -163,6 +163,7 @@ class RecordingSolver:
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
+            start_s=keypoints.start_s,
             notes=notes,
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
