@@ -46,7 +46,7 @@ def read_mediapipe(
 
     A frame is a list of landmarks, or an object that holds one under `pose_world_landmarks` (also in camel case), or a
     list of several people's; null or an empty list where nobody was found. The whole may be an object with `frames`
-    and `fps`; frames may state `timestamp_ms`. People are told apart by their place in the list.
+    and `fps`; frames may state `timestamp_ms`. People are followed by distance.
 
     Args:
         path: the file.
@@ -74,7 +74,7 @@ def read_mediapipe(
         for person, landmarks in enumerate(_poses(value, path, f"frame {frame}")):
             where = f"frame {frame}" if person == 0 else f"frame {frame}, person {person}"
             table = _table(landmarks, path, where)
-            sights.append(Sight(frame, str(person), table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
+            sights.append(Sight(frame, None, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
     return people_from_sights(
         sights,
         len(frames),
