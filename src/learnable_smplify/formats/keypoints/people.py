@@ -13,6 +13,7 @@ from jaxtyping import Float
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.follow import follow_people
+from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout
@@ -106,6 +107,8 @@ def people_from_sights(
     if used == len(chosen):
         zero = (positions == 0).all(axis=-1)
         positions[zero] = np.nan
+        if units is None:
+            refuse_picture(positions, chosen, path)
         positions, unit_notes = to_metres(positions, chosen, units=units)
         positions[zero] = 0.0
     people: list[Keypoints] = []
