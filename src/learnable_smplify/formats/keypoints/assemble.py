@@ -22,6 +22,8 @@ from learnable_smplify.motion import UpAxis
 _DEFAULT_FPS = 30.0
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
 _FEWEST_COLUMNS = 4
+# Marker sets have some hundreds at most.
+MOST_MARKERS = 5000
 # Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
 FARTHEST_M = 1e6
 
@@ -99,6 +101,8 @@ def keypoints_from_markers(
     Raises:
         InputError: the layout cannot be told or does not fit, or nothing is measured.
     """
+    if len(names) > MOST_MARKERS:
+        raise InputError(f"there are {len(names)} markers", path=path, expected=f"at most {MOST_MARKERS}")
     said = list(notes)
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:

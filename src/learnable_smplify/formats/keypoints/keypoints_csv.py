@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
+    MOST_MARKERS,
     check_file,
     fps_from_times,
     keypoints_from_markers,
@@ -103,6 +105,8 @@ def read_keypoints_csv(
 
 def _numeric_columns(header: list[str], path: Path) -> list[int]:
     """Columns that hold keypoints or time; others (a frame's file name, say) may hold anything."""
+    if len(header) > MOST_MARKERS * 4:
+        raise InputError(f"the header has {len(header)} columns", path=path, expected=f"at most {MOST_MARKERS * 4}")
     kept = [i for i, name in enumerate(header) if name.lower() in _TIME_NAMES or _COLUMN.fullmatch(name)]
     if not any(re.search(r"[_. ]x$", header[column], re.IGNORECASE) for column in kept):
         shown = ", ".join(header[:6])[:120]
@@ -113,7 +117,7 @@ def _numeric_columns(header: list[str], path: Path) -> list[int]:
             expected="columns such as nose_x,nose_y,nose_z,left_eye_x,...",
         )
     if len(set(header)) != len(header):
-        twice = next(name for name in header if header.count(name) > 1)
+        twice = Counter(header).most_common(1)[0][0]
         raise InputError(f"the column '{twice}' is there twice", path=path, where="header", expected="distinct names")
     return kept
 

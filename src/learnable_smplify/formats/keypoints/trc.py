@@ -9,6 +9,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
+    MOST_MARKERS,
     check_file,
     fps_from_times,
     keypoints_from_markers,
@@ -56,6 +57,8 @@ def read_trc(
             expected="Frame#, Time, then the names of the markers",
         )
 
+    if len(names) > MOST_MARKERS:
+        raise InputError(f"line 4 names {len(names)} markers", path=path, expected=f"at most {MOST_MARKERS}")
     rows: list[list[float]] = []
     width = 2 + 3 * len(names)
     for number, line in enumerate(lines[5:], start=6):
