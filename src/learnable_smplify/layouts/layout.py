@@ -49,6 +49,8 @@ _SHIPPED: tuple[str, ...] = (
     "kit21",
 )
 
+_SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, plain(name))}
+
 # Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
 # Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
@@ -236,8 +238,8 @@ def infer_layout_from_count(count: int) -> Layout:
 
 
 def _shipped_by_name(text: str) -> Layout | None:
-    wanted = plain(text[:100])
-    return next((_shipped_layout(name) for name in _SHIPPED if wanted and wanted == plain(name)), None)
+    name = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(plain(text[:100]))
+    return None if name is None else _shipped_layout(name)
 
 
 @cache

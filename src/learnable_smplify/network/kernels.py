@@ -195,10 +195,10 @@ def decode_frames(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, 
 def _affine(weight, scale, bias, x, out):
     """out = scale (weight x) + bias, with whole numbers as weights and a scale for every output."""
     columns = weight.shape[1]
-    for b in range(x.shape[0]):
-        line = x[b]
-        for o in range(weight.shape[0]):
-            row = weight[o]
+    for o in range(weight.shape[0]):  # each row is read once, for all frames
+        row = weight[o]
+        for b in range(x.shape[0]):
+            line = x[b]
             total = _ZERO
             for i in range(columns):
                 total += np.float32(row[i]) * line[i]
