@@ -8,8 +8,8 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate import as_rich
 from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.errors import InputError, MissingExtraError
@@ -69,7 +69,7 @@ def benchmark(args: BenchmarkArgs) -> None:
     plan = Plan.full(threads) if args.full else Plan.quick(threads)
     pairs, data = _pairs(args)
     rows = methods(args.authors_weights, gpu=torch.cuda.is_available())
-    console = Console()
+    console = open_console()
     machine = describe_machine()
     if busy(machine):
         console.print(f"Other programs are running (load {machine['load_before']}): times will be too long.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.options import OwnBodyOption, shown
@@ -48,12 +49,10 @@ def convert(args: ConvertArgs) -> None:
     """
     check_output_file(args.output, _SUFFIXES, args.motion)
 
-    from rich.console import Console
-
     from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
     from learnable_smplify.resample import resample_motion
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = open_console(soft_wrap=True, highlight=False)
     motion = read_motion(args.motion)
     notes = list(motion.notes)
     if args.fps is not None and args.fps != motion.fps:

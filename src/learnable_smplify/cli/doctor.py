@@ -21,6 +21,7 @@ from learnable_smplify.body.model_search import (
     find_body25_regressor,
     search_models,
 )
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.layouts.layout import layout_names, load_layout
 from learnable_smplify.options import shown
 
@@ -48,7 +49,7 @@ class DoctorArgs:
 
 def doctor(args: DoctorArgs) -> None:
     """Run `lsmplify doctor`."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True, highlight=False, markup=True)
     _print_versions(console)
     _print_extras(console)
     _print_models(console, args.models)

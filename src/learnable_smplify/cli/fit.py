@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from learnable_smplify.body import Body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -70,7 +71,7 @@ class FitArgs:
 
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
-    console = Console()
+    console = open_console()
     settings = args.settings
     if args.camera is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:

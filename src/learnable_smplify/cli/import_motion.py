@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
@@ -90,7 +91,7 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
     Raises:
         InputError: nothing to import is found, nothing could be imported, or an option has no meaning.
     """
-    console = console or Console(stderr=True)
+    console = console or open_console(stderr=True)
     _check(args)
     clips = find_clips(args.source, args.out)
     if not clips:

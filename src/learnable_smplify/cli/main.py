@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Annotated, Any, Union
 
 import tyro
-from rich.console import Console
 
 from learnable_smplify.cli.ablate import AblateArgs, ablate
 from learnable_smplify.cli.benchmark import BenchmarkArgs, benchmark
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.convert import ConvertArgs, convert
 from learnable_smplify.cli.demo import DemoArgs, demo
 from learnable_smplify.cli.doctor import DoctorArgs, doctor
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:  # a full disk, a folder that vanished: the machine's trouble, not a fault of the program
         _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error))
     except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted")
+        open_console(stderr=True).print("interrupted")
         sys.exit(130)
 
 
@@ -95,7 +95,7 @@ def _show_commands(given: list[str]) -> None:
 
 
 def _fail(message: str) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = open_console(stderr=True, soft_wrap=True, highlight=False)
     console.print("error:", style="bold red", end=" ")
     console.print(message, markup=False)
     sys.exit(2)

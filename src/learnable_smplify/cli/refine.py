@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from learnable_smplify.body import Body, load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit import print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -86,7 +87,7 @@ class RefineArgs:
 
 def refine(args: RefineArgs) -> None:
     """Run `lsmplify refine`."""
-    console = Console()
+    console = open_console()
     check_output_file(args.output, (".npz",), args.estimate, args.keypoints)
     if not isinstance(args.scale, str) and not args.scale > 0:
         raise InputError(f"--scale is {args.scale:g}", expected="a factor above 0, 'auto' or 'fit'")

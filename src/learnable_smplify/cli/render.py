@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError
 from learnable_smplify.options import BodyOption, LayoutOption, shown
 
@@ -81,15 +82,13 @@ def render(args: RenderArgs) -> None:
     if args.size is not None and not 64 <= args.size <= 4096:
         raise InputError(f"the picture height is {args.size}", expected="64 to 4096 pixels", hint="--size 480")
 
-    from rich.console import Console
-
     from learnable_smplify.body import load_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.formats.motion.motion_file import read_motion
     from learnable_smplify.render.film import film
     from learnable_smplify.render.sheet import contact_sheet
 
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     motion = read_motion(args.motion)
     keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     body = load_body(args.body)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.options import LayoutOption, OwnBodyOption, shown
@@ -70,14 +71,12 @@ def report(args: ReportArgs) -> None:
     if not 0 <= args.pictures <= 100:
         raise InputError(f"--pictures is {args.pictures}", expected="0 to 100", hint="--pictures 10")
 
-    from rich.console import Console
-
     from learnable_smplify.body import load_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.formats.motion.motion_file import read_motion
     from learnable_smplify.safe_files.atomic import atomic_output
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = open_console(soft_wrap=True, highlight=False)
     motion = read_motion(args.motion)
     keypoints = None
     if args.keypoints is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError
 from learnable_smplify.options import BodyOption, LayoutOption, shown
 
@@ -67,7 +68,6 @@ def view(args: ViewArgs) -> None:
         InputError: files that cannot be read, or an address that cannot be listened on.
         MissingExtraError: the `view` extra is not installed.
     """
-    from rich.console import Console
 
     from learnable_smplify.body import load_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
@@ -77,7 +77,7 @@ def view(args: ViewArgs) -> None:
     from learnable_smplify.view.stage import guess_up
     from learnable_smplify.view.viewer import Viewer
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = open_console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(line: str) -> None:
         console.print(line, markup=False)
