@@ -24,7 +24,7 @@ _EVERY_FULL = 18
 
 @dataclass(frozen=True)
 class BenchmarkArgs:
-    """Measure speed and accuracy of SMPLify, Gauss-Newton, the authors' network, keypoints2body and ours, side by side.
+    """Measure speed and accuracy of SMPLify, Gauss-Newton, the authors' network, keypoints2body and ours.
 
     Each method runs in a process of its own and they take turns, on the same pairs of a start pose and a target. With
     motions the pairs are those of 'lsmplify evaluate' (eval split); without, they are drawn from the priors in the
