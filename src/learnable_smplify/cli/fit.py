@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
-from learnable_smplify.solver.compiled_hybrid import compiles_first
+from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
 from learnable_smplify.solver.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
 
@@ -139,7 +140,11 @@ def fit_with_progress(
     With `offsets`, keypoint offsets are calibrated on the recording and written there.
     """
     if compiles_first():
-        console.print("compiling the solver for this processor: half a minute or so, once", style="yellow")
+        folder = machine_code_folder()
+        kept = "once" if folder is not None else "every time: point NUMBA_CACHE_DIR at a folder that can be written to"
+        if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
+            kept = f"once, kept in {folder}"
+        console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
     with _progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         if offsets is None:
@@ -206,7 +211,7 @@ def print_summary(
         unit, mean, by_group = "mm", summary.mean_error_mm, summary.group_error_mm
     table.add_row("mean keypoint error", f"{mean:.1f} {unit}")
     groups = ", ".join(f"{group} {error:.1f}" for group, error in by_group.items())
-    table.add_row(rf"by group \[{unit}]", groups)
+    table.add_row(f"by group [{unit}]", groups)
     name, error = summary.worst_keypoint
     table.add_row("worst keypoint", f"{name}, {error:.1f} {unit}")
     if summary.unobserved:
