@@ -40,7 +40,7 @@ class Outcome:
 
 
 def outcomes(asked: Sequence[tuple[str, Path]]) -> list[Outcome]:
-    """Read files by the reader of a kind (a key of `READERS`), one after another."""
+    """Read files by the reader of a kind (a key of `readers`), one after another."""
     text = "\n".join(f"{kind}\t{path}" for kind, path in asked)
     command = [sys.executable, str(Path(__file__).resolve())]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=1800)
@@ -48,10 +48,12 @@ def outcomes(asked: Sequence[tuple[str, Path]]) -> list[Outcome]:
     return [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def _readers() -> dict[str, Callable[[Path], Any]]:
+def readers() -> dict[str, Callable[[Path], Any]]:
+    """Every reader of strangers' files, by a name."""
     from learnable_smplify.formats.camera_file import read_camera
     from learnable_smplify.formats.estimates import read_estimates
     from learnable_smplify.formats.keypoints.keypoint_file import read_people
+    from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
     from learnable_smplify.layouts.layout import load_layout
     from learnable_smplify.mocap.bone_map_file import read_bone_map
     from learnable_smplify.safe_files.joblib_file import load_joblib
@@ -67,6 +69,7 @@ def _readers() -> dict[str, Callable[[Path], Any]]:
         "torch": load_torch_file,
         "keypoints": read_people,
         "keypoints of body25": lambda path: read_people(path, layout="body25"),
+        "2D keypoints": read_keypoints2d,
         "estimate": lambda path: [estimate.to_motion(fps=30) for estimate in read_estimates(path)],
         "camera": read_camera,
         "layout": load_layout,
@@ -117,10 +120,10 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    readers = _readers()
+    read_as = readers()
     for line in sys.stdin.read().splitlines():
         kind, path = line.split("\t")
-        print(json.dumps(_outcome(readers[kind], Path(path))), flush=True)
+        print(json.dumps(_outcome(read_as[kind], Path(path))), flush=True)
 
 
 if __name__ == "__main__":
