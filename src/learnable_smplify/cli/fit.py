@@ -68,6 +68,9 @@ class FitArgs:
     its machines must see the folders under the same paths."""
     only: Annotated[str, tyro.conf.arg(metavar="PATTERN")] = "*"
     """Of a folder: only recordings whose file name matches, such as '*.trc'."""
+    check: bool = False
+    """Of a folder fitted before: read every recording again, to notice those that changed without another size or time
+    of change."""
 
 
 def fit(args: FitArgs) -> None:
@@ -77,10 +80,12 @@ def fit(args: FitArgs) -> None:
     if args.camera is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
-        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, console)
+        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, args.check, console)
         return
-    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*":
-        raise InputError("this is one recording; --jobs, --engine and --only are for a folder of them", path=args.input)
+    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*" or args.check:
+        raise InputError(
+            "this is one recording; --jobs, --engine, --only and --check are for a folder of them", path=args.input
+        )
     check_output_file(args.output, tuple(WRITERS), args.input)
     settings.check()
     if args.camera is not None:

@@ -26,7 +26,14 @@ _MOST_NOTES = 8
 
 
 def fit_folder_command(
-    source: Path, out: Path, settings: FitSettings, jobs: int | None, engine: Engine, only: str, console: Console
+    source: Path,
+    out: Path,
+    settings: FitSettings,
+    jobs: int | None,
+    engine: Engine,
+    only: str,
+    check: bool,
+    console: Console,
 ) -> None:
     """Fit every recording below `source`, and tell how it went.
 
@@ -57,7 +64,7 @@ def fit_folder_command(
             if result is not None and result.status == "failed":
                 console.print(f"failed: {_shown(result.message)}", style="red", markup=False, highlight=False)
 
-        report = fit_folder(source, out, settings, jobs=jobs, engine=engine, only=only, advance=advance)
+        report = fit_folder(source, out, settings, jobs=jobs, engine=engine, only=only, check=check, advance=advance)
     print_folder_summary(report, time.perf_counter() - began, console)
     failed = [result for result in report.results if result.status == "failed"]
     if failed:

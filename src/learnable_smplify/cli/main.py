@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
             _run(given)
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:  # while a command is imported, too
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:  # `lsmplify fit --help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -54,9 +57,6 @@ def _run(given: list[str]) -> None:
         raise
     except OSError as error:  # a full disk, a folder that vanished: the machine's trouble, not a fault of the program
         _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def parsed(args_type: type, command: str, given: list[str]) -> Any:
