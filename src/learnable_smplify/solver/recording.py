@@ -173,6 +173,7 @@ class RecordingSolver:
             flagged=clip.flagged.cpu() | repaired,
             betas_sigma=None if found is None else found.sigma.float().cpu(),
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
+            start_s=keypoints.start_s,
             notes=notes,
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
