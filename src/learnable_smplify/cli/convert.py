@@ -13,12 +13,12 @@ from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.style import BetasFor, BoneNames, BvhUnit, FileUp, MotionStyle
 from learnable_smplify.options import OwnBodyOption, shown
 
-_SUFFIXES = (".npz", ".bvh", ".glb")
+_SUFFIXES = (".npz", ".bvh", ".glb", ".mot", ".csv")
 
 
 @dataclass(frozen=True)
 class ConvertArgs:
-    """Write a motion for another program: BVH, animated GLB with skin, or AMASS-style npz.
+    """Write a motion for another program: BVH, animated GLB with skin, AMASS-style npz, or joint angles (OpenSim).
 
     BVH and GLB hold the person's own bones and are Y up: 24 joints under SMPL's names; BVH in degrees and
     centimetres, GLB in metres with the body's mesh. An npz is Z up, as AMASS is. The frame rate stays unless --fps is
@@ -28,7 +28,7 @@ class ConvertArgs:
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it), or the result of an estimator, as 'refine' takes."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """File to write: .bvh, .glb or .npz."""
+    """File to write: .bvh, .glb, .npz, or OpenSim's joint angles as .mot or .csv."""
     fps: Annotated[float | None, shown("RATE", "the motion's own")] = None
     """Frames a second of the output; the speed stays true. Blender's SMPL-X add-on takes 30 and more."""
     person: Annotated[str | None, shown("ID", "the one seen most")] = None
