@@ -61,6 +61,7 @@ def convert(args: ConvertArgs) -> None:
 
     from rich.console import Console
 
+    from learnable_smplify.body import OPEN_BODIES
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.motion.motion_file import write_motion
     from learnable_smplify.resample import resample_motion
@@ -74,7 +75,7 @@ def convert(args: ConvertArgs) -> None:
         motion = resample_motion(motion, args.fps)
     style = MotionStyle(args.up, args.betas_for, args.skeleton, args.bvh_unit)
     notes += write_motion(motion, args.output, args.pose_layout, body, style)
-    if args.output.suffix.lower() == ".npz" and motion.body == "open" and args.betas_for == "motion":
+    if args.output.suffix.lower() == ".npz" and motion.body in OPEN_BODIES and args.betas_for == "motion":
         notes.append("the betas are the open body's (betas_open); for programs that pose SMPL: --betas-for smpl")
     for note in notes:
         console.print(f"note: {note}", style="yellow")

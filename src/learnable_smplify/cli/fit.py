@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from learnable_smplify.body import Body
+from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -32,7 +32,7 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.solver.compiled_hybrid import compiles_first
-from learnable_smplify.solver.offsets import write_offsets
+from learnable_smplify.solver.shape.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
 
 
@@ -115,8 +115,9 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
             settings.solver_for(solver, part), part, settings.known_betas(), console, args.calibrate_offsets
         )
         print_notes(console, motion.notes[len(part.notes) :])
-        print_notes(console, settings.write(motion, place, solver.body))
-        print_summary(console, summarise_fit(solver.body, motion, part), motion, solver.body, part, seconds)
+        body = body_of_motion(motion.body, solver.body)
+        print_notes(console, settings.write(motion, place, body))
+        print_summary(console, summarise_fit(body, motion, part), motion, body, part, seconds)
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
 
 
@@ -215,5 +216,5 @@ def print_summary(
     table.add_row("frames flagged", str(summary.flagged))
     table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
     table.add_row("layout", load_layout(keypoints.layout).name)
-    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else ""))
+    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
     console.print(table)

@@ -86,7 +86,7 @@ def render(args: RenderArgs) -> None:
 
     from rich.console import Console
 
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import body_of_motion, load_body
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.render.film import film
@@ -98,6 +98,7 @@ def render(args: RenderArgs) -> None:
     for note in notes:
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
+    body = body_of_motion(motion.body, body) if args.body is None else body
     if args.body is None and motion.body != body.name:
         console.print(f"The motion was made for the body '{motion.body}'; drawing it on '{body.name}' (see --body).")
     clip = motion_clip(motion, body, keypoints)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.options import LayoutOption, OwnBodyOption, shown
@@ -86,14 +87,14 @@ def report(args: ReportArgs) -> None:
     keypoints = None
     if args.keypoints is not None:
         keypoints = read_keypoints(args.keypoints, layout=args.layout, units=args.units, up=args.up, person=args.person)
-    if args.body is None and motion.body != "open":
+    if args.body is None and motion.body not in OPEN_BODIES:
         raise InputError(
             f"the motion belongs to the body '{motion.body[:40]}', and can only be measured on it",
             path=args.motion,
             expected="that body",
             hint="--body smpl, --body FILE, or --body open to measure it on the body in the package all the same",
         )
-    body = given or load_body()
+    body = given or load_body(motion.body)
     page = make_report(motion, keypoints, body, args.motion.name, args.pictures, console.print)
     # Names of files can hold bytes that are no text.
     with atomic_output(output) as temporary:
@@ -134,7 +135,7 @@ def make_report(
     facts = [
         ("length", f"{len(motion) / motion.fps:.1f} s"),
         ("frames", f"{len(motion)} at {motion.fps:g} a second"),
-        ("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else "")),
+        ("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else "")),
     ]
     if fit is not None:
         facts.append(("keypoints", f"{int(fit.seen.any(axis=0).sum())} of {len(fit.layout)}, layout {fit.layout.name}"))

@@ -67,7 +67,7 @@ def view(args: ViewArgs) -> None:
     """
     from rich.console import Console
 
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import OPEN_BODIES, body_of_motion, load_body
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.view.clock import matching_frames
@@ -87,9 +87,9 @@ def view(args: ViewArgs) -> None:
         motion, notes = read_any_motion(path, body, args.person, args.fps)
         for note in notes:
             say(f"{path.name}: {note}")
-        if args.body is None and motion.body != body.name:
+        if args.body is None and motion.body not in OPEN_BODIES:
             say(f"{path.name}: made for the body '{motion.body}'; drawing it on '{body.name}' (see --body)")
-        return Figure(body, motion)
+        return Figure(body_of_motion(motion.body, body) if args.body is None else body, motion)
 
     figure = figure_of(args.motion)
     motion = figure.motion

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from os import PathLike
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Literal
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.layouts.bias import KeypointBias, parse_bias
 from learnable_smplify.layouts.layout_values import parse_edges, parse_point
 from learnable_smplify.skeleton import mirrored_name
 
@@ -88,6 +89,7 @@ class Layout:
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
         off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
+        bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Layout:
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
     off_body: tuple[int, ...] = ()
+    bias: tuple[KeypointBias, ...] = ()
 
     def __len__(self) -> int:
         """Number of keypoints."""
@@ -263,9 +266,11 @@ def _parse_layout(content: str, path: Path) -> Layout:
         raise InputError(f"not a valid TOML file ({str(error)[:200]})", path=path) from error
 
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases"):
+        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
             raise InputError(
-                f"unknown key '{key}'", path=path, expected="name, title, keypoints, edges, aliases (see body25.toml)"
+                f"unknown key '{key}'",
+                path=path,
+                expected="name, title, keypoints, edges, aliases, bias (see body25.toml)",
             )
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
@@ -297,7 +302,7 @@ def _parse_layout(content: str, path: Path) -> Layout:
             )
         index_by_key[_key(name)] = index
     points = tuple(parse_point(keypoints[name], path, f"keypoints.{name}") for name in names)
-    return Layout(
+    layout = Layout(
         name=table.get("name", path.stem),
         title=table.get("title", table.get("name", path.stem)),
         keypoint_names=names,
@@ -306,6 +311,9 @@ def _parse_layout(content: str, path: Path) -> Layout:
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
         off_body=off_body,
     )
+    rows = table.get("bias", {})
+    bias = parse_bias(rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(_key(name)), path)
+    return replace(layout, bias=bias)
 
 
 def _parse_aliases(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body import OPEN_BODIES, Body, load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, read_estimates
 from learnable_smplify.formats.motion.motion_file import READERS, read_motion
@@ -74,7 +74,7 @@ def read_motion_and_body(
         gender = read_any_motion(path, None, person, fps)[0].gender
     except InputError:  # it may be readable with the body
         gender = "neutral"
-    loaded = load_body(body, "neutral" if body == "open" else gender)
+    loaded = load_body(body, "neutral" if body in OPEN_BODIES else gender)
     return (*read_any_motion(path, loaded, person, fps, level=True), loaded)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.formats.motion.up import rest_pelvis, stature_m, turn_motion
@@ -117,11 +118,11 @@ def write_amass(
     arrays |= turned
     if motion.start_s != 0:
         arrays["start_time"] = np.float64(motion.start_s)
-    if motion.body == "open":
+    if motion.body in OPEN_BODIES:
         arrays["betas_open"] = arrays["betas"][:10]
     if style.betas_for == "smpl":
-        arrays["betas"] = np.zeros_like(arrays["betas"]) if motion.body == "open" else arrays["betas"]
-        height = stature_m(motion, body) if body is not None or motion.body == "open" else None
+        arrays["betas"] = np.zeros_like(arrays["betas"]) if motion.body in OPEN_BODIES else arrays["betas"]
+        height = stature_m(motion, body) if body is not None or motion.body in OPEN_BODIES else None
         if height is not None:
             arrays["actual_human_height"] = np.float64(height)
             notes.append(f"betas are zeros, SMPL's mean; the person is {height:.2f} m (actual_human_height)")

@@ -14,6 +14,7 @@ import torch
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.body.normals import vertex_normals
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import MissingExtraError
 from learnable_smplify.formats.motion.bone_names import bone_names
 from learnable_smplify.formats.motion.rig import Rig, rig_motion
@@ -96,7 +97,7 @@ def _notes(body: Body, left_out: float) -> list[str]:
             f"the pose correctives of '{body.name}' are not in the file: the skin differs from the body's where joints "
             "are bent; the joints are exact"
         )
-    if body.name != "open":
+    if body.name not in OPEN_BODIES:
         notes.append(f"the file holds the mesh of '{body.name}': passing it on falls under that body's licence")
     if left_out > 1e-3:
         notes.append(f"each vertex follows its four heaviest bones; up to {100 * left_out:.1f} % of one is left out")

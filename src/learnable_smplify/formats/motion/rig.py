@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.style import FileUp
 from learnable_smplify.formats.motion.up import turn_between
@@ -50,7 +51,7 @@ def rig_motion(motion: Motion, path: Path, body: Body | None = None, up: FileUp 
     """
     notes: list[str] = []
     if body is None:
-        if motion.body != "open":
+        if motion.body not in OPEN_BODIES:
             known = motion.body if motion.body in ("smpl", "smplh", "smplx") else "FILE"
             raise InputError(
                 f"the motion belongs to the body '{motion.body[:40]}', whose bones this kind of file needs",
@@ -58,7 +59,7 @@ def rig_motion(motion: Motion, path: Path, body: Body | None = None, up: FileUp 
                 expected="a body",
                 hint=f"lsmplify convert MOTION -o {path} --body {known} (or --body open for the one in the package)",
             )
-        body = load_body()
+        body = load_body(motion.body)
     elif body.name != motion.body:
         notes.append(f"the motion was made for the body '{motion.body[:40]}'; this file has the bones of '{body.name}'")
     if motion.up_axis is None:
