@@ -48,8 +48,10 @@ HANGING = {"left_shoulder": (0.0, 0.0, -90.0), "right_shoulder": (0.0, 0.0, 90.0
         (HANGING, "arm_add_l", 0),
         ({}, "arm_add_r", -90),  # stretched out sideways
         ({}, "arm_add_l", -90),
-        ({"pelvis": (0, 40, 0)}, "pelvis_rotation", 40),  # facing z in SMPL's world is facing x in OpenSim's
-        ({"pelvis": (10, 0, 0)}, "pelvis_tilt", -10),
+        ({"pelvis": (0, 40, 0)}, "pelvis_rotation", -50),  # turned from facing z: OpenSim's zero faces x
+        (HANGING, "pro_sup_r", 90),
+        (HANGING, "pro_sup_l", 90),
+        ({"pelvis": (0, 90, 0)}, "pelvis_tilt", 0),
     ],
 )
 def test_an_angle_has_the_sign_that_opensim_gives_it(turns, name: str, angle: float) -> None:

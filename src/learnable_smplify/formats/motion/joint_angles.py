@@ -23,9 +23,11 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_INDEX
 
-# From SMPL's axes (x left, y up, z forward) to OpenSim's, of the body and of the world.
+# From SMPL's body axes (x left, y up, z forward) to OpenSim's.
 _R_OPENSIM_SMPL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (-1.0, 0.0, 0.0))
 _ORDER = "ZXY"
+# Palms forward is zero there; SMPL's arms, let down, have them toward the thighs.
+_PALMS_TO_THIGHS = 90.0
 _SIDES = (("r", "right", 1.0), ("l", "left", -1.0))
 
 
@@ -47,8 +49,7 @@ def write_joint_angles(motion: Motion, path: str | PathLike[str], body: Body | N
     rig = rig_motion(motion, path, body)
     columns = {"time": motion.start_s + np.arange(len(motion)) / motion.fps}
     columns |= joint_angles(rig.local_rotmat)
-    places = rig.root_positions.to(torch.float64) @ torch.tensor(_R_OPENSIM_SMPL, dtype=torch.float64).T
-    for axis, values in zip("xyz", places.numpy().T, strict=True):
+    for axis, values in zip("xyz", rig.root_positions.numpy().T, strict=True):
         columns[f"pelvis_t{axis}"] = values
     table = np.stack(list(columns.values()), axis=1)
     separator = "\t" if path.suffix.lower() == ".mot" else ","
@@ -74,7 +75,8 @@ def joint_angles(local_rotmat: Float[Tensor, "T 24 3 3"]) -> dict[str, Float[np.
     def joint(name: str) -> Float[Tensor, "T 3 3"]:
         return turned[:, JOINT_INDEX[name]]
 
-    tilt, list_, rotation = _angles(turned[:, 0])
+    # The pelvis' axes are OpenSim's, the world stays that of the recording: its markers fit over the motion.
+    tilt, list_, rotation = _angles(local[:, 0] @ change.T)
     found = {"pelvis_tilt": tilt, "pelvis_list": list_, "pelvis_rotation": rotation}
     for side, word, mirror in _SIDES:
         flexion, adduction, turn = _angles(joint(f"{word}_hip"))
@@ -93,7 +95,7 @@ def joint_angles(local_rotmat: Float[Tensor, "T 24 3 3"]) -> dict[str, Float[np.
         flexion, adduction, turn = _angles(joint(f"{word}_collar") @ joint(f"{word}_shoulder") @ hanging)
         found |= {f"arm_flex_{side}": flexion, f"arm_add_{side}": mirror * adduction, f"arm_rot_{side}": mirror * turn}
         elbow, _, pronation = _angles(hanging.T @ joint(f"{word}_elbow") @ hanging)
-        found |= {f"elbow_flex_{side}": elbow, f"pro_sup_{side}": mirror * pronation}
+        found |= {f"elbow_flex_{side}": elbow, f"pro_sup_{side}": _PALMS_TO_THIGHS + mirror * pronation}
         flexion, deviation, _ = _angles(hanging.T @ joint(f"{word}_wrist") @ hanging)
         found |= {f"wrist_flex_{side}": mirror * deviation, f"wrist_dev_{side}": flexion}
     return found
