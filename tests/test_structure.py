@@ -20,13 +20,13 @@ GROUND = {
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
-    "layouts": set(),
+    "layouts": {"safe_files"},
     "safe_files": set(),
     "kernels": set(),
     "body": {"kernels", "layouts", "safe_files"},
     "network": {"body", "kernels", "layouts", "safe_files"},
     "repair": {"layouts"},
-    "mocap": {"body"},
+    "mocap": {"body", "safe_files"},
     "render": {"body", "layouts", "safe_files"},
     "formats": {"body", "layouts", "safe_files"},
     "datasets": {"formats", "safe_files"},

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.style import BetasFor, BoneNames, BvhUnit, FileUp, MotionStyle
@@ -59,14 +60,12 @@ def convert(args: ConvertArgs) -> None:
     """
     check_output_file(args.output, _SUFFIXES, args.motion)
 
-    from rich.console import Console
-
     from learnable_smplify.body import OPEN_BODIES
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.motion.motion_file import write_motion
     from learnable_smplify.resample import resample_motion
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = open_console(soft_wrap=True, highlight=False)
     motion, told, body = read_motion_and_body(args.motion, args.body, args.person, args.video_fps)
     notes = list(told)
     if args.fps is not None and args.fps != motion.fps:

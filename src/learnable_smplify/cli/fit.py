@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -31,7 +33,7 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
-from learnable_smplify.solver.compiled_hybrid import compiles_first
+from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
 from learnable_smplify.solver.shape.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
 
@@ -66,19 +68,24 @@ class FitArgs:
     its machines must see the folders under the same paths."""
     only: Annotated[str, tyro.conf.arg(metavar="PATTERN")] = "*"
     """Of a folder: only recordings whose file name matches, such as '*.trc'."""
+    check: bool = False
+    """Of a folder fitted before: read every recording again, to notice those that changed without another size or time
+    of change."""
 
 
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
-    console = Console()
+    console = open_console()
     settings = args.settings
     if args.camera is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
-        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, console)
+        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, args.check, console)
         return
-    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*":
-        raise InputError("this is one recording; --jobs, --engine and --only are for a folder of them", path=args.input)
+    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*" or args.check:
+        raise InputError(
+            "this is one recording; --jobs, --engine, --only and --check are for a folder of them", path=args.input
+        )
     check_output_file(args.output, tuple(WRITERS), args.input)
     settings.check()
     if args.camera is not None:
@@ -139,7 +146,11 @@ def fit_with_progress(
     With `offsets`, keypoint offsets are calibrated on the recording and written there.
     """
     if compiles_first():
-        console.print("compiling the solver for this processor: half a minute or so, once", style="yellow")
+        folder = machine_code_folder()
+        kept = "once" if folder is not None else "every time: point NUMBA_CACHE_DIR at a folder that can be written to"
+        if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
+            kept = f"once, kept in {folder}"
+        console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
     with _progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         if offsets is None:
@@ -206,7 +217,7 @@ def print_summary(
         unit, mean, by_group = "mm", summary.mean_error_mm, summary.group_error_mm
     table.add_row("mean keypoint error", f"{mean:.1f} {unit}")
     groups = ", ".join(f"{group} {error:.1f}" for group, error in by_group.items())
-    table.add_row(rf"by group \[{unit}]", groups)
+    table.add_row(f"by group [{unit}]", groups)
     name, error = summary.worst_keypoint
     table.add_row("worst keypoint", f"{name}, {error:.1f} {unit}")
     if summary.unobserved:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.amass import PoseLayout
@@ -94,7 +97,7 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
     Raises:
         InputError: nothing to import is found, nothing could be imported, or an option has no meaning.
     """
-    console = console or Console(stderr=True)
+    console = console or open_console(stderr=True)
     _check(args)
     clips = find_clips(args.source, args.out)
     if not clips:
@@ -266,7 +269,16 @@ def _run(args: ImportMotionArgs, waiting: list[tuple[Path, Path]]) -> Iterator[t
 def _start_worker() -> None:
     # Ctrl-C reaches every process of the terminal; the workers finish their clip and the parent ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed can end nobody; what a worker was writing is a temporary file then."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(clip: Path, output: Path, args: ImportMotionArgs) -> ClipResult:

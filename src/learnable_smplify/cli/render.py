@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError
 from learnable_smplify.options import BodyOption, LayoutOption, shown
 
@@ -84,21 +85,19 @@ def render(args: RenderArgs) -> None:
     if args.size is not None and not 64 <= args.size <= 4096:
         raise InputError(f"the picture height is {args.size}", expected="64 to 4096 pixels", hint="--size 480")
 
-    from rich.console import Console
-
     from learnable_smplify.body import body_of_motion, load_body
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.render.film import film
     from learnable_smplify.render.sheet import contact_sheet
 
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     body = load_body(args.body)
     motion, notes = read_any_motion(args.motion, body, args.person, level=True)
     for note in notes:
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
-    keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     body = body_of_motion(motion.body, body) if args.body is None else body
+    keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     if args.body is None and motion.body != body.name:
         console.print(f"The motion was made for the body '{motion.body}'; drawing it on '{body.name}' (see --body).")
     clip = motion_clip(motion, body, keypoints)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from learnable_smplify.body.open_body import OPEN_BODIES
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.options import LayoutOption, OwnBodyOption, shown
@@ -73,14 +74,12 @@ def report(args: ReportArgs) -> None:
     if not 0 <= args.pictures <= 100:
         raise InputError(f"--pictures is {args.pictures}", expected="0 to 100", hint="--pictures 10")
 
-    from rich.console import Console
-
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import body_of_motion, load_body
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.safe_files.atomic import atomic_output
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = open_console(soft_wrap=True, highlight=False)
     motion, told, given = read_motion_and_body(args.motion, args.body, args.track)
     for note in told:
         console.print(f"note: {note}", style="yellow")
@@ -94,7 +93,7 @@ def report(args: ReportArgs) -> None:
             expected="that body",
             hint="--body smpl, --body FILE, or --body open to measure it on the body in the package all the same",
         )
-    body = given or load_body(motion.body)
+    body = given or body_of_motion(motion.body, load_body())
     page = make_report(motion, keypoints, body, args.motion.name, args.pictures, console.print)
     # Names of files can hold bytes that are no text.
     with atomic_output(output) as temporary:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.options import BodyOption, LayoutOption, shown
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def view(args: ViewArgs) -> None:
         InputError: files that cannot be read, or an address that cannot be listened on.
         MissingExtraError: the `view` extra is not installed.
     """
-    from rich.console import Console
 
     from learnable_smplify.body import OPEN_BODIES, body_of_motion, load_body
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
@@ -76,7 +76,7 @@ def view(args: ViewArgs) -> None:
     from learnable_smplify.view.stage import guess_up
     from learnable_smplify.view.viewer import Viewer
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = open_console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(line: str) -> None:
         console.print(line, markup=False)

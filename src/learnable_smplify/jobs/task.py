@@ -12,7 +12,7 @@ from typing import Literal
 from learnable_smplify.body import Body, body_of_motion
 from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.fit_summary import summarise_fit
-from learnable_smplify.jobs.fingerprint import Fingerprint, fingerprint
+from learnable_smplify.jobs.fingerprint import Fingerprint, file_hash, fingerprint
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
@@ -53,6 +53,7 @@ class FittedMotion:
         output: the file below the output folder, and its size [bytes].
         person: the person's id in the recording, None where it has none.
         notes: for the user, of the reader and the writer.
+        sha256: of the file's bytes, in hex.
     """
 
     output: str
@@ -63,6 +64,7 @@ class FittedMotion:
     mean_error_mm: float
     flagged: int
     notes: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def _write(task: FitTask, piece: _Piece, body: Body) -> FittedMotion:
     return FittedMotion(
         output=piece.output,
         size=path.stat().st_size,
+        sha256=file_hash(path),
         person=piece.keypoints.person_id,
         frames=summary.frames,
         fps=piece.motion.fps,

@@ -18,19 +18,19 @@ sum of them, and the edges to draw. Adding one needs no code::
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.bias import KeypointBias, parse_bias
 from learnable_smplify.layouts.layout_values import parse_edges, parse_point
+from learnable_smplify.layouts.spelling import plain, spelling_key
+from learnable_smplify.safe_files.toml_file import parse_toml, read_toml
 from learnable_smplify.skeleton import mirrored_name
 
 Group = Literal["head", "torso", "arms", "hands", "legs", "feet"]
@@ -56,6 +56,10 @@ _SHIPPED: tuple[str, ...] = (
 # Names that animation files have; nobody writes arrays in this order.
 _BY_NAME_ONLY = ("mocap20",)
 
+_SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, plain(name))}
+
+# Whole bodies with hands and face have 133 to 553.
+_MOST_KEYPOINTS = 1000
 # Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
 _FEWEST_NAMES = 8
 
@@ -65,15 +69,6 @@ _GROUP_WORDS: tuple[tuple[Group, tuple[str, ...]], ...] = (
     ("feet", ("foot", "toe", "heel")),
     ("arms", ("shoulder", "elbow", "wrist")),
     ("legs", ("hip", "knee", "ankle")),
-)
-
-# Parts of the body that take a side, as they are left when the side is cut off: tells "lwrist" from "lumbar".
-_SIDED_PARTS = frozenset(
-    (
-        *("shoulder", "collar", "clavicle", "elbow", "wrist", "hand", "handtip", "thumb", "index", "pinky"),
-        *("hip", "knee", "ankle", "foot", "footindex", "toe", "toebase", "bigtoe", "smalltoe", "heel"),
-        *("eye", "eyeinner", "eyeouter", "ear", "mouth"),
-    )
 )
 
 
@@ -88,8 +83,8 @@ class Layout:
         points: (K,) for each keypoint the canonical points it is the weighted sum of; the weights sum to 1.
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
-        off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
         bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
+        off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
     """
 
     name: str
@@ -98,8 +93,8 @@ class Layout:
     points: tuple[tuple[tuple[str, float], ...], ...]
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
-    off_body: tuple[int, ...] = ()
     bias: tuple[KeypointBias, ...] = ()
+    off_body: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Number of keypoints."""
@@ -132,8 +127,8 @@ class Layout:
 
     @cached_property
     def _index_by_key(self) -> dict[str, int]:
-        keys = {_key(alias): index for alias, index in self.aliases}
-        return keys | {_key(name): index for index, name in enumerate(self.keypoint_names)}
+        keys = {spelling_key(alias): index for alias, index in self.aliases}
+        return keys | {spelling_key(name): index for index, name in enumerate(self.keypoint_names)}
 
     def index(self, name: str) -> int:
         """Index of the keypoint called `name`, in any usual spelling (LWrist, left_wrist, l.wrist).
@@ -141,7 +136,7 @@ class Layout:
         Raises:
             InputError: the layout has no such keypoint.
         """
-        index = self._index_by_key.get(_key(name))
+        index = self._index_by_key.get(spelling_key(name))
         if index is None:
             raise InputError(
                 f"layout '{self.name}' has no keypoint '{name}'", expected="one of " + ", ".join(self.keypoint_names)
@@ -158,7 +153,7 @@ class Layout:
         listed = list(names)
         taken: dict[int, str] = {}
         for name in sorted(listed, key=lambda name: name not in self.keypoint_names):
-            index = self._index_by_key.get(_key(name))
+            index = self._index_by_key.get(spelling_key(name))
             if index is not None and index not in taken:
                 taken[index] = name
         by_name = {name: index for index, name in taken.items()}
@@ -181,23 +176,34 @@ def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     if isinstance(name_or_path, Layout):
         return name_or_path
     text = str(name_or_path)
-    shipped = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(_plain(text))
+    shipped = _shipped_by_name(text)
     if shipped is not None:
-        return _shipped_layout(shipped)
+        return shipped
     path = Path(text)
     if path.suffix.lower() == ".toml" or path.is_file():
-        try:
-            content = path.read_bytes().decode("utf-8")
-        except OSError as error:
-            raise InputError(f"cannot read the layout ({error.strerror})", path=path) from error
-        except UnicodeDecodeError as error:
-            raise InputError("the layout is not UTF-8 text", path=path, expected="a TOML file") from error
-        return _parse_layout(content, path)
+        return _parse_layout(read_toml(path, "layout"), path)
     raise InputError(
         f"no layout is called '{text}'",
         expected="one of " + ", ".join(_SHIPPED) + ", or the path of a layout .toml file",
         hint="lsmplify doctor (lists the layouts)",
     )
+
+
+def shipped_layout(name: str, path: Path) -> Layout:
+    """The layout of the package that the file `path` names. A file opens no other file.
+
+    Raises:
+        InputError: no layout of the package is called so.
+    """
+    layout = _shipped_by_name(name)
+    if layout is None:
+        raise InputError(
+            f"no layout is called '{name[:60]}', which the file names",
+            path=path,
+            expected="one of " + ", ".join(_SHIPPED),
+            hint="--layout FILE.toml, if you have its layout",
+        )
+    return layout
 
 
 def infer_layout(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
@@ -253,18 +259,20 @@ def infer_layout_from_count(count: int) -> Layout:
     )
 
 
+def _shipped_by_name(text: str) -> Layout | None:
+    name = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(plain(text[:100]))
+    return None if name is None else _shipped_layout(name)
+
+
 @cache
 def _shipped_layout(name: str) -> Layout:
     source = resources.files("learnable_smplify.layouts") / f"{name}.toml"
-    return _parse_layout(source.read_text(encoding="utf-8"), Path(f"{name}.toml"))
+    return _parse_layout(
+        parse_toml(source.read_text(encoding="utf-8"), Path(f"{name}.toml"), "layout"), Path(f"{name}.toml")
+    )
 
 
-def _parse_layout(content: str, path: Path) -> Layout:
-    try:
-        table = tomllib.loads(content)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a plain ValueError
-        raise InputError(f"not a valid TOML file ({str(error)[:200]})", path=path) from error
-
+def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     for key in table:
         if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
             raise InputError(
@@ -284,6 +292,8 @@ def _parse_layout(content: str, path: Path) -> Layout:
             expected='a table [keypoints] with lines such as LKnee = "left_knee"',
         )
 
+    if len(keypoints) > _MOST_KEYPOINTS:
+        raise InputError(f"there are {len(keypoints)} keypoints", path=path, expected=f"at most {_MOST_KEYPOINTS}")
     listed = tuple(keypoints)
     off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in ({}, "", "ignored"))
     names = tuple(name for place, name in enumerate(listed) if place not in set(off_body))
@@ -293,14 +303,14 @@ def _parse_layout(content: str, path: Path) -> Layout:
         )
     index_by_key: dict[str, int] = {}
     for index, name in enumerate(names):
-        if _key(name) in index_by_key:
+        if spelling_key(name) in index_by_key:
             raise InputError(
-                f"keypoint '{name}' is the same name as '{names[index_by_key[_key(name)]]}'",
+                f"keypoint '{name}' is the same name as '{names[index_by_key[spelling_key(name)]]}'",
                 path=path,
                 where=f"keypoints.{name}",
                 expected="names that differ by more than case and punctuation",
             )
-        index_by_key[_key(name)] = index
+        index_by_key[spelling_key(name)] = index
     points = tuple(parse_point(keypoints[name], path, f"keypoints.{name}") for name in names)
     layout = Layout(
         name=table.get("name", path.stem),
@@ -312,7 +322,9 @@ def _parse_layout(content: str, path: Path) -> Layout:
         off_body=off_body,
     )
     rows = table.get("bias", {})
-    bias = parse_bias(rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(_key(name)), path)
+    bias = parse_bias(
+        rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(spelling_key(name)), path
+    )
     return replace(layout, bias=bias)
 
 
@@ -331,7 +343,7 @@ def _parse_aliases(
                 where=where,
                 expected="one of " + ", ".join(names),
             )
-        if index_by_key.get(_key(alias), names.index(target)) != names.index(target):
+        if index_by_key.get(spelling_key(alias), names.index(target)) != names.index(target):
             raise InputError(f"'{alias}' is already the name of another keypoint", path=path, where=where)
         aliases.append((alias, names.index(target)))
     return tuple(aliases)
@@ -347,25 +359,3 @@ def _group_of(row: Sequence[tuple[str, float]]) -> Group:
     # The middle of two shoulders or hips is on the trunk, not on a limb.
     both_sides = any(name.startswith("left_") for name, _ in row) and any(name.startswith("right_") for name, _ in row)
     return "torso" if both_sides and group in ("arms", "legs") else group
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _key(name: str) -> str:
-    """The same string for every usual spelling of a name: LWrist, left_wrist, L_Wrist, lwrist, WristLeft, wrist.l."""
-    plain = _plain(name)
-    for side in ("left", "right"):
-        if plain.startswith(side) and plain != side:
-            return f"{side[0]}.{plain[len(side) :]}"
-        if plain.endswith(side) and plain != side:
-            return f"{side[0]}.{plain[: -len(side)]}"
-    if plain[:1] in ("l", "r") and plain[1:] in _SIDED_PARTS:
-        return f"{plain[0]}.{plain[1:]}"
-    if plain[-1:] in ("l", "r") and plain[:-1] in _SIDED_PARTS:
-        return f"{plain[-1]}.{plain[:-1]}"
-    return plain
-
-
-_SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, _plain(name))}

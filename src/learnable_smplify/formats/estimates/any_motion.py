@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from learnable_smplify.body import OPEN_BODIES, Body, load_body
+from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, read_estimates
 from learnable_smplify.formats.motion.motion_file import READERS, read_motion

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.markers import unknown_names
+from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
@@ -225,6 +226,8 @@ def keypoints_from_arrays(
         confidence = np.where(np.isfinite(confidence), confidence, 0.0)
         positions[confidence <= 0] = np.nan
 
+    if units is None and declared_units is None:
+        refuse_picture(positions, chosen, path)
     positions, unit_notes = to_metres(positions, chosen, units=units, declared=declared_units)
     said += unit_notes
     far = (np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1)

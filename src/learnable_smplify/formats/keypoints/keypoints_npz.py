@@ -12,7 +12,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npz import read_npz
 
@@ -64,8 +64,8 @@ def read_keypoints_npz(
                 where="array 'confidence'",
                 expected=f"{positions.shape[:2]}",
             )
-    if layout is None:
-        layout = _text(arrays, "layout")
+    if layout is None and (named := _text(arrays, "layout")) is not None:
+        layout = shipped_layout(named, path)
     if fps is None and "fps" in arrays:
         rate = _numbers(arrays, "fps", path)
         if rate.size != 1:

@@ -55,7 +55,7 @@ def read_mediapipe(
 
     A frame is a list of landmarks, or an object that holds one under `pose_world_landmarks` (also in camel case), or a
     list of several people's; null or an empty list where nobody was found. The whole may be an object with `frames`
-    and `fps`; frames may state `timestamp_ms`. People are told apart by their place in the list.
+    and `fps`; frames may state `timestamp_ms`. People are followed by distance.
 
     Plain lists (T, K, 3) or (T, K, 4) are read too, alone or under `keypoints` beside `fps` and `layout`, and MMPose's
     `instances` of `keypoints` and `keypoint_scores`.
@@ -90,7 +90,7 @@ def read_mediapipe(
         for person, landmarks in enumerate(_poses(value, path, f"frame {frame}")):
             where = f"frame {frame}" if person == 0 else f"frame {frame}, person {person}"
             table = _table(landmarks, path, where)
-            sights.append(Sight(frame, str(person), table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
+            sights.append(Sight(frame, None, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
     if _are_pixels(sights):
         raise InputError(
             "these are 2D keypoints in pixels: x, y, confidence",

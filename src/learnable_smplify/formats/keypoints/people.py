@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
+from learnable_smplify.formats.keypoints.follow import follow_people
+from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout
@@ -29,6 +32,8 @@ _MOST_PEOPLE = 32
 # A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.
 _FREE_FRAMES = 100_000
 _MOST_FRAMES_A_SIGHT = 20
+# Of a recording whose rate nobody told.
+_USUAL_FPS = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +42,13 @@ class Sight:
 
     Args:
         frame: index of the frame.
-        person: the person's name in the file.
+        person: the person's name in the file; None where it has none, so that they are followed by distance.
         positions: (K, 3) in the file's unit, NaN where missing.
         confidence: (K,) in [0, 1]; None where the file states none.
     """
 
     frame: int
-    person: str
+    person: str | None
     positions: Float[np.ndarray, "K 3"]
     confidence: Float[np.ndarray, "K"] | None = None
 
@@ -84,8 +89,9 @@ def people_from_sights(
     count = len(listed[0].positions)
     for sight in listed:
         if len(sight.positions) != count:
+            who = "a person" if sight.person is None else f"person {sight.person}"
             raise InputError(
-                f"person {sight.person} has {len(sight.positions)} keypoints",
+                f"{who} has {len(sight.positions)} keypoints",
                 path=path,
                 where=f"frame {sight.frame}",
                 expected=f"{count}, as before",
@@ -95,9 +101,10 @@ def people_from_sights(
             f"{frames - len(listed)} of {frames} frames are empty", path=path, expected="a recording of somebody"
         )
     chosen, used, cut_notes = choose_layout(layout, count, path, body_first)
+    names, follow_notes = _names(listed, used, fps)
     by_person: dict[str, list[int]] = {}
-    for index, sight in enumerate(listed):
-        by_person.setdefault(sight.person, []).append(index)
+    for index, name in enumerate(names):
+        by_person.setdefault(name, []).append(index)
     kept = list(by_person)
     left_out: tuple[str, ...] = ()
     if len(kept) > _MOST_PEOPLE:
@@ -108,6 +115,8 @@ def people_from_sights(
     positions = np.stack([_known_positions(sight, used) for sight in listed])
     zero = (positions == 0).all(axis=-1)
     positions[zero] = np.nan
+    if units is None:
+        refuse_picture(positions, chosen, path)
     positions, unit_notes = to_metres(positions, chosen, units=units)
     positions[zero] = 0.0
     people: list[Keypoints] = []
@@ -133,7 +142,7 @@ def people_from_sights(
             units="m",
             confidence=confidence,
             person_id=name,
-            notes=(*notes, *cut_notes, *left_out, *unit_notes, *gone),
+            notes=(*notes, *follow_notes, *cut_notes, *left_out, *unit_notes, *gone),
         )
         people.append(person)
     if not people:
@@ -184,6 +193,24 @@ def choose_layout(
             hint="lsmplify doctor (lists the layouts)",
         )
     return chosen, list(range(count)), ()
+
+
+def _names(listed: Sequence[Sight], used: list[int], fps: float | None) -> tuple[list[str], tuple[str, ...]]:
+    """Whose each sight is: the file's name, or a number of those that are followed by distance; and a note on it."""
+    unnamed = [index for index, sight in enumerate(listed) if sight.person is None]
+    taken = {sight.person for sight in listed}
+    positions = [_known_positions(listed[index], used) for index in unnamed]
+    for known in positions:
+        known[(known == 0).all(axis=-1)] = np.nan
+    followed = follow_people([listed[index].frame for index in unnamed], positions, fps or _USUAL_FPS)
+    numbers = (str(number) for number in itertools.count() if str(number) not in taken)
+    number_of = {person: next(numbers) for person in dict.fromkeys(followed)}
+    names = [sight.person or "" for sight in listed]
+    for index, person in zip(unnamed, followed, strict=True):
+        names[index] = number_of[person]
+    if len(number_of) < 2:
+        return names, ()
+    return names, ("the file does not follow people over time: they are followed by distance",)
 
 
 def _known_positions(sight: Sight, used: list[int]) -> Float[np.ndarray, "K 3"]:

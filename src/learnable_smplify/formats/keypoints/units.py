@@ -118,5 +118,8 @@ def to_metres(
     if declared is not None and 0.4 <= size * 1000.0 <= 2.5:
         notes.append(f"the file says {declared} but is in metres: not converted")
         return positions * 1000.0, tuple(notes)
-    notes.append(f"the limbs are {size:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...)")
+    notes.append(
+        f"the limbs are {size:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...), or use "
+        "--scale-to-body if the scale is unknown"
+    )
     return positions, tuple(notes)
