@@ -42,6 +42,8 @@ def test_fit_says_that_a_motion_is_a_motion(tmp_path: Path) -> None:
         read_keypoints(files.write_smplestx(tmp_path))
     with pytest.raises(InputError, match=r"SMPL parameters.*lsmplify convert"):
         read_keypoints(files.write_easymocap(tmp_path))
+    with pytest.raises(InputError, match=r"estimator's result.*lsmplify convert"):
+        read_keypoints(files.write_tram(tmp_path))
     np.savez(tmp_path / "other.npz", apples=np.ones(3))
     with pytest.raises(InputError, match="no array 'keypoints'") as caught:
         read_keypoints(tmp_path / "other.npz")
