@@ -111,10 +111,10 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
     print_notes(console, notes)
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
-        motion, seconds = fit_with_progress(
-            settings.solver_for(solver, part), part, settings.known_betas(), console, args.calibrate_offsets
-        )
-        print_notes(console, motion.notes[len(part.notes) :])
+        own = settings.solver_for(solver, part)
+        given, part = part, own.prepared(part)
+        motion, seconds = fit_with_progress(own, part, settings.known_betas(), console, args.calibrate_offsets)
+        print_notes(console, motion.notes[len(given.notes) :])
         print_notes(console, settings.write(motion, place, solver.body))
         print_summary(console, summarise_fit(solver.body, motion, part), motion, solver.body, part, seconds)
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)

@@ -83,7 +83,9 @@ def read_mediapipe(
         fps=fps_from_times(times) if rate is None else rate,
         units=units,
         body_first=BODY_FIRST,
-        notes=() if not _all_about_hips(sights) else ("positions are relative to the hips: the file holds no path",),
+        notes=()
+        if not _all_about_hips(sights)
+        else ("positions are relative to the hips: the file holds no path (--ground finds one)",),
     )
 
 
