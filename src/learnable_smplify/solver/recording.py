@@ -32,6 +32,7 @@ from learnable_smplify.solver.frame.tracking import (
 )
 from learnable_smplify.solver.ground import grounded
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
+from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.offsets import Offsets, calibrate_offsets
 from learnable_smplify.solver.shape.estimate import estimate_betas
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
@@ -118,6 +119,7 @@ class RecordingSolver:
         if options.repair is not None:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
+        keypoints, invented = with_invented(keypoints)
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
         offsets = options.offsets
@@ -151,7 +153,7 @@ class RecordingSolver:
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
-            notes=keypoints.notes,
+            notes=(*keypoints.notes, *invented),
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
