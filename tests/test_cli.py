@@ -13,7 +13,8 @@ import torch
 
 import learnable_smplify as ls
 from learnable_smplify.cli import demo as demo_module
-from learnable_smplify.cli.main import COMMANDS, main
+from learnable_smplify.cli.commands import COMMANDS
+from learnable_smplify.cli.main import main
 from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
 from test_import_motion import amc_text, asf_text
 from toy_files import save_as, save_npz, trc_lines

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import tyro
 
 from docs_inputs import write_inputs
 from learnable_smplify.benchmark import methods as benchmark_methods
 from learnable_smplify.benchmark.run import Plan
 from learnable_smplify.cli import benchmark as benchmark_command
 from learnable_smplify.cli import evaluate as evaluate_command
-from learnable_smplify.cli.main import _CONFIG, COMMANDS, main
+from learnable_smplify.cli.commands import COMMANDS
+from learnable_smplify.cli.main import main, parsed
 from learnable_smplify.evaluation import ablation, pairs, refinement
 from learnable_smplify.training import start
 from learnable_smplify.view.viewer import Viewer
@@ -84,9 +84,8 @@ RUN = [line for line in dict.fromkeys(line for page in PAGES[1:] for line in com
 @pytest.mark.parametrize("line", LINES)
 def test_a_command_of_the_documentation_parses(line: str) -> None:
     name, *rest = arguments(line)
-    args_type, _ = COMMANDS[name]
-    parsed = tyro.cli(args_type, args=rest, config=_CONFIG)
-    assert dataclasses.is_dataclass(parsed)
+    args_type, _ = COMMANDS[name].load()
+    assert dataclasses.is_dataclass(parsed(args_type, name, rest))
 
 
 def test_every_command_is_in_the_documentation_and_run_here() -> None:

@@ -287,13 +287,13 @@ def test_the_command_ends_with_an_error_after_everything_else_was_written(
 ) -> None:
     console = Console(record=True, width=160, file=open(os.devnull, "w"))  # noqa: SIM115
     with pytest.raises(InputError, match="1 of 5 recordings could not be fitted"):
-        fit_folder_command(source, tmp_path / "out", SETTINGS, None, "processes", "*", console)
+        fit_folder_command(source, tmp_path / "out", SETTINGS, None, "processes", "*", False, console)
     said = console.export_text()
     assert sorted(hashes(tmp_path / "out")) == MOTIONS
     assert "5 recordings: 4 fitted, 0 kept, 1 failed; 20 frames" in said
     assert f"failed: {source / 'day1' / 'broken.npz'}" in said
     with pytest.raises(InputError, match=r"-o motion$"):
-        fit_folder_command(source, Path("motion.npz"), SETTINGS, None, "processes", "*", console)
+        fit_folder_command(source, Path("motion.npz"), SETTINGS, None, "processes", "*", False, console)
 
 
 def test_fit_tells_a_folder_of_recordings_from_a_recording(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import learnable_smplify as ls
-from learnable_smplify.cli.main import COMMANDS
+from learnable_smplify.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

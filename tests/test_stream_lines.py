@@ -15,6 +15,7 @@ from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.main import main
 from learnable_smplify.cli.stream import answers
 from learnable_smplify.cli.stream_lines import MAX_LINE, parse_line
+from learnable_smplify.errors import InputError
 from learnable_smplify.solver.stream import PoseStream
 
 
@@ -84,3 +85,13 @@ def test_a_port_that_cannot_be_had_is_refused(capsys: pytest.CaptureFixture[str]
         main(["stream", "--udp", "99999999"])
     assert stop.value.code == 2
     assert "port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_line_with_a_number_that_json_does_not_have_is_refused(word: str) -> None:
+    with pytest.raises(InputError, match="not JSON"):
+        parse_line(f'{{"keypoints": [[{word}, 0, 0]]}}', 1)
+
+
+def test_a_time_that_is_infinite_is_not_handed_on() -> None:
+    assert parse_line('{"keypoints": [[1, 2, 3]], "time": 1e999, "id": 4}', 1).passed_on == {"id": 4}

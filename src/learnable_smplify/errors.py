@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from os import PathLike
 
+# Text in a message may come from a stranger's file: it is cut, and what steers a terminal is written out.
+_LONGEST = {"problem": 600, "where": 200, "expected": 2000, "hint": 400}
+
 
 class LsmplifyError(Exception):
     """Base of every error this package raises on purpose; the command line turns it into exit code 2."""
@@ -31,7 +34,12 @@ class InputError(LsmplifyError):
         expected: str | None = None,
         hint: str | None = None,
     ) -> None:
-        place = ", ".join(part for part in (None if path is None else str(path), where) if part)
+        problem = printable(problem, _LONGEST["problem"])
+        where, expected, hint = (
+            None if part is None else printable(part, _LONGEST[name])
+            for name, part in (("where", where), ("expected", expected), ("hint", hint))
+        )
+        place = ", ".join(part for part in (None if path is None else printable(str(path)), where) if part)
         message = f"{place}: {problem}." if place else f"{problem}."
         if expected:
             message += f" Expected {expected}."
@@ -48,3 +56,17 @@ class MissingExtraError(LsmplifyError):
             f"{purpose} needs the package '{package}', which is not installed. "
             f"Try: pip install 'learnable-smplify[{extra}]'"
         )
+
+
+def printable(text: str, longest: int = 4000) -> str:
+    """Text that a terminal prints and does not obey: control characters as escapes, what is too long cut short.
+
+    Lines stay lines.
+    """
+    cut = text if len(text) <= longest else f"{text[:longest]}..."
+    if cut.isprintable():
+        return cut
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode("ascii")
+        for letter in cut
+    )

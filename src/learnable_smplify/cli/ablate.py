@@ -9,9 +9,9 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 
 from learnable_smplify.body import load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate import as_rich, machine
 from learnable_smplify.evaluation.markdown import ablation_table
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -46,7 +46,7 @@ def ablate(args: AblateArgs) -> None:
     from learnable_smplify.evaluation.clips import read_clips
     from learnable_smplify.training.store import open_store
 
-    console = Console()
+    console = open_console()
     steps = max(args.samples // args.batch, 1)
     short = Optimisation(steps=steps, batch=args.batch, warmup=min(100, steps // 4), ema=0.99)
     base = replace(args.config, optimisation=short, evaluate_every=steps, checkpoint_every=max(steps // 10, 1))

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate import as_rich
 from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.errors import InputError, MissingExtraError
@@ -24,7 +24,7 @@ _EVERY_FULL = 18
 
 @dataclass(frozen=True)
 class BenchmarkArgs:
-    """Measure speed and accuracy of SMPLify, Gauss-Newton, the authors' network, keypoints2body and ours, side by side.
+    """Measure speed and accuracy of SMPLify, Gauss-Newton, the authors' network, keypoints2body and ours.
 
     Each method runs in a process of its own and they take turns, on the same pairs of a start pose and a target. With
     motions the pairs are those of 'lsmplify evaluate' (eval split); without, they are drawn from the priors in the
@@ -69,7 +69,7 @@ def benchmark(args: BenchmarkArgs) -> None:
     plan = Plan.full(threads) if args.full else Plan.quick(threads)
     pairs, data = _pairs(args)
     rows = methods(args.authors_weights, gpu=torch.cuda.is_available())
-    console = Console()
+    console = open_console()
     machine = describe_machine()
     if busy(machine):
         console.print(f"Other programs are running (load {machine['load_before']}): times will be too long.")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
 from learnable_smplify.body import load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit import fit_with_progress, print_notes, print_summary
 from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.cli.render import motion_clip
@@ -45,7 +45,7 @@ def demo_keypoints() -> Keypoints:
 def demo(args: DemoArgs) -> None:
     """Run `lsmplify demo`."""
     check_output_folder(args.output)
-    console = Console()
+    console = open_console()
     keypoints, body = demo_keypoints(), load_body()
     motion, seconds = fit_with_progress(Solver(body), keypoints, None, console)
     written = [args.output / "motion.npz"]

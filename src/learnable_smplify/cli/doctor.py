@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from learnable_smplify.body.model_search import (
     find_body25_regressor,
     search_models,
 )
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.layouts.layout import layout_names, load_layout
 from learnable_smplify.options import shown
 
@@ -44,15 +46,35 @@ class DoctorArgs:
 
     models: Annotated[Path | None, shown("FOLDER", "none")] = None
     """One more folder to look for body models in, before all others."""
+    compile: bool = False
+    """Compile the solver's kernels now, so that the first fit need not wait for them: for images of containers."""
 
 
 def doctor(args: DoctorArgs) -> None:
     """Run `lsmplify doctor`."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True, highlight=False, markup=True)
     _print_versions(console)
     _print_extras(console)
     _print_models(console, args.models)
     _print_layouts(console)
+    if args.compile:
+        _compile(console)
+
+
+def _compile(console: Console) -> None:
+    """Solve a little of everything that has kernels of its own."""
+    from learnable_smplify.cli.demo import demo_keypoints
+    from learnable_smplify.solver.compiled_hybrid import machine_code_folder
+    from learnable_smplify.solver.solver import Solver
+
+    began = time.perf_counter()
+    keypoints = demo_keypoints()
+    clip = replace(keypoints, positions=keypoints.positions[:12], confidence=keypoints.confidence[:12])
+    for method in ("neural", "gauss_newton"):
+        Solver(method=method).fit(clip)
+    folder = machine_code_folder()
+    kept = "for this process only: no folder can be written to" if folder is None else f"kept in {folder}"
+    console.print(f"\nCompiled in {time.perf_counter() - began:.0f} s, {_escaped(kept)}")
 
 
 def _print_versions(console: Console) -> None:

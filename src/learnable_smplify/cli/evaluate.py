@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 import torch
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from learnable_smplify.body import Body, load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, read_clips
@@ -109,7 +109,7 @@ def evaluate(args: EvaluateArgs) -> None:
     if args.dataset is not None:
         _evaluate_dataset(args, args.dataset)
         return
-    console, clips = Console(), _clips(args)
+    console, clips = open_console(), _clips(args)
     body = load_body()
     numerical = Solver(body, "gauss_newton")
     hybrid = Solver(body, weights=args.weights)
@@ -208,7 +208,7 @@ def _evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
             expected="--root",
             hint=f"lsmplify evaluate --dataset {name} --root DIR",
         )
-    console, body = Console(), load_body(args.body)
+    console, body = open_console(), load_body(args.body)
     sequences = list(read_dataset(name, args.root, args.dataset_split))
     clips = clips_of(sequences)[:: max(args.clip_step, 1)]
     bodies = sorted({sequence.body for sequence in sequences})
@@ -309,11 +309,11 @@ def _where_measured() -> str:
 def as_rich(markdown: str) -> Table:
     """A Markdown table as a table of the terminal."""
     title, header, _, *rows = [line for line in markdown.splitlines() if line]
-    table = Table(title=escape(title.strip("*")), title_justify="left")
+    table = Table(title=title.strip("*"), title_justify="left")
     for name in _cells(header):
-        table.add_column(escape(name))
+        table.add_column(name)
     for row in rows:
-        table.add_row(*map(escape, _cells(row)))
+        table.add_row(*_cells(row))
     return table
 
 

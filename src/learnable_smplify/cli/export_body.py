@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from learnable_smplify.body.export import export_body
 from learnable_smplify.body.open_body import read_open_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 
 
@@ -30,6 +30,6 @@ def export_body_command(args: ExportBodyArgs) -> None:
     """Run `lsmplify export-body`."""
     check_output_file(args.output, (".pkl", ".npz"))
     export_body(read_open_body(), args.output)
-    console = Console(soft_wrap=True)
+    console = open_console(soft_wrap=True)
     console.print(f"wrote {args.output}: open body, SMPL format, 24 joints, 10 betas (not SMPL's mesh or shape space)")
     console.print("open it with: smplx.SMPL(model_path=...) or lsmplify fit ... --body " + str(args.output))

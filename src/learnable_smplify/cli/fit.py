@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from learnable_smplify.body import Body
+from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -31,8 +33,8 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
-from learnable_smplify.solver.compiled_hybrid import compiles_first
-from learnable_smplify.solver.offsets import write_offsets
+from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
+from learnable_smplify.solver.shape.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
 
 
@@ -66,19 +68,24 @@ class FitArgs:
     its machines must see the folders under the same paths."""
     only: Annotated[str, tyro.conf.arg(metavar="PATTERN")] = "*"
     """Of a folder: only recordings whose file name matches, such as '*.trc'."""
+    check: bool = False
+    """Of a folder fitted before: read every recording again, to notice those that changed without another size or time
+    of change."""
 
 
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
-    console = Console()
+    console = open_console()
     settings = args.settings
     if args.camera is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
-        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, console)
+        fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, args.check, console)
         return
-    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*":
-        raise InputError("this is one recording; --jobs, --engine and --only are for a folder of them", path=args.input)
+    if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*" or args.check:
+        raise InputError(
+            "this is one recording; --jobs, --engine, --only and --check are for a folder of them", path=args.input
+        )
     check_output_file(args.output, tuple(WRITERS), args.input)
     settings.check()
     if args.camera is not None:
@@ -115,8 +122,9 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
         given, part = part, own.prepared(part)
         motion, seconds = fit_with_progress(own, part, settings.known_betas(), console, args.calibrate_offsets)
         print_notes(console, motion.notes[len(given.notes) :])
-        print_notes(console, settings.write(motion, place, solver.body))
-        print_summary(console, summarise_fit(solver.body, motion, part), motion, solver.body, part, seconds)
+        body = body_of_motion(motion.body, solver.body)
+        print_notes(console, settings.write(motion, place, body))
+        print_summary(console, summarise_fit(body, motion, part), motion, body, part, seconds)
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
 
 
@@ -138,7 +146,11 @@ def fit_with_progress(
     With `offsets`, keypoint offsets are calibrated on the recording and written there.
     """
     if compiles_first():
-        console.print("compiling the solver for this processor: half a minute or so, once", style="yellow")
+        folder = machine_code_folder()
+        kept = "once" if folder is not None else "every time: point NUMBA_CACHE_DIR at a folder that can be written to"
+        if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
+            kept = f"once, kept in {folder}"
+        console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
     with _progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         if offsets is None:
@@ -205,7 +217,7 @@ def print_summary(
         unit, mean, by_group = "mm", summary.mean_error_mm, summary.group_error_mm
     table.add_row("mean keypoint error", f"{mean:.1f} {unit}")
     groups = ", ".join(f"{group} {error:.1f}" for group, error in by_group.items())
-    table.add_row(rf"by group \[{unit}]", groups)
+    table.add_row(f"by group [{unit}]", groups)
     name, error = summary.worst_keypoint
     table.add_row("worst keypoint", f"{name}, {error:.1f} {unit}")
     if summary.unobserved:
@@ -215,5 +227,5 @@ def print_summary(
     table.add_row("frames flagged", str(summary.flagged))
     table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
     table.add_row("layout", load_layout(keypoints.layout).name)
-    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else ""))
+    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
     console.print(table)

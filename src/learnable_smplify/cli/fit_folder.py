@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, printable
 from learnable_smplify.jobs.folder import Engine, fit_folder
 from learnable_smplify.jobs.inputs import REPORT_NAME
 from learnable_smplify.jobs.report import FolderReport
@@ -26,7 +26,14 @@ _MOST_NOTES = 8
 
 
 def fit_folder_command(
-    source: Path, out: Path, settings: FitSettings, jobs: int | None, engine: Engine, only: str, console: Console
+    source: Path,
+    out: Path,
+    settings: FitSettings,
+    jobs: int | None,
+    engine: Engine,
+    only: str,
+    check: bool,
+    console: Console,
 ) -> None:
     """Fit every recording below `source`, and tell how it went.
 
@@ -51,11 +58,13 @@ def fit_folder_command(
         task = bar.add_task("fitting", total=None, name="")
 
         def advance(result: FileResult | None, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, name="" if result is None else escape(_shown(result.name)))
+            bar.update(
+                task, completed=done, total=total, name="" if result is None else escape(printable(_shown(result.name)))
+            )
             if result is not None and result.status == "failed":
                 console.print(f"failed: {_shown(result.message)}", style="red", markup=False, highlight=False)
 
-        report = fit_folder(source, out, settings, jobs=jobs, engine=engine, only=only, advance=advance)
+        report = fit_folder(source, out, settings, jobs=jobs, engine=engine, only=only, check=check, advance=advance)
     print_folder_summary(report, time.perf_counter() - began, console)
     failed = [result for result in report.results if result.status == "failed"]
     if failed:
@@ -77,7 +86,7 @@ def print_folder_summary(report: FolderReport, seconds: float, console: Console)
     table = Table(title="fit", title_justify="left", title_style="bold", box=None)
     table.add_column("file", overflow="fold")
     for heading in ("frames", "fps", "error [mm]", "flagged", "seconds"):
-        table.add_column(escape(heading), justify="right")
+        table.add_column(heading, justify="right")
     table.add_column("status")
     for result, motion in shown:
         table.add_row(*_row(result, motion))
@@ -98,14 +107,14 @@ def print_folder_summary(report: FolderReport, seconds: float, console: Console)
 
 
 def _row(result: FileResult, motion: FittedMotion | None) -> tuple[str, ...]:
-    status = {"fitted": "fitted", "kept": "[dim]kept[/dim]", "failed": "[red]failed[/red]"}[result.status]
+    status = result.status
     if motion is None:
-        return escape(_shown(result.name)), "", "", "", "", f"{result.seconds:.1f}", status
+        return _shown(result.name), "", "", "", "", f"{result.seconds:.1f}", status
     name = _shown(result.name)
     if len(result.motions) > 1:
         name += f" ({_shown(Path(motion.output).stem)})"
     numbers = (str(motion.frames), f"{motion.fps:g}", f"{motion.mean_error_mm:.1f}", str(motion.flagged))
-    return escape(name), *numbers, f"{result.seconds:.1f}", status
+    return name, *numbers, f"{result.seconds:.1f}", status
 
 
 def _print_notes(report: FolderReport, console: Console) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.network.authors_checkpoint import read_authors_checkpoint
 from learnable_smplify.network.weights import parameter_count, save_network
@@ -38,7 +38,7 @@ def import_checkpoint(args: ImportCheckpointArgs) -> None:
     check_output_file(args.output, (".safetensors",), args.path)
     network = read_authors_checkpoint(args.path)
     save_network(network, args.output, {"source": f"imported from {args.path.name}, arXiv 2508.13562"})
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True, highlight=False)
     console.print(
         f"wrote {args.output}: ST-GCN, {parameter_count(network) / 1e6:.2f} M parameters, NTU graph, mirrored frame",
         markup=False,

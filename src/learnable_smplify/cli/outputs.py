@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, MissingExtraError
+
+# Kinds of files whose writers need a package that may not be installed: its module, its extra, and what for.
+_NEEDS = {".glb": ("pygltflib", "glb", "writing animated GLB")}
 
 
 def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path) -> None:
@@ -13,6 +17,7 @@ def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path) -> 
 
     Raises:
         InputError: another suffix, a folder, one of `sources`, or a place that cannot be written to.
+        MissingExtraError: the package that writes this kind is not installed.
     """
     known = " or ".join(suffixes)
     if path.is_dir():
@@ -29,6 +34,9 @@ def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path) -> 
             expected=f"a name ending in {known}",
             hint=f"-o {path.with_suffix(suffixes[0])}",
         )
+    needed = _NEEDS.get(path.suffix.lower())
+    if needed is not None and importlib.util.find_spec(needed[0]) is None:
+        raise MissingExtraError(*needed)
     for source in sources:
         if path.exists() and source.exists() and path.samefile(source):
             raise InputError("this is the input, it would be overwritten", path=path, hint="another name after -o")

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.motion import Motion
@@ -77,7 +77,7 @@ def prepare(args: PrepareArgs, console: Console | None = None) -> MotionStore:
     Raises:
         InputError: no such folder, no usable motion in it, an option without meaning, or something in the way.
     """
-    console = console or Console(stderr=True)
+    console = console or open_console(stderr=True)
     args = replace(args, eval_subjects=_names(args.eval_subjects), train_subjects=_names(args.train_subjects))
     _check(args)
     paths = _find_motions(args)
@@ -207,7 +207,7 @@ def _print_summary(store: MotionStore, skipped: list[tuple[Path, str]], console:
         subjects = sorted({clip.subject for clip in clips})
         shown = ", ".join(subjects[:12]) + (f" and {len(subjects) - 12} more" if len(subjects) > 12 else "")
         numbers = (str(len(clips)), str(frames), str(usable), f"{frames / store.fps / 60:.1f}")
-        table.add_row(split, *numbers, escape(shown))
+        table.add_row(split, *numbers, shown)
     console.print(table)
     for path, reason in skipped:
         console.print(f"Skipped {path}: {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from learnable_smplify.body import Body, load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit import print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -86,7 +87,7 @@ class RefineArgs:
 
 def refine(args: RefineArgs) -> None:
     """Run `lsmplify refine`."""
-    console = Console()
+    console = open_console()
     check_output_file(args.output, (".npz",), args.estimate, args.keypoints)
     if not isinstance(args.scale, str) and not args.scale > 0:
         raise InputError(f"--scale is {args.scale:g}", expected="a factor above 0, 'auto' or 'fit'")
@@ -105,7 +106,7 @@ def refine(args: RefineArgs) -> None:
     with console.status("refining"):
         result = refine_motion(Solver(body, device=args.device), motion, keypoints, options, start_s=start_s)
     print_notes(console, result.notes)
-    write_motion(result.motion, args.output, pose_layout=args.pose_layout)
+    print_notes(console, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
     console.print(refine_summary(result, estimate))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 
@@ -117,7 +118,7 @@ def refine_summary(result: RefineResult, estimate: Estimate) -> Table:
         table.add_column(name, justify="left" if name == "" else "right")
     errors, found, levels = result.errors, result.alignment, result.levels
     if errors is not None:
-        table.add_row(r"keypoint error \[mm]", f"{errors.mean_before_mm:.1f}", f"{errors.mean_after_mm:.1f}")
+        table.add_row("keypoint error [mm]", f"{errors.mean_before_mm:.1f}", f"{errors.mean_after_mm:.1f}")
         for group, before in sorted(errors.group_before_mm.items()):
             table.add_row(f"  {group}", f"{before:.1f}", f"{errors.group_after_mm[group]:.1f}")
     table.add_section()
@@ -137,7 +138,7 @@ def refine_summary(result: RefineResult, estimate: Estimate) -> Table:
         table.add_row("the estimate is off by", "", f"{levels.estimate_deg:.1f} degrees a joint")
     if errors is not None:
         turned = ", ".join(f"{group} {angle:.1f}" for group, angle in errors.turned_deg.items())
-        table.add_row(r"joints turned \[degrees]", "", turned)
+        table.add_row("joints turned [degrees]", "", turned)
         table.add_row("pelvis moved, betas changed", "", f"{errors.moved_mm:.0f} mm, by {errors.betas_change:.2f}")
     table.add_row("estimator, body", "", f"{estimate.source}, {result.motion.body} ({result.motion.gender})")
     return table

@@ -11,10 +11,10 @@ from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from learnable_smplify.body import load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.stream_lines import MAX_LINE, error_line, parse_line, pose_line
 from learnable_smplify.errors import InputError
@@ -101,7 +101,7 @@ def _over_udp(poses: PoseStream, port: int) -> None:
                 expected="a free port from 1024 to 65535",
                 hint="--udp 9000",
             ) from error
-        Console(stderr=True).print(f"listening on 127.0.0.1:{port} (UDP); Ctrl-C ends")
+        open_console(stderr=True).print(f"listening on 127.0.0.1:{receiver.getsockname()[1]} (UDP); Ctrl-C ends")
         number = 0
         while True:
             datagram, sender = receiver.recvfrom(_UDP_BYTES)
@@ -120,7 +120,7 @@ def _measure(poses: PoseStream, frames: int) -> None:
     spent = np.empty(frames)
     marks = {max(frames * share // 100, 1): share for share in (1, 10, 25, 50, 75, 100)}
     table = Table("frames", "median [ms]", "99 % below [ms]", "longest [ms]", "memory [MB]", title="latency of a frame")
-    console = Console()
+    console = open_console()
     with console.status("streaming") as status:
         for index in range(frames):
             positions, trust = clip[index % len(clip)]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.budget import shown
 from learnable_smplify.solver.stream import StreamFrame
 
 # A line longer than this holds something else than one person's keypoints.
@@ -50,9 +51,9 @@ def parse_line(text: str | bytes, number: int) -> StreamLine:
     if len(text) > MAX_LINE:
         raise InputError(f"the line has {len(text):,} characters", where=where, expected=f"at most {MAX_LINE:,}")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise InputError("this is not JSON", where=where, expected=_EXAMPLE) from error
+        raise InputError("this is not JSON", where=where, expected=f"{_EXAMPLE}, null for what is missing") from error
     points = value.get("keypoints") if isinstance(value, dict) else value
     if not isinstance(points, list) or not points:
         raise InputError("there are no keypoints in it", where=where, expected=_EXAMPLE)
@@ -61,8 +62,18 @@ def parse_line(text: str | bytes, number: int) -> StreamLine:
     passed_on: dict[str, Any] = {}
     if isinstance(value, dict):
         kept = {key: value[key] for key in _PASSED_ON if key in value}
-        passed_on = {key: held for key, held in kept.items() if isinstance(held, str | int | float | bool)}
+        passed_on = {key: held for key, held in kept.items() if _passes(held)}
     return StreamLine(table[:, :3].astype(np.float32), np.clip(table[:, 3], 0, 1).astype(np.float32), passed_on)
+
+
+def _no_number(word: str) -> float:
+    """NaN and Infinity are no JSON, though Python reads and writes them."""
+    raise ValueError(word)
+
+
+def _passes(held: object) -> bool:
+    """Text and numbers that JSON can say: 1e999 is read as infinity."""
+    return isinstance(held, str | int) or (isinstance(held, float) and math.isfinite(held))
 
 
 def _row(point: object, where: str, index: int) -> tuple[float, float, float, float]:
@@ -82,7 +93,7 @@ def _number(part: object, where: str, index: int) -> float:
     if part is None:
         return math.nan
     if isinstance(part, bool) or not isinstance(part, int | float):
-        raise InputError(f"keypoint {index} holds {str(part)[:20]!r}", where=where, expected="numbers or null")
+        raise InputError(f"keypoint {index} holds {shown(part)}", where=where, expected="numbers or null")
     try:
         return float(part)
     except OverflowError:
@@ -99,7 +110,7 @@ def pose_line(frame: StreamFrame, passed_on: dict[str, Any]) -> str:
         "betas": _rounded(frame.betas.tolist()),
         "flagged": frame.flagged,
     }
-    return json.dumps(answer)
+    return json.dumps(answer, allow_nan=False)
 
 
 def error_line(number: int, error: InputError) -> str:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from learnable_smplify.body import load_body
+from learnable_smplify.cli.console import open_console
 from learnable_smplify.training.config import TrainingConfig
 
 
@@ -49,7 +49,7 @@ def train_command(args: TrainArgs) -> None:
     from learnable_smplify.training.store import open_store
     from learnable_smplify.training.train import Processes, train
 
-    console = Console()
+    console = open_console()
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)

@@ -23,6 +23,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.json_frames import read_json
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.safe_files.budget import shown
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")
 _KEYS = (*_INTRINSICS, "width", "height", "R", "t", "up_axis")
@@ -62,7 +63,7 @@ def read_camera(path: str | PathLike[str]) -> Camera:
         raise InputError(f"'{there}' is there and '{missing}' is not", path=path, expected="both, or neither")
     up_axis = content.get("up_axis")
     if up_axis is not None and ("R" not in content or up_axis not in get_args(UpAxis)):
-        raise InputError(f"up_axis is {up_axis!r}", path=path, expected="'x', 'y' or 'z', with R and t")
+        raise InputError(f"up_axis is {shown(up_axis)}", path=path, expected="'x', 'y' or 'z', with R and t")
     placed = "R" in content
     try:
         return Camera(
@@ -83,6 +84,8 @@ def read_camera(path: str | PathLike[str]) -> Camera:
 def _shape(content: dict[str, Any]) -> tuple[int, ...]:
     """Of R as it is written; `Camera` says what is wrong with another than (3, 3)."""
     rows = content.get("R", _LEVEL)
+    if not isinstance(rows, list | tuple):  # one number, as `_flat` allows it
+        return (1,)
     return (len(rows), len(rows[0])) if isinstance(rows[0], list | tuple) else (len(rows),)
 
 

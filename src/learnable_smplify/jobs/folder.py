@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.jobs.fingerprint import is_same
+from learnable_smplify.jobs.fingerprint import file_hash, is_same
 from learnable_smplify.jobs.inputs import REPORT_NAME, plan_tasks
 from learnable_smplify.jobs.processes import core_count, run_in_processes
 from learnable_smplify.jobs.ray_cluster import require_ray, run_on_ray
 from learnable_smplify.jobs.report import FolderReport, read_results, write_report
 from learnable_smplify.jobs.settings import FitSettings
-from learnable_smplify.jobs.task import FileResult, FitTask, solver_of
+from learnable_smplify.jobs.task import FileResult, FitTask, FittedMotion, solver_of
 
 Engine = Literal["processes", "ray"]
 ENGINES: tuple[Engine, ...] = ("processes", "ray")
@@ -36,6 +36,7 @@ def fit_folder(
     jobs: int | None = None,
     engine: Engine = "processes",
     only: str = "*",
+    check: bool = False,
     advance: Callable[[FileResult | None, int, int], None] | None = None,
 ) -> FolderReport:
     """Fit every recording below `source` and write `out`/<same path>.npz and `out`/fit_report.json.
@@ -51,6 +52,7 @@ def fit_folder(
         jobs: recordings at a time; None: as many as there are cores (on "cuda": 1).
         engine: "processes" on this machine, or "ray" (see `run_on_ray`).
         only: pattern that the recordings' names must match.
+        check: read all of every recording, to notice one that changed without another size or time.
         advance: called with a result (None at the beginning), how many recordings are done, and how many there are.
 
     Returns:
@@ -66,7 +68,9 @@ def fit_folder(
     source, out = source.absolute(), out.absolute()
     tasks = plan_tasks(source, out, settings, only)
     earlier = read_results(out)
-    results = {task.name: replace(earlier[task.name], status="kept") for task in tasks if _is_done(task, earlier)}
+    results = {
+        task.name: replace(earlier[task.name], status="kept") for task in tasks if _is_done(task, earlier, check)
+    }
     waiting = [task for task in tasks if task.name not in results]
     if waiting:
         solver_of(settings)  # refused here, once, rather than once for every recording
@@ -123,20 +127,21 @@ def _run(tasks: Sequence[FitTask], jobs: int | None, engine: Engine) -> Generato
         yield from run_in_processes(tasks, jobs or (core_count() if tasks[0].settings.device == "cpu" else 1))
 
 
-def _is_done(task: FitTask, earlier: dict[str, FileResult]) -> bool:
+def _is_done(task: FitTask, earlier: dict[str, FileResult], check: bool) -> bool:
     known = earlier.get(task.name)
     return (
         known is not None
         and known.status != "failed"
         and (known.output, known.key) == (task.output, task.key)
         and known.fingerprint is not None
-        and all(_is_there(task.out / motion.output, motion.size) for motion in known.motions)
-        and is_same(task.source / task.name, known.fingerprint)
+        and all(_is_whole(task.out / motion.output, motion) for motion in known.motions)
+        and is_same(task.source / task.name, known.fingerprint, check)
     )
 
 
-def _is_there(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+def _is_whole(path: Path, motion: FittedMotion) -> bool:
+    """Whether a motion is there as it was written, to the last byte."""
+    return path.is_file() and path.stat().st_size == motion.size and file_hash(path) == motion.sha256
 
 
 def _remove_leftovers(tasks: Sequence[FitTask], out: Path) -> None:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from learnable_smplify.body import Body
+from learnable_smplify.body import Body, body_of_motion
 from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.fit_summary import summarise_fit
-from learnable_smplify.jobs.fingerprint import Fingerprint, fingerprint
+from learnable_smplify.jobs.fingerprint import Fingerprint, file_hash, fingerprint
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
@@ -53,6 +53,7 @@ class FittedMotion:
         output: the file below the output folder, and its size [bytes].
         person: the person's id in the recording, None where it has none.
         notes: for the user, of the reader and the writer.
+        sha256: of the file's bytes, in hex.
     """
 
     output: str
@@ -63,6 +64,7 @@ class FittedMotion:
     mean_error_mm: float
     flagged: int
     notes: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,14 @@ def _fit_person(task: FitTask, output: str, person: Keypoints, solver: Solver) -
 
 
 def _write(task: FitTask, piece: _Piece, body: Body) -> FittedMotion:
+    body = body_of_motion(piece.motion.body, body)
     summary = summarise_fit(body, piece.motion, piece.keypoints)
     path = task.out / piece.output
     notes = task.settings.write(piece.motion, path, body)
     return FittedMotion(
         output=piece.output,
         size=path.stat().st_size,
+        sha256=file_hash(path),
         person=piece.keypoints.person_id,
         frames=summary.frames,
         fps=piece.motion.fps,

@@ -1,9 +1,14 @@
-"""How every kernel is compiled."""
+"""How every kernel is compiled, and where the machine code is kept."""
 
 from __future__ import annotations
 
+import getpass
+import os
+import stat
+import tempfile
 from collections.abc import Callable
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -14,6 +19,46 @@ _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
 def kernel(function: Function) -> Function:
-    """Compile on first use, keep the result on disk, and let other threads run meanwhile."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
-    return cast(Function, compiled)
+    """Compile on first use, keep the result on disk, and let other threads run meanwhile.
+
+    numba keeps it beside the package or in the user's folder for caches. Where neither can be written to (a container
+    without a home), it is kept in a private folder for temporary files, and where there is none, for this process only.
+    """
+    try:
+        return cast(Function, _compiled(function, keep=True))
+    except RuntimeError:  # "no locator available for file ..."
+        folder = _temporary_folder()
+    if folder is None:
+        return cast(Function, _compiled(function, keep=False))
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(folder)  # the only way to say where; other packages' kernels stay where they are
+    try:
+        return cast(Function, _compiled(function, keep=True))
+    except RuntimeError:
+        return cast(Function, _compiled(function, keep=False))
+    finally:
+        settings.CACHE_DIR = before
+
+
+def kept_in(compiled: Any) -> Path | None:
+    """The folder that a kernel's machine code is kept in; None where every process has to compile it."""
+    path = getattr(compiled._cache, "cache_path", None)
+    return None if path is None else Path(path)
+
+
+def _compiled(function: Function, keep: bool) -> Any:
+    return numba.njit(cache=keep, nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
+
+
+def _temporary_folder() -> Path | None:
+    """A folder that nobody else can put files into: what is in it is run."""
+    try:
+        user = str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+        folder = Path(tempfile.gettempdir()) / f"learnable-smplify-kernels-{user}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except (OSError, KeyError, ImportError):
+        return None
+    own = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
+    return folder if own and stat.S_ISDIR(found.st_mode) and os.access(folder, os.W_OK) else None

@@ -10,6 +10,7 @@ sum of them, and the edges to draw. Adding one needs no code::
     [keypoints]                                             # the order here is the order in the file
     Hip = { left_hip = 0.5, right_hip = 0.5 }
     Knee = "left_knee"
+    Finger = {}                                             # in the file, but not on the body: passed over
 
     [aliases]                                               # optional: other spellings found in files
     KJC = "Knee"
@@ -17,19 +18,19 @@ sum of them, and the edges to draw. Adding one needs no code::
 
 from __future__ import annotations
 
-import math
-import re
-import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.layouts.points import CANONICAL_POINTS
+from learnable_smplify.layouts.bias import KeypointBias, parse_bias
+from learnable_smplify.layouts.layout_values import parse_edges, parse_point
+from learnable_smplify.layouts.spelling import plain, spelling_key
+from learnable_smplify.safe_files.toml_file import parse_toml, read_toml
 from learnable_smplify.skeleton import mirrored_name
 
 Group = Literal["head", "torso", "arms", "hands", "legs", "feet"]
@@ -47,8 +48,18 @@ _SHIPPED: tuple[str, ...] = (
     "mediapipe33",
     "ntu25",
     "kit21",
+    "h36m32",
+    "kinect32",
+    "mocap20",
+    "mhr70",
 )
+# Names that animation files have; nobody writes arrays in this order.
+_BY_NAME_ONLY = ("mocap20",)
 
+_SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, plain(name))}
+
+# Whole bodies with hands and face have 133 to 553.
+_MOST_KEYPOINTS = 1000
 # Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
 _FEWEST_NAMES = 8
 
@@ -58,15 +69,6 @@ _GROUP_WORDS: tuple[tuple[Group, tuple[str, ...]], ...] = (
     ("feet", ("foot", "toe", "heel")),
     ("arms", ("shoulder", "elbow", "wrist")),
     ("legs", ("hip", "knee", "ankle")),
-)
-
-# Parts of the body that take a side, as they are left when the side is cut off: tells "lwrist" from "lumbar".
-_SIDED_PARTS = frozenset(
-    (
-        *("shoulder", "collar", "clavicle", "elbow", "wrist", "hand", "handtip", "thumb", "index", "pinky"),
-        *("hip", "knee", "ankle", "foot", "footindex", "toe", "toebase", "bigtoe", "smalltoe", "heel"),
-        *("eye", "eyeinner", "eyeouter", "ear", "mouth"),
-    )
 )
 
 
@@ -81,6 +83,8 @@ class Layout:
         points: (K,) for each keypoint the canonical points it is the weighted sum of; the weights sum to 1.
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
+        bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
+        off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
     """
 
     name: str
@@ -89,10 +93,22 @@ class Layout:
     points: tuple[tuple[tuple[str, float], ...], ...]
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
+    bias: tuple[KeypointBias, ...] = ()
+    off_body: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Number of keypoints."""
         return len(self.keypoint_names)
+
+    @cached_property
+    def columns(self) -> tuple[int, ...]:
+        """(K,) the place of every keypoint in a file that has the points in the layout's order."""
+        return tuple(place for place in range(self.width) if place not in set(self.off_body))
+
+    @property
+    def width(self) -> int:
+        """Number of points in such a file: the keypoints, and what is not on the body."""
+        return len(self.keypoint_names) + len(self.off_body)
 
     @cached_property
     def mirror(self) -> tuple[int, ...]:
@@ -111,8 +127,8 @@ class Layout:
 
     @cached_property
     def _index_by_key(self) -> dict[str, int]:
-        keys = {_key(alias): index for alias, index in self.aliases}
-        return keys | {_key(name): index for index, name in enumerate(self.keypoint_names)}
+        keys = {spelling_key(alias): index for alias, index in self.aliases}
+        return keys | {spelling_key(name): index for index, name in enumerate(self.keypoint_names)}
 
     def index(self, name: str) -> int:
         """Index of the keypoint called `name`, in any usual spelling (LWrist, left_wrist, l.wrist).
@@ -120,7 +136,7 @@ class Layout:
         Raises:
             InputError: the layout has no such keypoint.
         """
-        index = self._index_by_key.get(_key(name))
+        index = self._index_by_key.get(spelling_key(name))
         if index is None:
             raise InputError(
                 f"layout '{self.name}' has no keypoint '{name}'", expected="one of " + ", ".join(self.keypoint_names)
@@ -137,7 +153,7 @@ class Layout:
         listed = list(names)
         taken: dict[int, str] = {}
         for name in sorted(listed, key=lambda name: name not in self.keypoint_names):
-            index = self._index_by_key.get(_key(name))
+            index = self._index_by_key.get(spelling_key(name))
             if index is not None and index not in taken:
                 taken[index] = name
         by_name = {name: index for index, name in taken.items()}
@@ -160,24 +176,34 @@ def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     if isinstance(name_or_path, Layout):
         return name_or_path
     text = str(name_or_path)
-    wanted = _plain(text)
-    for name in _SHIPPED:
-        if wanted and wanted == _plain(name):
-            return _shipped_layout(name)
+    shipped = _shipped_by_name(text)
+    if shipped is not None:
+        return shipped
     path = Path(text)
     if path.suffix.lower() == ".toml" or path.is_file():
-        try:
-            content = path.read_bytes().decode("utf-8")
-        except OSError as error:
-            raise InputError(f"cannot read the layout ({error.strerror})", path=path) from error
-        except UnicodeDecodeError as error:
-            raise InputError("the layout is not UTF-8 text", path=path, expected="a TOML file") from error
-        return _parse_layout(content, path)
+        return _parse_layout(read_toml(path, "layout"), path)
     raise InputError(
         f"no layout is called '{text}'",
         expected="one of " + ", ".join(_SHIPPED) + ", or the path of a layout .toml file",
         hint="lsmplify doctor (lists the layouts)",
     )
+
+
+def shipped_layout(name: str, path: Path) -> Layout:
+    """The layout of the package that the file `path` names. A file opens no other file.
+
+    Raises:
+        InputError: no layout of the package is called so.
+    """
+    layout = _shipped_by_name(name)
+    if layout is None:
+        raise InputError(
+            f"no layout is called '{name[:60]}', which the file names",
+            path=path,
+            expected="one of " + ", ".join(_SHIPPED),
+            hint="--layout FILE.toml, if you have its layout",
+        )
+    return layout
 
 
 def infer_layout(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
@@ -216,7 +242,8 @@ def infer_layout_from_count(count: int) -> Layout:
     Raises:
         InputError: none or several have that many; the message lists them.
     """
-    candidates = [layout for layout in map(_shipped_layout, _SHIPPED) if len(layout) == count]
+    ordered = [_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY]
+    candidates = [layout for layout in ordered if layout.width == count]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -226,28 +253,32 @@ def infer_layout_from_count(count: int) -> Layout:
             expected=f"one of {named}",
             hint=f"--layout {candidates[0].name}",
         )
-    sizes = ", ".join(f"{name} ({len(_shipped_layout(name))})" for name in _SHIPPED)
+    sizes = ", ".join(f"{layout.name} ({layout.width})" for layout in ordered)
     raise InputError(
         f"no layout has {count} keypoints", expected=f"one of {sizes}", hint="--layout FILE.toml with your own names"
     )
 
 
+def _shipped_by_name(text: str) -> Layout | None:
+    name = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(plain(text[:100]))
+    return None if name is None else _shipped_layout(name)
+
+
 @cache
 def _shipped_layout(name: str) -> Layout:
     source = resources.files("learnable_smplify.layouts") / f"{name}.toml"
-    return _parse_layout(source.read_text(encoding="utf-8"), Path(f"{name}.toml"))
+    return _parse_layout(
+        parse_toml(source.read_text(encoding="utf-8"), Path(f"{name}.toml"), "layout"), Path(f"{name}.toml")
+    )
 
 
-def _parse_layout(content: str, path: Path) -> Layout:
-    try:
-        table = tomllib.loads(content)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a plain ValueError
-        raise InputError(f"not a valid TOML file ({str(error)[:200]})", path=path) from error
-
+def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases"):
+        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
             raise InputError(
-                f"unknown key '{key}'", path=path, expected="name, title, keypoints, edges, aliases (see body25.toml)"
+                f"unknown key '{key}'",
+                path=path,
+                expected="name, title, keypoints, edges, aliases, bias (see body25.toml)",
             )
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
@@ -261,81 +292,40 @@ def _parse_layout(content: str, path: Path) -> Layout:
             expected='a table [keypoints] with lines such as LKnee = "left_knee"',
         )
 
-    names = tuple(keypoints)
+    if len(keypoints) > _MOST_KEYPOINTS:
+        raise InputError(f"there are {len(keypoints)} keypoints", path=path, expected=f"at most {_MOST_KEYPOINTS}")
+    listed = tuple(keypoints)
+    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in ({}, "", "ignored"))
+    names = tuple(name for place, name in enumerate(listed) if place not in set(off_body))
+    if not names:
+        raise InputError(
+            "no keypoint is on the body", path=path, where="key 'keypoints'", expected='LKnee = "left_knee"'
+        )
     index_by_key: dict[str, int] = {}
     for index, name in enumerate(names):
-        if _key(name) in index_by_key:
+        if spelling_key(name) in index_by_key:
             raise InputError(
-                f"keypoint '{name}' is the same name as '{names[index_by_key[_key(name)]]}'",
+                f"keypoint '{name}' is the same name as '{names[index_by_key[spelling_key(name)]]}'",
                 path=path,
                 where=f"keypoints.{name}",
                 expected="names that differ by more than case and punctuation",
             )
-        index_by_key[_key(name)] = index
-    points = tuple(_parse_point(value, path, f"keypoints.{name}") for name, value in keypoints.items())
-    return Layout(
+        index_by_key[spelling_key(name)] = index
+    points = tuple(parse_point(keypoints[name], path, f"keypoints.{name}") for name in names)
+    layout = Layout(
         name=table.get("name", path.stem),
         title=table.get("title", table.get("name", path.stem)),
         keypoint_names=names,
         points=points,
-        edges=_parse_edges(table.get("edges", []), names, path),
+        edges=parse_edges(table.get("edges", []), names, set(listed) - set(names), path),
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
+        off_body=off_body,
     )
-
-
-def _parse_point(value: object, path: Path, where: str) -> tuple[tuple[str, float], ...]:
-    if isinstance(value, str):
-        value = {value: 1.0}
-    if not isinstance(value, dict) or not value:
-        raise InputError(
-            "the value is not a point",
-            path=path,
-            where=where,
-            expected='a name such as "left_knee", or weights such as { left_hip = 0.5, right_hip = 0.5 }',
-        )
-    row: list[tuple[str, float]] = []
-    for point, weight in value.items():
-        if point not in CANONICAL_POINTS:
-            raise InputError(
-                f"unknown point '{point}'", path=path, where=where, expected="one of " + ", ".join(CANONICAL_POINTS)
-            )
-        # The comparison is exact for integers of any length, which `float` would not take.
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not -1e6 < weight < 1e6:
-            raise InputError(
-                f"the weight of '{point}' is {str(weight)[:40]}",
-                path=path,
-                where=where,
-                expected="a number such as 0.5",
-            )
-        row.append((point, float(weight)))
-    total = math.fsum(weight for _, weight in row)
-    if abs(total - 1.0) > 1e-3:
-        raise InputError(f"the weights add up to {total:g}", path=path, where=where, expected="weights that sum to 1")
-    return tuple((point, weight / total) for point, weight in row)
-
-
-def _parse_edges(value: object, names: tuple[str, ...], path: Path) -> tuple[tuple[int, int], ...]:
-    if not isinstance(value, list):
-        raise InputError("the edges are not a list", path=path, where="key 'edges'", expected='[["Nose", "Neck"], ...]')
-    edges: list[tuple[int, int]] = []
-    for number, pair in enumerate(value, start=1):
-        where = f"edge {number}"
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise InputError("an edge is not a pair", path=path, where=where, expected='["Nose", "Neck"], two names')
-        for end in pair:
-            if end not in names:
-                raise InputError(
-                    f"the edge names a keypoint '{end}' that is not in [keypoints]",
-                    path=path,
-                    where=where,
-                    expected="one of " + ", ".join(names),
-                )
-        start, stop = names.index(pair[0]), names.index(pair[1])
-        if start == stop or (start, stop) in edges or (stop, start) in edges:
-            problem = "joins a keypoint to itself" if start == stop else "is there twice"
-            raise InputError(f"the edge {pair[0]} - {pair[1]} {problem}", path=path, where=where)
-        edges.append((start, stop))
-    return tuple(edges)
+    rows = table.get("bias", {})
+    bias = parse_bias(
+        rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(spelling_key(name)), path
+    )
+    return replace(layout, bias=bias)
 
 
 def _parse_aliases(
@@ -353,7 +343,7 @@ def _parse_aliases(
                 where=where,
                 expected="one of " + ", ".join(names),
             )
-        if index_by_key.get(_key(alias), names.index(target)) != names.index(target):
+        if index_by_key.get(spelling_key(alias), names.index(target)) != names.index(target):
             raise InputError(f"'{alias}' is already the name of another keypoint", path=path, where=where)
         aliases.append((alias, names.index(target)))
     return tuple(aliases)
@@ -369,22 +359,3 @@ def _group_of(row: Sequence[tuple[str, float]]) -> Group:
     # The middle of two shoulders or hips is on the trunk, not on a limb.
     both_sides = any(name.startswith("left_") for name, _ in row) and any(name.startswith("right_") for name, _ in row)
     return "torso" if both_sides and group in ("arms", "legs") else group
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _key(name: str) -> str:
-    """The same string for every usual spelling of a name: LWrist, left_wrist, L_Wrist, lwrist, WristLeft, wrist.l."""
-    plain = _plain(name)
-    for side in ("left", "right"):
-        if plain.startswith(side) and plain != side:
-            return f"{side[0]}.{plain[len(side) :]}"
-        if plain.endswith(side) and plain != side:
-            return f"{side[0]}.{plain[: -len(side)]}"
-    if plain[:1] in ("l", "r") and plain[1:] in _SIDED_PARTS:
-        return f"{plain[0]}.{plain[1:]}"
-    if plain[-1:] in ("l", "r") and plain[:-1] in _SIDED_PARTS:
-        return f"{plain[-1]}.{plain[:-1]}"
-    return plain

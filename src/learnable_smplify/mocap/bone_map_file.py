@@ -14,12 +14,12 @@ A TOML file with what the names do not tell; joints that it leaves out are guess
 
 from __future__ import annotations
 
-import tomllib
 from os import PathLike
 from pathlib import Path
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.bone_map import BoneMap
+from learnable_smplify.safe_files.toml_file import parse_toml
 from learnable_smplify.skeleton import JOINT_NAMES
 
 _MOST_BYTES = 1_000_000
@@ -44,8 +44,8 @@ def read_bone_map(path: str | PathLike[str]) -> BoneMap:
     if len(content) > _MOST_BYTES:
         raise InputError(f"is larger than {_MOST_BYTES // 1000} kB", path=path, expected="a bone map of a few lines")
     try:
-        table = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        table = parse_toml(content.decode("utf-8-sig"), path, "bone map")
+    except UnicodeDecodeError as error:
         raise InputError(
             f"not a valid TOML file ({str(error)[:200]})", path=path, expected='left_hip = "LeftUpLeg" below [bones]'
         ) from error

@@ -80,6 +80,7 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
         config: dict[str, Any] = json.loads(header["config"])
         network: PoseMlp | Stgcn
         network = PoseMlp(PoseMlpConfig(**config)) if header["network"] == "pose_mlp" else Stgcn(StgcnConfig(**config))
+        _check_finite(tensors, path)
         network.load_state_dict({name: _whole(value) for name, value in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"the weights do not fit their configuration ({error})", path=path) from error
@@ -90,6 +91,19 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
 def _shipped() -> PoseMlp | Stgcn:
     with as_file(files("learnable_smplify.network") / "default.safetensors") as path:
         return load_network(path)
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Of a network with one NaN every pose is NaN."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(
+                "the weights hold NaN or infinity",
+                path=path,
+                where=f"'{name}'",
+                expected="finite numbers",
+                hint="the weights of another epoch, or the network of the package",
+            )
 
 
 def _whole(value: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from learnable_smplify.errors import InputError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @contextmanager
@@ -31,7 +34,12 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:  # its own message names no file, or the temporary one
+            if error.errno in _NO_ROOM:
+                raise InputError(f"cannot be written ({error.strerror})", path=target, expected="room") from error
+            raise
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
-import math
 import pickle
 import zlib
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.safe_files.pickle_records import Dtype, Record, RefusedError, plain_array, stand_in
+from learnable_smplify.safe_files.budget import Budget, check_depth, checked_shape, elements
+from learnable_smplify.safe_files.pickle_machine import PickleMachine
+from learnable_smplify.safe_files.pickle_records import Dtype, Record, plain_array, stand_in
 from learnable_smplify.safe_files.pickle_resolve import Resolver
-from learnable_smplify.safe_files.safe_pickle import MAX_BYTES, load_pickle_bytes, read_bytes, readable
+from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes, read_bytes, readable
 
 _ARRAY_NOTE = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 
@@ -30,18 +31,20 @@ def load_joblib(path: str | PathLike[str]) -> Any:
     Allowed content: as in `safe_pickle.load_pickle`.
 
     Raises:
-        InputError: not such a file, truncated, larger than 4 GiB, or it names anything but data (the message says
-            what); nothing is ever run.
+        InputError: not such a file, truncated, too large for its size (`budget.Budget`), or it names anything but data
+            (the message says what); nothing is ever run.
     """
     path = Path(path)
-    data = _unpacked(read_bytes(path), path)
+    packed = read_bytes(path)
+    budget = Budget(len(packed))
+    data = _unpacked(packed, path, budget)
     if _ARRAY_NOTE[1].encode() not in data:
-        return load_pickle_bytes(data, path)
+        return load_pickle_bytes(data, path, budget)
     with readable(path):
-        return Resolver().value(_JoblibUnpickler(io.BytesIO(data)).load())
+        return Resolver(budget).value(_JoblibMachine(io.BytesIO(data), budget).load())
 
 
-def _unpacked(data: bytes, path: Path) -> bytes:
+def _unpacked(data: bytes, path: Path, budget: Budget) -> bytes:
     hint = "joblib.dump(joblib.load(PATH), NEW, compress=3) in the program that made it"
     if data.startswith(b"ZF"):
         raise InputError("written by joblib 0.9 or older", path=path, expected="a newer joblib's file", hint=hint)
@@ -57,13 +60,14 @@ def _unpacked(data: bytes, path: Path) -> bytes:
     else:
         return data
     try:
-        unpacked = unpacker.decompress(data, MAX_BYTES + 1)
+        unpacked = unpacker.decompress(data, budget.left + 1)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
             f"its compression is damaged ({str(error)[:120]})", path=path, expected="a complete file of joblib.dump"
         ) from error
-    if len(unpacked) > MAX_BYTES:
-        raise InputError("it unpacks to more than 4 GiB", path=path)
+    if len(unpacked) > budget.left:
+        raise InputError(f"its {len(data)} bytes unpack to more than {budget.left}", path=path)
+    budget.spend(len(unpacked))
     if not unpacker.eof:
         raise InputError("the file ends too early", path=path, expected="a complete file of joblib.dump")
     return unpacked
@@ -75,50 +79,33 @@ class _ArrayNote(Record):
     __slots__ = ()
 
 
-# The C unpickler reads ahead, past where an array's bytes begin; the one in Python does not. joblib uses it as well.
-class _JoblibUnpickler(pickle._Unpickler):
-    dispatch: ClassVar[Any] = dict(pickle._Unpickler.dispatch)
+class _JoblibMachine(PickleMachine):
+    dispatch: ClassVar[Any] = dict(PickleMachine.dispatch)
 
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream, encoding="latin1")
-        self._stream = stream
-
-    def find_class(self, module: str, name: str) -> Any:
-        return _ArrayNote if (module, name) == _ARRAY_NOTE else stand_in(module, name)
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise RefusedError("a persistent object")
+    def __init__(self, stream: io.BytesIO, budget: Budget, depth: int = 0) -> None:
+        super().__init__(stream, budget, lambda *name: _ArrayNote if name == _ARRAY_NOTE else stand_in(*name))
+        check_depth(depth)
+        self._depth = depth
 
     def load_build(self) -> None:
-        super().load_build()  # type: ignore[misc]
-        if isinstance(self.stack[-1], _ArrayNote):  # type: ignore[attr-defined]
-            self.stack[-1] = self._array(self.stack[-1].state)  # type: ignore[attr-defined]
+        super().load_build()
+        if isinstance(self.stack[-1], _ArrayNote):
+            self.stack[-1] = self._array(self.stack[-1].state)
 
     dispatch[pickle.BUILD[0]] = load_build
-
-    def refuse(self) -> NoReturn:
-        raise RefusedError("an instruction that data has no use for")
-
-    # Extension codes name classes that `find_class` may never see.
-    for _code in (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEXT_BUFFER):
-        dispatch[_code[0]] = refuse
-
-    def load_bytearray(self) -> None:
-        # As the original, which reserves any size it is told before it looks whether there is as much.
-        size = int.from_bytes(self.read(8), "little")  # type: ignore[attr-defined]
-        self.append(bytearray(self.read(size)))  # type: ignore[attr-defined]
-
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray
 
     def _array(self, note: Any) -> Any:
         if not isinstance(note, dict) or not isinstance(note.get("dtype"), Dtype):
             raise ValueError("an array without a dtype")
         dtype = note["dtype"].resolved()
         if dtype.kind == "O":
-            return _JoblibUnpickler(self._stream).load()
-        shape = note.get("shape")
-        if not isinstance(shape, tuple) or not all(type(side) is int and side >= 0 for side in shape):
-            raise ValueError(f"an array of shape {shape!r}")
+            return _JoblibMachine(self._stream, self._budget, self._depth + 1).load()
+        shape = checked_shape(note.get("shape"))
         if note.get("numpy_array_alignment_bytes") is not None:
             self._stream.read(self._stream.read(1)[0])
-        return plain_array(dtype, shape, self._stream.read(math.prod(shape) * dtype.itemsize), note["order"] == "F")
+        count = elements(shape, dtype.itemsize, self._size)
+        self._budget.spend(count * dtype.itemsize)
+        order = note.get("order")
+        return plain_array(
+            dtype, shape, self._stream.read(count * dtype.itemsize), isinstance(order, str) and order == "F"
+        )

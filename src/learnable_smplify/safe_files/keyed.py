@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import torch
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.budget import check_depth
 
 _LISTED = 12
+# Numbers in lists, of which there are a hundred for each frame of a long recording: arrays may hold more.
+_MOST_LISTED = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +82,7 @@ class Keyed:
         value, name = self.value(*names), next(name for name in names if name in self.values)
         try:
             array = as_numbers(value)
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, OverflowError):
             raise self.fail(f"'{name}' holds no table of numbers", "numbers") from None
         if shape is not None and not fits(array.shape, shape):
             wanted = ", ".join("T" if side is None else str(side) for side in shape)
@@ -120,18 +124,35 @@ def as_numbers(value: Any) -> np.ndarray:
     """An array of float64 from an array, a tensor, a number, or nested lists of them.
 
     Raises:
-        ValueError, TypeError: text, objects, or lists of unequal lengths.
+        ValueError, TypeError: text, objects, lists of unequal lengths, or more numbers than any file lists.
     """
+    return _numbers(value, {}, 0)
+
+
+def _numbers(value: Any, done: dict[int, np.ndarray], depth: int) -> np.ndarray:
+    """As `as_numbers`; lists may hold the same list again and again, which is converted once (`done`)."""
+    check_depth(depth)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim:
+        return _stacked(list(value.reshape(-1)), done, depth).reshape(*value.shape, -1)
     if isinstance(value, list | tuple):
-        value = np.stack([as_numbers(item) for item in value]) if value else np.zeros(0)
+        if id(value) not in done:
+            done[id(value)] = _stacked(value, done, depth)
+        return done[id(value)]
     array = np.asarray(value)
-    if array.dtype == object and array.ndim:
-        array = np.stack([as_numbers(item) for item in array.reshape(-1)]).reshape(*array.shape, -1)
     if array.dtype.kind not in "fiub":
         raise TypeError(str(array.dtype))
     return array.astype(np.float64)
+
+
+def _stacked(values: Sequence[Any], done: dict[int, np.ndarray], depth: int) -> np.ndarray:
+    if all(type(item) in (int, float) for item in values):
+        return np.array(values, dtype=np.float64)
+    parts = [_numbers(item, done, depth + 1) for item in values]
+    if sum(part.size for part in parts) > _MOST_LISTED:
+        raise ValueError(f"more than {_MOST_LISTED} numbers in lists")
+    return np.stack(parts)
 
 
 def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
@@ -141,6 +162,6 @@ def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 def keys_of(values: Mapping[Any, Any]) -> str:
     """The first keys of a dictionary, for a message."""
-    names = [str(name)[:60] for name in values]
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return (", ".join(names[:_LISTED]) + more) or "none"
+    names = [str(name)[:60] for name in islice(values, _LISTED)]
+    more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+    return (", ".join(names) + more) or "none"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.budget import TooMuchError, checked_shape, elements, shown_shape
 from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes, read_bytes
 
 
@@ -24,15 +25,12 @@ def load_npy(path: str | PathLike[str]) -> Any:
     path = Path(path)
     stream = io.BytesIO(read_bytes(path))
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        _, _, dtype = read_header(stream)
+        _, dtype = read_header(stream, stream.getbuffer().nbytes)
         if not dtype.hasobject:
             stream.seek(0)
             return np.lib.format.read_array(stream, allow_pickle=False)
+        if dtype != np.dtype(object):
+            raise ValueError("a table of objects")
     # Damaged bytes raise nearly anything here.
     except Exception as error:
         detail = str(error)[:160] or type(error).__name__
@@ -41,3 +39,33 @@ def load_npy(path: str | PathLike[str]) -> Any:
         ) from error
     value = load_pickle_bytes(stream.read(), path)
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def read_header(stream: IO[bytes], held: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the array whose .npy file begins here.
+
+    NumPy allocates what the header says before it reads, so the header is held against the file first.
+
+    Args:
+        stream: the file, left behind the header.
+        held: bytes there are, an upper bound.
+
+    Raises:
+        ValueError and others: not a header, or one that promises more than there is.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"array format {version} is not known")
+    shape = checked_shape(shape)
+    if not dtype.hasobject:
+        if dtype.itemsize == 0:
+            raise ValueError(f"an array of {dtype}, which has no size")
+        try:
+            elements(shape, dtype.itemsize, held)
+        except TooMuchError as error:
+            raise ValueError(f"its header promises {shown_shape(shape)} {dtype}, and there are {held} bytes") from error
+    return shape, dtype

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.budget import Budget
+from learnable_smplify.safe_files.npy_object import read_header
 
-_MAX_BYTES = 4 << 30
-# Recordings and body models shrink tenfold or so; zeros, which zip bombs are made of, a thousandfold.
-_FREE_BYTES = 256 << 20
-_MAX_RATIO = 100
+# Numbers of one byte are read as float64 in the end.
+_NUMBER_BYTES = 8
 
 
 def read_npz(
     path: str | PathLike[str],
     keys: Collection[str] | None = None,
-    read_objects: Callable[[bytes, Path], np.ndarray] | None = None,
+    read_objects: Callable[[bytes, Path, Budget], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays of a .npz file.
 
@@ -32,7 +32,8 @@ def read_npz(
             None leaves those arrays out.
 
     Raises:
-        InputError: missing, not an archive, truncated, or an array that is larger than its part of the archive.
+        InputError: missing, not an archive, truncated, an array larger than its part of the archive, or more than the
+            archive's size explains (`budget.Budget`).
     """
     path = Path(path)
     arrays: dict[str, np.ndarray] = {}
@@ -40,15 +41,12 @@ def read_npz(
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            if sum(info.file_size for info in members) > _MAX_BYTES:
-                raise ValueError("it unpacks to more than 4 GiB")
             wanted = [info for info in members if keys is None or info.filename.removesuffix(".npy") in keys]
-            unpacked, packed = sum(info.file_size for info in wanted), path.stat().st_size
-            if unpacked > _FREE_BYTES + _MAX_RATIO * packed:
-                raise ValueError(f"{packed} bytes that unpack to {unpacked}")
+            budget = Budget(path.stat().st_size)
+            budget.spend(sum(info.file_size for info in wanted))
             for info in wanted:
                 name = info.filename.removesuffix(".npy")
-                array = _read_member(archive, info, read_objects, path)
+                array = _read_member(archive, info, read_objects, path, budget)
                 if array is not None:
                     arrays[name] = array
     except InputError:
@@ -69,23 +67,14 @@ def read_npz(
 def _read_member(
     archive: zipfile.ZipFile,
     info: zipfile.ZipInfo,
-    read_objects: Callable[[bytes, Path], np.ndarray] | None,
+    read_objects: Callable[[bytes, Path, Budget], np.ndarray] | None,
     path: Path,
+    budget: Budget,
 ) -> np.ndarray | None:
     with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"array format {version} is not known")
+        shape, dtype = read_header(stream, info.file_size)
         if dtype.hasobject:
-            return None if read_objects is None else read_objects(stream.read(), path)
-    if dtype.itemsize == 0:
-        raise ValueError(f"an array of {dtype}, which has no size")
-    # NumPy allocates what the header says before it reads, so the header is held against the archive first.
-    if math.prod(shape) * dtype.itemsize > info.file_size:
-        raise ValueError(f"its header promises {shape} {dtype}, the archive holds {info.file_size} bytes")
+            return None if read_objects is None else read_objects(stream.read(), path, budget)
+    budget.spend(math.prod(shape) * max(0, _NUMBER_BYTES - dtype.itemsize))
     with archive.open(info) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
+
+from learnable_smplify.safe_files.budget import check_key, check_keys, elements, shown, shown_shape
 
 _PLAIN_DTYPE = re.compile(r"[<>=|]?(?:[biufc]\d{1,2}|\?|[SU]\d{1,9}|O\d?)")
 
@@ -36,9 +37,6 @@ class Record(metaclass=_Sealed):
         self.arguments = arguments
         self.state = None
         return self
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
 
 
 class Array(Record):
@@ -80,16 +78,16 @@ class Dtype(Record):
         """The NumPy dtype; only plain ones, because the state of a structured dtype addresses memory."""
         text = self.arguments[0] if self.arguments else None
         if not isinstance(text, str) or not _PLAIN_DTYPE.fullmatch(text):
-            raise RefusedError(f"the dtype {text!r}")
+            raise RefusedError(f"the dtype {shown(text)}")
         if "O" in text:
             return np.dtype(object)
         if isinstance(self.state, tuple):
             if any(part is not None for part in self.state[2:5]):
-                raise RefusedError(f"a structured dtype {text!r}")
+                raise RefusedError(f"a structured dtype {shown(text)}")
             order = self.state[1]
-            if order not in ("<", ">", "|", "="):
-                raise ValueError(f"byte order {order!r}")
-            return np.dtype(text).newbyteorder(order) if order in "<>" else np.dtype(text)
+            if not isinstance(order, str) or order not in ("<", ">", "|", "="):
+                raise ValueError(f"byte order {shown(order)}")
+            return np.dtype(text).newbyteorder(">" if order == ">" else "<") if order in "<>" else np.dtype(text)
         return np.dtype(text)
 
 
@@ -132,13 +130,13 @@ def _scalar(dtype: Dtype, data: Any) -> Any:
 
 def _new_object(kind: Any, *_: Any) -> Any:
     if not (isinstance(kind, type) and issubclass(kind, Record)):
-        raise RefusedError(f"a new object of {kind!r}")
+        raise RefusedError(f"a new object of {shown(kind)}")
     return kind()
 
 
 def _encoded(text: str, encoding: str = "latin1") -> bytes:
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise RefusedError(f"encoding {encoding!r}")
+    if not isinstance(text, str) or not isinstance(encoding, str) or encoding not in ("latin1", "latin-1"):
+        raise RefusedError(f"encoding {shown(encoding)}")
     return text.encode("latin-1")
 
 
@@ -150,7 +148,20 @@ def _items(values: Any = ()) -> Any:
 
 def _dict(*arguments: Any) -> dict[Any, Any]:
     pairs = arguments[-1] if arguments else ()
-    return dict(pairs) if isinstance(pairs, list | tuple | dict) else {}
+    if isinstance(pairs, dict):
+        return dict(pairs)
+    made: dict[Any, Any] = {}
+    for pair in pairs if isinstance(pairs, list | tuple) else ():
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ValueError(f"a dictionary made from {shown(pair)}")
+        made[check_key(pair[0])] = pair[1]
+    return made
+
+
+def _members(*arguments: Any) -> Any:
+    values = _items(*arguments)
+    check_keys(values)
+    return values
 
 
 def _bytes(*arguments: Any) -> bytes:
@@ -161,8 +172,8 @@ def _bytes(*arguments: Any) -> bytes:
 
 _CALLS: dict[str, Any] = {
     "_codecs.encode": Call(_encoded),
-    "builtins.set": Call(lambda *values: set(_items(*values))),
-    "builtins.frozenset": Call(lambda *values: frozenset(_items(*values))),
+    "builtins.set": Call(lambda *values: set(_members(*values))),
+    "builtins.frozenset": Call(lambda *values: frozenset(_members(*values))),
     "builtins.list": Call(lambda *values: list(_items(*values))),
     "builtins.tuple": Call(lambda *values: tuple(_items(*values))),
     "builtins.dict": Call(_dict),
@@ -220,10 +231,10 @@ def raw(data: Any) -> bytes | bytearray:
 
 
 def plain_array(dtype: np.dtype[Any], shape: tuple[int, ...], data: bytes | bytearray, fortran: bool) -> np.ndarray:
-    if dtype.kind == "O" or len(data) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{len(data)} bytes for an array of shape {shape} and dtype {dtype}")
     if dtype.itemsize == 0:
         raise ValueError(f"an array of dtype {dtype}, which has no size")
+    if dtype.kind == "O" or len(data) != elements(shape, dtype.itemsize, len(data)) * dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes for an array of shape {shown_shape(shape)} and dtype {dtype}")
     if not data:
         return np.zeros(shape, dtype=dtype)
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")

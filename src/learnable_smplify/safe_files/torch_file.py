@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
+import io
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from learnable_smplify.errors import InputError
-
-_REFUSED_NAME = re.compile(r"(?:GLOBAL|[Cc]lass|type|function) [`'\"]?([A-Za-z_][\w.]*\.[\w.]+)")
+from learnable_smplify.safe_files.budget import Budget, TooMuchError
+from learnable_smplify.safe_files.pickle_records import RefusedError
+from learnable_smplify.safe_files.pickle_resolve import Resolver
+from learnable_smplify.safe_files.safe_pickle import read_bytes
+from learnable_smplify.safe_files.torch_storage import read_legacy, read_zip
 
 
 def load_torch_file(
@@ -23,30 +22,23 @@ def load_torch_file(
 
     `key`, what is wanted from it, and `example`, a file of this kind, only serve the messages.
 
-    Tensors, numbers, text and containers are read. Everything else is refused before it is looked up: torch's
-    `weights_only` unpickler runs nothing from the file. No name beyond torch's own list is allowed.
+    Tensors, numbers, text and containers are read, by our own reader (`torch_storage`), which runs nothing from the
+    file whatever torch is installed. Everything else is refused before it is looked up.
 
     Raises:
-        InputError: no such file, not a torch file, truncated, it holds code or objects, or it is not a dictionary.
+        InputError: no such file, not a torch file, truncated, it holds code or objects, it asks for more memory than
+            its size explains, or it is not a dictionary.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError("this is a folder", path=path, expected="a file written by torch.save")
+    data = read_bytes(path)
+    budget = Budget(len(data))
     try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read the file ({error.strerror})", path=path) from error
-    try:
-        # torch's warnings advise the authors of programs; what matters to a user is in the error that follows.
-        with file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        name = _REFUSED_NAME.search(str(error))
-        if name is None:
-            raise _unreadable(path, error, example) from error
+        read = read_zip if data.startswith(b"PK") else None
+        loaded = read_legacy(data, budget) if read is None else read(io.BytesIO(data), budget)
+        content = Resolver(budget, tensors=True).value(loaded)
+    except RefusedError as error:
         raise InputError(
-            f"the file refers to '{name[1]}', which is code or an object that is not read; nothing was run",
+            f"the file refers to '{error}', which is code or an object that is not read; nothing was run",
             path=path,
             expected="tensors, numbers, text and containers only",
             hint=f"where you trust it: torch.save({{'{key}': torch.load(PATH, weights_only=False)['{key}']}}, NEW)",
@@ -60,14 +52,11 @@ def load_torch_file(
 
 
 def _unreadable(path: Path, error: Exception, example: str) -> InputError:
-    # Only the first sentence: torch goes on with advice for programmers, and some of its errors say nothing.
-    detail = re.split(r"\.\s|\n", str(error), maxsplit=1)[0].rstrip(".")
+    detail = str(error)[:160] if isinstance(error, ValueError | TooMuchError) else "its content is of another kind"
     if isinstance(error, EOFError):
         detail = "it ends too early"
-    elif isinstance(error, pickle.UnpicklingError | KeyError):
-        detail = "its content is of another kind"
     return InputError(
-        f"not a readable torch file ({detail[:160]})",
+        f"not a readable torch file ({detail or type(error).__name__})",
         path=path,
         expected=f"a complete file written by torch.save, such as {example}",
     )

@@ -158,7 +158,15 @@ def compiles_first() -> bool:
     """Whether the first solve will have to compile: numba is there, and nothing of ours in its cache."""
     if not has_numba():
         return False
+    folder = machine_code_folder()
+    return folder is None or not any(folder.glob("hybrid_kernels.refine_frames-*.nbi"))
+
+
+def machine_code_folder() -> Path | None:
+    """Where the solver's machine code is kept; None where every process has to compile it, or without numba."""
+    if not has_numba():
+        return None
+    from learnable_smplify.kernels.jit import kept_in
     from learnable_smplify.solver.hybrid_kernels import refine_frames
 
-    cached = Path(refine_frames._cache.cache_path)  # type: ignore[attr-defined]
-    return not any(cached.glob("hybrid_kernels.refine_frames-*.nbi"))
+    return kept_in(refine_frames)

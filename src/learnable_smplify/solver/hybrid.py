@@ -185,12 +185,10 @@ class NeuralPairs:
         start: Start,
     ) -> Bool[Tensor, " B"] | None:
         """Where the network's answer is not what it expected itself, or not what people do; None for nowhere."""
-        error = found.distance
-        doubtful = error > _DOUBTFUL_ERROR
-        if float(error.max()) > _DOUBTFUL_ERROR:
-            doubtful &= error > _SURPRISE * _MEAN_LENGTH * _mean_sigma(keypoint_sigma, pairs.confidence)
+        error, strangeness = found.distance, found.strangeness
+        surprising = float(error.max()) > _DOUBTFUL_ERROR
+        strange: Tensor | None = None
         if start.kind == "exact":
-            strangeness = found.strangeness
             if strangeness is None:
                 below = slice(1, SOLVED_JOINTS)  # the pelvis may turn as it likes
                 change = rotmat_to_rotvec(found.rotmat[:, below] @ first[:, below].mT).flatten(1)
@@ -200,7 +198,13 @@ class NeuralPairs:
             freedom = 3 * (SOLVED_JOINTS - 1)
             limit = _STRANGE_CHANGE * freedom * (start.seconds / CHANGE_SECONDS if start.seconds > 0 else 1.0)
             if float(strangeness.max()) > limit:
-                doubtful |= strangeness > limit
+                strange = strangeness > limit
+        if strange is None and not surprising:
+            return None
+        doubtful = error > _DOUBTFUL_ERROR
+        doubtful &= error > _SURPRISE * _MEAN_LENGTH * _mean_sigma(keypoint_sigma, pairs.confidence)
+        if strange is not None:
+            doubtful |= strange
         return doubtful if bool(doubtful.any()) else None
 
     def _numeric(

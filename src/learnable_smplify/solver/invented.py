@@ -38,8 +38,8 @@ _SLOW_S, _STAYS = 0.5, 0.8
 _FOLLOWS = 0.6
 
 
-def with_invented(keypoints: Keypoints) -> tuple[Keypoints, tuple[str, ...]]:
-    """The recording with points of weak trust for the half of the body that it never shows, and notes for the user.
+def with_invented(keypoints: Keypoints) -> Keypoints:
+    """The recording with points of weak trust for the half of the body that it never shows, and a note that says so.
 
     Args:
         keypoints: one person's, metres. Without up axis, or with both halves, they come back as they are.
@@ -51,10 +51,12 @@ def with_invented(keypoints: Keypoints) -> tuple[Keypoints, tuple[str, ...]]:
     hips = all(points[name] is not None for name in _sided("hip"))
     shoulders = all(points[name] is not None for name in _sided("shoulder"))
     if legs == shoulders or not (hips or shoulders):
-        return keypoints, ()
+        return keypoints
     if keypoints.up_axis is None:
         what = "legs" if shoulders else "trunk and arms"
-        return keypoints, (f"the {what} are not seen: they are invented, and need to know which way is up (--up)",)
+        return keypoints.with_note(
+            f"the {what} are not seen: they are guessed, better if you say which way is up (--up)"
+        )
     up = torch.zeros(3, dtype=torch.float64)
     up["xyz".index(keypoints.up_axis)] = 1.0
     size = _size(points)
@@ -65,7 +67,7 @@ def with_invented(keypoints: Keypoints) -> tuple[Keypoints, tuple[str, ...]]:
         made, seated = _lower(points, up, size, keypoints.fps, hips)
         what = ("the legs" if hips else "hips and legs") + " are not seen: they are invented, "
         what += "as of somebody who sits" if seated else "as of somebody who stands"
-    return _added(keypoints, layout, seen, made), (what,)
+    return _added(keypoints, layout, seen, made).with_note(what)
 
 
 def _lower(

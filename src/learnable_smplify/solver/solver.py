@@ -32,9 +32,9 @@ from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
-from learnable_smplify.solver.offsets import Offsets
 from learnable_smplify.solver.pairs import PairAnswer
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
+from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.smplify.fit import fit_pairs, search_3d
 from learnable_smplify.solver.smplify.mixture_prior import MixturePrior, load_mixture_prior
 from learnable_smplify.solver.smplify.recording import fit_recording, fit_recording_2d

@@ -12,6 +12,7 @@ from learnable_smplify.training.config import TrainingConfig
 from learnable_smplify.training.conventions import Conventions
 from learnable_smplify.training.corrupt import NO_CORRUPTION
 from learnable_smplify.training.pairs import PLAIN_SAMPLING, PairSampler, Poses
+from learnable_smplify.training.sharing import Sharing
 from learnable_smplify.training.step import PairGeometry, Sample
 from learnable_smplify.training.store import MotionStore
 
@@ -22,8 +23,8 @@ _NOISE = 0.02
 def holdout_samples(
     store: MotionStore, poses: Poses, geometry: PairGeometry, device: torch.device | str
 ) -> dict[str, Sample]:
-    """Fixed pairs at the paper's strides: as in the store, in other conventions, and those with 20 mm noise."""
-    foreign = replace(PLAIN_SAMPLING, conventions=Conventions(share=1.0))
+    """Fixed pairs at the paper's strides: the store's, those in other conventions, and these with 20 mm noise."""
+    foreign = replace(PLAIN_SAMPLING, conventions=Conventions(share=1.0), sharing=Sharing(share=0.5))
     noisy = replace(NO_CORRUPTION, noisy_share=1.0, max_noise=2 * _NOISE)
     samples = {}
     for name, sampling, corruption in (

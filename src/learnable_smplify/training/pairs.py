@@ -16,6 +16,7 @@ from learnable_smplify.skeleton import JOINT_INDEX, MIRROR
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.splits import Split
 from learnable_smplify.training.conventions import Conventions, draw_conventions
+from learnable_smplify.training.sharing import Sharing, draw_amounts, share_motion
 from learnable_smplify.training.store import MotionStore, pair_starts
 
 # Joints that are exchanged together between two people, by the names they contain.
@@ -44,6 +45,7 @@ class Sampling:
         blend_share: pairs that are half way to another pair.
         transplant_share: pairs whose motion starts from a pose drawn from the pose prior.
         estimate_share: pairs that are told that the start is an estimator's, and whose start is (see `Corruption`).
+        sharing: which of two neighbouring joints moves.
         conventions: constant rotations of joints, the same in start and target.
         betas_sigma: standard deviation of the random betas.
     """
@@ -60,6 +62,7 @@ class Sampling:
     blend_share: float = 0.1
     transplant_share: float = 0.1
     estimate_share: float = 0.15
+    sharing: Sharing = field(default_factory=Sharing)
     conventions: Conventions = field(default_factory=Conventions)
     betas_sigma: float = 1.0
 
@@ -72,6 +75,7 @@ PLAIN_SAMPLING = Sampling(
     blend_share=0,
     transplant_share=0,
     estimate_share=0,
+    sharing=Sharing(share=0),
     conventions=Conventions(share=0),
 )
 """Pairs as they are in the store, at the paper's strides."""
@@ -175,6 +179,8 @@ class PairSampler:
             base = torch.cat((rotmat[0][:, :1], base[:, 1:]), dim=1)
             moved = torch.stack((base, base @ rotmat[0].mT @ rotmat[1]))
             rotmat = torch.where(chance(sampling.transplant_share)[None, :, None, None, None], moved, rotmat)
+        if sampling.sharing.share > 0:
+            rotmat = share_motion(rotmat, rotmat[0], draw_amounts(sampling.sharing, batch, device, generator))
         rotmat = rotmat @ draw_conventions(sampling.conventions, batch, device, generator)
         reverse = chance(sampling.reverse_share)[:, None, None, None]
         start, target = torch.where(reverse, rotmat[1], rotmat[0]), torch.where(reverse, rotmat[0], rotmat[1])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.safe_files.torch_file import load_torch_file
 from learnable_smplify.training.config import TrainingConfig
 
 _CONFIG = "config.json"
@@ -75,12 +76,10 @@ class RunFolder:
         return self._read(_BEST)
 
     def _read(self, name: str) -> dict[str, Any]:
-        path = self.path / name
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise InputError(f"cannot read this checkpoint ({error})", path=path, hint="another --output") from error
-        return state
+            return load_torch_file(self.path / name, example="a checkpoint of lsmplify train")
+        except InputError as error:
+            raise InputError(f"cannot read this checkpoint ({error})", hint="another --output") from error
 
     def _write(self, name: str, text: str) -> None:
         with atomic_output(self.path / name) as temporary:

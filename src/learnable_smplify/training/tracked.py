@@ -19,6 +19,7 @@ from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.training.conventions import Conventions, draw_conventions
 from learnable_smplify.training.corrupt import limb_masks
 from learnable_smplify.training.pairs import PairBatch, Poses
+from learnable_smplify.training.sharing import Sharing, draw_amounts, share_motion
 from learnable_smplify.training.store import MotionStore
 
 
@@ -30,6 +31,7 @@ class Tracking:
         share: samples of a batch that are followed people.
         frame_rates: at which they are seen, drawn evenly [1/s].
         restart_rate: chance that a person is left for another after a frame.
+        sharing: which of two neighbouring joints moves in the true motion.
         conventions: of the true motion.
         start_error: how the first start differs from the truth.
         known_time_share: people whose frame rate is told.
@@ -48,6 +50,7 @@ class Tracking:
     share: float = 0.3
     frame_rates: tuple[float, ...] = (120.0, 60.0, 30.0, 30.0, 30.0, 15.0, 10.0)
     restart_rate: float = 1 / 100
+    sharing: Sharing = field(default_factory=Sharing)
     conventions: Conventions = field(default_factory=Conventions)
     start_error: Conventions = field(
         default_factory=lambda: Conventions(share=0.8, offset_deg=6.0, twist_deg=20.0, shared_deg=10.0)
@@ -119,7 +122,8 @@ class TrackedPeople:
     def draw(self) -> PairBatch:
         """Everybody's next frame: start poses are the answers to the frame before."""
         state = self._state
-        target = self._poses.at(state["place"] + state["step"], state["mirrored"]) @ state["convention"]
+        target = self._poses.at(state["place"] + state["step"], state["mirrored"])
+        target = share_motion(target, state["reference"], state["amounts"]) @ state["convention"]
         kind = torch.full_like(state["age"], START_KINDS.index("tracked"))
         seconds = (state["step"].abs() / self._fps).to(torch.float32) * state["tells_time"]
         return PairBatch(state["pose"], target, state["betas"], kind, seconds)
@@ -188,7 +192,8 @@ class TrackedPeople:
         convention = draw_conventions(options.conventions, people, device, generator)
         error = draw_conventions(options.start_error, people, device, generator)
         lean = math.radians(3) * torch.randn(people, 3, generator=generator, device=device)
-        pose = self._poses.at(place, mirrored) @ convention @ error
+        reference = self._poses.at(place, mirrored)
+        pose = reference @ convention @ error
         pose[:, 0] = pose[:, 0] @ rotvec_to_rotmat(lean)
         quiet = chance(options.quiet_share)
         noise = uniform() * torch.where(quiet, options.quiet_noise, options.max_noise)
@@ -202,6 +207,8 @@ class TrackedPeople:
             "age": zeros,
             "mirrored": mirrored,
             "convention": convention,
+            "reference": reference,
+            "amounts": draw_amounts(options.sharing, people, device, generator),
             "betas": torch.randn(people, 10, generator=generator, device=device),
             "pose": pose,
             "tells_time": chance(options.known_time_share),

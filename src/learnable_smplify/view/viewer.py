@@ -18,6 +18,7 @@ from learnable_smplify.view.clock import Clock, matching_frames, next_run, runs
 from learnable_smplify.view.dots import Dots
 from learnable_smplify.view.figure import Figure
 from learnable_smplify.view.heat import RGB, scale_top_deg
+from learnable_smplify.view.origin import only_own_page
 from learnable_smplify.view.panel import SPEEDS, Panel
 from learnable_smplify.view.puppet import Looks, Puppet
 from learnable_smplify.view.stage import direction_vector, set_stage, turn_wxyz
@@ -288,7 +289,10 @@ def _serve(host: str, port: int | None) -> ViserServer:
             expected="an address of this machine and a free port",
             hint="leave --host and --port away",
         ) from error
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints a banner; the command says where the page is
+    with (
+        only_own_page(host),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # it prints a banner; the command says where the page is
         server = viser.ViserServer(host, _DEFAULT_PORT if port is None else port, label="lsmplify view", verbose=False)
     if port is not None and server.get_port() != port:  # taken in between
         server.stop()

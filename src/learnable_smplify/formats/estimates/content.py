@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +11,11 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.safe_files.joblib_file import load_joblib
+from learnable_smplify.safe_files.json_file import read_json_file
 from learnable_smplify.safe_files.keyed import keys_of
 from learnable_smplify.safe_files.npy_object import load_npy
 from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes
 from learnable_smplify.safe_files.torch_file import load_torch_file
 
 _FOLDER_KINDS = (".json", ".npz", ".npy")
@@ -39,7 +40,7 @@ def load_content(path: Path) -> Any:
     if head.startswith(b"\x93NUMPY"):
         return load_npy(path)
     if head.startswith(b"PK"):
-        return _torch(path) if _is_torch(path) else read_npz(path)
+        return _torch(path) if _is_torch(path) else read_npz(path, read_objects=load_pickle_bytes)
     if path.suffix.lower() in (".pt", ".pth", ".tar"):
         return _torch(path)
     return load_joblib(path)
@@ -69,10 +70,7 @@ def _folder(path: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"not readable JSON ({str(error)[:120]})", path=path, expected="a complete file") from error
+    return read_json_file(path, "a complete file")
 
 
 def _torch(path: Path) -> Any:

@@ -178,6 +178,12 @@ def cleaned(
         InputError: no frame is left, or as in `Estimate`.
     """
     where = f"person {person_id}"
+    if pose.ndim != 3 or not 0 < pose.shape[1] <= 24 or pose.shape[2] != 3:
+        raise InputError(f"the poses have shape {pose.shape}", path=path, where=where, expected="(T, 24, 3)")
+    if betas.ndim not in (1, 2) or not betas.size:
+        raise InputError(f"the betas have shape {betas.shape}", path=path, where=where, expected="(10,) or (T, 10)")
+    if np.ndim(frames) != 1 or (transl is not None and transl.shape[1:] != (3,)):
+        raise InputError("frame numbers or transl of another shape", path=path, where=where, expected="(T,), (T, 3)")
     if len(frames) != len(pose) or (transl is not None and len(transl) != len(pose)):
         raise InputError(f"{len(frames)} frame numbers for {len(pose)} poses", path=path, where=where)
     if betas.ndim == 2 and len(betas) != len(pose):

@@ -11,6 +11,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
+from learnable_smplify.safe_files.budget import shown
 from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{frame path: {time, tid, tracked_time, smpl: [{global_orient, body_pose, betas}], camera}}"
@@ -37,12 +38,14 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
         raise InputError("HMR2 has no world frame, only the camera's", path=path, hint="leave frame away")
     rows: dict[str, list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
     for number, (name, value) in enumerate(content.items()):
-        found = Keyed(path, value if isinstance(value, Mapping) else {}, f"frame '{name}'", "a PHALP result")
+        found = Keyed(path, value if isinstance(value, Mapping) else {}, f"frame {shown(name)}", "a PHALP result")
         time = int(found.numbers("time", shape=())) if found.has("time") else number
         people, tracks = _list(found, "smpl"), _list(found, "tid")
         cameras = found.numbers("camera", finite=False)
         lost = found.numbers("tracked_time") if found.has("tracked_time") else np.zeros(len(tracks))
-        if len(cameras) and (cameras.ndim != 2 or cameras.shape[1] != 3):
+        if lost.ndim != 1:
+            raise found.fail(f"'tracked_time' has shape {lost.shape}", "(people,)")
+        if cameras.ndim == 0 or (len(cameras) and (cameras.ndim != 2 or cameras.shape[1] != 3)):
             raise found.fail(f"'camera' has shape {cameras.shape}", "(people, 3)")
         if not len(people) == len(tracks) == len(cameras) == len(lost):
             raise found.fail(
@@ -52,7 +55,9 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
             )
         for person, track, camera, since in zip(people, tracks, cameras, lost, strict=True):
             if since == 0:
-                part = Keyed(path, person if isinstance(person, Mapping) else {}, f"frame '{name}', track {track}")
+                part = Keyed(
+                    path, person if isinstance(person, Mapping) else {}, f"frame {shown(name)}, track {shown(track)}"
+                )
                 rotmat = np.concatenate((_matrices(part, "global_orient", 1), _matrices(part, "body_pose", 23)))
                 betas = part.numbers("betas", finite=False).reshape(-1)
                 rows[str(track)].append((time, rotmat, betas, camera))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
@@ -14,6 +15,7 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.markers import unknown_names
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
@@ -21,8 +23,12 @@ from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_
 from learnable_smplify.motion import UpAxis
 
 _DEFAULT_FPS = 30.0
+# What programs put in front of a keypoint's name, beside the person's name and a colon.
+_PREFIX = re.compile(r"^(mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)_", re.IGNORECASE)
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
 _FEWEST_COLUMNS = 4
+# Marker sets have some hundreds at most.
+MOST_MARKERS = 5000
 # Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
 FARTHEST_M = 1e6
 
@@ -65,6 +71,8 @@ def parse_number(text: str) -> float:
         return math.nan
     if "_" in text:  # Python reads 1_000 as a number; no file means that
         raise ValueError(text)
+    if text.count(",") == 1 and "." not in text:  # 0,35: the decimal comma of half of Europe
+        text = text.replace(",", ".")
     return float(text)
 
 
@@ -80,6 +88,7 @@ def keypoints_from_markers(
     confidence: Float[np.ndarray, "T M"] | None = None,
     up_axis: str | None = None,
     person_id: str | None = None,
+    start_s: float = 0.0,
     notes: Sequence[str] = (),
 ) -> Keypoints:
     """Keypoints from named columns in any order, of which some may be strange to the layout.
@@ -95,23 +104,26 @@ def keypoints_from_markers(
         confidence: as in `Keypoints`.
         up_axis: as in `Keypoints`.
         person_id: as in `Keypoints`.
+        start_s: as in `Keypoints`.
         notes: lines for the user so far.
 
     Raises:
         InputError: the layout cannot be told or does not fit, or nothing is measured.
     """
+    if len(names) > MOST_MARKERS:
+        raise InputError(f"there are {len(names)} markers", path=path, expected=f"at most {MOST_MARKERS}")
     said = list(notes)
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
     if layout is None:
         try:
-            chosen, index_by_name = infer_layout(names)
+            chosen, index_by_name = _inferred(names)
         except InputError as error:
-            raise InputError(str(error).rstrip("."), path=path) from error
+            raise unknown_names(names, path, error) from error
     else:
         chosen = load_layout(layout)
-        index_by_name = chosen.match(names)
+        index_by_name = _matched(chosen, names)
         if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
             raise InputError(
                 f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
@@ -141,6 +153,7 @@ def keypoints_from_markers(
         confidence=placed,
         up_axis=up_axis,
         person_id=person_id,
+        start_s=start_s,
         notes=said,
         measured=targets,
     )
@@ -157,6 +170,7 @@ def keypoints_from_arrays(
     confidence: Float[np.ndarray, "T K"] | None = None,
     up_axis: str | None = None,
     person_id: str | None = None,
+    start_s: float = 0.0,
     notes: Sequence[str] = (),
     measured: Sequence[int] | None = None,
 ) -> Keypoints:
@@ -233,18 +247,33 @@ def keypoints_from_arrays(
         confidence=torch.from_numpy(trust),
         up_axis=cast("UpAxis | None", up_axis),
         person_id=person_id,
+        start_s=start_s,
         notes=tuple(said),
     )
 
 
-def fps_from_times(times: Float[np.ndarray, "T"]) -> float | None:
-    """Frames a second from time stamps in seconds, None when they do not run forward."""
-    times = times[np.isfinite(times)]
-    with np.errstate(over="ignore"):
-        steps = np.diff(times)
-    if steps.size == 0 or not np.median(steps) > 1e-5:
-        return None
-    return float(1.0 / np.median(steps))
+def _inferred(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
+    """As `infer_layout`, where a program may have put the part or the person in front: body_nose, Ann:LKnee."""
+    found = {_bare(name): name for name in reversed(names)}
+    try:
+        chosen, matched = infer_layout(names)
+    except InputError:
+        if len(found) < len(set(names)) or set(found) == set(names):
+            raise
+        chosen, matched = infer_layout(list(found))
+        return chosen, {found[name]: index for name, index in matched.items()}
+    return chosen, matched
+
+
+def _matched(layout: Layout, names: Sequence[str]) -> dict[str, int]:
+    """As `Layout.match`, with prefixes taken off where that finds more."""
+    found = {_bare(name): name for name in reversed(names)}
+    plain, bare = layout.match(names), layout.match(list(found))
+    return plain if len(bare) <= len(plain) else {found[name]: index for name, index in bare.items()}
+
+
+def _bare(name: str) -> str:
+    return _PREFIX.sub("", name.rpartition(":")[2])
 
 
 def _is_root(layout: Layout, keypoint: int) -> bool:

@@ -12,9 +12,6 @@ from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
-# The body comes first in EasyMocap's order: then two hands of 21, then a face of 51 or 70.
-_BODY_FIRST = dict.fromkeys((25, 67, 118, 137), "body25")
-
 
 def read_easymocap(
     path: str | PathLike[str],
@@ -61,7 +58,7 @@ def read_easymocap(
             table = number_table(person["keypoints3d"], (3, 4), file, f"{where}, 'keypoints3d'")
             sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
     return people_from_sights(
-        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first=_BODY_FIRST, notes=notes
+        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -15,9 +14,8 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file
+from learnable_smplify.safe_files.json_file import read_json_file
 
-# An hour of MediaPipe at 60 frames a second is below; Python needs some ten times the size of the text.
-_MAX_BYTES = 1 << 30
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 # Frames may be left out of a folder, but numbers that run away are damage and would only fill memory.
 _MOST_FRAMES_A_FILE = 20
@@ -29,25 +27,7 @@ def read_json(path: str | PathLike[str]) -> Any:
     Raises:
         InputError: missing, too large, not JSON, or nested deeper than any keypoint file.
     """
-    path = check_file(path)
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError("the file is larger than 1 GiB", path=path, expected="a shorter recording, or one as .npy")
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise InputError(f"cannot read the file ({error.strerror})", path=path) from error
-    try:
-        return json.loads(text, parse_int=float)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"not valid JSON ({error.msg})",
-            path=path,
-            where=f"line {error.lineno}, column {error.colno}",
-            expected="a complete JSON file (is it truncated?)",
-        ) from error
-    except (RecursionError, ValueError) as error:
-        detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
-        raise InputError(f"not a keypoint file ({detail})", path=path) from error
+    return read_json_file(check_file(path), "a complete JSON file", floats=True)
 
 
 def json_files(path: str | PathLike[str]) -> list[Path]:

@@ -23,8 +23,9 @@ from learnable_smplify.formats.keypoints.json_frames import (
     number_table,
     read_json,
 )
+from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout
+from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 
 _KEY = "pose_keypoints_2d"
@@ -98,12 +99,14 @@ def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: 
     stated = content.get("layout")
     if stated is not None and not isinstance(stated, str):
         raise InputError("the layout is not text", path=path, where="key 'layout'", expected='a name such as "body25"')
+    if layout is None and stated:
+        layout = shipped_layout(stated, path)
     rate = content.get("fps")
     if rate is not None and (not isinstance(rate, float) or not rate > 0):
         raise InputError("the frame rate is no number above 0", path=path, where="key 'fps'", expected="such as 30")
     stack = np.stack(tables)
     trust = stack[..., 2] if stack.shape[-1] == 3 else None
-    return _keypoints(stack[..., :2], trust, layout or stated, fps if fps is not None else rate, path, ())
+    return _keypoints(stack[..., :2], trust, layout, fps if fps is not None else rate, path, ())
 
 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
@@ -174,12 +177,9 @@ def _keypoints(
     path: Path,
     notes: tuple[str, ...],
 ) -> Keypoints2D:
-    chosen = infer_layout_from_count(pixels.shape[1]) if layout is None else layout
-    chosen = load_layout(chosen)
-    if len(chosen) != pixels.shape[1]:
-        raise InputError(
-            f"there are {pixels.shape[1]} keypoints", path=path, expected=f"{len(chosen)} for layout '{chosen.name}'"
-        )
+    chosen, used, cut_notes = choose_layout(layout, pixels.shape[1], path)
+    pixels, confidence = pixels[:, used], None if confidence is None else confidence[:, used]
+    notes = (*notes, *cut_notes)
     if fps is None:
         notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
     trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence

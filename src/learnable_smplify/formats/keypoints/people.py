@@ -18,6 +18,16 @@ from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout
 
+BODY_FIRST: dict[int, str] = {
+    **dict.fromkeys((33, 75, 543, 553), "mediapipe33"),
+    133: "coco_feet23",
+    **dict.fromkeys((68, 136), "halpe26"),
+    135: "body25b",
+    **dict.fromkeys((67, 118, 137), "body25"),
+}
+"""Layouts of files that hold the body first, then hands and face, by number of points: MediaPipe's holistic, 133 of
+COCO-WholeBody, 136 and 68 of Halpe, 135 and 137 of OpenPose, 67 and 118 of EasyMocap."""
+
 _MOST_PEOPLE = 32
 # A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.
 _FREE_FRAMES = 100_000
@@ -63,8 +73,8 @@ def people_from_sights(
         layout: name, TOML path or `Layout`; None tells it from the number of keypoints.
         fps: frames a second; None means 30, with a note.
         units: what the user says; None detects, once for all people.
-        body_first: layouts of this format by number of keypoints K, asked before the package's list: the first of the
-            K keypoints are in that layout, what follows (hands, face) is left out with a note.
+        body_first: layouts of this format by number of keypoints K, asked before those of all formats (see
+            `choose_layout`).
         notes: lines for the user so far.
 
     Returns:
@@ -90,7 +100,7 @@ def people_from_sights(
         raise InputError(
             f"{frames - len(listed)} of {frames} frames are empty", path=path, expected="a recording of somebody"
         )
-    chosen, used, cut_notes = choose_layout(layout, count, body_first or {}, path)
+    chosen, used, cut_notes = choose_layout(layout, count, path, body_first)
     names, follow_notes = _names(listed, used, fps)
     by_person: dict[str, list[int]] = {}
     for index, name in enumerate(names):
@@ -103,14 +113,12 @@ def people_from_sights(
 
     # The unit is one for the recording: of all people together, not person by person.
     positions = np.stack([_known_positions(sight, used) for sight in listed])
-    unit_notes: tuple[str, ...] = ()
-    if used == len(chosen):
-        zero = (positions == 0).all(axis=-1)
-        positions[zero] = np.nan
-        if units is None:
-            refuse_picture(positions, chosen, path)
-        positions, unit_notes = to_metres(positions, chosen, units=units)
-        positions[zero] = 0.0
+    zero = (positions == 0).all(axis=-1)
+    positions[zero] = np.nan
+    if units is None:
+        refuse_picture(positions, chosen, path)
+    positions, unit_notes = to_metres(positions, chosen, units=units)
+    positions[zero] = 0.0
     people: list[Keypoints] = []
     for name in kept:
         seen = by_person[name]
@@ -118,11 +126,11 @@ def people_from_sights(
         if not near.any():
             continue  # a ghost; the others are worth reading
         places = [listed[index].frame for index in seen]
-        track = np.full((frames, used, 3), np.nan)
+        track = np.full((frames, len(used), 3), np.nan)
         track[places] = positions[seen]
         confidence: np.ndarray | None = None
         if any(listed[index].confidence is not None for index in seen):
-            confidence = np.zeros((frames, used))
+            confidence = np.zeros((frames, len(used)))
             confidence[places] = np.stack([_known_confidence(listed[index], used) for index in seen])
         absent = frames - len(set(places))
         gone = (f"not seen in {absent} of {frames} frames",) if absent else ()
@@ -147,34 +155,47 @@ def people_from_sights(
 
 
 def choose_layout(
-    layout: str | Layout | None, count: int, body_first: dict[int, str], path: Path
-) -> tuple[Layout, int, tuple[str, ...]]:
-    """The layout of `count` keypoints, how many of them it covers from the first on, and notes.
+    layout: str | Layout | None, count: int, path: Path, body_first: dict[int, str] | None = None
+) -> tuple[Layout, list[int], tuple[str, ...]]:
+    """The layout of the `count` points of a file, which of them are its keypoints, and notes.
+
+    Hands and face that follow the body, and what the layout says is not on the body, are left out with a note.
 
     Args:
         layout: what the user says, or None.
-        count: K of the file.
-        body_first: as in `people_from_sights`.
+        count: points a frame in the file.
         path: for messages.
+        body_first: layouts of this format by number of points, asked before `BODY_FIRST`.
 
     Raises:
         InputError: the number fits no layout, or several.
     """
-    if layout is None and count in body_first:
-        layout = body_first[count]
+    known = BODY_FIRST | (body_first or {})
+    if layout is None and count in known:
+        layout = known[count]
     if layout is None:
         try:
-            return infer_layout_from_count(count), count, ()
+            layout = infer_layout_from_count(count)
         except InputError as error:
             raise InputError(str(error).rstrip("."), path=path) from error
     chosen = load_layout(layout)
-    if len(chosen) < count and count in body_first:
+    if chosen.off_body and chosen.width == count:
+        note = f"{len(chosen.off_body)} of {count} points a frame are not on the body and left out"
+        return chosen, list(chosen.columns), (note,)
+    if chosen.width < count and count in known and len(load_layout(known[count])) >= len(chosen):
         note = f"{count} keypoints a frame: the first {len(chosen)} are read as {chosen.name}, the others left out"
-        return chosen, len(chosen), (note,)
-    return chosen, count, ()
+        return chosen, list(chosen.columns), (note,)
+    if chosen.width != count:
+        raise InputError(
+            f"the file has {count} keypoints a frame",
+            path=path,
+            expected=f"{chosen.width} for layout '{chosen.name}'",
+            hint="lsmplify doctor (lists the layouts)",
+        )
+    return chosen, list(range(count)), ()
 
 
-def _names(listed: Sequence[Sight], used: int, fps: float | None) -> tuple[list[str], tuple[str, ...]]:
+def _names(listed: Sequence[Sight], used: list[int], fps: float | None) -> tuple[list[str], tuple[str, ...]]:
     """Whose each sight is: the file's name, or a number of those that are followed by distance; and a note on it."""
     unnamed = [index for index, sight in enumerate(listed) if sight.person is None]
     taken = {sight.person for sight in listed}
@@ -192,14 +213,14 @@ def _names(listed: Sequence[Sight], used: int, fps: float | None) -> tuple[list[
     return names, ("the file does not follow people over time: they are followed by distance",)
 
 
-def _known_positions(sight: Sight, used: int) -> Float[np.ndarray, "K 3"]:
-    positions = np.array(sight.positions[:used], dtype=np.float64)
+def _known_positions(sight: Sight, used: list[int]) -> Float[np.ndarray, "K 3"]:
+    positions = np.array(sight.positions[used], dtype=np.float64)
     missing = ~np.isfinite(positions).all(axis=-1)
     if sight.confidence is not None:
-        missing |= ~(sight.confidence[:used] > 0)
+        missing |= ~(sight.confidence[used] > 0)
     positions[missing] = np.nan
     return positions
 
 
-def _known_confidence(sight: Sight, used: int) -> Float[np.ndarray, "K"]:
-    return np.ones(used) if sight.confidence is None else np.asarray(sight.confidence[:used], dtype=np.float64)
+def _known_confidence(sight: Sight, used: list[int]) -> Float[np.ndarray, "K"]:
+    return np.ones(len(used)) if sight.confidence is None else np.asarray(sight.confidence[used], dtype=np.float64)

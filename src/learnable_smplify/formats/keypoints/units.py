@@ -109,9 +109,10 @@ def to_metres(
     size = size_of_body(positions, layout)
     if size is None or 0.3 <= size <= 3.0:
         return positions, tuple(notes)
-    # 40 % to 250 % of an adult: a child to a giant. Between the bands the unit cannot be told.
-    for name, factor in (("millimetres", 1000.0), ("centimetres", 100.0)):
-        if 0.4 <= size / factor <= 2.5:
+    # 40 % to 250 % of an adult: a child to a giant. Down to 25 %, an infant, where no other unit would make a person.
+    # Between the bands the unit cannot be told.
+    for name, factor, least in (("millimetres", 1000.0, 0.25), ("centimetres", 100.0, 0.4)):
+        if least < size / factor <= 2.5:
             notes.append(f"looked like {name}: divided by {factor:.0f}")
             return positions / factor, tuple(notes)
     if declared is not None and 0.4 <= size * 1000.0 <= 2.5:

@@ -8,7 +8,6 @@ from a fitted recording and becomes part of the body's points: keypoint k gains 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -19,9 +18,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.observed import unobserved_mask
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.safe_files.budget import shown
+from learnable_smplify.safe_files.json_file import read_json_file
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS
 
 _FORMAT = "learnable-smplify offsets 1"
@@ -156,13 +158,19 @@ def calibrate_offsets(
 
 
 def hanging_joint(folded: FoldedPoints) -> Int[Tensor, " K"]:
-    """The joint each keypoint hangs on: the one of largest weight, or for a keypoint shared by several (the middle of
-    the hips) the nearest joint that all of them hang on."""
+    """The joint each keypoint hangs on.
+
+    The one of largest weight, or for a keypoint shared by several (the middle of the hips) the nearest joint that all
+    of them hang on. But none that no keypoint shows turning: a wrist that is the last keypoint of its arm hangs on the
+    elbow, or its offset would be a lever to spin the hand with.
+    """
     joints = folded.weight.argmax(dim=1).tolist()
+    unseen = unobserved_mask(folded).tolist()
     for keypoint, weights in enumerate(folded.weight.tolist()):
         if max(weights) < _MAIN_SHARE:
             chains = [_chain(joint) for joint, weight in enumerate(weights) if weight > 0.1]
             joints[keypoint] = next(joint for joint in chains[0] if all(joint in chain for chain in chains))
+        joints[keypoint] = next(joint for joint in _chain(joints[keypoint]) if joint == 0 or not unseen[joint])
     return torch.tensor(joints, device=folded.weight.device)
 
 
@@ -192,7 +200,9 @@ def read_offsets(path: str | PathLike[str], layout: Layout) -> Offsets:
         InputError: no such file, not an offsets file, or one for another layout; the message names the place.
     """
     path = Path(path)
-    content = _read_json(path)
+    if path.is_file() and path.stat().st_size > _MAX_FILE_BYTES:
+        raise InputError("the file is far too large for offsets", path=path, expected="a file of `write_offsets`")
+    content = read_json_file(path, "a file of `write_offsets`")
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise InputError("this is not an offsets file", path=path, expected=f'a JSON object with "format": "{_FORMAT}"')
     rows = content.get("keypoints")
@@ -200,7 +210,7 @@ def read_offsets(path: str | PathLike[str], layout: Layout) -> Offsets:
         raise InputError("there are no keypoints", path=path, where="key 'keypoints'", expected="a JSON object")
     if set(rows) != set(layout.keypoint_names):
         raise InputError(
-            f"the offsets are for layout '{content.get('layout')}'",
+            f"the offsets are for layout {shown(content.get('layout'))}",
             path=path,
             expected=f"the keypoints of '{layout.name}'",
             hint="calibrate them again from a recording in this layout",
@@ -234,29 +244,19 @@ def _chain(joint: int) -> list[int]:
     return chain
 
 
-def _read_json(path: Path) -> object:
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise InputError("the file is far too large for offsets", path=path, expected="a file of `write_offsets`")
-        return json.loads(path.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the offsets ({error.strerror})", path=path) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError("the offsets are not valid JSON", path=path, expected="a file of `write_offsets`") from error
-
-
 def _parse_row(row: Any, path: Path, where: str) -> tuple[int, list[float]]:
     joint = row.get("joint") if isinstance(row, dict) else None
     vector = row.get("offset") if isinstance(row, dict) else None
     if not isinstance(joint, str) or joint not in JOINT_INDEX:
         raise InputError(
-            f"unknown joint {joint!r}", path=path, where=where, expected="one of " + ", ".join(JOINT_NAMES)
+            f"unknown joint {shown(joint)}", path=path, where=where, expected="one of " + ", ".join(JOINT_NAMES)
         )
     if (
         not isinstance(vector, list)
         or len(vector) != 3
         or not all(
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) <= 1
+            # The comparison is exact for integers of any length, which `math.isfinite` would not take.
+            isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1
             for value in vector
         )
     ):
