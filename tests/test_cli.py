@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., s
         with pytest.raises(SystemExit) as stopped:
             main(list(arguments))
         assert stopped.value.code == 2
-        said = capsys.readouterr().err
+        said = "".join(line for line in capsys.readouterr().err.splitlines(True) if not line.startswith("note: "))
         assert said.startswith("error: ")
         assert said.count("error: ") == 1
         assert "Traceback" not in said
@@ -105,7 +106,7 @@ def test_millimetres_passed_as_metres_are_detected_and_said(
     folder: Path, positions: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["fit", save_npz(folder / "clip.npz", 1000 * positions)])
-    assert "looked like millimetres" in capsys.readouterr().out
+    assert "looked like millimetres" in capsys.readouterr().err
     assert float(ls.read_motion("motion.npz").transl.abs().max()) < 10
 
 
@@ -115,7 +116,7 @@ def test_a_block_of_nan_is_counted_in_a_note_and_its_frames_are_flagged(
     holes = positions.copy()
     holes[2:4] = np.nan
     main(["fit", save_npz(folder / "clip.npz", holes), "--betas", "0"])
-    assert "50 keypoints in 2 of 6 frames have no position" in capsys.readouterr().out
+    assert "50 keypoints in 2 of 6 frames have no position" in capsys.readouterr().err
     motion = ls.read_motion("motion.npz")
     assert motion.flagged.tolist() == [False, False, True, True, False, False]
 
@@ -367,6 +368,31 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(
     monkeypatch.setattr(np, "savez_compressed", full)
     monkeypatch.setattr(np, "savez", full)
     assert "No space left" in refused("fit", clip, "--betas", "0")
+
+
+def test_a_fit_is_told_as_json_or_not_at_all(
+    folder: Path, positions: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = save_npz(folder / "clip.npz", positions)
+    main(["fit", clip, "--betas", "0", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["motion"] == "motion.npz"
+    assert told["frames"] == len(positions)
+    assert told["mean_error_mm"] > 0
+    main(["fit", clip, "--betas", "0", "--quiet"])
+    said = capsys.readouterr()
+    assert said.out == said.err == ""
+
+
+def test_names_that_look_like_markup_or_steer_a_terminal_are_printed_as_they_are(
+    folder: Path, positions: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = save_npz(folder / "clip.npz", positions)
+    main(["fit", clip, "--betas", "0", "-o", "a[/b].npz"])
+    assert "a[/b].npz" in capsys.readouterr().out
+    main(["fit", clip, "--betas", "0", "-o", "a\x1b[2Jb.npz"])
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
 
 
 def test_keypoints_written_by_us_are_fitted(folder: Path, positions: np.ndarray) -> None:
