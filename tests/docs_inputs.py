@@ -20,7 +20,7 @@ from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.network.authors_checkpoint import to_authors_state
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
-from learnable_smplify.solver.offsets import Offsets, write_offsets
+from learnable_smplify.solver.shape.offsets import Offsets, write_offsets
 from test_datasets import make_3dpw, make_generic
 from test_import_motion import amc_text, asf_text
 from test_trc import trc_text

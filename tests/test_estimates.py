@@ -138,6 +138,12 @@ def write_amass_style(folder: Path) -> Path:
     return folder / "motion.npz"
 
 
+def write_arrays(folder: Path) -> Path:
+    content = {"pred_thetas": list(ROTMAT.reshape(T, 216)), "pred_betas": list(BETAS), "transl": list(TRANSL)}
+    (folder / "res.pk").write_bytes(pickle.dumps({**content, "img_path": ["a.jpg"] * T, "height": [1080] * T}))
+    return folder / "res.pk"
+
+
 WRITERS = {
     "wham": write_wham,
     "gvhmr": write_gvhmr,
@@ -146,6 +152,7 @@ WRITERS = {
     "smplestx": write_smplestx,
     "easymocap": write_easymocap,
     "amass": write_amass_style,
+    "arrays": write_arrays,
 }
 
 
@@ -168,7 +175,7 @@ def test_every_format_gives_the_poses_it_was_made_from(tmp_path: Path, name: str
     np.testing.assert_allclose(estimate.transl, TRANSL[at], atol=1e-6)
     np.testing.assert_allclose(estimate.betas, np.median(BETAS[at], axis=0), atol=1e-6)
     assert estimate.body == ("smplx" if smplx else "smpl")
-    assert estimate.frame == ("camera" if name in ("tram", "hmr2", "smplestx") else "world")
+    assert estimate.frame == ("camera" if name in ("tram", "hmr2", "smplestx", "arrays") else "world")
     if name != "easymocap":
         motion = estimate.to_motion(25.0)
         assert motion.fps == 25.0

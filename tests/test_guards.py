@@ -10,8 +10,10 @@ import torch
 
 import learnable_smplify as ls
 from learnable_smplify.body import load_body
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.solver.body25_view import Body25View
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
@@ -198,3 +200,80 @@ def test_refused_steps_grow_the_damping_in_tensors_as_in_the_kernel() -> None:
     ratio = slow.cost / fast.cost
     # Rounding sends some another way; with a damping that does not grow, none arrives.
     assert float((ratio.log().abs() < 0.05).float().mean()) > 0.35
+
+
+class _Told:
+    """A person who is found with errors that are told beforehand."""
+
+    def __init__(self, followed: float, searched: float) -> None:
+        self.finder = Finder(lambda *_: self._found(1.0, followed), lambda *_: self._found(2.0, searched))
+
+    @staticmethod
+    def _found(place: float, error: float) -> PoseSolution:
+        distance = torch.tensor([error])
+        rotmat = torch.eye(3).expand(1, 24, 3, 3)
+        return PoseSolution(rotmat, torch.full((1, 3), place), distance, distance > 0, distance)
+
+
+@pytest.mark.parametrize(
+    ("followed", "searched", "kept", "flagged"),
+    [
+        (0.05, 0.01, True, False),  # not lost: nobody searches
+        (0.10, 0.01, False, False),  # lost, and found again
+        (0.10, 0.08, True, True),  # a search that is hardly better is no reason to leap
+        (0.20, 0.10, False, True),  # better, but still not believed
+    ],
+)
+def test_a_frame_is_searched_from_nothing_where_it_is_lost(
+    followed: float, searched: float, kept: bool, flagged: bool
+) -> None:
+    start = torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 3)
+    tracker = Tracker(_Told(followed, searched).finder, ClipOptions(lost_error=0.06), 30.0, start)
+    frame = tracker.step(torch.zeros(1, 25, 3), torch.ones(1, 25))
+    assert float(frame.transl[0, 0]) == (1.0 if kept else 2.0)
+    assert frame.flagged == flagged
+
+
+def test_the_mean_pose_faces_where_the_person_does() -> None:
+    priors = load_priors()
+    rotmat = rotvec_to_rotmat(torch.randn(3, 24, 3, generator=torch.Generator().manual_seed(0)))
+    mean = priors.mean_facing(rotmat)
+    assert torch.equal(mean[:, 0], rotmat[:, 0])
+    assert torch.equal(mean[:, 1:], priors.pose_mean[1:].expand(3, -1, -1, -1))
+
+
+def test_keypoints_that_the_network_does_not_know_are_as_sure_as_the_others() -> None:
+    layout = load_layout("mediapipe33")
+    view = Body25View.of(layout, torch.device("cpu"))
+    sigma = torch.linspace(0.01, 0.05, 25).flip(0)[None]
+    unknown = ~(view.matrix == 1).any(0)
+    assert 0 < int(unknown.sum()) < len(layout)
+    torch.testing.assert_close(
+        view.sigma_of_layout(sigma)[0, unknown], sigma.median().expand(int(unknown.sum())), atol=1e-6, rtol=0
+    )
+
+
+def test_a_recording_that_is_repeated_tells_no_more_of_the_shape() -> None:
+    pose = swinging_poses(16)
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(10, generator=generator)
+    keypoints = BODY.keypoints(pose, true) + 0.03 * torch.randn(16, 25, 3, generator=generator)
+    solver = ls.Solver(BODY, "gauss_newton")
+    once, often = (
+        solver.fit(ls.Keypoints(keypoints.repeat(times, 1, 1), "body25", 30.0)).betas.norm() for times in (1, 4)
+    )
+    assert float(often / once) < 1.15
+
+
+def test_pairs_of_keypoints_count_as_many_as_there_are_keypoints() -> None:
+    limbs = limb_lengths(BODY.folded("body25"), load_priors())
+    positions = BODY.keypoints(swinging_poses(8), torch.zeros(10)) * 1.08
+    found = betas_from_lengths(limbs, positions, torch.ones(8, 25))
+    first, second = limbs.pairs.unbind(1)
+    measured = (positions[:, first] - positions[:, second]).norm(dim=-1).median(dim=0).values
+    weight = 25 / len(measured) / limbs.sigma.square()
+    error = measured - limbs.length - limbs.by_betas @ found
+    weight = weight / (1 + (error / (3 * limbs.sigma)).square())
+    # At the answer, what the lengths pull and what the prior pulls are the same.
+    pull = limbs.by_betas.T @ (weight * error)
+    torch.testing.assert_close(pull, found, atol=0.05 * float(found.norm()), rtol=0)

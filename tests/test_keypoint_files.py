@@ -285,7 +285,7 @@ def test_missing_files_folders_and_unknown_suffixes_are_refused(tmp_path: Path):
         (tmp_path / f"folder{suffix}").mkdir()
         with pytest.raises(InputError, match="this is a folder"):
             read_keypoints(tmp_path / f"folder{suffix}")
-    with pytest.raises(InputError, match=r"one of \.npz, \.npy, \.csv, \.trc, \.c3d, \.json, or a folder"):
+    with pytest.raises(InputError, match=r"one of \.npz, \.npy, \.csv, \.trc, \.c3d, \.skeleton, \.json, or a folder"):
         read_keypoints(tmp_path / "clip.mp4")
 
 
@@ -334,11 +334,13 @@ def test_every_layout_is_told_from_its_names_in_any_order(write, name: str):
     np.testing.assert_allclose(keypoints.positions, points, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", layout_names())
+@pytest.mark.parametrize("name", [name for name in layout_names() if name != "mocap20"])  # that goes by names alone
 def test_every_layout_is_told_from_its_number_of_keypoints_or_the_candidates_are_listed(write, name: str):
     layout = load_layout(name)
-    path = write("a.npy", npy_bytes(standing(layout.keypoint_names, layout.points)))
-    same = [other for other in layout_names() if len(load_layout(other)) == len(layout)]
+    points = np.zeros((2, layout.width, 3))
+    points[:, layout.columns] = standing(layout.keypoint_names, layout.points)
+    path = write("a.npy", npy_bytes(points))
+    same = [other for other in layout_names() if load_layout(other).width == layout.width]
     if len(same) == 1:
         assert read_keypoints(path).layout.name == name
     else:
@@ -349,7 +351,7 @@ def test_every_layout_is_told_from_its_number_of_keypoints_or_the_candidates_are
 def test_a_number_of_keypoints_that_no_layout_has_lists_them_all(write):
     with pytest.raises(InputError) as caught:
         read_keypoints(write("a.npy", npy_bytes(np.ones((2, 19, 3)))))
-    assert all(name in str(caught.value) for name in layout_names())
+    assert all(name in str(caught.value) for name in layout_names() if name != "mocap20")
 
 
 SAMPLES = {

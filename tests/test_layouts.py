@@ -30,6 +30,10 @@ COUNTS = {
     "amass22": 22,
     "ntu25": 25,
     "kit21": 21,
+    "h36m32": 17 + 2,
+    "kinect32": 32,
+    "mocap20": 20,
+    "mhr70": 24,
 }
 
 VALID = """

@@ -12,7 +12,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import layout_names, load_layout
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, MIRROR
-from learnable_smplify.solver.offsets import (
+from learnable_smplify.solver.shape.offsets import (
     OffsetOptions,
     Offsets,
     calibrate_offsets,

@@ -90,7 +90,7 @@ def test_one_of_several_people_must_be_asked_for(tmp_path: Path, points: np.ndar
         read_keypoints(tmp_path)
     chosen = read_keypoints(tmp_path, person="1")
     assert chosen.person_id == "1"
-    assert any("place in the list" in note for note in chosen.notes)
+    assert any("followed by distance" in note for note in chosen.notes)
     with pytest.raises(InputError, match=r"no person '5'.*0 .*1 "):
         read_keypoints(tmp_path, person="5")
 
@@ -122,7 +122,7 @@ def test_a_camera_frame_with_y_down_is_turned(tmp_path: Path, points: np.ndarray
         ('{"people": [3]}', "person 0: this is not a person"),
         ('{"people": [{"pose_keypoints_3d": [1, 2, 3]}]}', "there are 3 numbers"),
         ('{"people": [{"pose_keypoints_3d": [1, 2, 3, "x"]}]}', "these are not numbers"),
-        ('{"people": [{"pose_keypoints_3d": [1, 2, 3, 1]}]}', "person 0 has 1 keypoints.*25, as before"),
+        ('{"people": [{"pose_keypoints_3d": [1, 2, 3, 1]}]}', "a person has 1 keypoints.*25, as before"),
     ],
 )
 def test_a_damaged_frame_is_named(tmp_path: Path, points: np.ndarray, content: str, message: str):

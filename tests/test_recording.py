@@ -16,7 +16,7 @@ from learnable_smplify.body.kinematics import world_rotations
 from learnable_smplify.cli.main import main
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
-from learnable_smplify.solver.offsets import read_offsets
+from learnable_smplify.solver.shape.offsets import read_offsets
 from toy_motion import drifting_transl, swinging_poses
 
 BETAS = torch.tensor([0.8, -0.6, 0.5, 0.0, 0.4, -0.3, 0.2, 0.0, 0.3, 0.0])

@@ -377,3 +377,12 @@ def test_the_table_counts_what_refinement_changes(body: Body, solver: Solver, tr
     assert nonsense.kept_share == 1
     assert nonsense.pve_mm == nonsense.pve_before_mm
     assert "clean" in refine_table([clean, nonsense])
+
+
+def test_frames_that_were_filled_stay_flagged(solver: Solver, true: Motion) -> None:
+    filled = torch.zeros(FRAMES, dtype=torch.bool)
+    filled[20:30] = True
+    keypoints = Keypoints(solver.body.keypoints(true.pose, true.betas, true.transl), "body25", true.fps)
+    result = refine_motion(solver, replace(true, flagged=filled), keypoints)
+    assert bool(result.motion.flagged[filled].all())
+    assert not bool(result.motion.flagged[~filled].any())

@@ -12,7 +12,8 @@ from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS
 from learnable_smplify.solver.clip.problem import ClipProblem, ClipState
-from learnable_smplify.solver.clip.smooth import SmoothOptions, SmoothSolution, keypoint_noise, smooth_clip
+from learnable_smplify.solver.clip.smooth import SmoothOptions, SmoothSolution, smooth_clip
+from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.terms import GaussianTerm, KeypointTerm
 from toy_motion import drifting_transl, swinging_poses

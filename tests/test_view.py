@@ -18,9 +18,10 @@ from scipy.spatial.transform import Rotation
 import test_estimates as files
 from learnable_smplify.body import load_body
 from learnable_smplify.body.body import Body
-from learnable_smplify.cli.view import ViewArgs, read_any_motion, view
+from learnable_smplify.cli.view import ViewArgs, view
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.formats.estimates import FORMATS
+from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion

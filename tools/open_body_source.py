@@ -85,8 +85,8 @@ def load_source() -> tuple[Source, list[list[int]]]:
     return source, boundary_loops(polygons)
 
 
-def sample_coefficients(source: Source, count: int, seed: int) -> np.ndarray:
-    """(count, K) blend-shape coefficients of random adults."""
+def sample_coefficients(source: Source, count: int, seed: int, ages: tuple[float, float] = (18.0, 75.0)) -> np.ndarray:
+    """(count, K) blend-shape coefficients of random people between these ages [years]."""
     from anny.models.phenotype import PHENOTYPE_LABELS
     from anny.shape_distribution import SimpleShapeDistribution
 
@@ -96,7 +96,7 @@ def sample_coefficients(source: Source, count: int, seed: int) -> np.ndarray:
     distribution = SimpleShapeDistribution(
         model,
         morphological_age_distribution=torch.distributions.Uniform(
-            torch.tensor(18.0, dtype=torch.float64), torch.tensor(75.0, dtype=torch.float64)
+            torch.tensor(ages[0], dtype=torch.float64), torch.tensor(ages[1], dtype=torch.float64)
         ),
         # Most people are near one of the two ends, some between.
         gender_distribution=torch.distributions.Beta(half, half),

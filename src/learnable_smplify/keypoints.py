@@ -25,6 +25,7 @@ class Keypoints:
         confidence: (T, K) or (K,) float in [0, 1], 0 = missing; None means 1 wherever the position is finite.
         up_axis: "y", "z" or "x": which axis of `positions` points up, None when unknown.
         person_id: the name of the person in the file, if it has one.
+        start_s: time of the first frame [s] on the recording's own clock.
         notes: what a reader did to the data (units converted, columns ignored), to be shown to the user.
 
     Raises:
@@ -37,6 +38,7 @@ class Keypoints:
     confidence: Float[Tensor, "T K"] = None  # type: ignore[assignment]  # filled in below
     up_axis: UpAxis | None = None
     person_id: str | None = None
+    start_s: float = 0.0
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:

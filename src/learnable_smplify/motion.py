@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +33,7 @@ class Motion:
         flagged: (T,) bool, frames the solver does not trust; None means none.
         uncertainty_deg: (T, 24) standard deviation of each joint's rotation [deg] as the network tells it, NaN where it
             was not asked; None when no network was used.
+        start_s: time of the first frame [s] on the recording's own clock.
         notes: lines for the user.
 
     Raises:
@@ -47,6 +49,7 @@ class Motion:
     up_axis: UpAxis | None = None
     flagged: Bool[Tensor, "T"] = None  # type: ignore[assignment]  # filled in below
     uncertainty_deg: Float[Tensor, "T 24"] | None = None
+    start_s: float = 0.0
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class Motion:
                 raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
         if not (self.fps > 0 and self.fps < 1e5):
             raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0")
+        if not math.isfinite(self.start_s):
+            raise InputError(f"the start time is {self.start_s}", expected="seconds")
         flagged = (
             torch.zeros(pose.shape[0], dtype=torch.bool) if self.flagged is None else torch.as_tensor(self.flagged)
         )

@@ -19,6 +19,7 @@ Gender = Literal["neutral", "male", "female"]
 LayoutOption = Annotated[str | None, shown("LAYOUT", "by the names or number of keypoints")]
 KeypointRate = Annotated[float | None, shown("RATE", "what the file says, else 30")]
 UnitsOption = Annotated[
-    Literal["m", "cm", "mm"] | None, shown(None, "what the file says, checked against the size of the person")
+    Literal["m", "cm", "mm", "in", "ft"] | None,
+    shown(None, "what the file says, checked against the size of the person"),
 ]
 UpOption = Annotated[Literal["x", "y", "z", "-x", "-y", "-z"] | None, shown(None, "found from how the person stands")]

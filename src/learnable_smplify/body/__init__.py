@@ -1,5 +1,6 @@
 """Bodies: SMPL-format models and the geometry of their keypoints."""
 
-from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.body import Body, body_of_motion, load_body
+from learnable_smplify.body.open_body import OPEN_BODIES
 
-__all__ = ["Body", "load_body"]
+__all__ = ["OPEN_BODIES", "Body", "body_of_motion", "load_body"]

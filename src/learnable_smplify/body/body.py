@@ -13,6 +13,7 @@ from torch import Tensor
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.fold import FoldedPoints, pose_feature
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, rest_offsets, world_rotations
+from learnable_smplify.body.open_body import OPEN_BODIES, read_open_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -31,7 +32,7 @@ class Body:
         arrays: the model's arrays (see `BodyArrays`).
 
     Attributes:
-        name: "open", "smpl", "smplh" or "smplx".
+        name: "open", "open-child", "smpl", "smplh" or "smplx".
         gender: "neutral", "male" or "female".
         faces: (F, 3) int64 triangles.
     """
@@ -138,26 +139,36 @@ def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") 
 
     Args:
         path: an SMPL, SMPL-H or SMPL-X `.pkl` / `.npz`; or "smpl", "smplh", "smplx" to search the usual places (see
-            `lsmplify doctor`); None for the open body.
+            `lsmplify doctor`); "open-child" for the open body of children; None for the open body.
         gender: "neutral", "male" or "female", for the search. The open body is neutral only.
 
     Raises:
         InputError: no such file, a file that is not an SMPL model, or a gender the open body does not have.
     """
-    if path is None or str(path) == "open":
-        from learnable_smplify.body.open_body import read_open_body
-
+    if path is None or str(path) in OPEN_BODIES:
         if gender != "neutral":
             raise InputError(
                 f"the open body has no gender '{gender}'", expected="gender 'neutral', or the path of a licensed file"
             )
-        return Body(read_open_body())
+        return Body(read_open_body(child=str(path) == OPEN_BODIES[1]))
     from learnable_smplify.body.model_files import read_model
     from learnable_smplify.body.model_search import find_model
 
     if str(path) in ("smpl", "smplh", "smplx"):
         return Body(read_model(find_model(str(path), gender), gender))
     return Body(read_model(path, gender))
+
+
+def body_of_motion(name: str, body: Body) -> Body:
+    """The body that a motion belongs to, if it is one in the package, else `body`.
+
+    A child that was fitted with the open body ends up on the open body of children.
+
+    Args:
+        name: the motion's `body`.
+        body: the one in use.
+    """
+    return load_body(name) if name != body.name and {name, body.name} <= set(OPEN_BODIES) else body
 
 
 class _BodyTensors:

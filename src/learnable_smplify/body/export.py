@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.body.arrays import BodyArrays
-from learnable_smplify.body.open_body import OPEN_BODY_LICENSE
+from learnable_smplify.body.open_body import OPEN_BODIES, OPEN_BODY_LICENSE
 from learnable_smplify.errors import InputError
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
@@ -45,7 +45,7 @@ def export_body(body: BodyArrays, path: str | PathLike[str]) -> None:
             expected="a name ending in .pkl or .npz",
             hint="lsmplify export-body -o SMPL_OPEN.pkl",
         )
-    if body.name != "open":
+    if body.name not in OPEN_BODIES:
         raise InputError(
             f"the body '{body.name}' comes from a licensed file and is not written again",
             path=path,

@@ -9,11 +9,17 @@ import numpy as np
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.skeleton import NUM_JOINTS
 
+# What motions on the two bodies in the package say that they belong to.
+CHILD = "open-child"
+OPEN_BODIES = ("open", CHILD)
 OPEN_BODY_LICENSE = "CC0-1.0 data, Apache-2.0 build; see OPEN_BODY_NOTICE.txt"
 
 
-def read_open_body() -> BodyArrays:
+def read_open_body(child: bool = False) -> BodyArrays:
     """Read the open body from the installed package (a few milliseconds).
+
+    With `child`, the same mesh, joints and landmarks on children: 10 components of unit variance over 3,000 sampled
+    ones from birth to 17 years, the first of which is size. Built by `tools/build_open_child.py`.
 
     6,890 vertices (SMPL's count, so that tools with that number built in accept it; the indices mean other points
     than SMPL's) and 13,776 triangles, watertight and mirror-symmetric to rounding. Rest pose T: arms level along X,
@@ -26,15 +32,22 @@ def read_open_body() -> BodyArrays:
     """
     with (resources.files(__package__) / "open_body.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         arrays = dict(data)
-    template = arrays["v_template"]
+    shape = arrays
+    if child:
+        with (
+            (resources.files(__package__) / "open_child.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as data,
+        ):
+            shape = dict(data)
+    template = shape["v_template"]
     names = tuple(str(name) for name in arrays["point_names"])
     weights = np.zeros((len(template), NUM_JOINTS), dtype=np.float32)
     np.put_along_axis(weights, arrays["weight_joints"].astype(np.int64), arrays["weight_values"], axis=1)
     return BodyArrays(
-        name="open",
+        name=OPEN_BODIES[child],
         gender=str(arrays["gender"]),
         v_template=template,
-        shapedirs=arrays["shapedirs"],
+        shapedirs=shape["shapedirs"],
         posedirs=None,
         j_regressor=_dense(arrays, "joint", NUM_JOINTS),
         weights=weights,

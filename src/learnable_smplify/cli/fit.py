@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from learnable_smplify.body import Body
+from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
@@ -35,7 +35,7 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
-from learnable_smplify.solver.offsets import write_offsets
+from learnable_smplify.solver.shape.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
 
 
@@ -131,10 +131,11 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
             settings.solver_for(solver, part), part, settings.known_betas(), notes, args.calibrate_offsets
         )
         print_notes(notes, motion.notes[len(part.notes) :])
-        written = settings.write(motion, place, solver.body)
+        body = body_of_motion(motion.body, solver.body)
+        written = settings.write(motion, place, body)
         print_notes(notes, written)
-        summary = summarise_fit(solver.body, motion, part)
-        print_summary(console, summary, motion, solver.body, part, seconds)
+        summary = summarise_fit(body, motion, part)
+        print_summary(console, summary, motion, body, part, seconds)
         if args.json:
             print(summary_line(place, summary, motion, seconds, (*cuts, *written)))
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
@@ -259,5 +260,5 @@ def print_summary(
     table.add_row("frames flagged", str(summary.flagged))
     table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
     table.add_row("layout", load_layout(keypoints.layout).name)
-    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else ""))
+    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
     console.print(table)

@@ -22,12 +22,14 @@ from rich.table import Table
 
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.errors import InputError, LsmplifyError
+from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.mocap.asf_amc import CMU_FPS, read_amc
 from learnable_smplify.mocap.bone_map import find_bone_map
 from learnable_smplify.mocap.bone_map_file import read_bone_map
 from learnable_smplify.mocap.bvh import read_bvh
+from learnable_smplify.mocap.glb_motion import read_glb
 from learnable_smplify.mocap.half_turn import undo_half_turns
 from learnable_smplify.mocap.plausible import check_plausible
 from learnable_smplify.mocap.source import SourceMotion, drop_leading_rest_pose
@@ -39,16 +41,16 @@ from learnable_smplify.resample import resample_motion
 from learnable_smplify.safe_files.atomic import atomic_output
 
 REPORT_NAME = "import_report.json"
-_SUFFIXES = (".amc", ".bvh", ".npz")
+_SUFFIXES = (".amc", ".bvh", ".glb", ".npz", ".pkl")
 
 
 @dataclass(frozen=True)
 class ImportMotionArgs:
-    """Turn motion capture (ASF/AMC, BVH, AMASS) into SMPL motions at one frame rate.
+    """Turn motion capture (ASF/AMC, BVH, GLB, AMASS, AIST++) into SMPL motions at one frame rate.
 
-    Reads ASF/AMC (the .asf beside the .amc), BVH and AMASS .npz below a folder, or one such file, and writes
-    OUT/<same path>.npz. A clip that cannot be used is passed over with a reason; the reasons are listed at the end and
-    in OUT/import_report.json. Started again, it goes on where it stopped.
+    Reads ASF/AMC (the .asf beside the .amc), BVH, skinned GLB, AMASS .npz and AIST++ .pkl below a folder, or one such
+    file, and writes OUT/<same path>.npz. A clip that cannot be used is passed over with a reason; the reasons are
+    listed at the end and in OUT/import_report.json. Started again, it goes on where it stopped.
     """
 
     source: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FOLDER|FILE")]]
@@ -98,7 +100,9 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
     clips = find_clips(args.source, args.out)
     if not clips:
         raise InputError(
-            "nothing to import here", path=args.source, expected=".amc with an .asf beside it, .bvh or AMASS .npz"
+            "nothing to import here",
+            path=args.source,
+            expected=".amc with an .asf beside it, .bvh, .glb, AMASS .npz or AIST++ .pkl",
         )
     earlier = _read_report(args.out / REPORT_NAME)
     redo = args.overwrite or _settings(args) != earlier.settings
@@ -138,6 +142,10 @@ def import_clip(clip: Path, output: Path, args: ImportMotionArgs, target: Retarg
     suffix = clip.suffix.lower()
     if suffix == ".npz":
         motion = read_motion(clip)
+    elif suffix == ".pkl":
+        motion = read_any_motion(clip, None, level=True)[0]
+    elif suffix == ".glb":
+        motion = _on_body(read_glb(clip), args, target)
     elif suffix == ".bvh":
         motion = _on_body(read_bvh(clip, fps=args.bvh_fps), args, target)
     else:

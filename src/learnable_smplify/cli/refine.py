@@ -105,8 +105,9 @@ def refine(args: RefineArgs) -> None:
     )
     with console.status("refining"):
         result = refine_motion(Solver(body, device=args.device), motion, keypoints, options, start_s=start_s)
-    print_notes(open_console(stderr=True), result.notes)
-    write_motion(result.motion, args.output, pose_layout=args.pose_layout)
+    said = open_console(stderr=True)
+    print_notes(said, result.notes)
+    print_notes(said, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
     console.print(refine_summary(result, estimate))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 

@@ -26,7 +26,7 @@ class RenderArgs:
     """Draw a motion: a contact sheet (.png) or a film (.gif, .mp4). Needs no display."""
 
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
-    """Motion file (AMASS-style .npz, as `lsmplify fit` writes it)."""
+    """Motion file (AMASS-style .npz, as `lsmplify fit` writes it), or the result of an estimator, as 'refine' takes."""
 
     output: Annotated[
         Path | None,
@@ -39,6 +39,9 @@ class RenderArgs:
 
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
+
+    person: Annotated[str | None, shown("ID", "the one seen most")] = None
+    """Whose track to take from an estimator's result."""
 
     body: BodyOption = None
     """Body model to draw, as in 'lsmplify fit'. Use the one the motion was made with."""
@@ -82,16 +85,19 @@ def render(args: RenderArgs) -> None:
     if args.size is not None and not 64 <= args.size <= 4096:
         raise InputError(f"the picture height is {args.size}", expected="64 to 4096 pixels", hint="--size 480")
 
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import body_of_motion, load_body
+    from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
-    from learnable_smplify.formats.motion.motion_file import read_motion
     from learnable_smplify.render.film import film
     from learnable_smplify.render.sheet import contact_sheet
 
     console = open_console(stderr=True)
-    motion = read_motion(args.motion)
-    keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     body = load_body(args.body)
+    motion, notes = read_any_motion(args.motion, body, args.person, level=True)
+    for note in notes:
+        console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+    body = body_of_motion(motion.body, body) if args.body is None else body
+    keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     if args.body is None and motion.body != body.name:
         console.print(f"The motion was made for the body '{motion.body}'; drawing it on '{body.name}' (see --body).")
     clip = motion_clip(motion, body, keypoints)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
@@ -38,7 +39,7 @@ class ReportArgs:
     """
 
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
-    """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it)."""
+    """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it), or the result of an estimator, as 'refine' takes."""
     keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
     """The keypoints it was made from: as many frames as the motion, or another rate over the same time."""
     output: Annotated[
@@ -48,12 +49,14 @@ class ReportArgs:
     """Where to write the report."""
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
-    units: Annotated[str | None, shown("m|cm|mm", "as in 'fit'")] = None
+    units: Annotated[str | None, shown("m|cm|mm|in|ft", "as in 'fit'")] = None
     """Unit of the keypoints, if it was given to 'lsmplify fit'."""
     up: Annotated[str | None, shown("AXIS", "as in 'fit'")] = None
     """Which way is up in the keypoints, if it was given to 'lsmplify fit': x, y, z, -x, -y or -z."""
     person: Annotated[str | None, shown("ID", "the only one")] = None
     """Which person of the keypoint file, if it has several."""
+    track: Annotated[str | None, shown("ID", "the one seen most")] = None
+    """Whose track to take from an estimator's result."""
     body: OwnBodyOption = None
     """The body the motion was made with, as in 'lsmplify fit'; or open."""
     pictures: Annotated[int, tyro.conf.arg(metavar="N")] = 10
@@ -71,25 +74,26 @@ def report(args: ReportArgs) -> None:
     if not 0 <= args.pictures <= 100:
         raise InputError(f"--pictures is {args.pictures}", expected="0 to 100", hint="--pictures 10")
 
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import body_of_motion, load_body
+    from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
-    from learnable_smplify.formats.motion.motion_file import read_motion
     from learnable_smplify.safe_files.atomic import atomic_output
 
     console = open_console(soft_wrap=True, highlight=False)
-    motion = read_motion(args.motion)
+    motion, told, given = read_motion_and_body(args.motion, args.body, args.track)
+    for note in told:
+        console.print(f"note: {note}", style="yellow")
     keypoints = None
     if args.keypoints is not None:
         keypoints = read_keypoints(args.keypoints, layout=args.layout, units=args.units, up=args.up, person=args.person)
-    if args.body is None and motion.body != "open":
+    if args.body is None and motion.body not in OPEN_BODIES:
         raise InputError(
             f"the motion belongs to the body '{motion.body[:40]}', and can only be measured on it",
             path=args.motion,
             expected="that body",
             hint="--body smpl, --body FILE, or --body open to measure it on the body in the package all the same",
         )
-    # The motion knows the gender its betas belong to; the open body has only one.
-    body = load_body(args.body, "neutral" if args.body in (None, "open") else motion.gender)
+    body = given or body_of_motion(motion.body, load_body())
     page = make_report(motion, keypoints, body, args.motion.name, args.pictures, console.print)
     # Names of files can hold bytes that are no text.
     with atomic_output(output) as temporary:
@@ -130,7 +134,7 @@ def make_report(
     facts = [
         ("length", f"{len(motion) / motion.fps:.1f} s"),
         ("frames", f"{len(motion)} at {motion.fps:g} a second"),
-        ("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name == "open" else "")),
+        ("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else "")),
     ]
     if fit is not None:
         facts.append(("keypoints", f"{int(fit.seen.any(axis=0).sum())} of {len(fit.layout)}, layout {fit.layout.name}"))

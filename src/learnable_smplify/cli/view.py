@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.errors import InputError
 from learnable_smplify.options import BodyOption, LayoutOption, shown
 
 if TYPE_CHECKING:
-    from learnable_smplify.body.body import Body
-    from learnable_smplify.motion import Motion
+    pass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -69,7 +67,8 @@ def view(args: ViewArgs) -> None:
         MissingExtraError: the `view` extra is not installed.
     """
 
-    from learnable_smplify.body import load_body
+    from learnable_smplify.body import OPEN_BODIES, body_of_motion, load_body
+    from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.view.clock import matching_frames
     from learnable_smplify.view.dots import Dots
@@ -88,9 +87,9 @@ def view(args: ViewArgs) -> None:
         motion, notes = read_any_motion(path, body, args.person, args.fps)
         for note in notes:
             say(f"{path.name}: {note}")
-        if args.body is None and motion.body != body.name:
+        if args.body is None and motion.body not in OPEN_BODIES:
             say(f"{path.name}: made for the body '{motion.body}'; drawing it on '{body.name}' (see --body)")
-        return Figure(body, motion)
+        return Figure(body_of_motion(motion.body, body) if args.body is None else body, motion)
 
     figure = figure_of(args.motion)
     motion = figure.motion
@@ -124,40 +123,6 @@ def view(args: ViewArgs) -> None:
             viewer.run()
     except KeyboardInterrupt:  # the way to close it
         say("closed")
-
-
-def read_any_motion(path: Path, body: Body, person: str | None, fps: float | None) -> tuple[Motion, tuple[str, ...]]:
-    """A motion file, or one person of an estimator's result, with notes for the user.
-
-    Raises:
-        InputError: no such file, or one that is neither.
-    """
-    from learnable_smplify.formats.estimates import read_estimates
-    from learnable_smplify.formats.motion.motion_file import READERS, read_motion
-
-    if path.suffix.lower() in READERS and person is None:
-        try:
-            motion = read_motion(path)
-            return motion, motion.notes
-        except InputError as error:
-            if path.suffix.lower() != ".npz" or not path.is_file():
-                raise
-            try:  # SMPLest-X writes .npz too
-                estimates = read_estimates(path)
-            except InputError:
-                raise error from None
-    else:
-        estimates = read_estimates(path, person)
-    chosen = max(estimates, key=len)
-    notes: tuple[str, ...] = ()
-    if len(estimates) > 1:
-        others = ", ".join(one.person_id for one in estimates if one is not chosen)
-        notes += (f"person {chosen.person_id} of several (--person for another: {others})",)
-    rate = fps or chosen.fps
-    if rate is None:
-        notes += ("no frame rate in the file, 30 is taken (--fps)",)
-    motion = chosen.to_motion(rate or 30.0, body)
-    return motion, (*motion.notes, *notes)
 
 
 def _has_screen() -> bool:

@@ -39,8 +39,9 @@ from learnable_smplify.options import (
     shown,
 )
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
-from learnable_smplify.solver.offsets import read_offsets
 from learnable_smplify.solver.recording import RecordingOptions
+from learnable_smplify.solver.shape.offsets import read_offsets
+from learnable_smplify.solver.shape.prior import Build, KnownSize
 from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
 
@@ -78,6 +79,12 @@ class FitSettings:
     """Where this person's keypoints lie beside the body's, as --calibrate-offsets wrote it."""
     betas: Annotated[tuple[float, ...], shown("B1 B2 ...", "estimated")] = ()
     """The person's shape on this body, if known: up to 10 numbers."""
+    build: Annotated[Build | None, shown("slim|mean|stout", "what the keypoints show")] = None
+    """How the person is built, for betas that are estimated: body mass indices of about 20, 23.4 and 28."""
+    height: Annotated[float | None, shown("METRES", "what the keypoints show")] = None
+    """How tall the person is, without shoes."""
+    weight: Annotated[float | None, shown("KG", "what the build says")] = None
+    """How heavy the person is."""
     body: BodyOption = None
     """Path of an SMPL, SMPL-H or SMPL-X model; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
     gender: Gender = "neutral"
@@ -141,12 +148,27 @@ class FitSettings:
         """
         self.known_betas()
         self.smplify_options()
+        self._check_size()
         given = {"--smooth": self.smooth, "--hold-feet": self.hold_feet, "--scale-to-body": self.scale_to_body}
         unusable = [name for name, used in (given | {"--offsets": self.offsets is not None}).items() if used]
         if self.method == "smplify" and unusable:
             raise InputError(f"--method smplify does not know {', '.join(unusable)}", hint="leave --method out")
         if self.layout is not None:
             load_layout(self.layout)
+
+    def _check_size(self) -> None:
+        for name, value, least, most, unit in (
+            ("--height", self.height, 0.4, 2.6, "metres"),
+            ("--weight", self.weight, 2.0, 400.0, "kilograms"),
+        ):
+            if value is not None and not least <= value <= most:
+                raise InputError(f"{name} is {value:g}", expected=f"{unit}, from {least:g} to {most:g}")
+        given = [name for name in ("build", "height", "weight") if getattr(self, name) is not None]
+        if given and (self.betas or self.method == "smplify"):
+            why = "the betas are given" if self.betas else "--method smplify does not know it"
+            raise InputError(f"--{given[0]} is for betas that are estimated, and {why}", hint=f"leave --{given[0]} out")
+        if self.build is not None and self.weight is not None:
+            raise InputError("--weight says more than --build", expected="one of them", hint="leave --build out")
 
     def open_solver(self) -> Solver:
         """The solver for these settings.
@@ -195,6 +217,7 @@ class FitSettings:
             hold_feet=self.hold_feet,
             offsets=None if self.offsets is None else read_offsets(self.offsets, layout),
             scale_to_body=self.scale_to_body,
+            known_size=KnownSize(self.build, self.height, self.weight),
         )
         return solver
 

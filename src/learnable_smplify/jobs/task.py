@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from learnable_smplify.body import Body
+from learnable_smplify.body import Body, body_of_motion
 from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.fit_summary import summarise_fit
 from learnable_smplify.jobs.fingerprint import Fingerprint, file_hash, fingerprint
@@ -186,6 +186,7 @@ def _fit_person(task: FitTask, output: str, person: Keypoints, solver: Solver) -
 
 
 def _write(task: FitTask, piece: _Piece, body: Body) -> FittedMotion:
+    body = body_of_motion(piece.motion.body, body)
     summary = summarise_fit(body, piece.motion, piece.keypoints)
     path = task.out / piece.output
     notes = task.settings.write(piece.motion, path, body)

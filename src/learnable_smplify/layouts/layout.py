@@ -10,6 +10,7 @@ sum of them, and the edges to draw. Adding one needs no code::
     [keypoints]                                             # the order here is the order in the file
     Hip = { left_hip = 0.5, right_hip = 0.5 }
     Knee = "left_knee"
+    Finger = {}                                             # in the file, but not on the body: passed over
 
     [aliases]                                               # optional: other spellings found in files
     KJC = "Knee"
@@ -17,9 +18,8 @@ sum of them, and the edges to draw. Adding one needs no code::
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from os import PathLike
@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.layouts.points import CANONICAL_POINTS
+from learnable_smplify.layouts.bias import KeypointBias, parse_bias
+from learnable_smplify.layouts.layout_values import parse_edges, parse_point
 from learnable_smplify.layouts.spelling import plain, spelling_key
 from learnable_smplify.safe_files.toml_file import parse_toml, read_toml
 from learnable_smplify.skeleton import mirrored_name
@@ -47,7 +48,13 @@ _SHIPPED: tuple[str, ...] = (
     "mediapipe33",
     "ntu25",
     "kit21",
+    "h36m32",
+    "kinect32",
+    "mocap20",
+    "mhr70",
 )
+# Names that animation files have; nobody writes arrays in this order.
+_BY_NAME_ONLY = ("mocap20",)
 
 _SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, plain(name))}
 
@@ -76,6 +83,8 @@ class Layout:
         points: (K,) for each keypoint the canonical points it is the weighted sum of; the weights sum to 1.
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
+        bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
+        off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
     """
 
     name: str
@@ -84,10 +93,22 @@ class Layout:
     points: tuple[tuple[tuple[str, float], ...], ...]
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
+    bias: tuple[KeypointBias, ...] = ()
+    off_body: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Number of keypoints."""
         return len(self.keypoint_names)
+
+    @cached_property
+    def columns(self) -> tuple[int, ...]:
+        """(K,) the place of every keypoint in a file that has the points in the layout's order."""
+        return tuple(place for place in range(self.width) if place not in set(self.off_body))
+
+    @property
+    def width(self) -> int:
+        """Number of points in such a file: the keypoints, and what is not on the body."""
+        return len(self.keypoint_names) + len(self.off_body)
 
     @cached_property
     def mirror(self) -> tuple[int, ...]:
@@ -221,7 +242,8 @@ def infer_layout_from_count(count: int) -> Layout:
     Raises:
         InputError: none or several have that many; the message lists them.
     """
-    candidates = [layout for layout in map(_shipped_layout, _SHIPPED) if len(layout) == count]
+    ordered = [_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY]
+    candidates = [layout for layout in ordered if layout.width == count]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
@@ -231,7 +253,7 @@ def infer_layout_from_count(count: int) -> Layout:
             expected=f"one of {named}",
             hint=f"--layout {candidates[0].name}",
         )
-    sizes = ", ".join(f"{name} ({len(_shipped_layout(name))})" for name in _SHIPPED)
+    sizes = ", ".join(f"{layout.name} ({layout.width})" for layout in ordered)
     raise InputError(
         f"no layout has {count} keypoints", expected=f"one of {sizes}", hint="--layout FILE.toml with your own names"
     )
@@ -252,9 +274,11 @@ def _shipped_layout(name: str) -> Layout:
 
 def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases"):
+        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
             raise InputError(
-                f"unknown key '{key}'", path=path, expected="name, title, keypoints, edges, aliases (see body25.toml)"
+                f"unknown key '{key}'",
+                path=path,
+                expected="name, title, keypoints, edges, aliases, bias (see body25.toml)",
             )
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
@@ -270,7 +294,13 @@ def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
 
     if len(keypoints) > _MOST_KEYPOINTS:
         raise InputError(f"there are {len(keypoints)} keypoints", path=path, expected=f"at most {_MOST_KEYPOINTS}")
-    names = tuple(keypoints)
+    listed = tuple(keypoints)
+    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in ({}, "", "ignored"))
+    names = tuple(name for place, name in enumerate(listed) if place not in set(off_body))
+    if not names:
+        raise InputError(
+            "no keypoint is on the body", path=path, where="key 'keypoints'", expected='LKnee = "left_knee"'
+        )
     index_by_key: dict[str, int] = {}
     for index, name in enumerate(names):
         if spelling_key(name) in index_by_key:
@@ -281,70 +311,21 @@ def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
                 expected="names that differ by more than case and punctuation",
             )
         index_by_key[spelling_key(name)] = index
-    points = tuple(_parse_point(value, path, f"keypoints.{name}") for name, value in keypoints.items())
-    return Layout(
+    points = tuple(parse_point(keypoints[name], path, f"keypoints.{name}") for name in names)
+    layout = Layout(
         name=table.get("name", path.stem),
         title=table.get("title", table.get("name", path.stem)),
         keypoint_names=names,
         points=points,
-        edges=_parse_edges(table.get("edges", []), names, path),
+        edges=parse_edges(table.get("edges", []), names, set(listed) - set(names), path),
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
+        off_body=off_body,
     )
-
-
-def _parse_point(value: object, path: Path, where: str) -> tuple[tuple[str, float], ...]:
-    if isinstance(value, str):
-        value = {value: 1.0}
-    if not isinstance(value, dict) or not value:
-        raise InputError(
-            "the value is not a point",
-            path=path,
-            where=where,
-            expected='a name such as "left_knee", or weights such as { left_hip = 0.5, right_hip = 0.5 }',
-        )
-    row: list[tuple[str, float]] = []
-    for point, weight in value.items():
-        if point not in CANONICAL_POINTS:
-            raise InputError(
-                f"unknown point '{point}'", path=path, where=where, expected="one of " + ", ".join(CANONICAL_POINTS)
-            )
-        # The comparison is exact for integers of any length, which `float` would not take.
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not -1e6 < weight < 1e6:
-            raise InputError(
-                f"the weight of '{point}' is {str(weight)[:40]}",
-                path=path,
-                where=where,
-                expected="a number such as 0.5",
-            )
-        row.append((point, float(weight)))
-    total = math.fsum(weight for _, weight in row)
-    if abs(total - 1.0) > 1e-3:
-        raise InputError(f"the weights add up to {total:g}", path=path, where=where, expected="weights that sum to 1")
-    return tuple((point, weight / total) for point, weight in row)
-
-
-def _parse_edges(value: object, names: tuple[str, ...], path: Path) -> tuple[tuple[int, int], ...]:
-    if not isinstance(value, list):
-        raise InputError("the edges are not a list", path=path, where="key 'edges'", expected='[["Nose", "Neck"], ...]')
-    edges: dict[tuple[int, int], None] = {}
-    for number, pair in enumerate(value, start=1):
-        where = f"edge {number}"
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise InputError("an edge is not a pair", path=path, where=where, expected='["Nose", "Neck"], two names')
-        for end in pair:
-            if not isinstance(end, str) or end not in names:
-                raise InputError(
-                    f"the edge names a keypoint '{end}' that is not in [keypoints]",
-                    path=path,
-                    where=where,
-                    expected="one of " + ", ".join(names),
-                )
-        start, stop = names.index(pair[0]), names.index(pair[1])
-        if start == stop or (start, stop) in edges or (stop, start) in edges:
-            problem = "joins a keypoint to itself" if start == stop else "is there twice"
-            raise InputError(f"the edge {pair[0]} - {pair[1]} {problem}", path=path, where=where)
-        edges[start, stop] = None
-    return tuple(edges)
+    rows = table.get("bias", {})
+    bias = parse_bias(
+        rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(spelling_key(name)), path
+    )
+    return replace(layout, bias=bias)
 
 
 def _parse_aliases(

@@ -12,7 +12,15 @@ import numpy as np
 from learnable_smplify.body.point_kernels import pose_points
 from learnable_smplify.kernels.jit import kernel
 from learnable_smplify.kernels.rotation import closest_rotmat, copy_matrix, log_rotmat, multiply, rot6d_rotmat
-from learnable_smplify.network.pose_mlp import KEYPOINT_SIGMA, LEFT_UNDONE, REACH_FLOOR, REACH_UNIT, ROTATION_SIGMA
+from learnable_smplify.network.pose_mlp import (
+    KEYPOINT_SIGMA,
+    LEFT_UNDONE,
+    MOST_FREEDOM,
+    REACH_FLOOR,
+    REACH_UNIT,
+    ROTATION_SIGMA,
+    STIFFNESS_SIGMA,
+)
 
 SOLVED, KEYPOINTS = 22, 25
 FEATURES = 4 * 3 * KEYPOINTS + KEYPOINTS + 24 * 6 + 10 + 3 + 1 + 3 + 2 + 1
@@ -21,8 +29,9 @@ _ZERO, _HALF, _ONE, _TWO, _FIVE = np.float32(0), np.float32(0.5), np.float32(1),
 _HUNDRED, _THREE_TENTHS, _PULL = np.float32(100), np.float32(0.3), np.float32(1e-3)
 _THIRTY, _FOUR, _SHORT = np.float32(30), np.float32(4), np.float32(1e-2)
 _LEAST, _MOST = (np.float32(bound) for bound in ROTATION_SIGMA)
+_STIFF_LEAST, _STIFF_MOST = (np.float32(bound) for bound in STIFFNESS_SIGMA)
 _KEYPOINT_LEAST, _KEYPOINT_MOST = (np.float32(bound) for bound in KEYPOINT_SIGMA)
-_UNIT, _UNDONE = np.float32(REACH_UNIT), np.float32(LEFT_UNDONE)
+_UNIT, _UNDONE, _FREEDOM = np.float32(REACH_UNIT), np.float32(LEFT_UNDONE), np.float32(MOST_FREEDOM)
 _FLOORS = np.array(REACH_FLOOR, np.float32)
 _EPSILON = np.float32(1e-5)
 
@@ -144,11 +153,17 @@ def decode(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_
     for k in range(KEYPOINTS):
         keypoint_sigma[k] = min(max(np.exp(output[at + k] - _TWO), _KEYPOINT_LEAST), _KEYPOINT_MOST)
     at += KEYPOINTS
+    loosest, closest = _ZERO, _KEYPOINT_MOST
     for i in range(3 * SOLVED):
-        stiffness_sigma[i] = min(max(unit * np.exp(output[at + i]), _LEAST), _MOST)
+        stiffness_sigma[i] = min(max(unit * np.exp(output[at + i]), _STIFF_LEAST), _STIFF_MOST)
+        loosest = max(loosest, stiffness_sigma[i])
     at += 3 * SOLVED
     for k in range(KEYPOINTS):
         weight_sigma[k] = min(max(np.exp(output[at + k] - _FIVE), _KEYPOINT_LEAST), _KEYPOINT_MOST)
+        closest = min(closest, weight_sigma[k])
+    if loosest > _FREEDOM * closest:
+        for i in range(3 * SOLVED):
+            stiffness_sigma[i] *= _FREEDOM * closest / loosest
 
 
 @kernel

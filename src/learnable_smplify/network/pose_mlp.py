@@ -26,6 +26,10 @@ _TRUNK = ("Neck", "RShoulder", "LShoulder", "MidHip", "RHip", "LHip")
 # Bounds of the predicted standard deviations: of rotations [rad] and of keypoints [m].
 ROTATION_SIGMA = (1e-4, 2.0)
 KEYPOINT_SIGMA = (3e-4, 1.0)
+# Bounds of how far Gauss-Newton steps may turn a joint [rad], and of that beside how closely they shall meet a keypoint
+# [rad/m]: with more between the loosest and the firmest, single precision loses what keypoints do not show.
+STIFFNESS_SIGMA = (1e-3, 2.0)
+MOST_FREEDOM = 2500.0
 
 Normalisation = Literal["aligned", "start", "none"]
 
@@ -197,12 +201,16 @@ class PoseMlp(nn.Module):
         if not self.config.residual:  # the pelvis is still told in the frame the network sees
             pelvis = turned[:, :1] if self.config.normalise == "none" else solved[:, :1]
             solved = torch.cat((pelvis, turned[:, 1:]), dim=1)
+        stiffness_sigma = (unit * guide[:, : 3 * SOLVED_JOINTS].exp()).clamp(*STIFFNESS_SIGMA)
+        weight_sigma = (guide[:, 3 * SOLVED_JOINTS :] - 5.0).exp().clamp(*KEYPOINT_SIGMA)
+        # All joints alike: among them, it is what they may turn beside each other that counts.
+        freedom = stiffness_sigma.amax(1, keepdim=True) / (MOST_FREEDOM * weight_sigma.amin(1, keepdim=True))
         return PassOutput(
             rotmat=torch.cat((solved, rotmat[:, SOLVED_JOINTS:]), dim=1),
             sigma=(unit * spread[:, :SOLVED_JOINTS].exp()).clamp(*ROTATION_SIGMA),
             keypoint_sigma=(spread[:, SOLVED_JOINTS:] - 2.0).exp().clamp(*KEYPOINT_SIGMA),
-            stiffness_sigma=(unit * guide[:, : 3 * SOLVED_JOINTS].exp()).clamp(*ROTATION_SIGMA),
-            weight_sigma=(guide[:, 3 * SOLVED_JOINTS :] - 5.0).exp().clamp(*KEYPOINT_SIGMA),
+            stiffness_sigma=stiffness_sigma / freedom.clamp(min=1.0),
+            weight_sigma=weight_sigma,
             memory=Memory(hidden, reach),
         )
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
-from learnable_smplify.solver.clip.smooth import keypoint_noise
+from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths
 

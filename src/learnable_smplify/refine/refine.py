@@ -184,7 +184,7 @@ class _Refinement:
             body=self.body.name,
             gender=self.body.gender,
             up_axis=self.recording.up_axis,
-            flagged=~used.cpu(),
+            flagged=~used.cpu() | self.estimate.flagged.cpu(),
             notes=(*self.estimate.notes, *self.recording.notes, *self.notes),
         )
         errors = compare(self.body, self.layout, aligned, motion, targets.cpu(), confidence.cpu())

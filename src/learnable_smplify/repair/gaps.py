@@ -47,6 +47,7 @@ def cut_keypoints(keypoints: Keypoints, pieces: tuple[Segment, ...]) -> tuple[Ke
             keypoints,
             positions=keypoints.positions[first:end],
             confidence=keypoints.confidence[first:end],
+            start_s=keypoints.start_s + first / keypoints.fps,
             notes=(*keypoints.notes, f"frames {first}-{end - 1} of the recording"),
         )
         for first, end in pieces

@@ -28,7 +28,10 @@ def size_note(positions: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T 
     size = float(np.quantile(_from_middle(positions, valid)[enough], 0.9))
     if _SMALLEST < size < _LARGEST:
         return None
-    return f"the body spans {2 * size:.3g} m: the units are probably wrong (--units), so nothing was repaired"
+    return (
+        f"the body spans {2 * size:.3g} m: the units are probably wrong (--units, or --scale-to-body if the scale is "
+        "unknown), so nothing was repaired"
+    )
 
 
 def _from_middle(positions: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"]) -> Float[np.ndarray, "T K"]:

@@ -12,14 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.body import Body
+from learnable_smplify.body.body import Body, load_body
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.open_body import CHILD
+from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.frame.levenberg_marquardt import fit_error
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import (
     ClipOptions,
@@ -31,13 +34,18 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.offsets import Offsets, calibrate_offsets
-from learnable_smplify.solver.shape.estimate import estimate_betas
+from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
+from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
+from learnable_smplify.solver.shape.prior import KnownSize
+from learnable_smplify.solver.wrists import rested_wrists
 
 Progress = Callable[[int, int], None]
 # A scale within this of 1 is what people's sizes explain.
 _OWN_SIZE = 0.02
+# People whose limbs are shorter than the mean adult's by this much are fitted with a child's body, if the adult's does
+# not reach them.
+_CHILD_SCALE = 1.2
 # Rounds of "calibrate offsets, fit again".
 _OFFSET_ROUNDS = 2
 
@@ -53,6 +61,7 @@ class RecordingOptions:
         offsets: where this detector's keypoints lie beside the body's, from an earlier calibration.
         calibrate_offsets: find such offsets on this recording.
         scale_to_body: scale the keypoints to the size of the mean body first: for recordings whose scale is unknown.
+        known_size: what is known of the person's height, weight and build; for shapes that are estimated.
     """
 
     repair: RepairOptions | None = field(default_factory=RepairOptions)
@@ -61,6 +70,7 @@ class RecordingOptions:
     offsets: Offsets | None = None
     calibrate_offsets: bool = False
     scale_to_body: bool = False
+    known_size: KnownSize = field(default_factory=KnownSize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +95,7 @@ class RecordingSolver:
         """How a person with these betas is found in frame after frame."""
         points = folded.shaped(betas[None])
         search = numeric_searcher(points, self.priors, self.clip)
-        if self.neural is None:
+        if self.neural is None or self.body.name == CHILD:
             return Finder(numeric_follower(points, self.priors, self.clip), search)
         plain = self.body.folded(layout, self.device)
         body25 = self.body.folded("body25", self.device)
@@ -111,12 +121,21 @@ class RecordingSolver:
             repaired, gap = repairs.flagged.cpu(), repairs.gap
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
-        offsets = options.offsets
-        clip, shape = self._followed(keypoints, layout, _with(plain, offsets), betas, start, progress)
+        offsets, notes = options.offsets, keypoints.notes
+        found: ShapeEstimate | None = None
+        if betas is not None:
+            shape = betas
+        else:
+            found = self._shape(keypoints, layout, _with(plain, offsets), options)
+            if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
+                child = replace(self, body=load_body(CHILD))
+                note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
+                return child.fit(keypoints.with_note(note), options, None, start, progress)
+            shape, notes = found.betas, (*notes, *shape_notes(found))
+        clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
-            for _ in range(_OFFSET_ROUNDS):
-                offsets = calibrate_offsets(plain, layout, clip.rotmat, clip.transl, shape, targets, confidence)
-                clip, shape = self._followed(keypoints, layout, _with(plain, offsets), betas, start, progress)
+            clip, offsets, note = self._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
+            notes = (*notes, note)
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
             smooth = smooth_clip(
@@ -127,11 +146,13 @@ class RecordingSolver:
                 transl,
                 keypoints.fps,
                 self.priors,
-                SmoothOptions(hold_feet=options.hold_feet, refine_shape=betas is None),
+                SmoothOptions(hold_feet=options.hold_feet, refine_shape=found is not None and found.offsets is None),
                 shape,
                 up_axis=keypoints.up_axis,
             )
             rotmat, transl, shape = smooth.rotmat, smooth.transl, smooth.betas
+        own = found is not None and found.offsets is None
+        rotmat = rested_wrists(rotmat, plain, confidence, trusted=own or found is None)
         motion = Motion(
             pose=rotmat_to_rotvec(rotmat.float()).cpu(),
             transl=transl.float().cpu(),
@@ -142,33 +163,78 @@ class RecordingSolver:
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
-            notes=keypoints.notes,
+            start_s=keypoints.start_s,
+            notes=notes,
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
         return motion, offsets
+
+    def _shape(
+        self, keypoints: Keypoints, layout: Layout, folded: FoldedPoints, options: RecordingOptions
+    ) -> ShapeEstimate:
+        mesh = RestMesh.of(self.body, self.device)
+        estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
+        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
 
     def _followed(
         self,
         keypoints: Keypoints,
         layout: Layout,
         folded: FoldedPoints,
-        betas: Float[Tensor, "10"] | None,
+        shape: Float[Tensor, "10"],
         start: tuple[Tensor, Tensor] | None,
         progress: Progress | None,
-    ) -> tuple[ClipSolution, Float[Tensor, "10"]]:
+    ) -> ClipSolution:
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
-        shape = estimate_betas(folded, targets, confidence, self.priors, self.clip) if betas is None else betas
         tracker = Tracker(self.finder(layout, folded, shape), self.clip, keypoints.fps, start)
-        return track(tracker, targets, confidence, progress), shape
+        return track(tracker, targets, confidence, progress)
+
+    def _calibrated(
+        self,
+        keypoints: Keypoints,
+        layout: Layout,
+        plain: FoldedPoints,
+        before: Offsets | None,
+        shape: Float[Tensor, "10"],
+        clip: ClipSolution,
+        start: tuple[Tensor, Tensor] | None,
+        progress: Progress | None,
+    ) -> tuple[ClipSolution, Offsets, str]:
+        """The clip with offsets calibrated on it, unless the keypoints then fit worse; and what was done, in words."""
+        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+
+        def error_mm(points: FoldedPoints, fitted: ClipSolution) -> float:
+            error = fit_error(points.shaped(shape[None]), fitted.rotmat, fitted.transl, targets, confidence)
+            return 1000 * float(error[(confidence > 0).any(dim=1)].mean())
+
+        offsets, found = before, clip
+        for _ in range(_OFFSET_ROUNDS):
+            offsets = calibrate_offsets(plain, layout, found.rotmat, found.transl, shape, targets, confidence)
+            found = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
+        assert offsets is not None
+        old, new = error_mm(_with(plain, before), clip), error_mm(_with(plain, offsets), found)
+        if not new < old:
+            none = Offsets(layout.name, layout.keypoint_names, offsets.joint, torch.zeros_like(offsets.offset))
+            note = f"offsets are not used: with them keypoints are {new:.1f} mm off on average, without {old:.1f}"
+            return clip, none if before is None else before, note
+        away = error_mm(plain, found)
+        note = (
+            f"with calibrated offsets keypoints are {new:.1f} mm off on average, {old:.1f} without; "
+            f"{away:.1f} from the body's own points"
+        )
+        return found, offsets, note
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
-        limbs = limb_lengths(folded, self.priors)
-        scale = scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+        scale = self._scale(keypoints, folded)
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
         scaled = replace(keypoints, positions=torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan))
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
+
+    def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
+        limbs = limb_lengths(folded, self.priors)
+        return scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
 
 
 def _seen(keypoints: Keypoints) -> Tensor:

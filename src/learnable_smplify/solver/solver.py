@@ -23,6 +23,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.repair import RepairStream
+from learnable_smplify.repair.garbage import examine
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
@@ -31,9 +32,9 @@ from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
-from learnable_smplify.solver.offsets import Offsets
 from learnable_smplify.solver.pairs import PairAnswer
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
+from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.smplify.fit import fit_pairs, search_3d
 from learnable_smplify.solver.smplify.mixture_prior import MixturePrior, load_mixture_prior
 from learnable_smplify.solver.smplify.recording import fit_recording, fit_recording_2d
@@ -188,17 +189,21 @@ class Solver:
             progress: called with (frames done, frames in all).
 
         Returns:
-            the motion; `flagged` marks frames whose keypoints are too few or do not fit.
+            the motion; `flagged` marks frames whose keypoints are too few, do not fit, or are no person's.
 
         Raises:
-            InputError: betas of another shape or not finite.
+            InputError: betas of another shape or not finite, or no position on earth.
         """
         known = None if betas is None else person_betas(betas, self.device)
+        doubt = examine(keypoints, self.recording_options.scale_to_body)
+        given, before, options = doubt.keypoints, self._before(start), self.recording_options
         with one_thread_per_operation():
             if self.method == "smplify":
-                smplify, repair = self._smplify(load_layout(keypoints.layout)), self.recording_options.repair
-                return fit_recording(smplify, self.body, keypoints, repair, known, self._before(start), progress)
-            return self._recording().fit(keypoints, self.recording_options, known, self._before(start), progress)[0]
+                smplify = self._smplify(load_layout(keypoints.layout))
+                motion = fit_recording(smplify, self.body, given, options.repair, known, before, progress)
+            else:
+                motion = self._recording().fit(given, options, known, before, progress)[0]
+        return doubt.marked(motion)
 
     def calibrate(
         self,
@@ -219,10 +224,11 @@ class Solver:
             raise InputError("smplify cannot calibrate offsets", expected="neural or gauss_newton")
         known = None if betas is None else person_betas(betas, self.device)
         options = replace(self.recording_options, calibrate_offsets=True)
+        doubt = examine(keypoints, options.scale_to_body)
         with one_thread_per_operation():
-            motion, offsets = self._recording().fit(keypoints, options, known, None, progress)
+            motion, offsets = self._recording().fit(doubt.keypoints, options, known, None, progress)
         assert offsets is not None
-        return motion, offsets
+        return doubt.marked(motion), offsets
 
     def stream(
         self,

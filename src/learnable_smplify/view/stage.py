@@ -10,7 +10,7 @@ import roma
 import torch
 from jaxtyping import Float
 
-from learnable_smplify.formats.keypoints.axes import standing_direction
+from learnable_smplify.formats.keypoints.upright import standing_direction
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.render.camera import horizontal
 from learnable_smplify.view.figure import Figure

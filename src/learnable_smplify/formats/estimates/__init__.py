@@ -14,6 +14,7 @@ from learnable_smplify.formats.estimates import (
     easymocap_smpl,
     gvhmr,
     hmr2,
+    smpl_arrays,
     smplestx,
     tram,
     wham,
@@ -23,7 +24,7 @@ from learnable_smplify.formats.estimates.estimate import Estimate, Frame
 
 __all__ = ["FORMATS", "Estimate", "EstimateFormat", "Frame", "read_estimates"]
 
-EstimateFormat = Literal["wham", "gvhmr", "tram", "hmr2", "smplestx", "easymocap", "amass"]
+EstimateFormat = Literal["wham", "gvhmr", "tram", "hmr2", "smplestx", "easymocap", "amass", "arrays"]
 FORMATS: tuple[EstimateFormat, ...] = get_args(EstimateFormat)
 
 
@@ -42,6 +43,7 @@ _FORMATS: dict[EstimateFormat, _Format] = {
     "smplestx": _Format(smplestx.KEYS, smplestx.matches, smplestx.read),
     "easymocap": _Format(easymocap_smpl.KEYS, easymocap_smpl.matches, easymocap_smpl.read),
     "amass": _Format(amass_style.KEYS, amass_style.matches, amass_style.read),
+    "arrays": _Format(smpl_arrays.KEYS, smpl_arrays.matches, smpl_arrays.read),
 }
 
 
@@ -57,8 +59,8 @@ def read_estimates(
     The format is told by the content. Nothing a file contains is run, whatever its kind.
 
     Args:
-        path: a .pkl (WHAM, 4D-Humans), .pt (GVHMR), .npy (TRAM), .npz (SMPLest-X, AMASS) or .json (EasyMocap) file, or
-            a folder with one for each frame or person.
+        path: a .pkl (WHAM, 4D-Humans, GLAMR, PromptHMR, AIST++), .pk (HybrIK), .pt (GVHMR), .npy (TRAM), .npz
+            (SMPLest-X, ROMP, AMASS) or .json (EasyMocap) file, or a folder with one for each frame or person.
         person: only this track.
         format: read it as this format, one of `FORMATS`; None looks at the keys.
         frame: "world" or "camera"; None is the world where the estimator has one.

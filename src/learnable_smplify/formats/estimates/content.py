@@ -15,6 +15,7 @@ from learnable_smplify.safe_files.json_file import read_json_file
 from learnable_smplify.safe_files.keyed import keys_of
 from learnable_smplify.safe_files.npy_object import load_npy
 from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes
 from learnable_smplify.safe_files.torch_file import load_torch_file
 
 _FOLDER_KINDS = (".json", ".npz", ".npy")
@@ -39,7 +40,7 @@ def load_content(path: Path) -> Any:
     if head.startswith(b"\x93NUMPY"):
         return load_npy(path)
     if head.startswith(b"PK"):
-        return _torch(path) if _is_torch(path) else read_npz(path)
+        return _torch(path) if _is_torch(path) else read_npz(path, read_objects=load_pickle_bytes)
     if path.suffix.lower() in (".pt", ".pth", ".tar"):
         return _torch(path)
     return load_joblib(path)

@@ -44,4 +44,9 @@ def _person(name: Any, value: Any, path: Path, frame: Frame) -> Estimate:
 
 
 def _is_person(value: Any) -> bool:
-    return isinstance(value, Mapping) and "frame_ids" in value and bool({"pose", "pose_world"} & set(value))
+    return (
+        isinstance(value, Mapping)
+        and "frame_ids" in value
+        and bool({"pose", "pose_world"} & set(value))
+        and bool({"trans", "trans_world"} & set(value))
+    )

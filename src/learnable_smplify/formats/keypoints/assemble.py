@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
@@ -14,12 +15,16 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.markers import unknown_names
+from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
 from learnable_smplify.motion import UpAxis
 
 _DEFAULT_FPS = 30.0
+# What programs put in front of a keypoint's name, beside the person's name and a colon.
+_PREFIX = re.compile(r"^(mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)_", re.IGNORECASE)
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
 _FEWEST_COLUMNS = 4
 # Marker sets have some hundreds at most.
@@ -66,6 +71,8 @@ def parse_number(text: str) -> float:
         return math.nan
     if "_" in text:  # Python reads 1_000 as a number; no file means that
         raise ValueError(text)
+    if text.count(",") == 1 and "." not in text:  # 0,35: the decimal comma of half of Europe
+        text = text.replace(",", ".")
     return float(text)
 
 
@@ -81,6 +88,7 @@ def keypoints_from_markers(
     confidence: Float[np.ndarray, "T M"] | None = None,
     up_axis: str | None = None,
     person_id: str | None = None,
+    start_s: float = 0.0,
     notes: Sequence[str] = (),
 ) -> Keypoints:
     """Keypoints from named columns in any order, of which some may be strange to the layout.
@@ -96,6 +104,7 @@ def keypoints_from_markers(
         confidence: as in `Keypoints`.
         up_axis: as in `Keypoints`.
         person_id: as in `Keypoints`.
+        start_s: as in `Keypoints`.
         notes: lines for the user so far.
 
     Raises:
@@ -109,12 +118,12 @@ def keypoints_from_markers(
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
     if layout is None:
         try:
-            chosen, index_by_name = infer_layout(names)
+            chosen, index_by_name = _inferred(names)
         except InputError as error:
-            raise InputError(str(error).rstrip("."), path=path) from error
+            raise unknown_names(names, path, error) from error
     else:
         chosen = load_layout(layout)
-        index_by_name = chosen.match(names)
+        index_by_name = _matched(chosen, names)
         if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
             raise InputError(
                 f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
@@ -144,6 +153,7 @@ def keypoints_from_markers(
         confidence=placed,
         up_axis=up_axis,
         person_id=person_id,
+        start_s=start_s,
         notes=said,
         measured=targets,
     )
@@ -160,6 +170,7 @@ def keypoints_from_arrays(
     confidence: Float[np.ndarray, "T K"] | None = None,
     up_axis: str | None = None,
     person_id: str | None = None,
+    start_s: float = 0.0,
     notes: Sequence[str] = (),
     measured: Sequence[int] | None = None,
 ) -> Keypoints:
@@ -215,6 +226,8 @@ def keypoints_from_arrays(
         confidence = np.where(np.isfinite(confidence), confidence, 0.0)
         positions[confidence <= 0] = np.nan
 
+    if units is None and declared_units is None:
+        refuse_picture(positions, chosen, path)
     positions, unit_notes = to_metres(positions, chosen, units=units, declared=declared_units)
     said += unit_notes
     far = (np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1)
@@ -234,18 +247,33 @@ def keypoints_from_arrays(
         confidence=torch.from_numpy(trust),
         up_axis=cast("UpAxis | None", up_axis),
         person_id=person_id,
+        start_s=start_s,
         notes=tuple(said),
     )
 
 
-def fps_from_times(times: Float[np.ndarray, "T"]) -> float | None:
-    """Frames a second from time stamps in seconds, None when they do not run forward."""
-    times = times[np.isfinite(times)]
-    with np.errstate(over="ignore"):
-        steps = np.diff(times)
-    if steps.size == 0 or not np.median(steps) > 1e-5:
-        return None
-    return float(1.0 / np.median(steps))
+def _inferred(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
+    """As `infer_layout`, where a program may have put the part or the person in front: body_nose, Ann:LKnee."""
+    found = {_bare(name): name for name in reversed(names)}
+    try:
+        chosen, matched = infer_layout(names)
+    except InputError:
+        if len(found) < len(set(names)) or set(found) == set(names):
+            raise
+        chosen, matched = infer_layout(list(found))
+        return chosen, {found[name]: index for name, index in matched.items()}
+    return chosen, matched
+
+
+def _matched(layout: Layout, names: Sequence[str]) -> dict[str, int]:
+    """As `Layout.match`, with prefixes taken off where that finds more."""
+    found = {_bare(name): name for name in reversed(names)}
+    plain, bare = layout.match(names), layout.match(list(found))
+    return plain if len(bare) <= len(plain) else {found[name]: index for name, index in bare.items()}
+
+
+def _bare(name: str) -> str:
+    return _PREFIX.sub("", name.rpartition(":")[2])
 
 
 def _is_root(layout: Layout, keypoint: int) -> bool:

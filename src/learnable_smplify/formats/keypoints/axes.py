@@ -7,7 +7,7 @@ coordinates) have one axis negated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -16,33 +16,17 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.body_points import FACE, HIPS, SHOULDERS, either, mean_of, measured, unit
+from learnable_smplify.formats.keypoints.upright import AXES, overrules, standing_direction
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import UpAxis
 
-_AXES = ("x", "y", "z")
 _DIRECTIONS = ("x", "y", "z", "-x", "-y", "-z")
-
-# The body stands along an axis when the median direction from feet to head is within 37 degrees of it, and that
-# axis is the nearest in most frames.
-_CLEAR_COSINE = 0.8
-_CLEAR_SHARE = 0.6
 
 # A foot or a face must point forward or backward by this cosine to have a say, a knee stick out by this share of the
 # leg. Below, noise decides.
 _FORWARD_COSINE = 0.3
 _KNEE_OFFSET = 0.08
-
-
-def _sided(*names: str) -> frozenset[str]:
-    return frozenset(f"{side}_{name}" for side in ("left", "right") for name in names)
-
-
-_SHOULDERS = _sided("shoulder", "collar") | {"neck"}
-_HIPS = _sided("hip") | {"pelvis"}
-_FACE = _sided("eye", "eye_inner", "eye_outer", "mouth") | {"nose", "chin"}
-_TOP = _SHOULDERS | _FACE | _sided("ear") | {"head", "head_top", "upper_neck", "jugular"}
-_FEET = _sided("ankle", "foot", "heel", "big_toe", "small_toe")
 
 
 def settle_axes(
@@ -55,7 +39,7 @@ def settle_axes(
         up: "x", "y", "z", "-x", "-y" or "-z": which way is up in the file, as the user says; obeyed without looking.
             None believes `keypoints.up_axis`, else looks at the direction from feet to head over the recording.
         assumed: which way is up in most files of this format. Given, `keypoints.up_axis` counts as a habit of the
-            format and not as a statement, so a body that clearly stands along another axis is believed instead.
+            format and not as a statement, so people who stand along another axis are believed instead.
         mirrored: whether left and right are mirrored (left-handed coordinates); None looks at where toes, knees and
             face point.
 
@@ -81,13 +65,13 @@ def settle_people(
     matrix = np.eye(3)
     if direction is not None and direction.startswith("-"):
         turned = "z" if direction == "-x" else "x"
-        for axis in set(_AXES) - {turned}:
-            matrix[_AXES.index(axis)] *= -1
+        for axis in set(AXES) - {turned}:
+            matrix[AXES.index(axis)] *= -1
         direction = direction[1:]
         notes.append(f"{direction} points down in the file: turned by 180 degrees about {turned}, so that it points up")
     if is_mirrored(people) if mirrored is None else mirrored:
         axis = "z" if direction == "x" else "x"
-        matrix[_AXES.index(axis)] *= -1
+        matrix[AXES.index(axis)] *= -1
         reason = (
             "toes, knees and face point backward, as in left-handed coordinates" if mirrored is None else "as asked"
         )
@@ -104,32 +88,6 @@ def settle_people(
         )
         for person in people
     ]
-
-
-def standing_direction(people: Sequence[Keypoints]) -> str | None:
-    """The axis along which the bodies stand, feet to head: "x", "-x", ..., or None where none is clear.
-
-    Hips stand for feet that are not measured. People lie, bend and somersault; only a direction that most frames share
-    counts.
-    """
-    found: list[np.ndarray] = []
-    for person in people:
-        points, layout = _measured(person)
-        top = _mean_of(points, layout, _TOP)
-        found.append(_unit(_either(top - _mean_of(points, layout, _FEET), top - _mean_of(points, layout, _HIPS))))
-    directions = np.concatenate(found) if found else np.zeros((0, 3))
-    directions = directions[np.isfinite(directions).all(axis=-1)]
-    if not len(directions):
-        return None
-    middle = np.median(directions, axis=0)
-    axis = int(np.abs(middle).argmax())
-    length = float(np.linalg.norm(middle))
-    if not abs(middle[axis]) >= _CLEAR_COSINE * max(length, 1e-9) or length < _CLEAR_COSINE:
-        return None
-    signed = np.sign(middle[axis]) * directions[:, axis]
-    if np.mean(signed >= np.abs(directions).max(axis=-1)) < _CLEAR_SHARE:
-        return None
-    return ("-" if middle[axis] < 0 else "") + _AXES[axis]
 
 
 def is_mirrored(people: Sequence[Keypoints]) -> bool:
@@ -174,6 +132,11 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
     if habit is None:
         note = f"{standing} is taken as up: the body stands along it (--up to say otherwise)"
         return standing, [] if standing.startswith("-") else [note]  # that it points down is said where it is turned
+    if standing != habit and not overrules(people, standing, habit):
+        return habit, [
+            f"{habit} is taken as up, as is usual in such files: the body is along {standing}, but nothing shows that "
+            f"it stands (--up={standing} to say otherwise)"
+        ]
     if standing != habit:
         return standing, [
             f"{standing} is taken as up: the body stands along it, not along {habit} as is usual in such files "
@@ -184,70 +147,35 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
 
 def _forward_evidence(person: Keypoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For feet, head and knees: +1 where it points forward as it should, -1 backward, 0 where it does not say."""
-    points, layout = _measured(person)
+    points, layout = measured(person)
 
     def mean(*names: str) -> Float[np.ndarray, "T 3"]:
-        return _mean_of(points, layout, names)
+        return mean_of(points, layout, names)
 
-    up = _mean_of(points, layout, _SHOULDERS) - _mean_of(points, layout, _HIPS)
+    up = mean_of(points, layout, SHOULDERS) - mean_of(points, layout, HIPS)
     hips = mean("left_hip") - mean("right_hip")
     shoulders = mean("left_shoulder") - mean("right_shoulder")
-    forward_low = _unit(np.cross(_either(hips, shoulders), up))
-    forward_high = _unit(np.cross(_either(shoulders, hips), up))
+    forward_low = unit(np.cross(either(hips, shoulders), up))
+    forward_high = unit(np.cross(either(shoulders, hips), up))
 
     feet: list[np.ndarray] = []
     knees: list[np.ndarray] = []
     for side in ("left", "right"):
         hip, knee, ankle = (mean(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
         toes = mean(f"{side}_big_toe", f"{side}_small_toe", f"{side}_foot")
-        feet.append(_unit(toes - _either(mean(f"{side}_heel"), ankle)))
+        feet.append(unit(toes - either(mean(f"{side}_heel"), ankle)))
         leg = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
             knees.append((knee - (hip + ankle) / 2) / leg[:, None])
     # H36M's "Neck" is half face, half skull. Without ears, the line from the neck to the crown is the back of the head.
-    face = _mean_of(points, layout, _FACE | {"head"}, must=_FACE)
+    face = mean_of(points, layout, FACE | {"head"}, must=FACE)
     neck = mean("neck", "upper_neck", "left_shoulder", "right_shoulder")
-    back = _either(mean("left_ear", "right_ear"), (neck + mean("head", "head_top")) / 2)
+    back = either(mean("left_ear", "right_ear"), (neck + mean("head", "head_top")) / 2)
     return (
         np.concatenate([_sign(foot, forward_low, _FORWARD_COSINE) for foot in feet]),
-        _sign(_unit(face - back), forward_high, _FORWARD_COSINE),
+        _sign(unit(face - back), forward_high, _FORWARD_COSINE),
         np.concatenate([_sign(knee, forward_low, _KNEE_OFFSET) for knee in knees]),
     )
-
-
-def _measured(person: Keypoints) -> tuple[Float[np.ndarray, "T K 3"], Layout]:
-    """Positions with NaN where missing, and the layout."""
-    assert isinstance(person.layout, Layout)
-    points = person.positions.detach().cpu().numpy().astype(np.float64)
-    return np.where(person.confidence.cpu().numpy()[..., None] > 0, points, np.nan), person.layout
-
-
-def _mean_of(
-    points: Float[np.ndarray, "T K 3"], layout: Layout, names: Collection[str], must: Collection[str] = ()
-) -> Float[np.ndarray, "T 3"]:
-    """Mean of the measured keypoints that are made of the canonical points `names` alone, at least one in `must`."""
-    columns = [
-        index
-        for index, row in enumerate(layout.points)
-        if all(name in names for name, _ in row) and (not must or any(name in must for name, _ in row))
-    ]
-    chosen = points[:, columns]
-    there = np.isfinite(chosen).all(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return (
-            np.where(there[..., None], chosen, 0.0).sum(axis=1)
-            / np.where(there.any(axis=1), there.sum(axis=1), np.nan)[:, None]
-        )
-
-
-def _either(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """`first` where it is measured, else `second`."""
-    return np.where(np.isfinite(first), first, second)
-
-
-def _unit(vectors: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(lengths > 1e-9, lengths, np.nan)
 
 
 def _sign(vectors: Float[np.ndarray, "T 3"], forward: Float[np.ndarray, "T 3"], least: float) -> np.ndarray:

@@ -12,9 +12,6 @@ from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
-# The body comes first in EasyMocap's order: then two hands of 21, then a face of 51 or 70.
-_BODY_FIRST = dict.fromkeys((25, 67, 118, 137), "body25")
-
 
 def read_easymocap(
     path: str | PathLike[str],
@@ -25,7 +22,7 @@ def read_easymocap(
     """The people in a `keypoints3d` folder of EasyMocap (or in the folder that holds it), or in one file of it.
 
     25 keypoints are BODY_25; hands and face after them are left out with a note. A keypoint without confidence is
-    missing; rows of three numbers have confidence 1.
+    missing; rows of three numbers have confidence 1. People without an id are followed by distance.
 
     Args:
         path: the folder, or one JSON file.
@@ -51,24 +48,25 @@ def read_easymocap(
             where = f"person {index}"
             if not isinstance(person, dict) or "keypoints3d" not in person:
                 raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
-            name = _person_id(person, index)
-            if name in seen:
+            name = _person_id(person)
+            if name is not None and name in seen:
                 raise InputError(f"two people have the id {name}", path=file, expected="an id of its own for each")
-            seen.add(name)
+            if name is not None:
+                seen.add(name)
             if not person["keypoints3d"]:
                 continue
             table = number_table(person["keypoints3d"], (3, 4), file, f"{where}, 'keypoints3d'")
             sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
     return people_from_sights(
-        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first=_BODY_FIRST, notes=notes
+        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
     )
 
 
-def _person_id(person: dict[str, Any], index: int) -> str:
+def _person_id(person: dict[str, Any]) -> str | None:
     for key in ("id", "personID"):
         value = person.get(key)
         if isinstance(value, float) and abs(value) < 1e9 and value == int(value):
             return str(int(value))
         if isinstance(value, str) and value:
             return value
-    return str(index)
+    return None

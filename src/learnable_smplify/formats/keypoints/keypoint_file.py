@@ -19,10 +19,11 @@ from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
 from learnable_smplify.formats.keypoints.keypoints_npy import read_keypoints_npy
 from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz, write_keypoints_npz
 from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
+from learnable_smplify.formats.keypoints.ntu_skeleton import read_ntu_skeleton
 from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
 from learnable_smplify.formats.keypoints.trc import read_trc
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.layouts.layout import Layout, load_layout
 
 _ONE_PERSON = {
     ".npz": read_keypoints_npz,
@@ -32,16 +33,17 @@ _ONE_PERSON = {
 }
 _SEVERAL_PEOPLE = {
     ".c3d": read_c3d,
+    ".skeleton": read_ntu_skeleton,
     "mediapipe": read_mediapipe,
     "openpose": read_openpose3d,
     "easymocap": read_easymocap,
 }
 # Which way is up where neither the file nor the body tells.
-_ASSUMED_UP = {".trc": "y", ".c3d": "z", "mediapipe": "-y"}
+_ASSUMED_UP = {".trc": "y", ".c3d": "z", ".skeleton": "y", "mediapipe": "-y"}
 # JSON formats are told by the keys in the first part of a file.
 _HEAD_BYTES = 1 << 16
 
-SUFFIXES: tuple[str, ...] = (*_ONE_PERSON, ".c3d", ".json")
+SUFFIXES: tuple[str, ...] = (*_ONE_PERSON, ".c3d", ".skeleton", ".json")
 """Suffixes of keypoint files; a folder of .json files is a recording too."""
 
 
@@ -54,7 +56,7 @@ def read_keypoints(
     person: str | None = None,
     mirrored: bool | None = None,
 ) -> Keypoints:
-    """Read 3D keypoints of one person from a .npz, .npy, .csv, .trc, .c3d or .json file, or a folder of .json files.
+    """Read 3D keypoints of one person from a file of one of the `SUFFIXES`, or a folder of .json files.
 
     What had to be assumed or converted is in the result's `notes`, for the user to see.
 
@@ -127,7 +129,10 @@ def read_people(
             if kind in _ONE_PERSON
             else _SEVERAL_PEOPLE[kind](path, layout=layout, fps=fps, units=units)
         )
-        return settle_people(people, up, assumed=_ASSUMED_UP.get(kind), mirrored=mirrored)
+        assumed = _ASSUMED_UP.get(kind)
+        if kind == "mediapipe" and load_layout(people[0].layout).name != "mediapipe33":
+            assumed = None  # lists of numbers of another program
+        return settle_people(people, up, assumed=assumed, mirrored=mirrored)
 
 
 def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
@@ -140,7 +145,7 @@ def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
 
 
 def kind_of_json(path: Path) -> str:
-    if path.suffix.lower() in _ONE_PERSON or path.suffix.lower() == ".c3d":
+    if path.suffix.lower() in _ONE_PERSON or path.suffix.lower() in _SEVERAL_PEOPLE:
         return path.suffix.lower()  # a folder named like a file: its reader says so
     if (path / "keypoints3d").is_dir():
         return "easymocap"

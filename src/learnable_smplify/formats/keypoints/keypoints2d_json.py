@@ -23,8 +23,9 @@ from learnable_smplify.formats.keypoints.json_frames import (
     number_table,
     read_json,
 )
+from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout, shipped_layout
+from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 
 _KEY = "pose_keypoints_2d"
@@ -176,12 +177,9 @@ def _keypoints(
     path: Path,
     notes: tuple[str, ...],
 ) -> Keypoints2D:
-    chosen = infer_layout_from_count(pixels.shape[1]) if layout is None else layout
-    chosen = load_layout(chosen)
-    if len(chosen) != pixels.shape[1]:
-        raise InputError(
-            f"there are {pixels.shape[1]} keypoints", path=path, expected=f"{len(chosen)} for layout '{chosen.name}'"
-        )
+    chosen, used, cut_notes = choose_layout(layout, pixels.shape[1], path)
+    pixels, confidence = pixels[:, used], None if confidence is None else confidence[:, used]
+    notes = (*notes, *cut_notes)
     if fps is None:
         notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
     trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence

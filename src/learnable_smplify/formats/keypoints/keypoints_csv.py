@@ -1,11 +1,9 @@
-"""Keypoints in CSV: a header `name_x,name_y,name_z`, optionally `name_c` and a time column, then one line a frame."""
+"""Keypoints in CSV: three columns a keypoint and a line a frame, or a line for every keypoint of every frame."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 
@@ -13,18 +11,36 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
-    MOST_MARKERS,
     check_file,
-    fps_from_times,
+    keypoints_from_arrays,
     keypoints_from_markers,
     parse_number,
-    read_text,
 )
+from learnable_smplify.formats.keypoints.csv_table import CsvTable, read_table
+from learnable_smplify.formats.keypoints.people import choose_layout
+from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.layouts.layout import Layout, load_layout
 
-_COLUMN = re.compile(r"(?P<name>.+?)[_. ](?P<part>x|y|z|c|conf|confidence|score|visibility|likelihood)", re.IGNORECASE)
-_TIME_NAMES = ("time", "t", "timestamp", "time_s", "seconds")
+_PART = "x|y|z|c|conf|confidence|score|visibility|likelihood|presence"
+_COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{_PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
+_CAPITAL = re.compile(r"(?P<name>.*[a-z0-9])(?P<part>[XYZ])")  # noseX
+_IN_FRONT = re.compile(r"(?P<part>[xyz]|visibility)[_. ](?P<name>.+)", re.IGNORECASE)  # x_nose
+_NUMBERED = re.compile(r"(?P<part>[xyzvc])[_. ]?(?P<name>\d+)", re.IGNORECASE)  # x12
+_POSITION = re.compile(r"[_. ](world_?)?(position|pos|translation|location)$", re.IGNORECASE)
+_OTHER_QUANTITY = re.compile(
+    r"[_. ](rotation|rot|quat|quaternion|orientation|velocity|vel|acceleration|acc)$", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(?P<prefix>\D*)(?P<number>\d+)")
+# Heading of the time of a frame, without its unit: "time_ms" and "Time (s)" are it too.
+_TIME = re.compile(
+    r"(time|times|t|timestamp|seconds|time ?stamp)[_ ]?[(\[]?(s|sec|seconds|ms|us|ns)?[)\]]?", re.IGNORECASE
+)
+_SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_FRAME_WORDS = ("frame", "frame_number", "frame_id", "frame_idx", "frame_index", "frame#", "fnum", "image")
+_NAME_WORDS = ("keypoint", "landmark", "marker", "joint", "bodypart", "trajectory", "point", "name", "label")
+_PERSON_WORDS = ("person", "person_id", "subject", "track_id")
+_FEWEST_NUMBERED = 8
 
 
 def read_keypoints_csv(
@@ -33,53 +49,86 @@ def read_keypoints_csv(
     fps: float | None = None,
     units: str | None = None,
 ) -> Keypoints:
-    """Keypoints of a CSV file (comma, semicolon or tab between fields), in any column order.
+    """Keypoints of a CSV file (comma, semicolon or tab between fields; decimal point or comma), in any column order.
+
+    Columns are called `nose_x`, `nose.x`, `noseX`, `x_nose` or by numbers (`x0`, `0_x`, `landmark_0_x`: in the order of
+    the layout); or names stand above x, y, z. A table with columns frame, name, x, y, z has a line a keypoint.
 
     Args:
         path: the file.
         layout: layout name, TOML path or `Layout`; None infers it from the column names.
-        fps: frames a second; None takes it from a column `time` [s], else 30 with a note.
+        fps: frames a second; None takes it from a column `time` [s] (or `time_ms`), else 30 with a note.
         units: of the positions; None detects metres, centimetres or millimetres by the limbs.
 
     Raises:
         InputError: no such columns, a line of another length, text where a number belongs (with the line).
     """
     path = check_file(path)
-    text = read_text(path)
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    header: list[str] = []
-    rows: list[list[float]] = []
-    try:
-        for fields in reader:
-            if not any(field.strip() for field in fields):
-                continue
-            if not header:
-                header = [field.strip() for field in fields]
-                kept = _numeric_columns(header, path)
-                continue
-            if len(fields) != len(header):
-                raise InputError(
-                    f"the line has {len(fields)} fields",
-                    path=path,
-                    where=f"line {reader.line_num}",
-                    expected=f"{len(header)}, as in the header (is the file truncated?)",
-                )
-            rows.append([_number(fields[column], header[column], path, reader.line_num) for column in kept])
-    except csv.Error as error:
-        raise InputError(f"not a CSV file ({error})", path=path, where=f"line {reader.line_num}") from error
-    if not header:
-        raise InputError("the file is empty", path=path, expected="a header such as nose_x,nose_y,nose_z,...")
+    table = read_table(path)
+    if not table.header:
+        return _bare(table, path, layout, fps, units)
+    names, values, confidence, times = _long_form(table, path) or _wide_form(table, path)
+    notes: list[str] = []
+    rate, start = table.fps, 0.0
+    if times is not None:
+        times, more = _seconds(times)
+        notes += more
+        rate, start = fps_from_times(times) or table.fps, start_of(times)
+    numbered = _in_order(names)
+    if numbered is None:
+        return keypoints_from_markers(
+            names,
+            values,
+            path=path,
+            layout=layout,
+            fps=rate if fps is None else fps,
+            units=units,
+            declared_units=table.unit,
+            confidence=confidence,
+            start_s=start,
+            notes=notes,
+        )
+    chosen, used, cut_notes = choose_layout(layout, len(names), path)
+    order = [numbered[column] for column in used]
+    return keypoints_from_arrays(
+        values[:, order],
+        path=path,
+        layout=chosen,
+        fps=rate if fps is None else fps,
+        units=units,
+        declared_units=table.unit,
+        confidence=None if confidence is None else confidence[:, order],
+        start_s=start,
+        notes=[*notes, *cut_notes, f"the columns are numbered: taken in the order of {chosen.name}"],
+    )
 
-    table = np.array(rows).reshape(len(rows), len(kept))
-    columns = {header[column]: table[:, place] for place, column in enumerate(kept)}
-    parts: dict[str, dict[str, str]] = {}
-    for column in columns:
-        if match := _COLUMN.fullmatch(column):
-            part = match["part"].lower()
-            parts.setdefault(match["name"].strip(), {})[part if part in "xyz" else "c"] = column
+
+_Found = tuple[list[str], np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def _wide_form(table: CsvTable, path: Path) -> _Found:
+    """Names, positions (T, M, 3), confidence (T, M) and times (T,) of a table with columns for every keypoint."""
+    parts: dict[str, dict[str, int]] = {}
+    time_column: int | None = None
+    for column, heading in enumerate(table.header):
+        if _TIME.fullmatch(heading):
+            time_column = column if time_column is None else time_column
+        elif told := _part_of(heading):
+            name, part = told
+            if part in parts.setdefault(name, {}):
+                raise InputError(
+                    f"the column '{heading}' is there twice", path=path, where="header", expected="distinct names"
+                )
+            parts[name][part] = column
     markers = {name: found for name, found in parts.items() if {"x", "y", "z"} & set(found)}
+    if not markers:
+        shown = ", ".join(table.header[:6])[:120]
+        raise InputError(
+            f"the header names no keypoints: {shown}",
+            path=path,
+            where="header",
+            expected="columns such as nose_x,nose_y,nose_z,left_eye_x,...",
+        )
     for name, found in markers.items():
         if lacking := {"x", "y", "z"} - set(found):
             raise InputError(
@@ -88,38 +137,131 @@ def read_keypoints_csv(
                 where="header",
                 expected="x, y and z of every keypoint",
             )
-    values = np.stack(
-        [np.stack([columns[found[axis]] for axis in "xyz"], axis=-1) for found in markers.values()], axis=1
-    )
+    kept = [column for found in markers.values() for column in found.values()]
+    numbers = np.array(
+        [[_number(fields[column], table.header[column], path, line) for column in kept] for line, fields in table.rows]
+    ).reshape(len(table.rows), len(kept))
+    place = {column: index for index, column in enumerate(kept)}
+    values = np.stack([numbers[:, [place[found[axis]] for axis in "xyz"]] for found in markers.values()], axis=1)
     confidence = None
     if any("c" in found for found in markers.values()):
-        ones = np.ones(len(table))
-        confidence = np.stack([columns[f["c"]] if "c" in f else ones for f in markers.values()], axis=1)
-    if fps is None:
-        times = next((columns[column] for column in columns if column.lower() in _TIME_NAMES), None)
-        fps = None if times is None else fps_from_times(times)
-    return keypoints_from_markers(
-        list(markers), values, path=path, layout=layout, fps=fps, units=units, confidence=confidence
+        ones = np.ones(len(numbers))
+        confidence = np.stack([numbers[:, place[f["c"]]] if "c" in f else ones for f in markers.values()], axis=1)
+    times = None
+    if time_column is not None:
+        scale = _time_scale(table.header[time_column])
+        times = np.array([_time(fields[time_column]) * scale for _, fields in table.rows])
+    return list(markers), values, confidence, times
+
+
+def _long_form(table: CsvTable, path: Path) -> _Found | None:
+    """The same of a table with a line a keypoint (frame, keypoint, x, y, z); None where it is no such table."""
+    column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
+    frame = next((column[word] for word in _FRAME_WORDS if word in column), None)
+    name = next(
+        (column[w + end] for w in _NAME_WORDS for end in ("", "_name", "_id", "_index") if w + end in column), None
+    )
+    time = next((place for heading, place in column.items() if _TIME.fullmatch(heading)), None)
+    frame = time if frame is None else frame
+    if name is None or frame is None or not {"x", "y", "z"} <= set(column):
+        return None
+    person = next((column[word] for word in _PERSON_WORDS if word in column), None)
+    if person is not None and len(people := {fields[person] for _, fields in table.rows}) > 1:
+        raise InputError(f"the table holds {len(people)} people", path=path, expected="one person a file")
+    names = {fields[name]: None for _, fields in table.rows}
+    frames = {fields[frame]: None for _, fields in table.rows}
+    index = ({key: place for place, key in enumerate(frames)}, {key: place for place, key in enumerate(names)})
+    sure = next((column[word] for word in _PART.split("|")[3:] if word in column), None)
+    values = np.full((len(frames), len(names), 3), np.nan)
+    confidence = np.zeros((len(frames), len(names)))
+    times = np.full(len(frames), np.nan)
+    for line, fields in table.rows:
+        spot = index[0][fields[frame]], index[1][fields[name]]
+        values[spot] = [_number(fields[column[axis]], axis, path, line) for axis in "xyz"]
+        confidence[spot] = 1.0 if sure is None else _number(fields[sure], table.header[sure], path, line)
+        times[spot[0]] = np.nan if time is None else _time(fields[time]) * _time_scale(table.header[time])
+    return list(names), values, None if sure is None else confidence, None if time is None else times
+
+
+def _bare(table: CsvTable, path: Path, layout: str | Layout | None, fps: float | None, units: str | None) -> Keypoints:
+    """A table without headings: x, y, z of the layout's keypoints in order, maybe with a frame's number in front."""
+    width = len(table.rows[0][1])
+    if layout is None:
+        raise InputError(
+            f"the header names no keypoints: there are only {width} columns of numbers",
+            path=path,
+            expected="a header such as nose_x,nose_y,nose_z,...",
+            hint="--layout NAME, where they are x, y, z of its keypoints in order",
+        )
+    count = len(load_layout(layout))
+    extra = width - 3 * count
+    if extra not in (0, 1, 2):
+        raise InputError(
+            f"the file has {width} columns and no header",
+            path=path,
+            expected=f"{3 * count}: x, y, z of the keypoints of layout '{load_layout(layout).name}'",
+        )
+    numbers = np.array(
+        [[_number(text, str(place), path, line) for place, text in enumerate(row)] for line, row in table.rows]
+    )
+    return keypoints_from_arrays(
+        numbers[:, extra:].reshape(len(numbers), count, 3),
+        path=path,
+        layout=layout,
+        fps=fps,
+        units=units,
+        notes=["the file has no header: its columns are taken in the order of the layout"],
     )
 
 
-def _numeric_columns(header: list[str], path: Path) -> list[int]:
-    """Columns that hold keypoints or time; others (a frame's file name, say) may hold anything."""
-    if len(header) > MOST_MARKERS * 4:
-        raise InputError(f"the header has {len(header)} columns", path=path, expected=f"at most {MOST_MARKERS * 4}")
-    kept = [i for i, name in enumerate(header) if name.lower() in _TIME_NAMES or _COLUMN.fullmatch(name)]
-    if not any(re.search(r"[_. ]x$", header[column], re.IGNORECASE) for column in kept):
-        shown = ", ".join(header[:6])[:120]
-        raise InputError(
-            f"the header names no keypoints: {shown}",
-            path=path,
-            where="header",
-            expected="columns such as nose_x,nose_y,nose_z,left_eye_x,...",
-        )
-    if len(set(header)) != len(header):
-        twice = Counter(header).most_common(1)[0][0]
-        raise InputError(f"the column '{twice}' is there twice", path=path, where="header", expected="distinct names")
-    return kept
+def _part_of(heading: str) -> tuple[str, str] | None:
+    """The keypoint that a column is about, and "x", "y", "z" or "c"; None for columns of other kinds."""
+    for pattern in (_COLUMN, _CAPITAL, _NUMBERED, _IN_FRONT):
+        if match := pattern.fullmatch(heading):
+            name, part = match["name"].strip(), match["part"].lower()
+            name = _POSITION.sub("", name)
+            if _OTHER_QUANTITY.search(name):
+                return None
+            return name, part if part in "xyz" else "c"
+    return None
+
+
+def _in_order(names: list[str]) -> list[int] | None:
+    """Where the keypoints are that names call 0, 1, 2, ... or 1, 2, 3, ...; None where the names are names."""
+    found = [_NUMBER.fullmatch(name) for name in names]
+    numbers = [int(match["number"]) for match in found if match is not None]
+    prefixes = {match["prefix"] for match in found if match is not None}
+    first = min(numbers, default=-1)
+    if len(numbers) != len(names) or len(names) < _FEWEST_NUMBERED or len(prefixes) > 1 or first not in (0, 1):
+        return None
+    place = {number: column for column, number in enumerate(numbers)}
+    wanted = range(first, first + len(names))
+    return [place[number] for number in wanted] if set(wanted) == set(place) else None
+
+
+def _seconds(times: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Times in seconds: a recording of whole numbers that go up by five and more counts in milliseconds."""
+    steps = np.diff(times[np.isfinite(times)])
+    if steps.size and np.median(steps) >= 5:
+        return times * 1e-3, ["the times are taken as milliseconds"]
+    return times, []
+
+
+def _time_scale(heading: str) -> float:
+    match = _TIME.fullmatch(heading)
+    return 1.0 if match is None or match[2] is None else _SECONDS.get(match[2].lower(), 1.0)
+
+
+def _time(text: str) -> float:
+    """Seconds of a number, a time of day or a date with one; NaN for anything else."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text if "-" in text else f"1970-01-01 {text}+00:00").timestamp()
+    except (ValueError, OverflowError, OSError):
+        return float("nan")
 
 
 def _number(text: str, column: str, path: Path, line: int) -> float:

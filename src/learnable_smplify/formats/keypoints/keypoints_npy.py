@@ -8,7 +8,6 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
-from learnable_smplify.formats.keypoints.mediapipe import BODY_FIRST
 from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -22,7 +21,7 @@ def read_keypoints_npy(
 ) -> Keypoints:
     """Keypoints of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
 
-    Of MediaPipe's body with hands and face (75, 543 or 553 points, as in freemocap) the 33 of the body are read.
+    Of a body with hands and face (133 points of COCO-WholeBody, 553 of freemocap: see `BODY_FIRST`) the body is read.
 
     Args:
         path: the .npy file.
@@ -49,8 +48,8 @@ def read_keypoints_npy(
         raise InputError(
             f"the array has shape {array.shape}", path=path, expected="(T, K, 3), or (T, K, 4) with confidence"
         )
-    chosen, used, notes = choose_layout(layout, array.shape[1], BODY_FIRST, path)
-    array = array[:, :used]
+    chosen, used, notes = choose_layout(layout, array.shape[1], path)
+    array = array[:, used]
     return keypoints_from_arrays(
         np.asarray(array[..., :3], dtype=np.float64),
         path=path,

@@ -10,12 +10,13 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
+from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npz import read_npz
 
-_KEYS = ("keypoints", "confidence", "layout", "fps", "person_id", "up_axis")
+_KEYS = ("keypoints", "confidence", "layout", "fps", "person_id", "up_axis", "start_time")
 
 
 def read_keypoints_npz(
@@ -24,8 +25,8 @@ def read_keypoints_npz(
     fps: float | None = None,
     units: str | None = None,
 ) -> Keypoints:
-    """Keypoints of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id` and
-    `up_axis` may be there.
+    """Keypoints of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id`,
+    `up_axis` and `start_time` [s] may be there.
 
     Args:
         path: the file.
@@ -70,16 +71,23 @@ def read_keypoints_npz(
         if rate.size != 1:
             raise InputError(f"fps has shape {rate.shape}", path=path, expected="one number")
         fps = float(rate.reshape(()))
+    start = 0.0
+    if "start_time" in arrays:
+        time = _numbers(arrays, "start_time", path)
+        start = float(time.reshape(-1)[0]) if time.size == 1 and np.isfinite(time).all() else 0.0
     up_axis = _text(arrays, "up_axis")
+    chosen, used, notes = choose_layout(layout, positions.shape[1], path)
     return keypoints_from_arrays(
-        positions[..., :3],
+        positions[:, used, :3],
         path=path,
-        layout=layout,
+        layout=chosen,
         fps=fps,
         units=units,
-        confidence=confidence,
+        confidence=None if confidence is None else confidence[:, used],
         up_axis=up_axis if up_axis in ("x", "y", "z") else None,
         person_id=_text(arrays, "person_id"),
+        start_s=start,
+        notes=notes,
     )
 
 
@@ -102,6 +110,7 @@ def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None
         "confidence": confidence,
         "layout": np.array(keypoints.layout.name),
         "fps": np.array(keypoints.fps),
+        **({"start_time": np.array(keypoints.start_s)} if keypoints.start_s else {}),
         **{key: np.array(value) for key, value in optional.items() if value is not None},
     }
     with atomic_output(path) as temporary, open(temporary, "wb") as stream:

@@ -24,7 +24,7 @@ def read_openpose3d(
     """The people in a folder of OpenPose's 3D output, or in one file of it; BODY_25 where there are 25 keypoints.
 
     A keypoint without confidence is missing. Frame numbers that have no file are frames without people. OpenPose does
-    not follow people over time: without a `person_id` they are told apart by their place in the list.
+    not follow people over time: without a `person_id` they are followed by distance.
 
     Args:
         path: the folder, or one JSON file.
@@ -40,7 +40,6 @@ def read_openpose3d(
     places, frames, notes = frame_places(files, path)
     sights: list[Sight] = []
     flat = False
-    by_place = False
     for file, frame in zip(files, places, strict=True):
         for index, person in enumerate(_people(read_json(file), file)):
             where = f"person {index}"
@@ -59,9 +58,8 @@ def read_openpose3d(
                     expected="x, y, z, c of each",
                 )
             name = _person_id(person.get("person_id"))
-            by_place = by_place or (name is None and index > 0)
             row = row.reshape(-1, 4)
-            sights.append(Sight(frame, str(index) if name is None else name, row[:, :3], row[:, 3]))
+            sights.append(Sight(frame, name, row[:, :3], row[:, 3]))
     if not sights and flat:
         raise InputError(
             f"the people have only 2D keypoints, '{_KEY}' is empty",
@@ -69,8 +67,6 @@ def read_openpose3d(
             expected="3D keypoints",
             hint="openpose --3d with calibrated cameras, or triangulate them with Pose2Sim or EasyMocap",
         )
-    if by_place:
-        notes = (*notes, "the file does not follow people over time: they are told apart by their place in the list")
     return people_from_sights(
         sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from os import PathLike
 
 import numpy as np
@@ -11,11 +12,11 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
     MOST_MARKERS,
     check_file,
-    fps_from_times,
     keypoints_from_markers,
     parse_number,
     read_text,
 )
+from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
@@ -28,7 +29,8 @@ def read_trc(
 ) -> Keypoints:
     """Markers of a TRC file as keypoints; Y is up.
 
-    Markers that are not keypoints of the layout are ignored with a note. Empty fields and NaN are missing values.
+    Fields may be parted by tabs, commas, semicolons or spaces. Markers that are not keypoints of the layout, and
+    columns beyond the markers, are ignored with a note. Empty fields and NaN are missing values.
 
     Args:
         path: the file.
@@ -41,7 +43,9 @@ def read_trc(
     """
     path = check_file(path)
     lines = read_text(path).splitlines()
-    if not lines or not lines[0].lstrip().startswith("PathFileType"):
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    lines = lines[first:]
+    if not lines or not lines[0].lstrip(' \t"').startswith("PathFileType"):
         raise InputError("not a TRC file", path=path, where="line 1", expected="a first line 'PathFileType 4 (X/Y/Z)'")
     if len(lines) < 6:
         raise InputError(
@@ -53,21 +57,20 @@ def read_trc(
         raise InputError(
             "there are no marker names",
             path=path,
-            where="line 4",
+            where=f"line {first + 4}",
             expected="Frame#, Time, then the names of the markers",
         )
 
     if len(names) > MOST_MARKERS:
         raise InputError(f"line 4 names {len(names)} markers", path=path, expected=f"at most {MOST_MARKERS}")
-    rows: list[list[float]] = []
-    width = 2 + 3 * len(names)
-    for number, line in enumerate(lines[5:], start=6):
-        if not line.strip():
-            continue
-        fields = _fields(line)
-        # A line ends in empty fields where the last markers are missing or the writer ends every field by a tab.
-        while len(fields) > width and not fields[-1].strip():
-            fields.pop()
+    begin = 4 if _is_row(lines[4]) else 5  # the line of X1 Y1 Z1 may be left out
+    numbered = [(number, _fields(line)) for number, line in enumerate(lines[begin:], start=first + begin + 1)]
+    rows = [
+        (number, _trimmed(fields, 2 + 3 * len(names))) for number, fields in numbered if any(map(str.strip, fields))
+    ]
+    start, width = _place(lines[begin - 1], names, [len(fields) for _, fields in rows])
+    values: list[list[float]] = []
+    for number, fields in rows:
         if len(fields) != width:
             raise InputError(
                 f"the line has {len(fields)} fields",
@@ -76,14 +79,16 @@ def read_trc(
                 expected=f"{width}: frame, time and x, y, z of {len(names)} markers (is the file truncated?)",
             )
         try:
-            rows.append([parse_number(field) for field in fields])
+            values.append([parse_number(field) for field in [*fields[:2], *fields[start : start + 3 * len(names)]]])
         except ValueError as error:
             raise InputError(
                 f"a field is not a number ({str(error)[:80]})", path=path, where=f"line {number}", expected="numbers"
             ) from error
 
-    notes = _check_counts(header, len(rows), len(names), path)
-    table = np.array(rows).reshape(-1, width)
+    notes = _check_counts(header, len(values), len(names), path)
+    if width > 2 + 3 * len(names):
+        notes.append(f"{width - 2 - 3 * len(names)} columns belong to no marker and are ignored")
+    table = np.array(values).reshape(-1, 2 + 3 * len(names))
     rate = _number(header.get("DataRate"))
     measured_rate = fps_from_times(table[:, 1])
     if rate is None:
@@ -97,24 +102,75 @@ def read_trc(
         layout=layout,
         fps=rate if fps is None else fps,
         units=units,
-        declared_units=header.get("Units", "").strip() or None,
+        declared_units=_declared_unit(header, path),
         up_axis="y",
+        start_s=start_of(table[:, 1]),
         notes=notes,
     )
 
 
 def _fields(line: str) -> list[str]:
-    return line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+    line = line.rstrip("\r\n")
+    for separator in ("\t", ";"):
+        if separator in line:
+            return [field.strip().strip('"') for field in line.split(separator)]
+    # Where fields are parted by spaces, a comma is a decimal sign.
+    if "," in line and (", " in line or line.count(",") > len(line.split())):
+        return [field.strip().strip('"') for field in line.split(",")]
+    return line.split()
+
+
+def _trimmed(fields: list[str], width: int) -> list[str]:
+    """A line ends in empty fields where the last markers are missing or the writer ends every field by a tab."""
+    while len(fields) > width and not fields[-1].strip():
+        fields.pop()
+    return fields
 
 
 def _marker_names(line: str) -> list[str]:
-    # After "Frame#" and "Time" a name is followed by two empty fields (tabs) or by nothing (spaces).
-    return [field.strip() for field in _fields(line)[2:] if field.strip()]
+    """After "Frame#" and "Time" a name is followed by two empty fields (tabs), by one, or by nothing (spaces)."""
+    names = [field for field in _fields(line) if field]
+    if names and names[0].lower().rstrip("#") in ("frame", "frames", "field"):
+        names = names[1:]
+    if names and names[0].lower().split("(")[0].strip() in ("time", "times", "time_s", "t"):
+        names = names[1:]
+    return names[1:] if names and names[0].lower() in ("(s)", "(sec)", "[s]") else names
+
+
+def _is_row(line: str) -> bool:
+    try:
+        return len([parse_number(field) for field in _fields(line) if field]) > 3
+    except ValueError:
+        return False
+
+
+def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
+    """Where the first marker's x is, and how many fields a line has: an extra column stands in front or behind."""
+    plain = 2 + 3 * len(names)
+    width = Counter(lengths).most_common(1)[0][0] if lengths else plain
+    if width <= plain:
+        return 2, plain
+    fields = [field.upper() for field in _fields(axes)]
+    stated = fields.index("X1") if "X1" in fields else 2
+    return (stated if stated + 3 * len(names) <= width else 2), width
+
+
+def _declared_unit(header: dict[str, str], path: PathLike[str]) -> str | None:
+    unit = header.get("Units", "").strip()
+    if unit.lower() in ("px", "pixel", "pixels"):
+        raise InputError(
+            "the positions are pixels of a picture",
+            path=path,
+            where="line 3",
+            expected="3D positions in metres",
+            hint="the file with '_m_' in its name (Sports2D), or keypoints2d.json with --camera",
+        )
+    return unit or None
 
 
 def _number(text: str | None) -> float | None:
     try:
-        value = float(text or "")
+        value = parse_number(text or "")
     except ValueError:
         return None
     return value if math.isfinite(value) and value > 0 else None

@@ -109,13 +109,17 @@ def to_metres(
     size = size_of_body(positions, layout)
     if size is None or 0.3 <= size <= 3.0:
         return positions, tuple(notes)
-    # 40 % to 250 % of an adult: a child to a giant. Between the bands the unit cannot be told.
-    for name, factor in (("millimetres", 1000.0), ("centimetres", 100.0)):
-        if 0.4 <= size / factor <= 2.5:
+    # 40 % to 250 % of an adult: a child to a giant. Down to 25 %, an infant, where no other unit would make a person.
+    # Between the bands the unit cannot be told.
+    for name, factor, least in (("millimetres", 1000.0, 0.25), ("centimetres", 100.0, 0.4)):
+        if least < size / factor <= 2.5:
             notes.append(f"looked like {name}: divided by {factor:.0f}")
             return positions / factor, tuple(notes)
     if declared is not None and 0.4 <= size * 1000.0 <= 2.5:
         notes.append(f"the file says {declared} but is in metres: not converted")
         return positions * 1000.0, tuple(notes)
-    notes.append(f"the limbs are {size:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...)")
+    notes.append(
+        f"the limbs are {size:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...), or use "
+        "--scale-to-body if the scale is unknown"
+    )
     return positions, tuple(notes)

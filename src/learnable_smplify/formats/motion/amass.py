@@ -1,7 +1,7 @@
 """AMASS motion files (`.npz`), both generations of them, and our own files in the same form.
 
-The words `poses` and `trans` of the format stay in this file. AMASS's world is Z up; a file of ours says in `up_axis`
-which way is up in it.
+The words `poses` and `trans` of the format stay in this file. AMASS's world is Z up, and every program that reads its
+files takes them so: a motion that is Y up is turned on writing, the file says from where, and reading turns it back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
+from learnable_smplify.body.body import Body
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.motion.style import MotionStyle
+from learnable_smplify.formats.motion.up import rest_pelvis, stature_m, turn_motion
 from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npz import read_npz
@@ -35,18 +38,29 @@ _FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
 _RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
-_OUR_KEYS = ("up_axis", "body", "flagged", "uncertainty_deg", "hand_joints")
+_OUR_KEYS = (
+    *("up_axis", "turned_from", "turned_about", "body", "betas_open", "start_time", "flagged", "uncertainty_deg"),
+    "hand_joints",
+)
 _READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
 
 
-def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayout = "smplh") -> tuple[str, ...]:
+def write_amass(
+    motion: Motion,
+    path: str | PathLike[str],
+    pose_layout: PoseLayout = "smplh",
+    body: Body | None = None,
+    style: MotionStyle | None = None,
+) -> tuple[str, ...]:
     """Write a motion as an AMASS file.
 
     Holds the keys of both generations: `poses`, `trans`, `betas` (16, padded with zeros), `gender`,
     `mocap_frame_rate`, `mocap_framerate`, `surface_model_type`, `root_orient`, `pose_body`; and keys of our own, which
-    other programs pass over: `up_axis` ("x", "y", "z" or "" for unknown), `body`, `flagged`, `uncertainty_deg` (T, 24)
-    where the motion has it, and `hand_joints` (T, 6) where the layout has no columns for SMPL's two hand joints and
-    they are bent.
+    other programs pass over: `up_axis` of the file ("x", "y", "z" or "" for unknown); `turned_from`, the motion's own
+    up axis, and `turned_about` (3,), the pelvis joint it was turned about, where the two differ; `body`; `betas_open`
+    (10,) where the betas are the open body's, which are not SMPL's; `start_time` [s] where the recording did not begin
+    at 0; `flagged`, `uncertainty_deg` (T, 24) where the motion has it, and `hand_joints` (T, 6) where the layout has no
+    columns for SMPL's two hand joints and they are bent.
 
     The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
@@ -59,6 +73,8 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
         motion: T frames.
         path: the file to write, whole or not at all.
         pose_layout: "smpl" (72 columns), "smplh" (156) or "smplx" (165).
+        body: the motion's body, about whose pelvis it is turned and whose height is written; None takes the open one.
+        style: which way is up (Z, undone on reading, unless it says otherwise) and whose betas.
 
     Returns:
         Notes for the user.
@@ -68,6 +84,17 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
     """
     if pose_layout not in POSE_COLUMNS:
         raise InputError(f"unknown pose layout '{pose_layout}'", expected=" or ".join(POSE_COLUMNS))
+    style = style or MotionStyle()
+    notes: list[str] = []
+    turned: dict[str, Any] = {}
+    own_up, up = motion.up_axis, style.up or "z"
+    if own_up is None:
+        notes.append(f"which way is up in this motion is not known; other programs will take {up.upper()} for it")
+    elif own_up != up:
+        pelvis, more = rest_pelvis(motion, body)
+        notes += more
+        motion = turn_motion(motion, up, pelvis)
+        turned = {} if style.up else {"turned_from": np.str_(own_up), "turned_about": pelvis}
     frames = len(motion)
     pose = motion.pose.cpu().numpy().reshape(frames, -1)
     poses = np.zeros((frames, POSE_COLUMNS[pose_layout]), dtype=np.float32)
@@ -87,13 +114,23 @@ def write_amass(motion: Motion, path: str | PathLike[str], pose_layout: PoseLayo
         "body": np.str_(motion.body),
         "flagged": motion.flagged.cpu().numpy(),
     }
+    arrays |= turned
+    if motion.start_s != 0:
+        arrays["start_time"] = np.float64(motion.start_s)
+    if motion.body == "open":
+        arrays["betas_open"] = arrays["betas"][:10]
+    if style.betas_for == "smpl":
+        arrays["betas"] = np.zeros_like(arrays["betas"]) if motion.body == "open" else arrays["betas"]
+        height = stature_m(motion, body) if body is not None or motion.body == "open" else None
+        if height is not None:
+            arrays["actual_human_height"] = np.float64(height)
+            notes.append(f"betas are zeros, SMPL's mean; the person is {height:.2f} m (actual_human_height)")
     if shared == _BODY_COLUMNS and bool(pose[:, _BODY_COLUMNS:].any()):
         arrays["hand_joints"] = pose[:, _BODY_COLUMNS:]
     if motion.uncertainty_deg is not None:
         arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
-    notes: list[str] = []
     if motion.body in POSE_COLUMNS and (motion.body == "smplx") != (pose_layout == "smplx"):
         notes.append(
             f"the betas are those of the body '{motion.body}', but other programs will take a file in {pose_layout}'s "
@@ -111,7 +148,8 @@ def read_amass(path: str | PathLike[str]) -> Motion:
 
     Fingers, jaw and eyes, and betas beyond the tenth, are left out; a note says so where they are not zero. SMPL's two
     hand joints are read from 72 columns or from `hand_joints`, and are zero otherwise. A file that does not say which
-    way is up is Z up, as AMASS is. A value stored as a Python object, as some files store `gender`, is passed over.
+    way is up is Z up, as AMASS is; one that says that it was turned is turned back. A value stored as a Python object,
+    as some files store `gender`, is passed over.
 
     Raises:
         InputError: no such file, not an `.npz`, no `poses`, `trans` or frame rate in it, shapes that do not fit, or
@@ -139,11 +177,12 @@ def read_amass(path: str | PathLike[str]) -> Motion:
     up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
     gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
     flagged = file.numbers("flagged", (frames,)) != 0 if "flagged" in file.arrays else np.zeros(frames, dtype=bool)
-    return Motion(
+    motion = Motion(
         pose=torch.from_numpy(pose),
         transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
         betas=torch.from_numpy(betas[:10].astype(np.float32)),
         fps=file.rate(),
+        start_s=float(file.numbers("start_time", ())) if "start_time" in file.arrays else 0.0,
         body=file.word("body", "") or layout,
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
         up_axis=cast("UpAxis | None", up_axis or None),
@@ -151,6 +190,10 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         uncertainty_deg=file.uncertainty(frames),
         notes=_left_out(poses, betas, layout),
     )
+    own_up = file.word("turned_from", "", ("x", "y", "z", ""))
+    if not own_up:
+        return motion
+    return turn_motion(motion, cast("UpAxis", own_up), file.numbers("turned_about", (3,)))
 
 
 def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple[str, ...]:
@@ -226,11 +269,12 @@ class _AmassFile:
         return torch.from_numpy(array.astype(np.float32))
 
     def betas(self) -> np.ndarray:
-        if "betas" not in self.arrays:
+        key = "betas_open" if "betas_open" in self.arrays else "betas"
+        if key not in self.arrays:
             return np.zeros(10)
-        betas = self.numbers("betas")
+        betas = self.numbers(key)
         if betas.ndim == 2 and len(betas) and bool((betas == betas[:1]).all()):
             betas = betas[0]
         if betas.ndim != 1:
-            raise self.fail(f"has shape {betas.shape}", "betas", "one shape for the whole clip, (16,) or (10,)")
+            raise self.fail(f"has shape {betas.shape}", key, "one shape for the whole clip, (16,) or (10,)")
         return betas

@@ -1,4 +1,4 @@
-"""BVH files of SMPL motions: 24 joints under SMPL's names, degrees, centimetres, Y up."""
+"""BVH files of SMPL motions: 24 joints, degrees; SMPL's names, centimetres and Y up unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import torch
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
+from learnable_smplify.formats.motion.bone_names import bone_names
 from learnable_smplify.formats.motion.rig import Rig, rig_motion
+from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
 
-_CM = 100.0
+_UNITS_PER_METRE = {"cm": 100.0, "m": 1.0}
 # Intrinsic: R = Rz Rx Ry, written in this order in every joint's channels.
 _EULER_ORDER = "ZXY"
 # Where the bones without a child end, as points of the body.
@@ -31,7 +33,9 @@ _TIPS: dict[str, tuple[tuple[str, float], ...]] = {
 _CHUNK = 4096
 
 
-def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = None) -> tuple[str, ...]:
+def write_bvh(
+    motion: Motion, path: str | PathLike[str], body: Body | None = None, style: MotionStyle | None = None
+) -> tuple[str, ...]:
     """Write a motion as BVH.
 
     The rest pose is SMPL's T-pose at the motion's betas, so all channels at zero are a person with the arms out. The
@@ -42,6 +46,7 @@ def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = Non
         motion: T frames; a motion that is Z or X up is turned to Y up.
         path: the file to write, whole or not at all.
         body: whose bones; None takes the open body where the motion belongs to it.
+        style: which way is up (Y unless it says otherwise), names of the bones, unit.
 
     Returns:
         Notes for the user: what was turned or assumed.
@@ -49,11 +54,13 @@ def write_bvh(motion: Motion, path: str | PathLike[str], body: Body | None = Non
     Raises:
         InputError: no body for a motion of a licensed one, or the folder cannot be written to.
     """
-    rig = rig_motion(motion, Path(path), body)
+    style = style or MotionStyle()
+    rig = rig_motion(motion, Path(path), body, style.up or "y")
     order = _depth_first()
-    channels = _channels(rig, order)
+    scale = _UNITS_PER_METRE[style.bvh_unit]
+    channels = _channels(rig, order, scale)
     with atomic_output(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
-        file.write(_hierarchy(rig, motion))
+        file.write(_hierarchy(rig, motion, scale, bone_names(style.skeleton)))
         file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10g}\n")
         line = " ".join(["%.5f"] * channels.shape[1]) + "\n"
         for first in range(0, len(channels), _CHUNK):
@@ -73,17 +80,17 @@ def _depth_first() -> list[int]:
     return order
 
 
-def _channels(rig: Rig, order: list[int]) -> np.ndarray:
-    """(T, 75): position of the pelvis [cm], then three angles [deg] a joint."""
+def _channels(rig: Rig, order: list[int], scale: float) -> np.ndarray:
+    """(T, 75): position of the pelvis, then three angles [deg] a joint."""
     # Straight down or up, an Euler angle is free; the matrices stay exact, and unwrapping keeps curves whole.
     angles = roma.rotmat_to_euler(_EULER_ORDER, rig.local_rotmat, degrees=True).numpy()
     angles = np.unwrap(angles, period=360.0, axis=0)[:, order]
-    return np.concatenate((rig.root_positions.numpy() * _CM, angles.reshape(len(angles), -1)), axis=1)
+    return np.concatenate((rig.root_positions.numpy() * scale, angles.reshape(len(angles), -1)), axis=1)
 
 
-def _hierarchy(rig: Rig, motion: Motion) -> str:
-    offsets = rest_offsets(rig.rest_joints).numpy() * _CM
-    tips = _tips(rig, motion)
+def _hierarchy(rig: Rig, motion: Motion, scale: float, names: tuple[str, ...]) -> str:
+    offsets = rest_offsets(rig.rest_joints).numpy() * scale
+    tips = _tips(rig, motion, scale)
     lines = ["HIERARCHY"]
 
     def add(joint: int, depth: int) -> None:
@@ -91,7 +98,7 @@ def _hierarchy(rig: Rig, motion: Motion) -> str:
         offset = np.zeros(3) if joint == 0 else offsets[joint]
         rotations = " ".join(f"{axis}rotation" for axis in _EULER_ORDER)
         channels = f"6 Xposition Yposition Zposition {rotations}" if joint == 0 else f"3 {rotations}"
-        lines.extend((f"{pad}{'ROOT' if joint == 0 else 'JOINT'} {name}", f"{pad}{{"))
+        lines.extend((f"{pad}{'ROOT' if joint == 0 else 'JOINT'} {names[joint]}", f"{pad}{{"))
         lines.extend((f"{pad}\tOFFSET {_numbers(offset)}", f"{pad}\tCHANNELS {channels}"))
         for child in range(NUM_JOINTS):
             if PARENTS[child] == joint:
@@ -104,15 +111,15 @@ def _hierarchy(rig: Rig, motion: Motion) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tips(rig: Rig, motion: Motion) -> dict[str, np.ndarray]:
-    """Offset [cm] of every end site from its joint, in the rest pose."""
+def _tips(rig: Rig, motion: Motion, scale: float) -> dict[str, np.ndarray]:
+    """Offset of every end site from its joint, in the rest pose."""
     layout = Layout(
         name="bone_tips", title="Bone tips", keypoint_names=tuple(_TIPS), points=tuple(_TIPS.values()), edges=()
     )
     rest_pose = torch.zeros(1, NUM_JOINTS, 3, dtype=torch.float64)
     tips = rig.body.keypoints(rest_pose, motion.betas.cpu(), layout=layout)[0]
     return {
-        name: (tip - rig.rest_joints[JOINT_INDEX[name]]).numpy() * _CM for name, tip in zip(_TIPS, tips, strict=True)
+        name: (tip - rig.rest_joints[JOINT_INDEX[name]]).numpy() * scale for name, tip in zip(_TIPS, tips, strict=True)
     }
 
 

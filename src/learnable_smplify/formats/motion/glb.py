@@ -14,11 +14,14 @@ import torch
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.body.normals import vertex_normals
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import MissingExtraError
+from learnable_smplify.formats.motion.bone_names import bone_names
 from learnable_smplify.formats.motion.rig import Rig, rig_motion
+from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
-from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
+from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2
@@ -37,7 +40,9 @@ _BONES_PER_VERTEX = 4  # more need a second set, which many programs do not read
 _SKIN_COLOR = (0.434, 0.515, 0.610, 1.0)  # linear RGB of the grey blue in which `lsmplify render` draws bodies
 
 
-def write_glb(motion: Motion, path: str | PathLike[str], body: Body | None = None) -> tuple[str, ...]:
+def write_glb(
+    motion: Motion, path: str | PathLike[str], body: Body | None = None, style: MotionStyle | None = None
+) -> tuple[str, ...]:
     """Write a motion as an animated GLB: the body's mesh at the motion's betas, skinned to 24 joints.
 
     Every joint has a track of quaternions, the pelvis also one of positions, all at the motion's frame rate. Each
@@ -48,6 +53,7 @@ def write_glb(motion: Motion, path: str | PathLike[str], body: Body | None = Non
         motion: T frames; a motion that is Z or X up is turned to Y up, which glTF demands.
         path: the file to write, whole or not at all.
         body: whose mesh; None takes the open body where the motion belongs to it.
+        style: names of the bones; Z up where it says so, against the standard.
 
     Returns:
         Notes for the user: what was turned, assumed or left out.
@@ -58,11 +64,13 @@ def write_glb(motion: Motion, path: str | PathLike[str], body: Body | None = Non
     """
     if importlib.util.find_spec("pygltflib") is None:
         raise MissingExtraError("pygltflib", "glb", "Writing GLB")
-    rig = rig_motion(motion, Path(path), body)
-    gltf, left_out = _scene(rig, motion)
+    style = style or MotionStyle()
+    rig = rig_motion(motion, Path(path), body, style.up or "y")
+    gltf, left_out = _scene(rig, motion, bone_names(style.skeleton))
     with atomic_output(path) as temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
-    return (*rig.notes, *_notes(rig.body, left_out))
+    against = ("glTF is Y up by its standard: programs will show this file lying down",) if style.up == "z" else ()
+    return (*rig.notes, *against, *_notes(rig.body, left_out))
 
 
 def top_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -89,14 +97,14 @@ def _notes(body: Body, left_out: float) -> list[str]:
             f"the pose correctives of '{body.name}' are not in the file: the skin differs from the body's where joints "
             "are bent; the joints are exact"
         )
-    if body.name != "open":
+    if body.name not in OPEN_BODIES:
         notes.append(f"the file holds the mesh of '{body.name}': passing it on falls under that body's licence")
     if left_out > 1e-3:
         notes.append(f"each vertex follows its four heaviest bones; up to {100 * left_out:.1f} % of one is left out")
     return notes
 
 
-def _scene(rig: Rig, motion: Motion) -> tuple[GLTF2, float]:
+def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, float]:
     import pygltflib as gl
 
     arrays = rig.body.arrays
@@ -128,7 +136,7 @@ def _scene(rig: Rig, motion: Motion) -> tuple[GLTF2, float]:
             translation=offsets[joint],
             children=[child for child in range(NUM_JOINTS) if PARENTS[child] == joint],
         )
-        for joint, name in enumerate(JOINT_NAMES)
+        for joint, name in enumerate(names)
     ]
     material = gl.Material(
         name="skin",

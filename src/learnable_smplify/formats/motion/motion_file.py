@@ -11,14 +11,15 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.amass import PoseLayout, read_amass, write_amass
 from learnable_smplify.formats.motion.bvh_writer import write_bvh
 from learnable_smplify.formats.motion.glb import write_glb
+from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.motion import Motion
 
 READERS: dict[str, Callable[[Path], Motion]] = {".npz": read_amass}
-# Each takes the motion, the file, the columns of `poses` and the body, and returns notes for the user.
-WRITERS: dict[str, Callable[[Motion, Path, PoseLayout, Body | None], tuple[str, ...]]] = {
-    ".npz": lambda motion, path, pose_layout, body: write_amass(motion, path, pose_layout),
-    ".bvh": lambda motion, path, pose_layout, body: write_bvh(motion, path, body),
-    ".glb": lambda motion, path, pose_layout, body: write_glb(motion, path, body),
+# Each takes the motion, the file, the columns of `poses`, the body and the style, and returns notes for the user.
+WRITERS: dict[str, Callable[[Motion, Path, PoseLayout, Body | None, MotionStyle], tuple[str, ...]]] = {
+    ".npz": write_amass,
+    ".bvh": lambda motion, path, pose_layout, body, style: write_bvh(motion, path, body, style),
+    ".glb": lambda motion, path, pose_layout, body, style: write_glb(motion, path, body, style),
 }
 
 
@@ -43,18 +44,23 @@ def read_motion(path: str | PathLike[str]) -> Motion:
 
 
 def write_motion(
-    motion: Motion, path: str | PathLike[str], pose_layout: PoseLayout = "smplh", body: Body | None = None
+    motion: Motion,
+    path: str | PathLike[str],
+    pose_layout: PoseLayout = "smplh",
+    body: Body | None = None,
+    style: MotionStyle | None = None,
 ) -> tuple[str, ...]:
     """Write an SMPL motion; the format goes by the suffix.
 
-    `.npz` is AMASS-style and keeps everything; `.bvh` is a skeleton, `.glb` a skinned mesh, both Y up and for other
-    programs: they cannot be read back as SMPL motions exactly.
+    `.npz` is AMASS-style, Z up, and keeps everything; `.bvh` is a skeleton, `.glb` a skinned mesh, both Y up and for
+    other programs: they cannot be read back as SMPL motions exactly.
 
     Args:
         motion: T frames.
         path: the file to write; its folder is made where missing.
         pose_layout: columns of the npz's `poses`: "smpl" (72), "smplh" (156) or "smplx" (165).
         body: whose bones and mesh a `.bvh` or `.glb` gets; None takes the open body where the motion belongs to it.
+        style: what another program wants of the file; None is the habit of the format.
 
     Returns:
         Notes for the user: what was turned, assumed or left out.
@@ -68,4 +74,4 @@ def write_motion(
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise InputError(f"cannot write '{path.suffix}'", path=path, expected=" or ".join(WRITERS))
-    return writer(motion, path, pose_layout, body)
+    return writer(motion, path, pose_layout, body, style or MotionStyle())

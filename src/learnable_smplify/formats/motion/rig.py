@@ -1,4 +1,4 @@
-"""What every skeletal format writes of a motion: the rest skeleton, its turns and where the pelvis is, Y up."""
+"""What every skeletal format writes of a motion: the rest skeleton, its turns and where the pelvis is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.motion.style import FileUp
+from learnable_smplify.formats.motion.up import turn_between
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotvec_to_rotmat
-
-# The rotation that takes a world whose up is this axis to one whose up is Y; none of them mirrors.
-_R_YUP_WORLD: dict[str, list[list[float]]] = {
-    "x": [[0, -1, 0], [1, 0, 0], [0, 0, 1]],
-    "y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-    "z": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +25,8 @@ class Rig:
     Args:
         body: whose bones these are.
         rest_joints: (24, 3) joints in the rest pose at the motion's betas, metres, body frame.
-        local_rotmat: (T, 24, 3, 3) rotation of every joint relative to its parent; joint 0 in the Y-up world.
-        root_positions: (T, 3) pelvis joint in the Y-up world, metres.
+        local_rotmat: (T, 24, 3, 3) rotation of every joint relative to its parent; joint 0 in the file's world.
+        root_positions: (T, 3) pelvis joint in the file's world, metres.
         notes: what was assumed or turned, for the user.
     """
 
@@ -41,20 +37,21 @@ class Rig:
     notes: tuple[str, ...]
 
 
-def rig_motion(motion: Motion, path: Path, body: Body | None = None) -> Rig:
+def rig_motion(motion: Motion, path: Path, body: Body | None = None, up: FileUp = "y") -> Rig:
     """The motion on the bones of its body, in float64.
 
     Args:
         motion: T frames.
         path: the file that will be written, for messages.
         body: the body; None takes the open body where the motion belongs to it.
+        up: which axis points up in the file.
 
     Raises:
         InputError: no body is given and the motion belongs to a licensed one.
     """
     notes: list[str] = []
     if body is None:
-        if motion.body != "open":
+        if motion.body not in OPEN_BODIES:
             known = motion.body if motion.body in ("smpl", "smplh", "smplx") else "FILE"
             raise InputError(
                 f"the motion belongs to the body '{motion.body[:40]}', whose bones this kind of file needs",
@@ -62,20 +59,20 @@ def rig_motion(motion: Motion, path: Path, body: Body | None = None) -> Rig:
                 expected="a body",
                 hint=f"lsmplify convert MOTION -o {path} --body {known} (or --body open for the one in the package)",
             )
-        body = load_body()
+        body = load_body(motion.body)
     elif body.name != motion.body:
         notes.append(f"the motion was made for the body '{motion.body[:40]}'; this file has the bones of '{body.name}'")
     if motion.up_axis is None:
-        notes.append("the motion does not say which way is up; the file takes Y for up")
-    elif motion.up_axis != "y":
-        notes.append(f"the motion is {motion.up_axis.upper()} up; the person is turned, the file is Y up")
+        notes.append(f"the motion does not say which way is up; the file takes {up.upper()} for up")
+    elif motion.up_axis != up:
+        notes.append(f"the motion is {motion.up_axis.upper()} up; the person is turned, the file is {up.upper()} up")
     if bool(motion.flagged.any()):
         count = int(motion.flagged.sum())
         notes.append(f"{count} flagged frames are written like the others: this kind of file has no place for flags")
 
     rest_pose = torch.zeros(1, 24, 3, dtype=torch.float64)
     rest_joints = body.joints(rest_pose, motion.betas.cpu())[0]
-    turn = torch.tensor(_R_YUP_WORLD[motion.up_axis or "y"], dtype=torch.float64)
+    turn = turn_between(motion.up_axis or up, up)
     local = rotvec_to_rotmat(motion.pose.cpu().to(torch.float64))
     local = torch.cat((turn @ local[:, :1], local[:, 1:]), dim=1)
     pelvis = rest_joints[0] + motion.transl.cpu().to(torch.float64)

@@ -18,7 +18,6 @@ are missing for two seconds, span too many digits for less.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -33,6 +32,7 @@ from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
 from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, LinearisedClip
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
+from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
 
@@ -55,8 +55,6 @@ _SLIP = 0.0005
 _STEP_TOLERANCE, _COST_TOLERANCE = 1e-3, 1e-3
 # How fast joints move where no keypoint was seen [m/s].
 _UNSEEN_SPEED = 1.0
-# Fewer differences than this say nothing of noise.
-_LEAST_SAMPLES = 20
 # Frames that a step made worse are damped by more than this from then on: less is not felt.
 _FIRST_DAMPING, _FELT_DAMPING = 1e-6, 1e-2
 # A typical angular acceleration of a joint relative to its parent [rad/s^2], between the median and the root mean
@@ -196,22 +194,6 @@ def smooth_clip(
 def robust_scale(sigma: float) -> float:
     """Distance [m] at which a keypoint that is off by `sigma` [m] starts to lose its pull."""
     return max(_ROBUST_SIGMAS * sigma, _LEAST_ROBUST)
-
-
-def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"], order: int = 4) -> float:
-    """Standard deviation [m] of what changes from frame to frame in keypoint coordinates and is not motion.
-
-    The median size of high differences along time, which motion hardly has (of fast motion at 30 fps, some 2 mm are
-    left) and outliers do not sway. Recordings too short or broken for them use lower ones; 0 where there is nothing.
-    """
-    for tried in range(min(order, len(targets) - 1), 0, -1):
-        values, seen = targets, confidence > 0
-        for _ in range(tried):
-            values, seen = values[1:] - values[:-1], seen[1:] & seen[:-1]
-        if int(seen.sum()) >= _LEAST_SAMPLES:
-            # Half of a normal variable lies within 0.6745 sigma; differences of order n add up (2n choose n) of them.
-            return float(values[seen].abs().median()) / 0.6745 / math.comb(2 * tried, tried) ** 0.5
-    return 0.0
 
 
 def _offset(problem: ClipProblem, state: ClipState, sigma: float) -> float:

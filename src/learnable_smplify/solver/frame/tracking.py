@@ -48,7 +48,7 @@ class ClipOptions:
 
     keypoint_sigma: float = 0.01
     robust_scale: float | None = 0.1
-    pose_weight: float = 3.0
+    pose_weight: float = 1.0
     variance_weight: float = 0.2
     lost_error: float = 0.06
     min_keypoints: int = 4

@@ -1,52 +1,181 @@
-"""One shape for a recording, before its frames are solved."""
+"""One shape for a recording, before its frames are solved: betas and the detector's errors, together with poses.
+
+Two explanations compete. Either the keypoints are the body's own (made from a body, as in tests and data sets of
+motion), and whatever they show is shape; or a detector found them, which puts hips and shoulders where its annotators
+did (`layouts.bias`). Each is fitted, and the one of larger evidence (Laplace's approximation) is believed.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from learnable_smplify.betas import NUM_BETAS
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.size import RestMesh
+from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseProblem
+from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import ClipOptions
-from learnable_smplify.solver.shape.joint_estimate import refine_betas
+from learnable_smplify.solver.shape.detector import detected_points, errors_of, own_points
+from learnable_smplify.solver.shape.joint_estimate import ShapeFit, refine_betas
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
+from learnable_smplify.solver.shape.offsets import Offsets
+from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
 
 # Frames from which betas are estimated together with the poses.
 _FRAMES = 64
-# Keypoint errors below this share of `keypoint_sigma` are not taken at their word when shape is estimated.
-_SMALLEST_ERROR = 0.15
+# As many frames' errors are taken to be independent of each other: what is left of a detector's when the constant part
+# is known still changes slowly, with the pose.
+_INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
+# Keypoint coordinates are taken to be off by this at least [m].
+_LEAST_OWN, _LEAST_DETECTED = 0.0015, 0.006
+# What detected keypoints leave of the spread of builds [kg/m^2]: who detects joints does not see bellies.
+_BUILD_SIGMA = 2.3
+# Betas further out than this are drawn in: of people, one in a thousand is.
+_LARGEST_DISTANCE = 5.4
+_UNUSUAL_BETA = 2.5
+_TIGHTER, _MOST_ROUNDS = 2.0, 8
 
 
-def estimate_betas(
-    folded: FoldedPoints,
-    targets: Float[Tensor, "T K 3"],
-    confidence: Float[Tensor, "T K"],
-    priors: Priors,
-    options: ClipOptions,
-) -> Float[Tensor, "10"]:
-    """One shape for the recording: from limb lengths over all frames, then jointly with the poses of some frames."""
-    betas = betas_from_lengths(limb_lengths(folded, priors), targets, confidence)
-    rows = telling_frames(confidence, _FRAMES, options.min_keypoints)
-    if len(rows) == 0:
-        return betas
-    weights = confidence[rows] / options.keypoint_sigma**2
-    found = cold_start(folded.shaped(betas[None]), targets[rows], weights, priors, options.robust_scale)
-    problem = PoseProblem(
-        points=folded.shaped(betas[None]),
-        targets=targets[rows],
-        weights=weights,
-        prior_rotmat=priors.mean_facing(found.rotmat),
-        prior_precision=priors.pose_precision,
-        prior_transl=found.transl,
-        robust_scale=options.robust_scale,
-    )
-    betas, error = refine_betas(folded, problem, found.rotmat, found.transl, betas)
-    # Keypoints that fit better than assumed may say more about the shape.
-    weight = min(max(error, _SMALLEST_ERROR), 1.0) ** 2
-    return refine_betas(folded, problem, found.rotmat, found.transl, betas, weight)[0]
+@dataclass(frozen=True, eq=False)
+class ShapeEstimate:
+    """A person's shape.
+
+    Args:
+        betas: (10,).
+        sigma: (10,) standard deviation of each.
+        offsets: the detector's errors; None where the keypoints are the body's own.
+        bounded: whether betas were drawn into the shape space.
+    """
+
+    betas: Float[Tensor, "10"]
+    sigma: Float[Tensor, "10"]
+    offsets: Offsets | None = None
+    bounded: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeEstimator:
+    """Estimates shapes on one body and layout.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        layout: of the keypoints.
+        mesh: of the body.
+        priors: over poses.
+        options: what keypoints may be off by.
+        known: what a user knows of the person.
+    """
+
+    folded: FoldedPoints
+    layout: Layout
+    mesh: RestMesh
+    priors: Priors
+    options: ClipOptions
+    known: KnownSize = field(default_factory=KnownSize)
+
+    def estimate(self, targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> ShapeEstimate:
+        """From limb lengths over all frames, then jointly with the poses of some frames."""
+        start = betas_from_lengths(limb_lengths(self.folded, self.priors), targets, confidence)
+        rows = telling_frames(confidence, _FRAMES, self.options.min_keypoints)
+        if len(rows) == 0:
+            return ShapeEstimate(start, torch.ones_like(start))
+        sigma = self.options.keypoint_sigma
+        weights = confidence[rows] / sigma**2
+        found = cold_start(
+            self.folded.shaped(start[None]), targets[rows], weights, self.priors, self.options.robust_scale
+        )
+        problem = PoseProblem(
+            points=self.folded.shaped(start[None]),
+            targets=targets[rows],
+            weights=weights,
+            prior_rotmat=self.priors.mean_facing(found.rotmat),
+            prior_precision=self.priors.pose_precision,
+            prior_transl=found.transl,
+            robust_scale=self.options.robust_scale,
+        )
+        return self._compared(problem, found.rotmat, found.transl, start, keypoint_noise(targets, confidence))
+
+    def _compared(
+        self, problem: PoseProblem, rotmat: Tensor, transl: Tensor, start: Tensor, noise: float
+    ) -> ShapeEstimate:
+        frames, sigma = len(rotmat), self.options.keypoint_sigma
+        prior = ShapePrior(self.mesh, self.known.wants(self._mean_bmi()), _share(frames, _INDEPENDENT_OWN))
+        explanations = own_points(self.folded, self.layout), detected_points(self.folded, self.layout)
+        # A first look at how far the keypoints are off, then both at what the better one leaves.
+        looks = []
+        for points, betas in zip(explanations, (start, torch.zeros_like(start)), strict=True):
+            shape = torch.nn.functional.pad(betas, (0, points.anchor_shape.shape[-1] - len(betas)))
+            looks.append(refine_betas(points, problem, rotmat, transl, shape, prior))
+        seen = max(min(look.error for look in looks) * sigma, noise, _LEAST_OWN)
+        own, detected = (
+            _again(points, look, sigma / seen, prior) for points, look in zip(explanations, looks, strict=True)
+        )
+        if _evidence(own, prior) > _evidence(detected, prior):
+            return self._bounded(explanations[0], own, prior, None)
+        wants = prior.wants
+        if self.known.build is None and self.known.weight_kg is None:
+            wants = (*wants, Want("bmi", self._mean_bmi(), _BUILD_SIGMA))
+        prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
+        fit = _again(explanations[1], detected, seen / max(seen, _LEAST_DETECTED), prior)
+        return self._bounded(explanations[1], fit, prior, explanations[1])
+
+    def _bounded(
+        self, points: FoldedPoints, fit: ShapeFit, prior: ShapePrior, detected: FoldedPoints | None
+    ) -> ShapeEstimate:
+        """The fit, with betas drawn in until they are a person's."""
+        bounded = False
+        for _ in range(_MOST_ROUNDS):
+            if float(fit.shape[:NUM_BETAS].norm()) <= _LARGEST_DISTANCE:
+                break
+            bounded, prior = True, replace(prior, tightness=prior.tightness * _TIGHTER)
+            fit = _again(points, fit, 1.0, prior)
+        covariance = torch.linalg.inv(fit.precision(prior) / prior.weight)
+        return ShapeEstimate(
+            betas=fit.shape[:NUM_BETAS],
+            sigma=covariance.diagonal()[:NUM_BETAS].clamp(min=0).sqrt(),
+            offsets=None if detected is None else errors_of(self.folded, detected, self.layout, fit.shape),
+            bounded=bounded,
+        )
+
+    def _mean_bmi(self) -> float:
+        height, weight = self.mesh.height_and_weight(torch.zeros_like(self.mesh.shapedirs[0, 0]))
+        return float(weight / height**2)
+
+
+def shape_notes(found: ShapeEstimate) -> tuple[str, ...]:
+    """What a user should know of an estimated shape: a line where the person is unlike those the body was made from."""
+    largest = float(found.betas.abs().max())
+    if found.bounded:
+        return (
+            "the person is outside the body's shape space: betas are held within "
+            f"{_LARGEST_DISTANCE:g} standard deviations of the mean body, and limbs may not be as long as measured",
+        )
+    if largest > _UNUSUAL_BETA:
+        return (f"an unusual shape: betas reach {largest:.1f} standard deviations",)
+    return ()
+
+
+def _share(frames: int, independent: int) -> float:
+    """Weight of a prior where only so many of the frames count."""
+    return max(frames / independent, 1.0)
+
+
+def _again(points: FoldedPoints, fit: ShapeFit, sharper: float, prior: ShapePrior) -> ShapeFit:
+    """The fit with keypoint errors taken to be so many times smaller."""
+    problem = replace(fit.problem, weights=fit.problem.weights * sharper**2)
+    return refine_betas(points, problem, fit.rotmat, fit.transl, fit.shape, prior)
+
+
+def _evidence(fit: ShapeFit, prior: ShapePrior) -> float:
+    """Twice the log of how likely the keypoints are under an explanation, up to what all explanations share."""
+    return -float(fit.cost) / prior.weight - float(torch.logdet(fit.precision(prior) / prior.weight))
 
 
 def telling_frames(confidence: Float[Tensor, "T K"], count: int, min_keypoints: int) -> Int[Tensor, " N"]:

@@ -14,6 +14,7 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
+from learnable_smplify.solver.shape.prior import ShapePrior
 
 # Frames kept; when there are twice as many, every other one is dropped and the spacing doubles.
 _KEPT = 12
@@ -84,5 +85,6 @@ class RunningShape:
             prior_transl=transls,
             robust_scale=self._options.robust_scale,
         )
-        self.betas = refine_betas(self._folded, problem, rotmats, transls, self.betas, iterations=1)[0]
+        prior = ShapePrior(weight=float(len(rotmats)))
+        self.betas = refine_betas(self._folded, problem, rotmats, transls, self.betas, prior, iterations=1).shape
         return True

@@ -64,6 +64,7 @@ def fit_recording(
         gender=body.gender,
         up_axis=keypoints.up_axis,
         flagged=clip.flagged.cpu() | repaired,
+        start_s=keypoints.start_s,
         notes=keypoints.notes,
     )
 

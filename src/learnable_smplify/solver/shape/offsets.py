@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.observed import unobserved_mask
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -157,13 +158,19 @@ def calibrate_offsets(
 
 
 def hanging_joint(folded: FoldedPoints) -> Int[Tensor, " K"]:
-    """The joint each keypoint hangs on: the one of largest weight, or for a keypoint shared by several (the middle of
-    the hips) the nearest joint that all of them hang on."""
+    """The joint each keypoint hangs on.
+
+    The one of largest weight, or for a keypoint shared by several (the middle of the hips) the nearest joint that all
+    of them hang on. But none that no keypoint shows turning: a wrist that is the last keypoint of its arm hangs on the
+    elbow, or its offset would be a lever to spin the hand with.
+    """
     joints = folded.weight.argmax(dim=1).tolist()
+    unseen = unobserved_mask(folded).tolist()
     for keypoint, weights in enumerate(folded.weight.tolist()):
         if max(weights) < _MAIN_SHARE:
             chains = [_chain(joint) for joint, weight in enumerate(weights) if weight > 0.1]
             joints[keypoint] = next(joint for joint in chains[0] if all(joint in chain for chain in chains))
+        joints[keypoint] = next(joint for joint in _chain(joints[keypoint]) if joint == 0 or not unseen[joint])
     return torch.tensor(joints, device=folded.weight.device)
 
 

@@ -1,0 +1,92 @@
+"""A motion from whatever holds one: a motion file, or an estimator's result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.open_body import OPEN_BODIES
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.estimates import Estimate, read_estimates
+from learnable_smplify.formats.motion.motion_file import READERS, read_motion
+from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+
+_DEFAULT_FPS = 30.0
+
+
+def read_any_motion(
+    path: Path, body: Body | None, person: str | None = None, fps: float | None = None, *, level: bool = False
+) -> tuple[Motion, tuple[str, ...]]:
+    """A motion file, or one person of an estimator's result, with notes for the user.
+
+    Args:
+        path: a file, or an estimator's folder.
+        body: the body it is for; needed where an estimator turns it about another point than the pelvis.
+        person: whose track; None takes the one seen most.
+        fps: frames a second of an estimator's video, where its file does not say; None means 30.
+        level: stand a person in a camera's frame (y down) upright, as if the camera had been held level.
+
+    Raises:
+        InputError: no such file, or one that is neither; for a motion file that is damaged, why.
+    """
+    if path.suffix.lower() in READERS and person is None:
+        try:
+            motion = read_motion(path)
+            return motion, motion.notes
+        except InputError as error:
+            if not path.is_file():
+                raise
+            try:  # estimators write .npz too
+                estimates = read_estimates(path)
+            except InputError:
+                raise error from None
+    else:
+        estimates = read_estimates(path, person)
+    chosen = max(estimates, key=len)
+    notes: tuple[str, ...] = ()
+    if len(estimates) > 1:
+        others = ", ".join(one.person_id for one in estimates if one is not chosen)
+        notes += (f"person {chosen.person_id} of several (--person for another: {others})",)
+    rate = fps or chosen.fps
+    if rate is None:
+        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (--fps)",)
+    motion = chosen.to_motion(rate or _DEFAULT_FPS, body)
+    if level and chosen.frame == "camera" and motion.up_axis is None:
+        motion = _levelled(motion, chosen, body)
+        notes += ("the person is in the camera's frame, y down: turned upright as if the camera was held level",)
+    return motion, (*motion.notes, *notes)
+
+
+def read_motion_and_body(
+    path: Path, body: str | None, person: str | None = None, fps: float | None = None
+) -> tuple[Motion, tuple[str, ...], Body | None]:
+    """As `read_any_motion`, upright, and the body called `body`, of the gender that the betas in the file belong to.
+
+    Raises:
+        InputError: as `read_any_motion`, or no such body.
+    """
+    if body is None:
+        return (*read_any_motion(path, None, person, fps, level=True), None)
+    try:
+        gender = read_any_motion(path, None, person, fps)[0].gender
+    except InputError:  # it may be readable with the body
+        gender = "neutral"
+    loaded = load_body(body, "neutral" if body in OPEN_BODIES else gender)
+    return (*read_any_motion(path, loaded, person, fps, level=True), loaded)
+
+
+def _levelled(motion: Motion, estimate: Estimate, body: Body | None) -> Motion:
+    """Half a turn about x, the way a level camera looks, about the camera."""
+    half_turn = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
+    root = rotmat_to_rotvec(half_turn @ rotvec_to_rotmat(motion.global_orient.to(torch.float64)))
+    # Without the body the pelvis is taken to be at the origin in the rest pose: the person is off by a constant.
+    pelvis = torch.zeros(3, dtype=torch.float64)
+    if body is not None and body.name == estimate.body:
+        pelvis = body.joints(torch.zeros(24, 3), motion.betas)[0, 0].to(torch.float64)
+    pose = torch.cat((root.to(torch.float32)[:, None], motion.pose[:, 1:]), dim=1)
+    transl = (motion.transl.to(torch.float64) + pelvis) @ half_turn.T - pelvis
+    return replace(motion, pose=pose, transl=transl.to(torch.float32), up_axis="y")

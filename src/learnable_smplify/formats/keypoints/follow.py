@@ -1,0 +1,130 @@
+"""Who is who from frame to frame, where a file does not say: people are followed by distance."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+# A person is at most so far from where they were expected, in body sizes (the 90th percentile of keypoints from the
+# body's middle, 0.8 m or so): at once, and for every second out of sight.
+_NEAR, _NEAR_A_SECOND = 0.6, 5.0
+# People keep their velocity for so long [s] when they are not seen, as when they pass behind each other.
+_KEPT_S = 0.5
+# The share of the latest step in the velocity.
+_FRESH = 0.4
+# What nobody can be matched at.
+_NEVER = 1e9
+
+
+@dataclass
+class _Track:
+    """A person so far: where each keypoint was last, when, and how fast the body moved [a frame]."""
+
+    frame: int
+    points: Float[np.ndarray, "K 3"]
+    velocity: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
+
+    def expected(self, frame: int, kept: float) -> Float[np.ndarray, "K 3"]:
+        return self.points + self.velocity * min(frame - self.frame, kept)
+
+    def see(self, frame: int, points: Float[np.ndarray, "K 3"]) -> None:
+        step = np.nanmean(points - self.points, axis=0) if _both(points, self.points).any() else np.full(3, np.nan)
+        if np.isfinite(step).all():
+            self.velocity = (1 - _FRESH) * self.velocity + _FRESH * step / max(frame - self.frame, 1)
+        self.points = np.where(np.isfinite(points), points, self.points + np.nan_to_num(step))
+        self.frame = frame
+
+
+def follow_people(frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float) -> list[int]:
+    """The person (0, 1, ... in order of first appearance) of each sight.
+
+    Every person has a place where they are expected, from where they were and how they moved; the sights of a frame are
+    given out so that all together are nearest to those places. Somebody far from every place is a new person.
+
+    Args:
+        frames: the frame of each sight; several sights of one frame are different people.
+        points: their keypoints in any unit, NaN where missing.
+        fps: frames a second.
+    """
+    person = [0] * len(frames)
+    order = sorted(range(len(frames)), key=lambda index: frames[index])
+    groups = [(frame, list(group)) for frame, group in itertools.groupby(order, key=lambda index: frames[index])]
+    if all(len(group) == 1 for _, group in groups):
+        return person  # never more than one: the same, wherever they come back
+    size = _size(points)
+    tracks: list[_Track] = []
+    with np.errstate(all="ignore"):
+        for frame, group in groups:
+            cost = np.full((len(tracks), len(group)), _NEVER)
+            for row, track in enumerate(tracks):
+                expected = track.expected(frame, _KEPT_S * fps)
+                allowed = size * (_NEAR + _NEAR_A_SECOND * (frame - track.frame) / fps)
+                for column, index in enumerate(group):
+                    away = _distance(points[index], expected, size)
+                    cost[row, column] = away if away < allowed else _NEVER
+            for index, given in zip(group, _nearest(cost), strict=True):
+                if given is None:
+                    tracks.append(_Track(frame, points[index]))
+                    person[index] = len(tracks) - 1
+                else:
+                    tracks[given].see(frame, points[index])
+                    person[index] = given
+    return person
+
+
+def _nearest(cost: Float[np.ndarray, "N M"]) -> list[int | None]:
+    """For each column the row given to it, None where there is none: nearest first, then exchanged while it helps."""
+    rows: list[int | None] = [None] * cost.shape[1]
+    free = set(range(cost.shape[0]))
+    for flat in np.argsort(cost, axis=None, kind="stable"):
+        row, column = divmod(int(flat), cost.shape[1])
+        if row in free and rows[column] is None and cost[row, column] < _NEVER:
+            rows[column] = row
+            free.remove(row)
+    for _ in range(cost.shape[1]):
+        changed = False
+        for first, second in itertools.combinations(range(cost.shape[1]), 2):
+            before, after = _sum(cost, rows, first, second), _sum(cost, rows, second, first)
+            if after < before:
+                rows[first], rows[second] = rows[second], rows[first]
+                changed = True
+        if not changed:
+            break
+    return rows
+
+
+def _sum(cost: Float[np.ndarray, "N M"], rows: Sequence[int | None], first: int, second: int) -> float:
+    """What two columns cost when `first` takes the row of the first of them, and `second` the other's."""
+    low, high = min(first, second), max(first, second)
+    there = {low: rows[first], high: rows[second]}
+    return sum(_NEVER if row is None else float(cost[row, column]) for column, row in there.items())
+
+
+def _distance(points: Float[np.ndarray, "K 3"], expected: Float[np.ndarray, "K 3"], size: float) -> float:
+    """Mean distance of the keypoints; of those that jump not all."""
+    both = _both(points, expected)
+    if not both.any():
+        return _NEVER
+    each = np.linalg.norm(points[both] - expected[both], axis=-1)
+    away = float(np.minimum(each, 3 * float(np.median(each)) + size / 2).mean())
+    return away if np.isfinite(away) else _NEVER
+
+
+def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.isfinite(first).all(axis=-1) & np.isfinite(second).all(axis=-1)
+
+
+def _size(points: Sequence[Float[np.ndarray, "K 3"]]) -> float:
+    """The distance of most keypoints from their middle, the median over all sights; infinite where nothing tells."""
+    sizes = []
+    with np.errstate(all="ignore"):
+        for sight in points:
+            seen = sight[np.isfinite(sight).all(axis=-1)]
+            if len(seen) >= 4:
+                sizes.append(float(np.quantile(np.linalg.norm(seen - np.median(seen, axis=0), axis=-1), 0.9)))
+    usable = [size for size in sizes if np.isfinite(size) and size > 0]
+    return float(np.median(usable)) if usable else np.inf

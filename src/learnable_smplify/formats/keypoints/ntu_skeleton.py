@@ -1,0 +1,85 @@
+"""NTU RGB+D `.skeleton`: text, the bodies of every frame with 25 joints of a Kinect v2 each."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.assemble import check_file, parse_number, read_text
+from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+_FPS = 30.0
+# Of a joint's line: x, y, z [m] in the camera's frame (y up), seven more numbers, and how it was tracked at the end.
+_FEWEST_NUMBERS = 3
+_CONFIDENCE = {0: 0.0, 1: 0.5, 2: 1.0}  # not tracked, inferred, tracked
+
+
+def read_ntu_skeleton(
+    path: str | PathLike[str],
+    layout: str | Layout | None = None,
+    fps: float | None = None,
+    units: str | None = None,
+) -> list[Keypoints]:
+    """The people in a .skeleton file, each under its body id; joints that the sensor only inferred count half.
+
+    Args:
+        path: the file.
+        layout: layout name, TOML path or `Layout`; None means ntu25.
+        fps: frames a second; None means 30, as NTU RGB+D was recorded.
+        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+
+    Raises:
+        InputError: no such file, truncated, or a line that is not what it should be (with its number).
+    """
+    path = check_file(path)
+    lines = [
+        (number, line.split()) for number, line in enumerate(read_text(path).splitlines(), start=1) if line.strip()
+    ]
+    place = 0
+
+    def line(what: str, fewest: int = 1) -> tuple[int, list[str]]:
+        nonlocal place
+        if place >= len(lines):
+            raise InputError(f"the file ends where {what} should be", path=path, expected="a complete .skeleton file")
+        number, fields = lines[place]
+        place += 1
+        if len(fields) < fewest:
+            raise InputError(f"this is not {what}", path=path, where=f"line {number}", expected=f"{fewest} numbers")
+        return number, fields
+
+    def count(what: str) -> int:
+        number, fields = line(what)
+        if not fields[0].isascii() or not fields[0].isdecimal() or int(fields[0][:9]) > len(lines):
+            raise InputError(f"'{fields[0][:40]}' is not {what}", path=path, where=f"line {number}")
+        return int(fields[0])
+
+    frames = count("the number of frames")
+    sights: list[Sight] = []
+    for frame in range(frames):
+        for _ in range(count("the number of bodies")):
+            _, body = line("a body's line")
+            rows = []
+            for _ in range(count("the number of joints")):
+                number, fields = line("a joint's line", _FEWEST_NUMBERS)
+                try:
+                    state = parse_number(fields[-1]) if len(fields) >= 12 else 2.0
+                    rows.append([*map(parse_number, fields[:3]), _CONFIDENCE.get(int(state), 1.0)])
+                except ValueError as error:
+                    raise InputError(
+                        f"a field is not a number ({str(error)[:60]})", path=path, where=f"line {number}"
+                    ) from error
+            table = np.array(rows).reshape(-1, 4)
+            sights.append(Sight(frame, body[0], table[:, :3], table[:, 3]))
+    return people_from_sights(
+        sights,
+        frames,
+        path=path,
+        layout=layout,
+        fps=_FPS if fps is None else fps,
+        units=units,
+        body_first={25: "ntu25"},
+    )

@@ -1,0 +1,205 @@
+"""Along which axis people stand, and whether they do: what a body says of which way is up.
+
+A body that lies, crawls or rolls has a long axis too. A statement of the file, or a habit of its format, is overruled
+only by people of whom something shows that they stand: legs and trunk in one line over flat soles, and feet that rest
+on the floor at zero, or that stay where they are while the body moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from learnable_smplify.formats.keypoints.body_points import (
+    FEET,
+    HIPS,
+    SHOULDERS,
+    TOP,
+    either,
+    mean_of,
+    measured,
+    unit,
+)
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+
+AXES = ("x", "y", "z")
+
+# The body stands along an axis when the median direction from feet to head is within 37 degrees of it, and that
+# axis is the nearest in most frames.
+_CLEAR_COSINE = 0.8
+_CLEAR_SHARE = 0.6
+# A frame shows somebody standing when the trunk is within 40 degrees of the axis, hips are above ankles by this share
+# of the leg, and a sole is within 30 degrees of level.
+_TRUNK_COSINE, _STRAIGHT_LEG, _LEVEL_SOLE = 0.77, 0.8, 0.5
+# In this share of frames somebody must stand; a person who gets up for this share confirms the file's own axis.
+_STANDING_SHARE, _CONFIRMED_SHARE = 0.3, 0.1
+# Ankles of people who stand on a floor at zero; hips of people who lie on one, and how little of the body is below [m].
+_ANKLE_HEIGHTS, _LYING_HIPS, _LYING_LOWEST = (0.0, 0.2), (0.02, 0.35), -0.05
+# The body moves at least so fast [m/s], and the slower foot at most at this share of it, where feet carry it.
+_LEAST_SPEED, _STANCE_SHARE = 0.06, 0.5
+# Speeds are taken over this time [s]: over less, noise is speed.
+_SPAN_S = 0.3
+# On hands and knees the thighs stand off the trunk by more than 45 degrees, and the soles point back or the feet move
+# along the trunk by more than this [m], as those of people who sit do not.
+_BENT_COSINE, _POINTED_SOLE, _FEET_TRAVEL = 0.7, 0.5, 0.4
+
+
+def standing_direction(people: Sequence[Keypoints]) -> str | None:
+    """The axis along which the bodies stand, feet to head: "x", "-x", ..., or None where none is clear.
+
+    Hips stand for feet that are not measured, shoulders for hips. People lie, bend and somersault; only a direction
+    that most frames share counts. Of people on hands and knees, it is the way from their limbs to the trunk.
+    """
+    whole = [_upward(person) for person in people]
+    if any(np.isfinite(directions).any() for directions in whole):
+        return _shared_axis(np.concatenate(whole))
+    return _shared_axis(np.concatenate([np.zeros((0, 3)), *map(_upward_of_bust, people)]))
+
+
+def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
+    """Whether people who stand along `direction` show that it is up, and not `habit` as is usual in such files.
+
+    A body that stands along the habit's axis, only the other way round, always shows it: nobody stands on their head.
+    """
+    if direction[-1] == habit[-1]:
+        return True
+    up, usual = _vector(direction), _vector(habit)
+    standing = [_standing(person, up) for person in people]
+    if _share(standing) < _STANDING_SHARE or _share([_standing(person, usual) for person in people]) > _CONFIRMED_SHARE:
+        return False
+    return _on_floor(people, up, usual) or any(
+        _carried_by_feet(person, there) for person, there in zip(people, standing, strict=True)
+    )
+
+
+def _upward(person: Keypoints) -> Float[np.ndarray, "T 3"]:
+    """Unit vectors from feet to head, NaN where unknown."""
+    points, layout = measured(person)
+    shoulders, hips = mean_of(points, layout, SHOULDERS), mean_of(points, layout, HIPS)
+    top, feet = mean_of(points, layout, TOP), mean_of(points, layout, FEET)
+    whole = unit(top - either(feet, hips))
+    knees, wrists = (mean_of(points, layout, {f"left_{name}", f"right_{name}"}) for name in ("knee", "wrist"))
+    with np.errstate(invalid="ignore"):
+        bent = np.abs((unit(shoulders - hips) * unit(knees - hips)).sum(axis=-1)) < _BENT_COSINE
+        if bent.mean() > _CLEAR_SHARE and _on_all_fours(points, layout, whole):
+            return unit(shoulders + hips - knees - wrists)
+    return whole
+
+
+def _upward_of_bust(person: Keypoints) -> Float[np.ndarray, "T 3"]:
+    """The same where neither hips nor feet are measured: the head is above the shoulders, elbows mostly below."""
+    points, layout = measured(person)
+    left, right = _feet(points, layout, ("shoulder",))
+    elbows = mean_of(points, layout, {"left_elbow", "right_elbow"})
+    crown = mean_of(points, layout, {"left_ear", "right_ear", "head_top", "head"})  # a face is in front, not above
+    arms = unit((left + right) / 2 - elbows)
+    return unit(unit(crown - (left + right) / 2) + np.where(np.isfinite(arms), arms, 0.0) / 2)
+
+
+def _on_all_fours(points: Float[np.ndarray, "T K 3"], layout: Layout, along: Float[np.ndarray, "T 3"]) -> bool:
+    """Whether bent people can not be sitting: their soles point down `along` the trunk, or their feet travel along."""
+    toes = _feet(points, layout, ("big_toe", "small_toe", "foot"))
+    heels = _feet(points, layout, ("heel",))
+    ankles = _feet(points, layout, ("ankle",))
+    middle = np.nanmedian(along, axis=0)
+    with np.errstate(invalid="ignore"):
+        soles = [(unit(toe - heel) * along).sum(axis=-1) for toe, heel in zip(toes, heels, strict=True)]
+        pointed = _median(np.stack(soles))
+        height = np.stack(ankles) @ middle
+    travel = [np.nanquantile(foot, 0.95) - np.nanquantile(foot, 0.05) for foot in height if np.isfinite(foot).any()]
+    return pointed < -_POINTED_SOLE or (bool(travel) and min(travel) > _FEET_TRAVEL)
+
+
+def _standing(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:
+    """(T,) whether hips and ankles are seen and somebody stands: trunk and legs along `up`, a sole level."""
+    points, layout = measured(person)
+    hips, ankles = _feet(points, layout, ("hip",)), _feet(points, layout, ("ankle",))
+    knees, heels = _feet(points, layout, ("knee",)), _feet(points, layout, ("heel",))
+    toes = _feet(points, layout, ("big_toe", "small_toe", "foot"))
+    with np.errstate(invalid="ignore"):
+        trunk = unit(mean_of(points, layout, SHOULDERS) - mean_of(points, layout, HIPS)) @ up > _TRUNK_COSINE
+        legs, soles = np.zeros(len(points), dtype=bool), np.zeros(len(points), dtype=bool)
+        for hip, knee, ankle, heel, toe in zip(hips, knees, ankles, heels, toes, strict=True):
+            length = np.linalg.norm(hip - knee, axis=-1) + np.linalg.norm(knee - ankle, axis=-1)
+            legs |= (hip - ankle) @ up > _STRAIGHT_LEG * length
+            level = np.abs(unit(toe - heel) @ up)
+            soles |= (level < _LEVEL_SOLE) | ~np.isfinite(level)
+    return trunk & legs & soles
+
+
+def _on_floor(people: Sequence[Keypoints], up: Float[np.ndarray, "3"], usual: Float[np.ndarray, "3"]) -> bool:
+    """Feet rest at height zero along `up`, and nobody would lie at height zero if `usual` were up."""
+    ankles: list[np.ndarray] = []
+    hips: list[np.ndarray] = []
+    for person in people:
+        points, layout = measured(person)
+        ankles += [foot @ up for foot in _feet(points, layout, ("ankle",))]
+        hips.append(mean_of(points, layout, HIPS) @ usual)
+    feet, lying = np.concatenate(ankles), np.concatenate(hips)
+    if not np.isfinite(feet).any() or not np.isfinite(lying).any():
+        return False
+    resting, hip = float(np.nanquantile(feet, 0.05)), float(np.nanmedian(lying))
+    lowest = min(float(np.nanquantile(measured(person)[0] @ usual, 0.05)) for person in people)
+    lies = _LYING_HIPS[0] < hip < _LYING_HIPS[1] and lowest > _LYING_LOWEST
+    return _ANKLE_HEIGHTS[0] < resting < _ANKLE_HEIGHTS[1] and not lies
+
+
+def _carried_by_feet(person: Keypoints, there: np.ndarray) -> bool:
+    """Whether one foot stays where it is while the body moves, as in steps, squats and sway."""
+    points, layout = measured(person)
+    span = max(1, round(person.fps * _SPAN_S))
+    if len(points) <= 2 * span:
+        return False
+    both = there[span:] & there[:-span]
+    feet = np.stack([_speed(foot, span, person.fps) for foot in _feet(points, layout, ("ankle", "heel"))])
+    body = _speed(mean_of(points, layout, HIPS), span, person.fps)
+    known = both & np.isfinite(body) & np.isfinite(feet).all(axis=0)
+    if known.sum() < max(span, 0.1 * len(points)):
+        return False
+    moving = float(np.median(body[known]))
+    return moving > _LEAST_SPEED and float(np.median(feet.min(axis=0)[known])) < _STANCE_SHARE * moving
+
+
+def _speed(points: Float[np.ndarray, "T 3"], span: int, fps: float) -> Float[np.ndarray, "N"]:
+    return np.linalg.norm(points[span:] - points[:-span], axis=-1) * fps / span
+
+
+def _feet(
+    points: Float[np.ndarray, "T K 3"], layout: Layout, names: tuple[str, ...]
+) -> tuple[Float[np.ndarray, "T 3"], Float[np.ndarray, "T 3"]]:
+    left, right = (mean_of(points, layout, {f"{side}_{name}" for name in names}) for side in ("left", "right"))
+    return left, right
+
+
+def _shared_axis(directions: Float[np.ndarray, "N 3"]) -> str | None:
+    """The axis that most directions are near to; None where there is none."""
+    directions = directions[np.isfinite(directions).all(axis=-1)]
+    if not len(directions):
+        return None
+    middle = np.median(directions, axis=0)
+    axis = int(np.abs(middle).argmax())
+    length = float(np.linalg.norm(middle))
+    if not abs(middle[axis]) >= _CLEAR_COSINE * max(length, 1e-9) or length < _CLEAR_COSINE:
+        return None
+    signed = np.sign(middle[axis]) * directions[:, axis]
+    if np.mean(signed >= np.abs(directions).max(axis=-1)) < _CLEAR_SHARE:
+        return None
+    return ("-" if middle[axis] < 0 else "") + AXES[axis]
+
+
+def _share(marks: Sequence[np.ndarray]) -> float:
+    return float(np.concatenate(marks).mean())
+
+
+def _median(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _vector(direction: str) -> Float[np.ndarray, "3"]:
+    vector = np.zeros(3)
+    vector[AXES.index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
+    return vector

@@ -1,0 +1,176 @@
+"""Recordings that are no person in space: pictures, lines, wrong sizes, leaps. They are named, not mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.motion import Motion
+
+# Nothing on earth is measured further away [m]; squares of larger numbers overflow.
+_FARTHEST = 1e6
+# Of all frames' points about their middles: how much thinner than long a body may be, and how much narrower.
+_THINNEST, _NARROWEST = 0.02, 0.03
+# A body whose keypoints are nearer together than this [m] is one point.
+_SMALLEST = 0.01
+# Bones are at least and at most so many times as long as an adult's: infants have 0.3.
+_SHORTEST_BONES, _LONGEST_BONES = 0.27, 1.6
+# Lengths of real bones vary by a few per cent in bad recordings; noise in place of a body varies by half.
+_VARIES = 0.3
+# Nobody moves faster [m/s], and a body that does in so many steps was not followed.
+_FASTEST, _LEAPS = 20.0, 0.02
+_FEWEST = 4
+# Adult lengths [m], for the size only.
+_BONES = (("hip", "knee", 0.40), ("knee", "ankle", 0.41), ("shoulder", "elbow", 0.28), ("elbow", "wrist", 0.26))
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """What is wrong with a recording as a whole.
+
+    Args:
+        keypoints: the recording, without points that no number can be trusted of.
+        frames: (T,) which frames are no person.
+        reasons: for the user, why.
+    """
+
+    keypoints: Keypoints
+    frames: Bool[Tensor, " T"]
+    reasons: tuple[str, ...]
+
+    def marked(self, motion: Motion) -> Motion:
+        """The motion with those frames flagged, and the reasons among its notes."""
+        if not self.reasons:
+            return motion
+        return replace(motion, flagged=motion.flagged | self.frames, notes=(*motion.notes, *self.reasons))
+
+
+def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
+    """Look whether a recording can be of a person.
+
+    Args:
+        keypoints: one person's, taken as metres.
+        any_size: the positions are scaled afterwards, so that their size says nothing.
+
+    Raises:
+        InputError: nothing is measured nearer than 1000 km.
+    """
+    layout = keypoints.layout
+    assert isinstance(layout, Layout)
+    far = (keypoints.positions.abs() > _FARTHEST).any(dim=-1) & (keypoints.confidence > 0)
+    reasons: list[str] = []
+    flagged = far.any(dim=1).cpu().numpy()
+    if bool(far.any()):
+        reasons.append(f"{int(far.sum())} positions lie beyond 1000 km and are taken as missing")
+        if not bool(((keypoints.confidence > 0) & ~far).any()):
+            raise InputError(
+                "every position lies beyond 1000 km",
+                expected="positions in metres",
+                hint="--units mm (or cm, in, ft), if the numbers are in another unit",
+            )
+        positions = torch.where(far[..., None], torch.nan, keypoints.positions)
+        keypoints = replace(keypoints, positions=positions, confidence=torch.where(far, 0.0, keypoints.confidence))
+    valid = keypoints.confidence.cpu().numpy() > 0
+    points = np.where(valid[..., None], keypoints.positions.cpu().numpy().astype(np.float64), np.nan)
+    everywhere = _shape(points, valid)
+    bones = _bones(points, layout)
+    if not everywhere:
+        everywhere = _lengths(bones, any_size)
+    if everywhere:
+        reasons.append(f"{everywhere}: no frame is trusted")
+        flagged[:] = True
+    elif not any_size:
+        leaps = _leaps(points, valid, keypoints.fps)
+        if leaps.mean() > _LEAPS and leaps.sum() > 2:  # one frame astray is two leaps
+            reasons.append(
+                f"the person leaps faster than {_FASTEST:.0f} m/s in {int(leaps.sum())} of {len(leaps)} frames: "
+                "several people in one, frames out of order, or a wrong frame rate (--fps)"
+            )
+            flagged |= leaps
+    return Doubt(keypoints, torch.from_numpy(flagged), tuple(reasons))
+
+
+def _shape(points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"]) -> str:
+    """Why the points of all frames do not fill a body's space, or nothing."""
+    enough = valid.sum(axis=1) >= _FEWEST
+    if not enough.any():
+        return ""
+    centred = points[enough] - np.nanmedian(points[enough], axis=1, keepdims=True)
+    cloud = centred[np.isfinite(centred).all(axis=-1)]
+    if not np.abs(cloud).max(initial=0.0) > _SMALLEST:
+        return "all keypoints are in one point"
+    # Of each frame apart, lest a body that turns fill a ball: the typical frame decides.
+    each = np.stack([_extents(frame) for frame in centred[:: max(1, len(centred) // 200)]])
+    length, width, _ = np.median(each, axis=0)
+    if length > 0 and width < _NARROWEST * length:
+        return "all keypoints of a frame are on a line"
+    longest, _, thinnest = _extents(cloud)
+    if thinnest < _THINNEST * longest:
+        axis = int(np.argmin(np.abs(cloud).max(axis=0)))
+        flat = float(np.abs(cloud[:, axis]).max()) < _THINNEST * longest
+        where = f" ({'xyz'[axis]} says nothing)" if flat else ""
+        return (
+            f"all keypoints lie in a plane{where}: 2D keypoints are fitted with --camera camera.json --method smplify"
+        )
+    return ""
+
+
+def _extents(points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"]:
+    """Standard deviations along the main axes, the longest first; 0 of fewer than three points."""
+    known = points[np.isfinite(points).all(axis=-1)]
+    if len(known) < 3:
+        return np.zeros(3)
+    return np.linalg.svd(known - known.mean(axis=0), compute_uv=False) / len(known) ** 0.5
+
+
+def _bones(points: Float[np.ndarray, "T K 3"], layout: Layout) -> list[tuple[np.ndarray, float]]:
+    """Measured lengths of limbs over time, and an adult's."""
+    place = {row[0][0]: index for index, row in reversed(list(enumerate(layout.points))) if len(row) == 1}
+    found = []
+    for start, end, usual in _BONES:
+        for side in ("left", "right"):
+            ends = [place.get(f"{side}_{name}") for name in (start, end)]
+            if None in ends:
+                continue
+            length = np.linalg.norm(points[:, ends[0]] - points[:, ends[1]], axis=-1)
+            length = length[np.isfinite(length)]
+            if len(length):
+                found.append((length, usual))
+    return found
+
+
+def _lengths(bones: list[tuple[np.ndarray, float]], any_size: bool) -> str:
+    """Why limbs are no person's, or nothing."""
+    if len(bones) < 2:
+        return ""
+    spread = [np.subtract(*np.quantile(length, (0.75, 0.25))) / np.median(length) for length, _ in bones]
+    if all(len(length) >= _FEWEST for length, _ in bones) and float(np.median(spread)) > _VARIES:
+        return "the limbs change their length from frame to frame as no bones do"
+    size = float(np.median([np.median(length) / usual for length, usual in bones]))
+    if not any_size and not _SHORTEST_BONES < size < _LONGEST_BONES:
+        return (
+            f"the limbs are {size:.3g} times as long as an adult's (--units if they are not in metres, "
+            "--scale-to-body if their scale is unknown)"
+        )
+    return ""
+
+
+def _leaps(points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"], fps: float) -> Bool[np.ndarray, " T"]:
+    """(T,) frames to which the body's middle came faster than anybody moves."""
+    leaps = np.zeros(len(points), dtype=bool)
+    seen = np.flatnonzero(valid.sum(axis=1) >= _FEWEST)
+    if len(seen) < 2:
+        return leaps
+    # Over keypoints that both frames have: others would move the middle.
+    steps = np.abs(points[seen[1:]] - points[seen[:-1]])
+    alike = np.isfinite(steps).all(axis=-1).sum(axis=1) >= _FEWEST
+    speed = np.linalg.norm(np.nanmedian(steps[alike], axis=1), axis=-1) * fps / np.diff(seen)[alike]
+    leaps[seen[1:][alike]] = speed > _FASTEST
+    return leaps

@@ -1,0 +1,112 @@
+"""What is held to be true of a person's shape before any keypoint is seen, or told by the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.size import RestMesh
+
+Build = Literal["slim", "mean", "stout"]
+Quantity = Literal["height", "weight", "bmi"]
+# Body mass index [kg/m^2] that is meant by a build, relative to the mean body's.
+BUILD_BMI: dict[Build, float] = {"slim": -3.5, "mean": 0.0, "stout": 5.0}
+# What is meant by a stated build [kg/m^2], height [m] and weight [kg].
+_BUILD_SIGMA, _HEIGHT_SIGMA, _WEIGHT_SIGMA = 0.5, 0.01, 1.0
+
+
+@dataclass(frozen=True)
+class Want:
+    """A size that a body should have.
+
+    Args:
+        quantity: which: height [m], weight [kg] or bmi [kg/m^2].
+        value: of it.
+        sigma: how sure.
+    """
+
+    quantity: Quantity
+    value: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class KnownSize:
+    """What a user knows of a person; None where nothing.
+
+    Args:
+        build: slim, mean or stout: body mass indices of 3.5 below, of, and 5 above the mean body's.
+        height_m: metres.
+        weight_kg: kilograms.
+    """
+
+    build: Build | None = None
+    height_m: float | None = None
+    weight_kg: float | None = None
+
+    def wants(self, mean_bmi: float) -> tuple[Want, ...]:
+        """The sizes that this says a body should have."""
+        found = []
+        if self.height_m is not None:
+            found.append(Want("height", self.height_m, _HEIGHT_SIGMA))
+        if self.weight_kg is not None:
+            found.append(Want("weight", self.weight_kg, _WEIGHT_SIGMA))
+        elif self.build is not None:
+            found.append(Want("bmi", mean_bmi + BUILD_BMI[self.build], _BUILD_SIGMA))
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class ShapePrior:
+    """A standard normal over S shape unknowns, and sizes that the body of the first ten (betas) should have.
+
+    -2 log of it, up to a constant: weight (|s|^2 + sum_i ((q_i(betas) - v_i) / sigma_i)^2).
+
+    Args:
+        mesh: to measure sizes on; None where there are no wants.
+        wants: v_i and sigma_i.
+        weight: of the whole.
+        tightness: of |s|^2 alone; above 1 draws people into the shape space.
+    """
+
+    mesh: RestMesh | None = None
+    wants: tuple[Want, ...] = ()
+    weight: float = 1.0
+    tightness: float = 1.0
+
+    def weighted(self, weight: float) -> ShapePrior:
+        """With another weight."""
+        return replace(self, weight=weight)
+
+    def cost(self, shape: Float[Tensor, " S"]) -> Tensor:
+        """A scalar."""
+        cost = self.tightness * shape.square().sum()
+        for want, value in zip(self.wants, self._sizes(shape), strict=True):
+            cost = cost + ((value - want.value) / want.sigma) ** 2
+        return self.weight * cost
+
+    def quadratic(self, shape: Float[Tensor, " S"]) -> tuple[Float[Tensor, "S S"], Float[Tensor, " S"]]:
+        """Gauss-Newton matrix and half the gradient."""
+        identity = torch.eye(len(shape), dtype=shape.dtype, device=shape.device)
+        normal, gradient = self.tightness * identity, self.tightness * shape
+        if self.wants:
+            leaf = shape.detach().clone().requires_grad_(True)
+            with torch.enable_grad():
+                sizes = self._sizes(leaf)
+                slopes = [torch.autograd.grad(size, leaf, retain_graph=True)[0] for size in sizes]
+            for want, size, slope in zip(self.wants, sizes, slopes, strict=True):
+                row = slope / want.sigma
+                normal = normal + row[:, None] * row
+                gradient = gradient + row * ((size.detach() - want.value) / want.sigma)
+        return self.weight * normal, self.weight * gradient
+
+    def _sizes(self, shape: Tensor) -> list[Tensor]:
+        if not self.wants or self.mesh is None:
+            return []
+        height, weight = self.mesh.height_and_weight(shape[: self.mesh.shapedirs.shape[-1]])
+        by_name = {"height": height, "weight": weight, "bmi": weight / height**2}
+        return [by_name[want.quantity] for want in self.wants]

@@ -1,0 +1,107 @@
+"""People without ids keep who they are: in lists of any order, when they cross, and when one is not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from learnable_smplify.formats.keypoints.follow import follow_people
+from learnable_smplify.formats.keypoints.keypoint_file import read_people
+from toy_recording import standing_person
+
+SHARED = Path(__file__).parents[2] / "shared" / "cases" / "bugs" / "08-two-people-list-order" / "18"
+FPS = 30.0
+
+
+def walkers(starts: list[list[float]], ends: list[list[float]], frames: int = 60) -> np.ndarray:
+    """(P, T, 25, 3) people on straight ways."""
+    share = np.linspace(0, 1, frames)[:, None, None]
+    return np.stack(
+        [
+            standing_person(frames) + (1 - share) * np.array(start) + share * np.array(end)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+    )
+
+
+def shuffled(people: np.ndarray, unseen: np.ndarray | None = None) -> tuple[list[int], list[np.ndarray], list[int]]:
+    """Frames and points of sights in a random order in every frame, and who each one is."""
+    chance = np.random.default_rng(0)
+    frames, points, truth = [], [], []
+    for frame in range(people.shape[1]):
+        for who in chance.permutation(len(people)):
+            if unseen is None or not unseen[who, frame]:
+                frames.append(frame)
+                points.append(people[who, frame])
+                truth.append(int(who))
+    return frames, points, truth
+
+
+def assert_same_people(found: list[int], truth: list[int], count: int) -> None:
+    pairs = set(zip(found, truth, strict=True))
+    assert len(pairs) == len({name for name, _ in pairs}) == count
+
+
+def test_people_side_by_side_are_followed_through_lists_in_any_order():
+    frames, points, truth = shuffled(walkers([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 0, 1], [1, 0, 1], [2, 0, 2]]))
+    assert_same_people(follow_people(frames, points, FPS), truth, 3)
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.3])
+def test_people_who_cross_keep_who_they_are(apart: float):
+    people = walkers([[-1, 0, 0], [1, 0, apart]], [[1, 0, 0], [-1, 0, apart]])
+    frames, points, truth = shuffled(people)
+    assert_same_people(follow_people(frames, points, FPS), truth, 2)
+
+
+def test_who_is_hidden_while_crossing_comes_out_on_the_other_side():
+    unseen = np.zeros((2, 60), dtype=bool)
+    unseen[0, 26:35] = True
+    frames, points, truth = shuffled(walkers([[-1, 0, 0], [1, 0, 0.3]], [[1, 0, 0], [-1, 0, 0.3]]), unseen)
+    assert_same_people(follow_people(frames, points, FPS), truth, 2)
+
+
+def test_the_unit_does_not_matter_and_missing_keypoints_do_not_either():
+    people = walkers([[0, 0, 0], [1, 0, 0]], [[1, 0, 0], [2, 0, 0]]) * 1000
+    people[np.random.default_rng(1).random(people.shape[:3]) < 0.4] = np.nan
+    frames, points, truth = shuffled(people)
+    assert_same_people(follow_people(frames, points, FPS), truth, 2)
+
+
+def test_somebody_far_from_everybody_is_a_new_person_and_one_alone_is_always_the_same():
+    frames, points, _ = shuffled(walkers([[0, 0, 0], [1, 0, 0]], [[0, 0, 0], [1, 0, 0]], 10))
+    assert follow_people([*frames, 10], [*points, points[0] + 8.0], FPS)[-1] == 2
+    assert follow_people([0, 1, 90], [points[0], points[0] + 8.0, points[0] - 8.0], FPS) == [0, 0, 0]
+
+
+def test_nobody_and_points_that_say_nothing_are_survived():
+    assert follow_people([], [], FPS) == []
+    nothing = np.full((25, 3), np.nan)
+    assert len(follow_people([0, 0, 1, 1], [nothing, nothing, np.zeros((25, 3)), nothing], FPS)) == 4
+
+
+def test_mediapipe_people_are_followed_too(tmp_path: Path):
+    base = np.zeros((33, 3))
+    base[:, 1], base[:, 0] = np.linspace(-0.8, 0.8, 33), 0.1 * (-1.0) ** np.arange(33)
+    frames = []
+    for frame in range(12):
+        arms_up, arms_down = base.copy(), base.copy()
+        arms_up[13:23, 1] -= 0.6
+        both = [[dict(zip("xyz", row, strict=True)) for row in one.tolist()] for one in (arms_up, arms_down)]
+        frames.append({"pose_world_landmarks": both[:: 1 if frame % 3 else -1]})
+    (tmp_path / "two.json").write_text(json.dumps(frames))
+    for person in read_people(tmp_path / "two.json"):
+        assert float(person.positions[:, 15].std(dim=0).max()) < 1e-5
+
+
+def test_the_shared_recording_of_two_people_holds_two_people_who_stay_themselves():
+    if not SHARED.is_dir():
+        pytest.skip("the shared cases are not here")
+    people = read_people(SHARED, fps=30)
+    assert [person.person_id for person in people] == ["0", "1"]
+    for person in people:
+        points = person.positions[(person.confidence > 0).all(dim=1)]
+        assert float((points[1:] - points[:-1]).mean(dim=1).norm(dim=-1).max()) < 0.5  # six frames at once, unseen

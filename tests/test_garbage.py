@@ -1,0 +1,101 @@
+"""Recordings that are no person in space are named: flagged with the reason, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.repair.garbage import examine
+from learnable_smplify.solver import Solver
+from toy_recording import standing_person
+
+
+def recording(points: np.ndarray) -> Keypoints:
+    return Keypoints(torch.tensor(points), layout="body25", fps=30)
+
+
+def garbage() -> dict[str, tuple[np.ndarray, str]]:
+    chance = np.random.default_rng(2)
+    points = standing_person(30)
+    scores = points * [400, -400, 0] + [600, 500, 0]
+    scores[..., 2] = chance.random(points.shape[:2])
+    return {
+        "flat": (points * [1, 1, 0], "lie in a plane (z says nothing)"),
+        "pixels and scores": (scores, "lie in a plane (z says nothing)"),
+        "a tilted plane": (points * [1, 1, 0] @ np.linalg.qr(chance.normal(size=(3, 3)))[0], "lie in a plane"),
+        "a line": (points * [0, 1, 0], "on a line"),
+        "one point": (np.full_like(points, 1.5), "in one point"),
+        "a tenth": (points * 0.1, "the limbs are"),
+        "three times": (points * 3, "--scale-to-body"),
+        "noise": (0.3 * chance.normal(size=points.shape), "change their length"),
+        "leaps": (points + 5 * (np.arange(30) % 2)[:, None, None], "leaps faster than 20 m/s"),
+    }
+
+
+@pytest.mark.parametrize("kind", garbage())
+def test_what_is_no_person_is_flagged_with_the_reason(kind: str):
+    points, reason = garbage()[kind]
+    doubt = examine(recording(points))
+    assert reason in " ".join(doubt.reasons)
+    assert float(doubt.frames.float().mean()) > 0.9
+
+
+def test_people_are_not_doubted():
+    for points in (standing_person(30), 0.45 * standing_person(30), standing_person(1), standing_person(30)[:, :8]):
+        whole = np.full((len(points), 25, 3), np.nan)
+        whole[:, : points.shape[1]] = points
+        assert examine(recording(whole)).reasons == ()
+
+
+def test_a_size_says_nothing_where_it_will_be_changed():
+    assert examine(recording(standing_person(30) * 7), any_size=True).reasons == ()
+    assert examine(recording(standing_person(30) * [7, 7, 0]), any_size=True).reasons
+
+
+def test_numbers_beyond_the_earth_are_missing_or_refused():
+    points = standing_person(20)
+    points[4, 3] = 1e30
+    doubt = examine(recording(points))
+    assert doubt.frames.nonzero()[:, 0].tolist() == [4]
+    assert (doubt.keypoints.confidence == 0).sum() == 1
+    with pytest.raises(InputError, match="every position lies beyond 1000 km"):
+        examine(recording(points * 1e30))
+
+
+def test_a_fit_says_why_it_is_not_to_be_trusted():
+    motion = Solver(method="gauss_newton").fit(recording(garbage()["flat"][0][:4]))
+    assert bool(motion.flagged.all())
+    assert "no frame is trusted" in motion.notes[-1]
+
+
+def pictured(frames: int = 10) -> np.ndarray:
+    """(T, 33, 4) MediaPipe's `pose_landmarks` of somebody who stands in the middle of the picture."""
+    points = np.zeros((frames, 33, 4))
+    points[..., 0], points[..., 1] = 0.5 + 0.06 * (-1.0) ** np.arange(33), np.linspace(0.15, 0.9, 33)
+    points[:, 23:25, 1] = 0.55
+    points[..., 2] = 0.1 * np.sin(np.arange(33))
+    points[:, 23:25, 2] = [0.01, -0.01]
+    points[..., 3] = 0.9
+    return points + 0.002 * np.random.default_rng(0).normal(size=points.shape)
+
+
+def test_picture_coordinates_are_recognised_in_arrays_and_in_json(tmp_path: Path):
+    np.save(tmp_path / "picture.npy", pictured())
+    keys = ("x", "y", "z", "visibility")
+    frames = [[dict(zip(keys, row, strict=True)) for row in frame] for frame in pictured().tolist()]
+    (tmp_path / "picture.json").write_text(json.dumps(frames))
+    for name in ("picture.npy", "picture.json"):
+        with pytest.raises(InputError, match=r"look like picture coordinates.*pose_world_landmarks.*--units m"):
+            read_keypoints(tmp_path / name)
+        assert len(read_keypoints(tmp_path / name, units="m")) == 10
+    world = pictured()
+    world[..., :3] -= world[:, 23:25, :3].mean(axis=1, keepdims=True)
+    np.save(tmp_path / "world.npy", world)
+    assert len(read_keypoints(tmp_path / "world.npy")) == 10
