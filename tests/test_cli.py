@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 from collections.abc import Callable
@@ -368,31 +367,6 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(
     monkeypatch.setattr(np, "savez_compressed", full)
     monkeypatch.setattr(np, "savez", full)
     assert "No space left" in refused("fit", clip, "--betas", "0")
-
-
-def test_a_fit_is_told_as_json_or_not_at_all(
-    folder: Path, positions: np.ndarray, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clip = save_npz(folder / "clip.npz", positions)
-    main(["fit", clip, "--betas", "0", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["motion"] == "motion.npz"
-    assert told["frames"] == len(positions)
-    assert told["mean_error_mm"] > 0
-    main(["fit", clip, "--betas", "0", "--quiet"])
-    said = capsys.readouterr()
-    assert said.out == said.err == ""
-
-
-def test_names_that_look_like_markup_or_steer_a_terminal_are_printed_as_they_are(
-    folder: Path, positions: np.ndarray, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clip = save_npz(folder / "clip.npz", positions)
-    main(["fit", clip, "--betas", "0", "-o", "a[/b].npz"])
-    assert "a[/b].npz" in capsys.readouterr().out
-    main(["fit", clip, "--betas", "0", "-o", "a\x1b[2Jb.npz"])
-    said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err
 
 
 def test_keypoints_written_by_us_are_fitted(folder: Path, positions: np.ndarray) -> None:
