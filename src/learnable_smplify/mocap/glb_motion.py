@@ -5,7 +5,6 @@ The bytes are read by the standard (Khronos, glTF 2.0 specification), bounds che
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from os import PathLike
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.safe_files.json_file import parse_json
 
 _MAX_BYTES = 1 << 30
 _MOST_NODES = 5000
@@ -70,7 +70,7 @@ def _chunks(path: Path) -> tuple[dict[str, Any], bytes]:
             raise InputError("the file is truncated", expected="a complete GLB")
         chunks.setdefault(kind, data[place + 8 : place + 8 + length])
         place += 8 + length
-    return json.loads(chunks.get(b"JSON", b"{}").decode("utf-8")), chunks.get(b"BIN\x00", b"")
+    return parse_json(chunks.get(b"JSON", b"{}"), path, _EXPECTED), chunks.get(b"BIN\x00", b"")
 
 
 @dataclass(frozen=True, eq=False)
