@@ -47,3 +47,17 @@ def test_what_does_not_fit_is_refused(change: dict, message: str) -> None:
     given = {"pose": torch.zeros(2, 24, 3), "transl": torch.zeros(2, 3), "betas": torch.zeros(10)} | change
     with pytest.raises(InputError, match=message):
         Motion(**given)
+
+
+def test_a_motion_is_one_line_in_a_notebook_and_can_be_cut() -> None:
+    motion = Motion(pose=torch.zeros(60, 24, 3), transl=torch.arange(180.0).reshape(60, 3), betas=torch.zeros(10))
+    assert repr(motion) == "Motion(60 frames, 2.0 s at 30 fps, body 'open', neutral)"
+    part = motion[10:20]
+    assert len(part) == 10
+    assert torch.equal(part.transl, motion.transl[10:20])
+    assert motion[::2].fps == 15
+    assert len(motion[-5:]) == 5
+    with pytest.raises(TypeError):
+        motion[3]  # type: ignore[index]
+    with pytest.raises(InputError):
+        motion[70:]

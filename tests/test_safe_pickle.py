@@ -82,13 +82,24 @@ def test_sparse_matrices_come_back_dense(protocol: int, kind: type):
     assert same(load({"J_regressor": kind(dense)}, protocol), {"J_regressor": dense})
 
 
-def test_shared_and_circular_references_are_kept():
+def test_shared_references_are_kept_and_circular_ones_refused():
     array = np.ones(2)
     loop: list = [array, array]
-    loop.append(loop)
     read = load(loop)
     assert read[0] is read[1]
-    assert read[2] is read
+    loop.append(loop)
+    with pytest.raises(InputError, match="contains itself"):
+        load(loop)
+
+
+def test_a_value_that_is_endless_when_written_out_is_refused():
+    bomb: list = [1.0]
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    with pytest.raises(InputError, match="endless"):
+        load({"poses": bomb})
+    with pytest.raises(InputError, match="endless"):
+        load({"poses": [np.zeros(1_000_000)] * 100_000})
 
 
 @pytest.fixture

@@ -66,6 +66,14 @@ class Keypoints:
         """Number of frames."""
         return self.positions.shape[0]
 
+    def __repr__(self) -> str:
+        """One line: what a notebook shows."""
+        assert not isinstance(self.layout, str)
+        share = 100 * float((self.confidence > 0).float().mean())
+        who = "" if self.person_id is None else f", person {self.person_id!r}"
+        seconds = f"{len(self) / self.fps:.1f} s at {self.fps:g} fps"
+        return f"Keypoints({len(self)} frames, {seconds}, layout '{self.layout.name}', {share:.0f} % measured{who})"
+
     def with_note(self, note: str) -> Keypoints:
         """The same keypoints with one more line for the user."""
         return replace(self, notes=(*self.notes, note))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -94,6 +94,34 @@ class Motion:
     def __len__(self) -> int:
         """Number of frames."""
         return self.pose.shape[0]
+
+    def __repr__(self) -> str:
+        """One line: what a notebook shows."""
+        flagged = f", {int(self.flagged.sum())} flagged" if bool(self.flagged.any()) else ""
+        seconds = f"{len(self) / self.fps:.1f} s at {self.fps:g} fps"
+        return f"Motion({len(self)} frames, {seconds}, body '{self.body}', {self.gender}{flagged})"
+
+    def __getitem__(self, frames: slice) -> Motion:
+        """Some of the frames: `motion[10:20]`; `motion[::2]` has half the frame rate.
+
+        Raises:
+            TypeError: anything but a slice.
+            InputError: no frame is left.
+        """
+        if not isinstance(frames, slice):
+            raise TypeError("frames are chosen by a slice, such as motion[10:20]")
+        step = 1 if frames.step is None else frames.step
+        if step < 1:
+            raise InputError(f"the frames are taken in steps of {step}", expected="1 or more")
+        told = self.uncertainty_deg
+        return replace(
+            self,
+            pose=self.pose[frames],
+            transl=self.transl[frames],
+            flagged=self.flagged[frames],
+            uncertainty_deg=None if told is None else told[frames],
+            fps=self.fps / step,
+        )
 
     @property
     def global_orient(self) -> Float[Tensor, "T 3"]:

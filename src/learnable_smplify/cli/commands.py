@@ -83,7 +83,7 @@ COMMANDS: dict[str, Command] = {
         "import_motion",
         "ImportMotionArgs",
         "import_motion",
-        "Turn motion capture (ASF/AMC, BVH, AMASS) into SMPL motions at one frame rate.",
+        "Turn motion capture (ASF/AMC, BVH, GLB, AMASS, AIST++) into SMPL motions at one frame rate.",
     ),
     "prepare": Command(
         "prepare",

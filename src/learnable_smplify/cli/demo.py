@@ -49,7 +49,7 @@ def demo(args: DemoArgs) -> None:
     keypoints, body = demo_keypoints(), load_body()
     motion, seconds = fit_with_progress(Solver(body), keypoints, None, console)
     written = [args.output / "motion.npz"]
-    print_notes(console, write_motion(motion, written[0]))
+    print_notes(open_console(stderr=True), write_motion(motion, written[0]))
     print_summary(console, summarise_fit(body, motion, keypoints), motion, body, keypoints, seconds)
     try:
         from learnable_smplify.render.film import film

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,10 @@ class FitArgs:
     its machines must see the folders under the same paths."""
     only: Annotated[str, tyro.conf.arg(metavar="PATTERN")] = "*"
     """Of a folder: only recordings whose file name matches, such as '*.trc'."""
+    json: bool = False
+    """Print one line of JSON a motion instead of the table: what the table says, and the notes."""
+    quiet: bool = False
+    """Print nothing but errors."""
     check: bool = False
     """Of a folder fitted before: read every recording again, to notice those that changed without another size or time
     of change."""
@@ -76,10 +81,13 @@ class FitArgs:
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
     console = open_console()
+    console.quiet = args.quiet or args.json
     settings = args.settings
     if args.camera is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
+        if args.json:
+            raise InputError("--json is for one recording", path=args.input, hint=f"read {args.output}/fit_report.json")
         fit_folder_command(args.input, args.output, settings, args.jobs, args.engine, args.only, args.check, console)
         return
     if args.jobs is not None or args.engine != ENGINES[0] or args.only != "*" or args.check:
@@ -113,19 +121,39 @@ def fit(args: FitArgs) -> None:
 
 def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solver, console: Console) -> None:
     settings = args.settings
-    print_notes(console, keypoints.notes)
-    parts, notes = settings.pieces(keypoints)
-    print_notes(console, notes)
+    notes = _notes_console(args)
+    print_notes(notes, keypoints.notes)
+    parts, cuts = settings.pieces(keypoints)
+    print_notes(notes, cuts)
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
-        motion, seconds = fit_with_progress(
-            settings.solver_for(solver, part), part, settings.known_betas(), console, args.calibrate_offsets
-        )
-        print_notes(console, motion.notes[len(part.notes) :])
+        own = settings.solver_for(solver, part)
+        given, part = part, own.prepared(part)
+        motion, seconds = fit_with_progress(own, part, settings.known_betas(), notes, args.calibrate_offsets)
+        print_notes(notes, motion.notes[len(given.notes) :])
         body = body_of_motion(motion.body, solver.body)
-        print_notes(console, settings.write(motion, place, body))
-        print_summary(console, summarise_fit(body, motion, part), motion, body, part, seconds)
+        written = settings.write(motion, place, body)
+        print_notes(notes, written)
+        summary = summarise_fit(body, motion, part)
+        print_summary(console, summary, motion, body, part, seconds)
+        if args.json:
+            print(summary_line(place, summary, motion, seconds, (*cuts, *written)))
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
+
+
+def summary_line(
+    place: Path, summary: FitSummary | FitSummary2D, motion: Motion, seconds: float, notes: tuple[str, ...]
+) -> str:
+    """A fit as one line of JSON: the fields of its summary, and motion, fps, seconds, body, notes."""
+    told = {"motion": str(place), "fps": motion.fps, "seconds": round(seconds, 3), "body": motion.body}
+    return json.dumps({**told, **asdict(summary), "notes": [*motion.notes, *notes]})
+
+
+def _notes_console(args: FitArgs) -> Console:
+    """Notes and progress go to stderr: what is on stdout can be piped."""
+    console = open_console(stderr=True)
+    console.quiet = args.quiet or args.json
+    return console
 
 
 def print_notes(console: Console, notes: tuple[str, ...]) -> None:
@@ -189,13 +217,18 @@ def _fit_2d(args: FitArgs, camera_path: Path, console: Console) -> None:
     keypoints = read_keypoints2d(args.input, layout=settings.layout, fps=settings.fps)
     solver = settings.open_solver()
     body = solver.body
-    print_notes(console, (*keypoints.notes, *camera.notes))
-    with _progress(console, len(keypoints), betas is None) as advance:
+    notes = _notes_console(args)
+    print_notes(notes, (*keypoints.notes, *camera.notes))
+    with _progress(notes, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
         seconds = time.perf_counter() - began
-    print_notes(console, write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body))
-    print_summary(console, summarise_fit_2d(body, motion, keypoints, camera), motion, body, keypoints, seconds)
+    written = write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body)
+    print_notes(notes, written)
+    summary = summarise_fit_2d(body, motion, keypoints, camera)
+    print_summary(console, summary, motion, body, keypoints, seconds)
+    if args.json:
+        print(summary_line(args.output, summary, motion, seconds, written))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 
 

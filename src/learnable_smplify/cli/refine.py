@@ -99,14 +99,15 @@ def refine(args: RefineArgs) -> None:
     estimate, motion, start_s, keypoints = _matched(args, estimates, people, body, console)
     if args.repair:
         keypoints = repair_keypoints(keypoints)[0]
-    print_notes(console, (*motion.notes, *keypoints.notes))
+    print_notes(open_console(stderr=True), (*motion.notes, *keypoints.notes))
     options = RefineOptions(
         align=args.align, scale=args.scale, offset_s=args.offset_s, shape=args.shape, smooth=not args.framewise
     )
     with console.status("refining"):
         result = refine_motion(Solver(body, device=args.device), motion, keypoints, options, start_s=start_s)
-    print_notes(console, result.notes)
-    print_notes(console, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
+    said = open_console(stderr=True)
+    print_notes(said, result.notes)
+    print_notes(said, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
     console.print(refine_summary(result, estimate))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 
@@ -151,7 +152,9 @@ def _matched(
     rate = args.fps
     if rate is None and any(estimate.fps is None for estimate in estimates):
         rate = people[0].fps
-        print_notes(console, (f"the video is taken to have the keypoints' {rate:g} frames a second (--fps)",))
+        print_notes(
+            open_console(stderr=True), (f"the video is taken to have the keypoints' {rate:g} frames a second (--fps)",)
+        )
     motions = [estimate.to_motion(rate, body) for estimate in estimates]
     starts = [float(estimate.frames[0]) / motion.fps for estimate, motion in zip(estimates, motions, strict=True)]
     if len(estimates) == len(people) == 1:
@@ -186,7 +189,7 @@ def _matched(
             f"track {other} and person {someone} are hardly further: {1000 * others[0].distance:.0f} mm (--person, "
             "--keypoint-person)"
         )
-    print_notes(console, tuple(notes))
+    print_notes(open_console(stderr=True), tuple(notes))
     return estimates[best.estimate], motions[best.estimate], starts[best.estimate], people[best.person]
 
 

@@ -6,7 +6,6 @@ The data set's toolkit hands each file's arrays to SMPL-X under their names; `gl
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from learnable_smplify.datasets.sequence import DatasetSequence, chosen_split, sequence_of
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.json_file import read_json_file
 from learnable_smplify.safe_files.keyed import Keyed, as_gender
 from learnable_smplify.safe_files.safe_pickle import load_pickle
 
@@ -88,9 +88,6 @@ def _genders(root: Path) -> dict[str, str]:
     path = next((f for f in (root / "gender.json", root / "resource" / "gender.json") if f.is_file()), None)
     if path is None:
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"not readable JSON ({str(error)[:120]})", path=path) from error
+    content = read_json_file(path, "a JSON object of genders")
     place = Keyed(path, content if isinstance(content, Mapping) else {})
     return {str(subject): as_gender(word, place) for subject, word in place.values.items()}

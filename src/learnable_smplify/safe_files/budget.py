@@ -35,7 +35,7 @@ class Budget:
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self.left = min(FREE_BYTES + RATIO * size, MAX_BYTES)
 
     def spend(self, count: int) -> None:
@@ -50,7 +50,7 @@ class Budget:
 
     def refuse(self) -> NoReturn:
         """Raise the error of a budget that is used up."""
-        raise TooMuchError(f"{self._size} bytes that unpack to too much: no sound file of this size needs as much")
+        raise TooMuchError(f"{self.size} bytes that unpack to too much: no sound file of this size needs as much")
 
 
 def check_key(key: Any) -> Any:

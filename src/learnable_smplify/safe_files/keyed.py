@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.safe_files.budget import check_depth
+from learnable_smplify.safe_files.budget import check_depth, shown
 
 _LISTED = 12
 # Numbers in lists, of which there are a hundred for each frame of a long recording: arrays may hold more.
@@ -112,12 +112,21 @@ class Keyed:
 
 def as_gender(word: Any, place: Keyed) -> str:
     """ "neutral", "male" or "female" from a word or its first letter, as text or bytes."""
-    text = word.decode("latin-1") if isinstance(word, bytes) else str(word)
+    text = as_name(word)
     known = {"n": "neutral", "m": "male", "f": "female"}
     gender = known.get(text.strip().lower()[:1], "")
     if text.strip().lower() not in (gender, gender[:1]) or not gender:
         raise place.fail(f"the gender is '{text[:40]}'", "neutral, male or female, or n, m, f")
     return gender
+
+
+def as_name(value: Any) -> str:
+    """What a file calls somebody: text, bytes or a number, also in an array of one."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return str(value) if isinstance(value, str | float | bool | np.generic | None) else shown(value)
 
 
 def as_numbers(value: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from learnable_smplify.safe_files.budget import (
     Budget,
+    TooMuchError,
     check_depth,
     check_key,
     checked_shape,
@@ -32,6 +34,8 @@ from learnable_smplify.safe_files.pickle_records import (
 )
 from learnable_smplify.safe_files.torch_storage import StorageKind, read_legacy
 
+# Values in a file with everything that is referred to several times counted as often; more in larger files.
+_MOST_UNFOLDED = 1 << 22
 _NUMPY_CAN = {torch.bfloat16: torch.float32}  # dtypes NumPy does not have
 
 
@@ -45,7 +49,9 @@ class Resolver:
 
     def __init__(self, budget: Budget, tensors: bool = False) -> None:
         self._budget, self._tensors = budget, tensors
+        self._most = _MOST_UNFOLDED + 4 * budget.size
         self._done: dict[int, Any] = {}
+        self._unfolded: dict[int, int] = {}
         self._kept_alive: list[Any] = []
 
     def value(self, value: Any, depth: int = 0) -> Any:
@@ -59,7 +65,10 @@ class Resolver:
         if isinstance(value, str | bytes | int | float | complex | np.generic | torch.dtype | None):
             return value
         if id(value) in self._done:
-            return self._done[id(value)]
+            found = self._done[id(value)]
+            if id(found) not in self._unfolded:
+                raise TooMuchError("a container that contains itself")
+            return found
         check_depth(depth)
         self._budget.spend(100)
         self._kept_alive.append(value)  # an id is only good while its object lives
@@ -67,14 +76,30 @@ class Resolver:
             self._done[id(value)] = value
             for place, item in enumerate(value):
                 value[place] = self.value(item, depth + 1)
-            return value
+            return self._measured(value, value)
         if isinstance(value, dict):
             self._done[id(value)] = value
             for key in list(value):
                 value[check_key(key)] = self.value(value[key], depth + 1)
-            return value
+            return self._measured(value, value.values())
         result = self._built(value, depth + 1)
         self._done[id(value)] = result
+        return self._measured(result, result if isinstance(result, tuple | set | frozenset) else ())
+
+    def _measured(self, result: Any, items: Iterable[Any]) -> Any:
+        """A result, once it is known that nobody who walks through it walks for ever.
+
+        A list that holds another twice, which holds another twice, and so on, is small; written out it is endless.
+        """
+        if isinstance(result, np.ndarray | torch.Tensor):
+            items = result.reshape(-1) if isinstance(result, np.ndarray) and result.dtype == object else ()
+            count = int(result.nbytes // 8)
+        else:
+            count = 0
+        count += 1 + sum(self._unfolded.get(id(item), 1) for item in items)
+        if count > self._most:
+            raise TooMuchError("it refers to the same things so often that written out it would be endless")
+        self._unfolded[id(result)] = count
         return result
 
     def _built(self, value: Any, depth: int) -> Any:

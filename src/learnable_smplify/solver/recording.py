@@ -34,7 +34,9 @@ from learnable_smplify.solver.frame.tracking import (
     numeric_searcher,
     track,
 )
+from learnable_smplify.solver.ground import grounded
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
+from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
@@ -66,6 +68,7 @@ class RecordingOptions:
         offsets: where this detector's keypoints lie beside the body's, from an earlier calibration.
         calibrate_offsets: find such offsets on this recording.
         scale_to_body: scale the keypoints to the size of the mean body first: for recordings whose scale is unknown.
+        ground: give positions that are relative to the hips the way that their feet tell; with `hold_feet`, done too.
         known_size: what is known of the person's height, weight and build; for shapes that are estimated.
     """
 
@@ -75,6 +78,7 @@ class RecordingOptions:
     offsets: Offsets | None = None
     calibrate_offsets: bool = False
     scale_to_body: bool = False
+    ground: bool = False
     known_size: KnownSize = field(default_factory=KnownSize)
 
 
@@ -107,6 +111,13 @@ class RecordingSolver:
         own = folded if plain is body25 else body25
         return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
+    def prepared(self, keypoints: Keypoints, options: RecordingOptions) -> Keypoints:
+        """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
+        folded = self.body.folded(load_layout(keypoints.layout), self.device)
+        if options.scale_to_body:
+            keypoints = self._scaled(keypoints, folded)
+        return grounded(keypoints, folded) if options.ground or options.hold_feet else keypoints
+
     def fit(
         self,
         keypoints: Keypoints,
@@ -118,12 +129,12 @@ class RecordingSolver:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
         layout = load_layout(keypoints.layout)
         plain = self.body.folded(layout, self.device)
-        if options.scale_to_body:
-            keypoints = self._scaled(keypoints, plain)
+        keypoints = self.prepared(keypoints, options)
         repaired, gap = torch.zeros(len(keypoints), dtype=torch.bool), None
         if options.repair is not None:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
+        keypoints = with_invented(keypoints)
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
         offsets, notes = options.offsets, keypoints.notes

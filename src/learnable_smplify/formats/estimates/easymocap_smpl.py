@@ -17,7 +17,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
-from learnable_smplify.safe_files.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed, as_name
 
 KEYS = "a .json a frame: [{id, Rh, Th, poses, shapes}]"
 # Columns of `poses` and whose they are: SMPL, then SMPL-H and SMPL-X with 6 numbers a hand (and 9 for the face).
@@ -40,9 +40,9 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
     if frame == "camera":
         raise InputError("EasyMocap's results are in the world, not in a camera", path=path, hint="leave frame away")
     rows: dict[str, list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
-    for name in sorted(content):
+    for name in sorted(content, key=str):
         file = path / f"{name}.json" if path.is_dir() else path
-        if not (name.isascii() and name.isdecimal()):
+        if not (isinstance(name, str) and name.isascii() and name.isdecimal()):
             raise InputError("the file name is no frame number", path=file, expected="000000.json")
         for number, person in enumerate(_people(content[name])):
             found = Keyed(file, person, f"person {number}", "an EasyMocap result")
@@ -53,7 +53,7 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
             if row[0].size != 3 or row[1].size != 3 or row[2].size < 1:
                 raise found.fail("'Rh', 'Th' or 'shapes' is of another size", "(1, 3), (1, 3) and (1, 10)")
             identity = person.get("id", person.get("personID", number))
-            rows[str(identity)].append((int(name), poses, *row))  # type: ignore[arg-type]
+            rows[as_name(identity)].append((int(name), poses, *row))  # type: ignore[arg-type]
     if not rows:
         raise InputError("nobody is in these files", path=path, expected=KEYS)
     return [_person(name, rows[name], path) for name in sorted(rows, key=lambda name: (len(name), name))]

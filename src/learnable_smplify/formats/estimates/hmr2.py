@@ -12,7 +12,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
 from learnable_smplify.safe_files.budget import shown
-from learnable_smplify.safe_files.keyed import Keyed
+from learnable_smplify.safe_files.keyed import Keyed, as_name
 
 KEYS = "{frame path: {time, tid, tracked_time, smpl: [{global_orient, body_pose, betas}], camera}}"
 _CAMERA_NOTE = "transl is PHALP's camera shift for an assumed focal length: its depth is not metric"
@@ -60,7 +60,7 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
                 )
                 rotmat = np.concatenate((_matrices(part, "global_orient", 1), _matrices(part, "body_pose", 23)))
                 betas = part.numbers("betas", finite=False).reshape(-1)
-                rows[str(track)].append((time, rotmat, betas, camera))
+                rows[as_name(track)].append((time, rotmat, betas, camera))
     if not rows:
         raise InputError("nobody is tracked in this file", path=path, expected="at least one track")
     return [_track(name, rows[name], path) for name in sorted(rows, key=lambda name: (len(name), name))]

@@ -105,7 +105,7 @@ def _person(
 
 def _folder(content: Mapping[str, Any], path: Path) -> list[Estimate]:
     rows: dict[str, list[tuple[int, Any]]] = defaultdict(list)
-    for name in sorted(content):
+    for name in sorted(content, key=str):
         told = _FILE_NAME.fullmatch(name)
         if told is None:
             raise InputError("the file name tells no frame", path=path / f"{name}.npz", expected="000012_0.npz")
