@@ -50,8 +50,6 @@ def outcomes(asked: Sequence[tuple[str, Path]]) -> list[Outcome]:
 
 def readers() -> dict[str, Callable[[Path], Any]]:
     """Every reader of strangers' files, by a name."""
-    from learnable_smplify.solver.offsets import read_offsets
-
     from learnable_smplify.formats.camera_file import read_camera
     from learnable_smplify.formats.estimates import read_estimates
     from learnable_smplify.formats.keypoints.keypoint_file import read_people
@@ -62,6 +60,7 @@ def readers() -> dict[str, Callable[[Path], Any]]:
     from learnable_smplify.safe_files.npy_object import load_npy
     from learnable_smplify.safe_files.safe_pickle import load_pickle
     from learnable_smplify.safe_files.torch_file import load_torch_file
+    from learnable_smplify.solver.shape.offsets import read_offsets
 
     return {
         "pickle": load_pickle,
