@@ -127,3 +127,19 @@ def test_any_damage_gives_a_clear_error_or_finite_motion(
     except InputError as error:
         said = str(error)
     assert "b.glb" in said
+
+
+def two_animations(scene: dict[str, Any]) -> None:
+    still = json.loads(json.dumps(scene["animations"][0]))
+    still["name"], still["channels"] = "root only", still["channels"][:1]
+    scene["animations"].append(still)
+
+
+def test_one_of_several_animations_is_chosen_by_name(tmp_path: Path, motion: Motion) -> None:
+    write_motion(motion, tmp_path / "a.glb")
+    path = changed(tmp_path / "a.glb", two_animations)
+    assert "first of 2" in read_glb(path).notes[0]
+    still = read_glb(path, animation="root only").rotations
+    assert torch.allclose(still[:1], still)
+    with pytest.raises(InputError, match="one of motion, root only"):
+        read_glb(path, animation="dance")

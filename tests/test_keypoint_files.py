@@ -101,7 +101,7 @@ def test_a_wrong_layout_is_refused(write):
         (np.full((3, 17, 3), np.nan), "no keypoint is usable"),
         (np.zeros((3, 17, 3)), "no keypoint is usable"),
         (np.zeros((3, 17, 2)), "the array has shape"),
-        (np.zeros((3, 51)), "the array has shape"),
+        (np.zeros((3, 50)), "the array has shape"),
         (np.zeros(3), "the array has shape"),
         (np.full((3, 17, 3), "x"), "the array holds <U1"),
         (np.ones((3, 17, 3), dtype=complex), "the array holds complex128"),
@@ -116,7 +116,7 @@ def test_an_npy_with_objects_is_refused_without_unpickling(write):
     array = np.empty(2, dtype=object)
     array[:] = [Bomb(), Bomb()]
     path = write("a.npy", npy_bytes(array))
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match="the array holds Python objects"):
         read_keypoints(path, layout="coco17")
     assert not Bomb.exploded
 

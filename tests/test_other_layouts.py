@@ -99,6 +99,13 @@ def test_lists_of_numbers_in_json_are_read(tmp_path: Path, wrap) -> None:
     np.testing.assert_allclose(keypoints.positions, body("body25"), atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 75), (1, 2, 25, 3)])
+def test_arrays_in_rows_or_in_a_batch_of_one_are_read(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "a.npy", body("body25").reshape(shape))
+    keypoints = read_keypoints(tmp_path / "a.npy", layout="body25", up="y")
+    np.testing.assert_allclose(keypoints.positions, body("body25"), atol=1e-6)
+
+
 def test_2d_keypoints_are_not_taken_for_3d(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).uniform(100, 900, (3, 25, 3))
     pixels[..., 2] = 0.8

@@ -161,7 +161,7 @@ def test_a_good_fit_is_called_good_and_a_bad_one_is_not():
     good = levels(motion, keypoints)
     assert set(good.values()) == {"good"}
     moved = replace(keypoints, positions=keypoints.positions + torch.tensor([0.2, 0.0, 0.0]))
-    assert levels(motion, moved) == good | {"Distance from the keypoints": "poor"}
+    assert levels(motion, moved) == good | {"Distance from the keypoints": "poor", "Frames not trusted": "fair"}
     _, noisy = some_fit(noise_m=0.04)
     assert levels(motion, noisy)["Bone lengths in the keypoints"] == "poor"
     gone = replace(keypoints, confidence=(torch.rand(40, 25, generator=torch.Generator().manual_seed(0)) < 0.5).float())
@@ -177,6 +177,25 @@ def test_a_motion_that_shakes_as_its_keypoints_do_is_told_so():
     shaking = replace(motion, transl=motion.transl + 0.05 * torch.randn(40, 3))
     assert levels(motion, keypoints)["Jitter"] == "good"
     assert levels(shaking, keypoints)["Jitter"] == "poor"
+
+
+def test_a_part_that_is_off_is_named_beside_frames_that_are_all_trusted():
+    motion, keypoints = some_fit()
+    legs = torch.tensor([group == "legs" for group in load_layout(keypoints.layout).groups])
+    off = replace(keypoints, positions=keypoints.positions + 0.057 * legs[:, None] * torch.tensor([1.0, 0, 0]))
+    fit = measure_fit(open_body(), motion, off)
+    flags = next(verdict for verdict in judge(motion, fit, fit.body_jitter, 1.75) if verdict.value.startswith("0 of"))
+    assert flags.level == "fair"
+    assert "legs 57 mm" in flags.sentence
+
+
+def test_an_amber_jitter_says_what_it_is_compared_with():
+    motion, keypoints = some_fit()
+    fit = measure_fit(open_body(), motion, keypoints)
+    lively = replace(fit, jitter=np.full(40, 18.0), body_jitter=np.full(40, 17.0))
+    jitter = next(verdict for verdict in judge(motion, lively, fit.body_jitter, 1.75) if verdict.title == "Jitter")
+    assert jitter.level == "fair"
+    assert "stay below 10 m/s²" in jitter.sentence
 
 
 def test_the_headline_names_what_is_not_good():

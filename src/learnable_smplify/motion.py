@@ -33,6 +33,7 @@ class Motion:
         flagged: (T,) bool, frames the solver does not trust; None means none.
         uncertainty_deg: (T, 24) standard deviation of each joint's rotation [deg] as the network tells it, NaN where it
             was not asked; None when no network was used.
+        betas_sigma: (10,) standard deviation of each beta, NaN or infinity never; None where the shape was given.
         start_s: time of the first frame [s] on the recording's own clock.
         notes: lines for the user.
 
@@ -49,6 +50,7 @@ class Motion:
     up_axis: UpAxis | None = None
     flagged: Bool[Tensor, "T"] = None  # type: ignore[assignment]  # filled in below
     uncertainty_deg: Float[Tensor, "T 24"] | None = None
+    betas_sigma: Float[Tensor, "10"] | None = None
     start_s: float = 0.0
     notes: tuple[str, ...] = field(default=())
 
@@ -81,6 +83,8 @@ class Motion:
                     f"uncertainty_deg has shape {tuple(uncertainty.shape)}", expected=f"({pose.shape[0]}, 24)"
                 )
             object.__setattr__(self, "uncertainty_deg", uncertainty)
+        if self.betas_sigma is not None:
+            object.__setattr__(self, "betas_sigma", person_betas(self.betas_sigma))
         object.__setattr__(self, "pose", pose)
         object.__setattr__(self, "transl", transl)
         object.__setattr__(self, "betas", betas)

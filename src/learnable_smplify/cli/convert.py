@@ -14,12 +14,12 @@ from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.style import BetasFor, BoneNames, BvhUnit, FileUp, MotionStyle
 from learnable_smplify.options import OwnBodyOption, shown
 
-_SUFFIXES = (".npz", ".bvh", ".glb")
+_SUFFIXES = (".npz", ".bvh", ".glb", ".mot", ".csv")
 
 
 @dataclass(frozen=True)
 class ConvertArgs:
-    """Write a motion for another program: BVH, animated GLB with skin, or AMASS-style npz.
+    """Write a motion for another program: BVH, animated GLB with skin, AMASS-style npz, or joint angles (OpenSim).
 
     BVH and GLB hold the person's own bones and are Y up: 24 joints under SMPL's names; BVH in degrees and
     centimetres, GLB in metres with the body's mesh. An npz is Z up, as AMASS is. The frame rate stays unless --fps is
@@ -29,7 +29,7 @@ class ConvertArgs:
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it), or the result of an estimator, as 'refine' takes."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """File to write: .bvh, .glb or .npz."""
+    """File to write: .bvh, .glb, .npz, or OpenSim's joint angles as .mot or .csv."""
     fps: Annotated[float | None, shown("RATE", "the motion's own")] = None
     """Frames a second of the output; the speed stays true. Blender's SMPL-X add-on takes 30 and more."""
     person: Annotated[str | None, shown("ID", "the one seen most")] = None
@@ -60,6 +60,7 @@ def convert(args: ConvertArgs) -> None:
     """
     check_output_file(args.output, _SUFFIXES, args.motion)
 
+    from learnable_smplify.body import OPEN_BODIES
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.motion.motion_file import write_motion
     from learnable_smplify.resample import resample_motion
@@ -73,7 +74,7 @@ def convert(args: ConvertArgs) -> None:
         motion = resample_motion(motion, args.fps)
     style = MotionStyle(args.up, args.betas_for, args.skeleton, args.bvh_unit)
     notes += write_motion(motion, args.output, args.pose_layout, body, style)
-    if args.output.suffix.lower() == ".npz" and motion.body == "open" and args.betas_for == "motion":
+    if args.output.suffix.lower() == ".npz" and motion.body in OPEN_BODIES and args.betas_for == "motion":
         notes.append("the betas are the open body's (betas_open); for programs that pose SMPL: --betas-for smpl")
     for note in notes:
         console.print(f"note: {note}", style="yellow")

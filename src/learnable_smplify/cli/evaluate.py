@@ -16,6 +16,7 @@ from rich.table import Table
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, read_clips
@@ -70,8 +71,8 @@ class EvaluateArgs:
     foreign: tuple[Path, ...] = ()
     """Motion of other programs or studios, for the part foreign: SMPL files (.npz), or folders with such files. Alone,
     without MOTIONS, the other parts are measured on it."""
-    dataset: DatasetName | None = None
-    """A data set to evaluate on instead; needs --root."""
+    dataset: DatasetName | Literal["opensim"] | None = None
+    """A data set to evaluate on instead; needs --root. opensim: recordings (.trc) with joint angles (.mot)."""
     root: Path | None = None
     """The data set's folder."""
     dataset_split: str | None = None
@@ -106,6 +107,9 @@ class EvaluateArgs:
 
 def evaluate(args: EvaluateArgs) -> None:
     """Run `lsmplify evaluate`."""
+    if args.dataset == "opensim":
+        evaluate_opensim(args.root, args.weights, args.output)
+        return
     if args.dataset is not None:
         _evaluate_dataset(args, args.dataset)
         return

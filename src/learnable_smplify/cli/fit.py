@@ -127,10 +127,10 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
     print_notes(notes, cuts)
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
-        motion, seconds = fit_with_progress(
-            settings.solver_for(solver, part), part, settings.known_betas(), notes, args.calibrate_offsets
-        )
-        print_notes(notes, motion.notes[len(part.notes) :])
+        own = settings.solver_for(solver, part)
+        given, part = part, own.prepared(part)
+        motion, seconds = fit_with_progress(own, part, settings.known_betas(), notes, args.calibrate_offsets)
+        print_notes(notes, motion.notes[len(given.notes) :])
         body = body_of_motion(motion.body, solver.body)
         written = settings.write(motion, place, body)
         print_notes(notes, written)

@@ -65,6 +65,8 @@ class ImportMotionArgs:
     """True frames a second of BVH clips whose header is wrong."""
     bone_map: Annotated[Path | None, shown("FILE", "by the names of the joints")] = None
     """TOML file that says which bones move which SMPL joints, where their names do not; see docs/formats.md."""
+    animation: Annotated[str | None, shown("NAME", "the first")] = None
+    """Which of the animations of a .glb."""
     keep_rest_pose: bool = False
     """Keep the rest pose (T-pose) that some captures and converters put in front of a clip."""
     pose_layout: PoseLayout = "smplh"
@@ -145,7 +147,7 @@ def import_clip(clip: Path, output: Path, args: ImportMotionArgs, target: Retarg
     elif suffix == ".pkl":
         motion = read_any_motion(clip, None, level=True)[0]
     elif suffix == ".glb":
-        motion = _on_body(read_glb(clip), args, target)
+        motion = _on_body(read_glb(clip, animation=args.animation), args, target)
     elif suffix == ".bvh":
         motion = _on_body(read_bvh(clip, fps=args.bvh_fps), args, target)
     else:
@@ -335,7 +337,7 @@ def _settings(args: ImportMotionArgs) -> dict[str, object]:
     """What decides the contents of the files: a run with other options, or another version, imports anew."""
     from learnable_smplify import __version__
 
-    kept = ("fps", "asf_fps", "bvh_fps", "keep_rest_pose", "pose_layout")
+    kept = ("fps", "asf_fps", "bvh_fps", "animation", "keep_rest_pose", "pose_layout")
     settings = {"version": __version__} | {key: value for key, value in asdict(args).items() if key in kept}
     if args.bone_map is not None:
         # As JSON gives it back, to be compared with an earlier report's.

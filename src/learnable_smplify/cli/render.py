@@ -140,6 +140,7 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
 
     from learnable_smplify.layouts.layout import Layout
     from learnable_smplify.render.clip import Clip
+    from learnable_smplify.render.clothes import clothed_colors
     from learnable_smplify.render.overlay import keypoint_colors
 
     vertices = body.vertices(motion.pose, motion.betas, motion.transl).numpy()
@@ -166,4 +167,5 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
         edges=edges,
         keypoint_colors=colors,
         flagged=motion.flagged.numpy(),
+        color=clothed_colors(body),
     )

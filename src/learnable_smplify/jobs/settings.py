@@ -71,6 +71,9 @@ class FitSettings:
     """Solve the whole clip once more as one problem: steadier, and better with noisy keypoints."""
     hold_feet: bool = False
     """Hold feet still while they touch the ground; implies --smooth."""
+    ground: bool = False
+    """Put positions that are relative to the hips (MediaPipe's) on a floor, where the supporting foot stays; implied by
+    --hold-feet."""
     no_repair: bool = False
     """Take the keypoints as they are: leave spikes, exchanged sides and repeated frames in."""
     gap: GapPolicy = "interpolate"
@@ -149,7 +152,8 @@ class FitSettings:
         self.known_betas()
         self.smplify_options()
         self._check_size()
-        given = {"--smooth": self.smooth, "--hold-feet": self.hold_feet, "--scale-to-body": self.scale_to_body}
+        given = {"--smooth": self.smooth, "--hold-feet": self.hold_feet, "--ground": self.ground}
+        given |= {"--scale-to-body": self.scale_to_body}
         unusable = [name for name, used in (given | {"--offsets": self.offsets is not None}).items() if used]
         if self.method == "smplify" and unusable:
             raise InputError(f"--method smplify does not know {', '.join(unusable)}", hint="leave --method out")
@@ -217,6 +221,7 @@ class FitSettings:
             hold_feet=self.hold_feet,
             offsets=None if self.offsets is None else read_offsets(self.offsets, layout),
             scale_to_body=self.scale_to_body,
+            ground=self.ground,
             known_size=KnownSize(self.build, self.height, self.weight),
         )
         return solver

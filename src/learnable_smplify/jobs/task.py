@@ -180,7 +180,9 @@ def _fit_person(task: FitTask, output: str, person: Keypoints, solver: Solver) -
         name = output if len(parts) == 1 else named_output(Path(output), f"part{number}").as_posix()
         if name != output and Path(name).name.casefold() in task.reserved:
             raise InputError(f"part {number} would be written to {name}, which belongs to another recording")
-        motion = settings.solver_for(solver, part).fit(part, settings.known_betas())
+        own = settings.solver_for(solver, part)
+        part = own.prepared(part)
+        motion = own.fit(part, settings.known_betas())
         pieces.append(_Piece(name, part, motion, notes))
     return pieces
 

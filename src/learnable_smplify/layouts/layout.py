@@ -56,7 +56,10 @@ _SHIPPED: tuple[str, ...] = (
 # Names that animation files have; nobody writes arrays in this order.
 _BY_NAME_ONLY = ("mocap20",)
 
-_SHIPPED_BY_SPELLING = {spelling: name for name in reversed(_SHIPPED) for spelling in (name, plain(name))}
+# Markers on the skin, of laboratories: named by the user, or told by names that no layout of keypoints has.
+_MARKERS: tuple[str, ...] = ("opencap_lab",)
+
+_SHIPPED_BY_SPELLING = {spelling: name for name in reversed((*_SHIPPED, *_MARKERS)) for spelling in (name, plain(name))}
 
 # Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
@@ -165,6 +168,11 @@ def layout_names() -> tuple[str, ...]:
     return _SHIPPED
 
 
+def marker_layout_names() -> tuple[str, ...]:
+    """Names of the layouts in the package whose points are markers on the skin, and not a detector's joints."""
+    return _MARKERS
+
+
 def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     """The layout called `name_or_path` ("body25", "BODY_25", "coco-17"), or the one in a user's TOML file.
 
@@ -219,7 +227,7 @@ def infer_layout(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
     """
     best: tuple[Layout, dict[str, int]] | None = None
     best_score: tuple[int, int] = (-1, 0)
-    for name in _SHIPPED:
+    for name in (*_SHIPPED, *_MARKERS):
         layout = _shipped_layout(name)
         matched = layout.match(names)
         score = (len(matched), -len(layout))

@@ -31,12 +31,13 @@ _TIP_SHARE = 0.4
 _EXPECTED = "a GLB with a skeleton and an animation"
 
 
-def read_glb(path: str | PathLike[str], fps: float | None = None) -> SourceMotion:
-    """The skeleton of a GLB in the first of its animations, metres, Y up as glTF demands.
+def read_glb(path: str | PathLike[str], fps: float | None = None, animation: str | None = None) -> SourceMotion:
+    """The skeleton of a GLB in one of its animations, metres, Y up as glTF demands.
 
     Args:
         path: the file.
         fps: frames a second to read it at; None takes the rate of the animation's own keys.
+        animation: its name; None takes the first.
 
     Raises:
         InputError: no GLB, damaged, or one without a skeleton that moves.
@@ -44,7 +45,7 @@ def read_glb(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
     path = Path(path)
     try:
         scene, blob = _chunks(path)
-        return _Scene(scene, blob).source(fps)
+        return _Scene(scene, blob).source(fps, animation)
     except InputError as error:
         raise InputError(str(error).rstrip("."), path=path) from error
     # A stranger's JSON has anything where numbers and lists belong.
@@ -118,12 +119,16 @@ class _Scene:
                 self.parents[child] = number
         self.order = self._order()
 
-    def source(self, fps: float | None) -> SourceMotion:
+    def source(self, fps: float | None, animation: str | None) -> SourceMotion:
         animations = self.scene.get("animations", [])
         if not animations:
             raise InputError("there is no animation in it", expected=_EXPECTED)
+        titles = [str(one.get("name", number)) for number, one in enumerate(animations)]
+        if animation is not None and animation not in titles:
+            raise InputError(f"there is no animation '{animation}'", expected="one of " + ", ".join(titles)[:1000])
+        chosen = animations[0 if animation is None else titles.index(animation)]
         joints = self._joints()
-        told = [self._track(animations[0], channel) for channel in animations[0]["channels"]]
+        told = [self._track(chosen, channel) for channel in chosen["channels"]]
         tracks = [track for track in told if track is not None]
         times = max((track.times for track in tracks), key=len, default=np.zeros(0))
         if not len(times):
@@ -148,8 +153,8 @@ class _Scene:
             fps=rate,
             up_axis="y",
             notes=()
-            if len(animations) == 1
-            else (f"the first of {len(animations)} animations is read: '{str(animations[0].get('name', ''))[:40]}'",),
+            if animation is not None or len(animations) == 1
+            else (f"the first of {len(animations)} animations is read, '{titles[0][:40]}' (--animation)",),
         )
 
     def _order(self) -> list[int]:

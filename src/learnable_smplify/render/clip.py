@@ -33,7 +33,7 @@ class Clip:
         edges: pairs of keypoint numbers to join.
         keypoint_colors: (K, 3) in 0..255.
         flagged: (T,) frames whose time label is marked as not trusted.
-        color: (3,) body colour, sRGB 0..255.
+        color: (3,) body colour, or (V, 3) of its vertices, sRGB 0..255.
 
     Raises:
         InputError: shapes that do not fit or vertices that are not finite.

@@ -46,7 +46,7 @@ def render_frame(
         keypoint_colors: (K, 3) in 0..255; see `overlay.keypoint_colors`.
         floor_height: height of the ground along the camera's up, metres; None draws no ground and no shadow on it.
         size: (width, height) of the picture in pixels.
-        color: (3,) or (P, 3) body colour, sRGB in 0..255.
+        color: (3,) or (P, 3) body colour, or (V, 3) of one body's vertices, sRGB in 0..255.
 
     Returns:
         (height, width, 3) uint8, sRGB.
@@ -64,7 +64,9 @@ def render_frame(
     people, count = bodies.shape[:2]
     points = bodies.reshape(-1, 3)
     all_faces = (triangles[None] + count * np.arange(people)[:, None, None]).reshape(-1, 3)
-    albedo = np.broadcast_to(np.asarray(color, float).reshape(-1, 3), (people, 3))
+    colors = np.asarray(color, float).reshape(-1, 3)
+    if people != 1 or len(colors) != count:
+        colors = np.repeat(np.broadcast_to(colors, (people, 3)), count, axis=0)
     rig = light_rig(camera.R_camera_world, camera.up)
     # Shadows in a small picture need no finer maps than the picture shows.
     map_size = int(np.clip(0.4 * max(size), 48, 144))
@@ -78,7 +80,7 @@ def render_frame(
     layer = np.zeros((fine[1], fine[0], 4), dtype=np.float32)
     depth = np.full((fine[1], fine[0]), np.inf, dtype=np.float32)
     if maps is not None:
-        vertex_albedo = np.repeat((albedo / 255.0) ** 2.2, count, axis=0)
+        vertex_albedo = (colors / 255.0) ** 2.2
         _draw_mesh(layer, depth, points, all_faces, maps, camera, rig, vertex_albedo, floor_height)
     if keypoints is not None:
         dots = np.asarray(keypoints, float)

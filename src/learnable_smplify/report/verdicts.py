@@ -15,6 +15,8 @@ Level = Literal["good", "fair", "poor"]
 
 # Where good ends and where poor begins. Rules of thumb from recordings with several cameras, not a standard.
 _ERROR_MM = (30.0, 60.0)
+# A part of the body that is off by more on average is not followed, whatever the others are.
+_PART_MM = 50.0
 _FLAGGED_SHARE = (0.0, 0.05)
 _VARIATION = (0.03, 0.08)
 _MISSING_SHARE = (0.05, 0.25)
@@ -43,7 +45,7 @@ def judge(
 ) -> list[Verdict]:
     """The verdicts on a motion, those that need keypoints first where there are any."""
     verdicts = [] if fit is None else [_distance(fit)]
-    verdicts.append(_flags(motion))
+    verdicts.append(_flags(motion, fit))
     if fit is not None:
         if fit.bones:
             verdicts.append(_bones(fit))
@@ -88,9 +90,14 @@ def _distance(fit: FitMeasures) -> Verdict:
     return Verdict("Distance from the keypoints", f"{mean:.1f} mm", level, sentence)
 
 
-def _flags(motion: Motion) -> Verdict:
+def _flags(motion: Motion, fit: FitMeasures | None) -> Verdict:
     count, frames = int(motion.flagged.sum()), len(motion)
     level = _level(count / frames, _FLAGGED_SHARE)
+    off = {} if fit is None else _far_parts(fit)
+    if level == "good" and off:
+        parts = ", ".join(f"{part} {error:.0f} mm" for part, error in off.items())
+        sentence = f"No frame is marked, for the body as a whole fits, but parts of it do not: {parts} off on average."
+        return Verdict("Frames not trusted", f"{count} of {frames}", "fair", sentence)
     sentence = {
         "good": "No frame is marked: each had enough keypoints, and a pose that fits them.",
         "fair": "A few frames are marked as not trusted, and shaded in the charts: their keypoints are missing, "
@@ -100,6 +107,12 @@ def _flags(motion: Motion) -> Verdict:
     }[level]
     share = f" ({100 * count / frames:.1f} %)" if count else ""
     return Verdict("Frames not trusted", f"{count} of {frames}{share}", level, sentence)
+
+
+def _far_parts(fit: FitMeasures) -> dict[str, float]:
+    """Parts of the body that are further from their keypoints than can be trusted, and how far [mm]."""
+    errors = {part: float(np.nanmean(error)) for part, error in fit.group_error_mm().items()}
+    return {part: error for part, error in errors.items() if error > _PART_MM}
 
 
 def _bones(fit: FitMeasures) -> Verdict:
@@ -136,7 +149,10 @@ def _smoothness(fit: FitMeasures | None, joint_jitter: np.ndarray) -> Verdict:
     title = "Jitter"
     if not np.isfinite(joint_jitter).any():
         return Verdict(title, "unknown", "good", "The motion is too short to shake.")
-    steady = f"Clean motion capture stays below {_LIVELIEST:.0f} m/s², even of people who jump"
+    steady = (
+        f"Of clean motion captures three quarters stay below {_JITTER[0]:.0f} m/s²; those of people who jump reach "
+        f"{_LIVELIEST:.0f}"
+    )
     if fit is None or not np.isfinite(fit.jitter).any() or not np.isfinite(fit.body_jitter).any():
         value = float(np.nanmean(joint_jitter))
         level = _level(value, _JITTER)

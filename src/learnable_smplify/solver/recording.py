@@ -21,6 +21,7 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
+from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
 from learnable_smplify.solver.frame.levenberg_marquardt import fit_error
 from learnable_smplify.solver.frame.priors import Priors
@@ -33,7 +34,9 @@ from learnable_smplify.solver.frame.tracking import (
     numeric_searcher,
     track,
 )
+from learnable_smplify.solver.ground import grounded
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
+from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
@@ -46,6 +49,10 @@ _OWN_SIZE = 0.02
 # People whose limbs are shorter than the mean adult's by this much are fitted with a child's body, if the adult's does
 # not reach them.
 _CHILD_SCALE = 1.2
+_SKELETON_NOTE = (
+    "the joints are those of another body's skeleton, and are followed where they lie beside the open body's; "
+    "joints of SMPL fit SMPL better: --body smpl"
+)
 # Rounds of "calibrate offsets, fit again".
 _OFFSET_ROUNDS = 2
 
@@ -61,6 +68,7 @@ class RecordingOptions:
         offsets: where this detector's keypoints lie beside the body's, from an earlier calibration.
         calibrate_offsets: find such offsets on this recording.
         scale_to_body: scale the keypoints to the size of the mean body first: for recordings whose scale is unknown.
+        ground: give positions that are relative to the hips the way that their feet tell; with `hold_feet`, done too.
         known_size: what is known of the person's height, weight and build; for shapes that are estimated.
     """
 
@@ -70,6 +78,7 @@ class RecordingOptions:
     offsets: Offsets | None = None
     calibrate_offsets: bool = False
     scale_to_body: bool = False
+    ground: bool = False
     known_size: KnownSize = field(default_factory=KnownSize)
 
 
@@ -102,6 +111,13 @@ class RecordingSolver:
         own = folded if plain is body25 else body25
         return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
+    def prepared(self, keypoints: Keypoints, options: RecordingOptions) -> Keypoints:
+        """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
+        folded = self.body.folded(load_layout(keypoints.layout), self.device)
+        if options.scale_to_body:
+            keypoints = self._scaled(keypoints, folded)
+        return grounded(keypoints, folded) if options.ground or options.hold_feet else keypoints
+
     def fit(
         self,
         keypoints: Keypoints,
@@ -113,12 +129,12 @@ class RecordingSolver:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
         layout = load_layout(keypoints.layout)
         plain = self.body.folded(layout, self.device)
-        if options.scale_to_body:
-            keypoints = self._scaled(keypoints, plain)
+        keypoints = self.prepared(keypoints, options)
         repaired, gap = torch.zeros(len(keypoints), dtype=torch.bool), None
         if options.repair is not None:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
+        keypoints = with_invented(keypoints)
         targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
         offsets, notes = options.offsets, keypoints.notes
@@ -132,6 +148,10 @@ class RecordingSolver:
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
                 return child.fit(keypoints.with_note(note), options, None, start, progress)
             shape, notes = found.betas, (*notes, *shape_notes(found))
+            if found.offsets is not None and offsets is None and _is_skeleton(layout):
+                offsets = found.offsets
+                if self.body.name == "open":
+                    notes = (*notes, _SKELETON_NOTE)
         clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
             clip, offsets, note = self._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
@@ -162,6 +182,7 @@ class RecordingSolver:
             gender=self.body.gender,
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
+            betas_sigma=None if found is None else found.sigma.float().cpu(),
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
             start_s=keypoints.start_s,
             notes=notes,
@@ -235,6 +256,11 @@ class RecordingSolver:
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
         limbs = limb_lengths(folded, self.priors)
         return scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+
+
+def _is_skeleton(layout: Layout) -> bool:
+    """Whether all keypoints are joints of SMPL's skeleton, as only a body has them."""
+    return all(len(row) == 1 and row[0][0] in JOINT_INDEX for row in layout.points)
 
 
 def _seen(keypoints: Keypoints) -> Tensor:

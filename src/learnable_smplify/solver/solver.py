@@ -205,6 +205,10 @@ class Solver:
                 motion = self._recording().fit(given, options, known, before, progress)[0]
         return doubt.marked(motion)
 
+    def prepared(self, keypoints: Keypoints) -> Keypoints:
+        """The keypoints as `fit` fits them: scaled and put on a floor, where the recording options say so."""
+        return self._recording().prepared(keypoints, self.recording_options)
+
     def calibrate(
         self,
         keypoints: Keypoints,

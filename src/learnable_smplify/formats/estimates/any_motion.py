@@ -12,6 +12,7 @@ from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, read_estimates
 from learnable_smplify.formats.motion.motion_file import READERS, read_motion
+from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 
@@ -45,7 +46,13 @@ def read_any_motion(
             except InputError:
                 raise error from None
     else:
-        estimates = read_estimates(path, person)
+        told = other_kind(path) if path.is_file() else None
+        try:
+            estimates = read_estimates(path, person)
+        except InputError as error:
+            if told is None or path.suffix.lower() in (".pkl", ".pk", ".pt", ".pth"):
+                raise
+            raise InputError(f"this is {told[0]}", path=path, expected="a motion", hint=told[1]) from error
     chosen = max(estimates, key=len)
     notes: tuple[str, ...] = ()
     if len(estimates) > 1:

@@ -22,6 +22,7 @@ from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
 from learnable_smplify.formats.keypoints.ntu_skeleton import read_ntu_skeleton
 from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
 from learnable_smplify.formats.keypoints.trc import read_trc
+from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 
@@ -117,10 +118,13 @@ def read_people(
     if path.is_dir() or kind == ".json":
         kind = kind_of_json(path)
     if kind not in _ONE_PERSON and kind not in _SEVERAL_PEOPLE:
+        told = other_kind(path) if path.is_file() else None
+        what = "" if told is None else f": this is {told[0]}"
         raise InputError(
-            f"files ending in '{path.suffix}' are not known to hold keypoints",
+            f"files ending in '{path.suffix}' are not known to hold keypoints{what}",
             path=path,
             expected="one of " + ", ".join(SUFFIXES) + ", or a folder of .json files",
+            hint=None if told is None else told[1],
         )
     # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
     with np.errstate(all="ignore"):
@@ -156,6 +160,13 @@ def kind_of_json(path: Path) -> str:
                 head = stream.read(_HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
         except OSError as error:
             raise InputError(f"cannot read the file ({error.strerror})", path=file) from error
+        if b'"Rh"' in head and b'"Th"' in head:
+            raise InputError(
+                "these are SMPL parameters, as EasyMocap writes them, and no keypoints",
+                path=path,
+                expected="the folder keypoints3d beside it",
+                hint=f"lsmplify convert {path} -o OUT.npz (or refine {path} KEYPOINTS)",
+            )
         if head.startswith(b"{") and b'"people"' in head:
             return "openpose"
         if head.startswith(b"[") and b'"keypoints3d"' in head:

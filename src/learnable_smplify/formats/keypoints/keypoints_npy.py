@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,20 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.layouts.layout import Layout, load_layout
+
+
+def _refuse_objects(path: Path) -> None:
+    """Estimators save dictionaries as .npy too: their header says so in its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    if head.startswith(b"\x93NUMPY") and b"'|O'" in head:
+        raise InputError(
+            "the array holds Python objects: perhaps an estimator's result",
+            path=path,
+            expected="numbers, saved by numpy.save",
+            hint=f"lsmplify convert {path} -o OUT.npz (or refine {path} KEYPOINTS)",
+        )
 
 
 def read_keypoints_npy(
@@ -20,6 +34,8 @@ def read_keypoints_npy(
     units: str | None = None,
 ) -> Keypoints:
     """Keypoints of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
+
+    With a layout, rows (T, 3 K) or (T, 4 K) are read too.
 
     Of a body with hands and face (133 points of COCO-WholeBody, 553 of freemocap: see `BODY_FIRST`) the body is read.
 
@@ -33,6 +49,7 @@ def read_keypoints_npy(
         InputError: not an array of numbers, of another shape, truncated, or several layouts have K keypoints.
     """
     path = check_file(path)
+    _refuse_objects(path)
     try:
         # Mapped, not loaded: a header that promises more than the file holds is refused without allocating it.
         array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
@@ -42,8 +59,13 @@ def read_keypoints_npy(
         ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")
+    width = load_layout(layout).width if layout is not None else 0
+    if array.ndim == 2 and array.shape[1] in (3 * width, 4 * width) and width > 1:
+        array = array.reshape(len(array), width, -1)
     if array.ndim == 2:
         array = array[None]
+    if array.ndim == 4 and len(array) == 1:  # one person, or one clip of a batch
+        array = array[0]
     if array.ndim != 3 or array.shape[2] not in (3, 4):
         raise InputError(
             f"the array has shape {array.shape}", path=path, expected="(T, K, 3), or (T, K, 4) with confidence"

@@ -40,10 +40,12 @@ def read_keypoints_npz(
     path = check_file(path)
     arrays = read_npz(path, _KEYS)
     if "keypoints" not in arrays:
+        moves = bool(read_npz(path, ("poses", "global_orient", "smpl_thetas")))
         raise InputError(
-            "there is no array 'keypoints'",
+            "there is no array 'keypoints'" + (": this is a motion already, SMPL parameters" if moves else ""),
             path=path,
             expected="keypoints (T, K, 3), and if known confidence (T, K), layout, fps",
+            hint=f"lsmplify convert {path} -o OUT.npz (or render, view, report)" if moves else None,
         )
     positions = _numbers(arrays, "keypoints", path)
     if positions.ndim == 2:

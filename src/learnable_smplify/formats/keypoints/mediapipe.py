@@ -105,7 +105,9 @@ def read_mediapipe(
         layout=layout,
         fps=fps_from_times(times) if rate is None else rate,
         units=units,
-        notes=() if not _all_about_hips(sights) else ("positions are relative to the hips: the file holds no path",),
+        notes=()
+        if not _all_about_hips(sights)
+        else ("positions are relative to the hips: the file holds no path (--ground finds one)",),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.formats.motion.up import rest_pelvis, stature_m, turn_motion
@@ -40,7 +41,7 @@ _NUM_BETAS = 16
 _BLENDER_FPS = 30
 _OUR_KEYS = (
     *("up_axis", "turned_from", "turned_about", "body", "betas_open", "start_time", "flagged", "uncertainty_deg"),
-    "hand_joints",
+    *("betas_sigma", "hand_joints"),
 )
 _READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
 
@@ -59,8 +60,8 @@ def write_amass(
     other programs pass over: `up_axis` of the file ("x", "y", "z" or "" for unknown); `turned_from`, the motion's own
     up axis, and `turned_about` (3,), the pelvis joint it was turned about, where the two differ; `body`; `betas_open`
     (10,) where the betas are the open body's, which are not SMPL's; `start_time` [s] where the recording did not begin
-    at 0; `flagged`, `uncertainty_deg` (T, 24) where the motion has it, and `hand_joints` (T, 6) where the layout has no
-    columns for SMPL's two hand joints and they are bent.
+    at 0; `flagged`, `uncertainty_deg` (T, 24) and `betas_sigma` (10,) where the motion has them, and `hand_joints`
+    (T, 6) where the layout has no columns for SMPL's two hand joints and they are bent.
 
     The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
@@ -117,11 +118,11 @@ def write_amass(
     arrays |= turned
     if motion.start_s != 0:
         arrays["start_time"] = np.float64(motion.start_s)
-    if motion.body == "open":
+    if motion.body in OPEN_BODIES:
         arrays["betas_open"] = arrays["betas"][:10]
     if style.betas_for == "smpl":
-        arrays["betas"] = np.zeros_like(arrays["betas"]) if motion.body == "open" else arrays["betas"]
-        height = stature_m(motion, body) if body is not None or motion.body == "open" else None
+        arrays["betas"] = np.zeros_like(arrays["betas"]) if motion.body in OPEN_BODIES else arrays["betas"]
+        height = stature_m(motion, body) if body is not None or motion.body in OPEN_BODIES else None
         if height is not None:
             arrays["actual_human_height"] = np.float64(height)
             notes.append(f"betas are zeros, SMPL's mean; the person is {height:.2f} m (actual_human_height)")
@@ -129,6 +130,8 @@ def write_amass(
         arrays["hand_joints"] = pose[:, _BODY_COLUMNS:]
     if motion.uncertainty_deg is not None:
         arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
+    if motion.betas_sigma is not None:
+        arrays["betas_sigma"] = motion.betas_sigma.cpu().numpy()
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     if motion.body in POSE_COLUMNS and (motion.body == "smplx") != (pose_layout == "smplx"):
@@ -188,6 +191,9 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         up_axis=cast("UpAxis | None", up_axis or None),
         flagged=torch.from_numpy(flagged),
         uncertainty_deg=file.uncertainty(frames),
+        betas_sigma=torch.from_numpy(file.numbers("betas_sigma", (10,)).astype(np.float32))
+        if "betas_sigma" in file.arrays
+        else None,
         notes=_left_out(poses, betas, layout),
     )
     own_up = file.word("turned_from", "", ("x", "y", "z", ""))

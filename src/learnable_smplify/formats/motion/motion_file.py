@@ -11,6 +11,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.amass import PoseLayout, read_amass, write_amass
 from learnable_smplify.formats.motion.bvh_writer import write_bvh
 from learnable_smplify.formats.motion.glb import write_glb
+from learnable_smplify.formats.motion.joint_angles import write_joint_angles
 from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.motion import Motion
 
@@ -20,6 +21,8 @@ WRITERS: dict[str, Callable[[Motion, Path, PoseLayout, Body | None, MotionStyle]
     ".npz": write_amass,
     ".bvh": lambda motion, path, pose_layout, body, style: write_bvh(motion, path, body, style),
     ".glb": lambda motion, path, pose_layout, body, style: write_glb(motion, path, body, style),
+    ".mot": lambda motion, path, pose_layout, body, style: write_joint_angles(motion, path, body),
+    ".csv": lambda motion, path, pose_layout, body, style: write_joint_angles(motion, path, body),
 }
 
 
@@ -52,8 +55,9 @@ def write_motion(
 ) -> tuple[str, ...]:
     """Write an SMPL motion; the format goes by the suffix.
 
-    `.npz` is AMASS-style, Z up, and keeps everything; `.bvh` is a skeleton, `.glb` a skinned mesh, both Y up and for
-    other programs: they cannot be read back as SMPL motions exactly.
+    `.npz` is AMASS-style, Z up, and keeps everything; `.bvh` is a skeleton, `.glb` a skinned mesh, both Y up; `.mot`
+    and `.csv` are joint angles under OpenSim's names. Those are for other programs: they cannot be read back as SMPL
+    motions exactly.
 
     Args:
         motion: T frames.

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 
@@ -53,19 +54,26 @@ def rest_pelvis(motion: Motion, body: Body | None = None) -> tuple[Float[np.ndar
 
     Args:
         motion: whose betas.
-        body: the motion's body; None takes the open one, whose pelvis is at the origin, and says so where the motion
-            belongs to another.
+        body: the motion's body; None takes the package's that it belongs to, else the open one, and says so.
     """
     notes: tuple[str, ...] = ()
+    body = _own_body(motion, body)
     if body is None:
         body = load_body()
-        if motion.body != "open":
+        if motion.body not in OPEN_BODIES:
             notes = (f"turned about the open body's pelvis: '{motion.body[:40]}' is not at hand (--body to give it)",)
     pelvis = body.joints(torch.zeros(1, 24, 3, dtype=torch.float64), motion.betas.cpu().to(torch.float64))[0, 0]
     return pelvis.numpy().astype(np.float64), notes
 
 
+def _own_body(motion: Motion, body: Body | None) -> Body | None:
+    """The body given, unless the motion belongs to another of the package's."""
+    if motion.body in OPEN_BODIES and (body is None or body.name != motion.body):
+        return load_body(motion.body)
+    return body
+
+
 def stature_m(motion: Motion, body: Body | None = None) -> float:
     """Height [m] of the body at the motion's betas, standing in its rest pose."""
-    vertices = (body or load_body()).vertices(torch.zeros(1, 24, 3), motion.betas.cpu())[0]
+    vertices = (_own_body(motion, body) or load_body()).vertices(torch.zeros(1, 24, 3), motion.betas.cpu())[0]
     return float(vertices[:, 1].max() - vertices[:, 1].min())

@@ -21,10 +21,11 @@ from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseProblem
 from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.detector import detected_points, errors_of, own_points
 from learnable_smplify.solver.shape.joint_estimate import ShapeFit, refine_betas
-from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
+from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
 
@@ -34,12 +35,14 @@ _FRAMES = 64
 # is known still changes slowly, with the pose.
 _INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
 # Keypoint coordinates are taken to be off by this at least [m].
-_LEAST_OWN, _LEAST_DETECTED = 0.0015, 0.006
+_LEAST_OWN, _LEAST_DETECTED = 0.0005, 0.006
 # What detected keypoints leave of the spread of builds [kg/m^2]: who detects joints does not see bellies.
 _BUILD_SIGMA = 2.3
 # Betas further out than this are drawn in: of people, one in a thousand is.
 _LARGEST_DISTANCE = 5.4
 _UNUSUAL_BETA = 2.5
+# Limbs that many times as long as the mean body's, or shorter, are nobody's on this body.
+_LARGEST_SCALE = 1.35
 _TIGHTER, _MOST_ROUNDS = 2.0, 8
 
 
@@ -82,7 +85,8 @@ class ShapeEstimator:
 
     def estimate(self, targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> ShapeEstimate:
         """From limb lengths over all frames, then jointly with the poses of some frames."""
-        start = betas_from_lengths(limb_lengths(self.folded, self.priors), targets, confidence)
+        limbs = limb_lengths(self.folded, self.priors)
+        start = betas_from_lengths(limbs, targets, confidence)
         rows = telling_frames(confidence, _FRAMES, self.options.min_keypoints)
         if len(rows) == 0:
             return ShapeEstimate(start, torch.ones_like(start))
@@ -100,7 +104,9 @@ class ShapeEstimator:
             prior_transl=found.transl,
             robust_scale=self.options.robust_scale,
         )
-        return self._compared(problem, found.rotmat, found.transl, start, keypoint_noise(targets, confidence))
+        answer = self._compared(problem, found.rotmat, found.transl, start, keypoint_noise(targets, confidence))
+        scale = scale_of(limbs, targets, confidence)
+        return replace(answer, bounded=answer.bounded or not 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE)
 
     def _compared(
         self, problem: PoseProblem, rotmat: Tensor, transl: Tensor, start: Tensor, noise: float
@@ -114,11 +120,12 @@ class ShapeEstimator:
             shape = torch.nn.functional.pad(betas, (0, points.anchor_shape.shape[-1] - len(betas)))
             looks.append(refine_betas(points, problem, rotmat, transl, shape, prior))
         seen = max(min(look.error for look in looks) * sigma, noise, _LEAST_OWN)
+        every = replace(prior, weight=1.0)
         own, detected = (
-            _again(points, look, sigma / seen, prior) for points, look in zip(explanations, looks, strict=True)
+            _again(points, look, sigma / seen, every) for points, look in zip(explanations, looks, strict=True)
         )
-        if _evidence(own, prior) > _evidence(detected, prior):
-            return self._bounded(explanations[0], own, prior, None)
+        if _evidence(own, every) > _evidence(detected, every):
+            return self._bounded(explanations[0], _again(explanations[0], own, 1.0, prior), prior, None)
         wants = prior.wants
         if self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self._mean_bmi(), _BUILD_SIGMA))
@@ -174,8 +181,13 @@ def _again(points: FoldedPoints, fit: ShapeFit, sharper: float, prior: ShapePrio
 
 
 def _evidence(fit: ShapeFit, prior: ShapePrior) -> float:
-    """Twice the log of how likely the keypoints are under an explanation, up to what all explanations share."""
-    return -float(fit.cost) / prior.weight - float(torch.logdet(fit.precision(prior) / prior.weight))
+    """Twice the log of how likely the keypoints are under an explanation, up to what all explanations share.
+
+    How usual the poses are does not count: a recording of somebody stooping would speak for whatever unbends the back.
+    """
+    frames = Frames.of(fit.problem.points, fit.rotmat, fit.transl)
+    cost = fit.problem.terms()[0].cost(frames).sum() + prior.cost(fit.shape)
+    return -float(cost) / prior.weight - float(torch.logdet(fit.precision(prior) / prior.weight))
 
 
 def telling_frames(confidence: Float[Tensor, "T K"], count: int, min_keypoints: int) -> Int[Tensor, " N"]:

@@ -1,0 +1,57 @@
+"""`lsmplify evaluate --dataset opensim`: fits of recordings against OpenSim's joint angles of the same trials."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from learnable_smplify.body import load_body
+from learnable_smplify.cli.console import open_console
+from learnable_smplify.datasets.opensim import opensim_trials, read_mot
+from learnable_smplify.errors import InputError
+from learnable_smplify.evaluation.laboratory import OPENCAP_DEG, angle_table, as_dicts, compare_angles
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.layouts.layout import load_layout, marker_layout_names
+from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.solver import Solver
+
+
+def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | None) -> None:
+    """Fit every recording below `root` that has angles, and print rms, bias and spread of each joint.
+
+    Markers on the skin are fitted with their offsets from the body calibrated on the trial, keypoints as they are.
+
+    Raises:
+        InputError: no root, nothing in it, or a file that cannot be read.
+    """
+    if root is None:
+        raise InputError(
+            "--dataset opensim needs its folder",
+            expected="--root",
+            hint="lsmplify evaluate --dataset opensim --root DIR",
+        )
+    console, trials = open_console(), opensim_trials(root)
+    solver = Solver(load_body(), weights=weights)
+    tables, result = [], []
+    with console.status("evaluating") as status:
+        for markers in (True, False):
+            rows = []
+            for recording, angles in trials:
+                keypoints = read_keypoints(recording)
+                if (load_layout(keypoints.layout).name in marker_layout_names()) != markers:
+                    continue
+                status.update(f"fitting {recording.name}")
+                motion = solver.calibrate(keypoints)[0] if markers else solver.fit(keypoints)
+                body = load_body(motion.body)
+                rows += compare_angles(recording.stem, body, motion, keypoints.start_s, read_mot(angles))
+            if rows:
+                kind = "markers on the skin, offsets calibrated" if markers else "markerless keypoints"
+                tables.append(f"{kind} (OpenCap against markers: {OPENCAP_DEG:g} deg)\n\n{angle_table(rows)}")
+                result += [{"markers": markers, **row} for row in as_dicts(rows)]
+    for table in tables:
+        console.print(table, highlight=False, markup=False)
+    if output is not None:
+        with atomic_output(output / "evaluation.json") as path:
+            path.write_text(json.dumps({"dataset": "opensim", "angles": result}, indent=2) + "\n")
+        with atomic_output(output / "evaluation.md") as path:
+            path.write_text("\n\n".join(tables) + "\n")

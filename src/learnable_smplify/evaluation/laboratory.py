@@ -1,0 +1,115 @@
+"""Fits measured against joint angles of a laboratory: OpenSim's, computed from the same markers or keypoints.
+
+Definitions, on the body's joint centres, all in degrees:
+- knee and elbow flexion: the angle between the bone above and the bone below the joint, 0 when it is straight;
+- hip flexion: the thigh's direction in the pelvis' frame, in the plane of forward and down;
+- ankle dorsiflexion: how much smaller the angle between shank and foot is than in the body's rest pose.
+OpenSim's zero poses of pelvis and foot are others than SMPL's, which is a bias and not spread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from learnable_smplify.body import Body
+from learnable_smplify.datasets.opensim import JointAngles
+from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.skeleton import JOINT_INDEX
+
+# Root mean square error of OpenCap against marker-based motion capture, mean over joints [deg] (Uhlrich et al. 2023).
+OPENCAP_DEG = 4.5
+_COORDINATES = {"knee": "knee_angle", "elbow": "elbow_flex", "hip": "hip_flexion", "ankle": "ankle_angle"}
+
+
+@dataclass(frozen=True)
+class AngleRow:
+    """One joint (both sides) of one trial: errors [deg]; `spread` is what is left without the bias of each side."""
+
+    trial: str
+    joint: str
+    rms: float
+    bias: float
+    spread: float
+    frames: int
+
+
+def flexions(body: Body, motion: Motion) -> dict[str, Float[np.ndarray, " T"]]:
+    """`knee_l`, `knee_r`, `elbow_l`, ... of every frame [deg], as defined above."""
+    joints = body.joints(motion.pose, motion.betas, motion.transl)
+    rest = body.joints(torch.zeros(1, 24, 3), motion.betas, torch.zeros(1, 3))
+    pelvis = rotvec_to_rotmat(motion.pose[:, 0])
+    found: dict[str, np.ndarray] = {}
+    for side in ("left", "right"):
+        places = {name: JOINT_INDEX[f"{side}_{name}"] for name in _CHAIN}
+
+        def bone(start: str, end: str, of: torch.Tensor = joints, places: dict[str, int] = places) -> torch.Tensor:
+            return of[:, places[end]] - of[:, places[start]]
+
+        short = side[0]
+        thigh = (pelvis.mT @ bone("hip", "knee")[..., None])[..., 0]
+        found[f"hip_{short}"] = torch.rad2deg(torch.atan2(thigh[:, 2], -thigh[:, 1])).numpy()
+        found[f"knee_{short}"] = _between(bone("hip", "knee"), bone("knee", "ankle"))
+        found[f"elbow_{short}"] = _between(bone("shoulder", "elbow"), bone("elbow", "wrist"))
+        usual = _between(bone("ankle", "knee", rest), bone("ankle", "foot", rest))
+        found[f"ankle_{short}"] = usual - _between(bone("ankle", "knee"), bone("ankle", "foot"))
+    return found
+
+
+_CHAIN = ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist")
+
+
+def compare_angles(trial: str, body: Body, motion: Motion, start_s: float, truth: JointAngles) -> list[AngleRow]:
+    """Errors of one trial; the motion's first frame is at `start_s` on the truth's clock."""
+    times = start_s + np.arange(len(motion)) / motion.fps
+    inside = (times >= truth.time_s[0] - 1e-6) & (times <= truth.time_s[-1] + 1e-6)
+    fitted = flexions(body, motion)
+    rows = []
+    for joint, coordinate in _COORDINATES.items():
+        errors = []
+        for side in ("l", "r"):
+            column = truth.columns.get(f"{coordinate}_{side}")
+            if column is not None:
+                errors.append((fitted[f"{joint}_{side}"] - np.interp(times, truth.time_s, column))[inside])
+        if not errors or not len(errors[0]):
+            continue
+        every = np.concatenate(errors)
+        left = np.concatenate([error - error.mean() for error in errors])
+        rms, spread = (float(np.sqrt(np.square(values).mean())) for values in (every, left))
+        rows.append(AngleRow(trial, joint, rms, float(every.mean()), spread, len(every)))
+    return rows
+
+
+def angle_table(rows: list[AngleRow]) -> str:
+    """Markdown: rms, bias and spread of each joint and trial, and over all trials."""
+    lines = ["| trial | joint | rms [deg] | bias | spread |", "|---|---|---|---|---|"]
+    for trial in dict.fromkeys(row.trial for row in rows):
+        lines += [_line(row) for row in rows if row.trial == trial]
+    for joint in _COORDINATES:
+        several = [row for row in rows if row.joint == joint]
+        if len(several) > 1:
+            weight = np.array([row.frames for row in several], dtype=float)
+            weight /= weight.sum()
+            rms = float(np.sqrt((weight * np.square([row.rms for row in several])).sum()))
+            spread = float(np.sqrt((weight * np.square([row.spread for row in several])).sum()))
+            bias = float((weight * np.array([row.bias for row in several])).sum())
+            lines.append(_line(AngleRow("all", joint, rms, bias, spread, 0)))
+    return "\n".join(lines)
+
+
+def as_dicts(rows: list[AngleRow]) -> list[dict[str, object]]:
+    """For JSON."""
+    return [asdict(row) for row in rows]
+
+
+def _line(row: AngleRow) -> str:
+    return f"| {row.trial} | {row.joint} | {row.rms:.1f} | {row.bias:+.1f} | {row.spread:.1f} |"
+
+
+def _between(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
+    cosine = torch.nn.functional.cosine_similarity(first, second, dim=-1).clamp(-1, 1)
+    return np.asarray(torch.rad2deg(torch.acos(cosine)).numpy())

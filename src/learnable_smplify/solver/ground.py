@@ -1,0 +1,134 @@
+"""Positions relative to the hips put back on a floor: the foot that carries the body stays where it is.
+
+Of such a recording (MediaPipe's world landmarks, many lifted poses) the way of the body is lost, but feet tell it: the
+lowest point of the feet is on the floor, and what it moves away from the hips the hips move away from it. Jumps can not
+be told from squats: somebody is always taken to be on the floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.skeleton import NUM_JOINTS
+
+# The middle of the hips stays within this of one place, and of the origin [m].
+_STILL, _ORIGIN = 0.02, 0.05
+# A point this much higher than the lowest [m] has a third of its say in where the body goes.
+_SUPPORT = 0.03
+# Points of feet that carry the body move alike within this [m/s]; rounds in which they are told from others.
+_ALIKE, _ROUNDS = 0.4, 8
+# The height of the floor is steadied over this time to either side [s].
+_STEADY_S = 0.1
+# Soles are below the lowest landmarks of a foot at rest [m].
+_SOLE = 0.02
+
+
+def is_root_relative(keypoints: Keypoints) -> bool:
+    """Whether the hips are at the origin in every frame, so that the recording says nothing of the body's way."""
+    layout = load_layout(keypoints.layout)
+    sides = [index for name in ("left_hip", "right_hip") if (index := _single(layout, name)) is not None]
+    root = _single(layout, "pelvis")
+    columns = sides if len(sides) == 2 else [] if root is None else [root]
+    if not columns:
+        return False
+    seen = (keypoints.confidence[:, columns] > 0).all(dim=1)
+    middle = keypoints.positions[:, columns].mean(dim=1)[seen]
+    if len(middle) < 2:
+        return False
+    return float(middle.abs().max()) < _ORIGIN and float(middle.std(dim=0).max()) < _STILL
+
+
+def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
+    """The recording with a way of its own, the floor at height 0, if its hips are at the origin and its feet are seen.
+
+    Args:
+        keypoints: one person's.
+        folded: the layout's keypoints on a body: how high they are above the sole.
+
+    Returns:
+        the moved keypoints, with a note; those without feet, without up axis, or with a way come back as they are.
+    """
+    layout = load_layout(keypoints.layout)
+    feet = [index for index, group in enumerate(layout.groups) if group == "feet"]
+    feet += [index for name in ("left_ankle", "right_ankle") if (index := _single(layout, name)) is not None]
+    if keypoints.up_axis is None or not is_root_relative(keypoints):
+        return keypoints
+    points, seen = keypoints.positions[:, feet].double(), keypoints.confidence[:, feet] > 0
+    if not feet or float(seen.any(dim=1).double().mean()) < 0.5:
+        return keypoints.with_note("positions are relative to the hips and feet are not seen: the body stays in place")
+    up = "xyz".index(keypoints.up_axis)
+    height = points[..., up] - _rest_heights(folded, feet).to(points)
+    height = torch.where(seen, height, torch.inf)
+    lowest = _steadied(_filled(height.amin(dim=1)), keypoints.fps)
+    path = -_supported_steps(points, torch.softmax(-(height - lowest[:, None]) / _SUPPORT, dim=1), seen, keypoints.fps)
+    path[:, up] = -lowest
+    moved = torch.where(
+        (keypoints.confidence > 0)[..., None], keypoints.positions + path[:, None].to(keypoints.positions), torch.nan
+    )
+    depth = float(path[:, up].max() - path[:, up].min())
+    note = (
+        "positions were relative to the hips: the supporting foot stays on a floor at height 0, and the pelvis goes up "
+        f"and down by {depth:.2f} m"
+    )
+    return replace(keypoints, positions=moved).with_note(note)
+
+
+def _supported_steps(
+    points: Float[Tensor, "T F 3"], share: Float[Tensor, "T F"], seen: Bool[Tensor, "T F"], fps: float
+) -> Float[Tensor, "T 3"]:
+    """Where the feet that carry the body would go, if the hips stayed: steps of points that two frames have, added.
+
+    A foot that swings past just above the floor moves the other way, so the steps of most of the weight are taken.
+    """
+    both = seen[1:] & seen[:-1]
+    steps = torch.where(both[..., None], points[1:] - points[:-1], 0.0)
+    carrying = torch.where(both, torch.nan_to_num(share[1:] * share[:-1]).sqrt(), 0.0)
+    weight = carrying
+    for _ in range(_ROUNDS):
+        total = weight.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        middle = (weight[..., None] * steps).sum(dim=1) / total
+        away = (steps - middle[:, None]).norm(dim=-1) * fps
+        weight = carrying / (1 + (away / _ALIKE).square()).square()
+    return torch.cat((middle.new_zeros(1, 3), middle.cumsum(dim=0)))
+
+
+def _rest_heights(folded: FoldedPoints, feet: list[int]) -> Float[Tensor, " F"]:
+    """How high the points of a mean person's feet are above the sole, standing [m]."""
+    like = folded.weight
+    rest = torch.eye(3, dtype=like.dtype, device=like.device).expand(1, NUM_JOINTS, 3, 3)
+    betas = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=like.dtype, device=like.device)
+    height = folded.shaped(betas).pose(rest).positions()[0, feet, 1]
+    above = height - height.amin()
+    # Ankles alone are as high as they are.
+    return (above + _SOLE if float(above.max()) > 0.03 else above + 4 * _SOLE).cpu()
+
+
+def _filled(values: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
+    """Infinite values between others on straight lines, at the ends as the nearest."""
+    known = torch.isfinite(values).nonzero()[:, 0]
+    frames = torch.arange(len(values))
+    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
+    before = (torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)
+    first, last = known[before], known[after]
+    share = ((frames - first) / (last - first).clamp(min=1)).clamp(0, 1).to(values)
+    return torch.lerp(values[first], values[last], share)
+
+
+def _steadied(values: Float[Tensor, " T"], fps: float) -> Float[Tensor, " T"]:
+    reach = min(round(_STEADY_S * fps), (len(values) - 1) // 2)
+    if reach < 1:
+        return values
+    padded = torch.cat((values[:1].expand(reach), values, values[-1:].expand(reach)))
+    return padded.unfold(0, 2 * reach + 1, 1).mean(dim=-1)
+
+
+def _single(layout: Layout, name: str) -> int | None:
+    """The keypoint that is this canonical point and nothing else."""
+    return next((index for index, row in enumerate(layout.points) if row == ((name, 1.0),)), None)

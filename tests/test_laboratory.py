@@ -1,0 +1,92 @@
+"""OpenSim's joint angles are read, and fits are measured against them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learnable_smplify.body import load_body
+from learnable_smplify.datasets.opensim import JointAngles, opensim_trials, read_mot
+from learnable_smplify.errors import InputError
+from learnable_smplify.evaluation.laboratory import angle_table, compare_angles, flexions
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.layouts.layout import load_layout, marker_layout_names
+from learnable_smplify.motion import Motion
+from learnable_smplify.solver import Solver
+
+SUBJECT = Path(__file__).parents[2] / "shared" / "data" / "opensim" / "subject4"
+HEADER = "Coordinates\nversion=1\nnRows=2\nnColumns=3\ninDegrees={}\n\nendheader\ntime\tknee_angle_r\tpelvis_tx\n"
+
+
+def bent(knee: float = 0.7, elbow: float = 0.5) -> Motion:
+    pose = torch.zeros(20, 24, 3)
+    pose[:, 4:6, 0] = knee
+    pose[:, 18, 1], pose[:, 19, 1] = -elbow, elbow
+    return Motion(pose, torch.zeros(20, 3), torch.zeros(10), fps=20.0)
+
+
+@pytest.mark.parametrize(("degrees", "turn"), [("yes", 1.0), ("no", 180 / np.pi)])
+def test_angles_come_in_degrees_whatever_the_file_is_in_and_lengths_stay(tmp_path: Path, degrees: str, turn: float):
+    (tmp_path / "a.mot").write_text(HEADER.format(degrees) + "0\t0.5\t0.9\n0.1\t0.6\t1.0\n")
+    angles = read_mot(tmp_path / "a.mot")
+    np.testing.assert_allclose(angles.columns["knee_angle_r"], np.array([0.5, 0.6]) * turn)
+    np.testing.assert_allclose(angles.columns["pelvis_tx"], [0.9, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nothing", "endheader"),
+        (HEADER.format("no") + "0\t1\n", "line 9"),
+        (HEADER.format("no") + "0\tx\t1\n", "line 9"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str):
+    (tmp_path / "a.mot").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_mot(tmp_path / "a.mot")
+
+
+def test_recordings_find_their_angles(tmp_path: Path):
+    for name in ("a.trc", "a_ik.mot", "b_markers.trc", "b_motion.mot", "c.mot", "subject_c.trc", "lonely.trc"):
+        (tmp_path / name).write_text("")
+    found = [(recording.name, angles.name) for recording, angles in opensim_trials(tmp_path)]
+    assert found == [("a.trc", "a_ik.mot"), ("b_markers.trc", "b_motion.mot"), ("subject_c.trc", "c.mot")]
+    with pytest.raises(InputError, match="no recording with joint angles"):
+        opensim_trials(tmp_path / "..." if (tmp_path / "...").mkdir() is None else tmp_path)
+
+
+def test_a_bend_of_the_body_is_a_bend_in_the_table():
+    body, straight, turned = load_body(), flexions(load_body(), bent(0, 0)), flexions(load_body(), bent())
+    for side in ("l", "r"):
+        assert float((turned[f"knee_{side}"] - straight[f"knee_{side}"]).mean()) == pytest.approx(40, abs=6)
+        assert abs(float(turned[f"elbow_{side}"].mean()) - 28.6) < 12
+    times = np.linspace(0, 1, 40)
+    truth = JointAngles(times, {"knee_angle_r": np.full(40, float(turned["knee_r"][0]) + 3)})
+    (row,) = compare_angles("trial", body, bent(), 0.0, truth)
+    assert (row.joint, row.bias, row.spread) == ("knee", pytest.approx(-3, abs=0.01), pytest.approx(0, abs=0.01))
+    assert "| trial | knee | 3.0 | -3.0 | 0.0 |" in angle_table([row])
+
+
+def test_the_laboratory_s_markers_are_a_layout_told_by_their_names():
+    assert marker_layout_names() == ("opencap_lab",)
+    layout = load_layout("opencap_lab")
+    assert len(layout) == 29
+    assert layout.mirror[layout.index("L_knee")] == layout.index("r_knee")
+
+
+@pytest.mark.slow
+def test_the_shared_walk_s_knees_agree_with_the_laboratory():
+    if not SUBJECT.is_dir():
+        pytest.skip("the shared laboratory is not here")
+    keypoints = read_keypoints(SUBJECT / "walking1.trc")
+    assert load_layout(keypoints.layout).name == "opencap_lab"
+    motion = Solver().calibrate(keypoints)[0]
+    truth = read_mot(SUBJECT / "walking1_ik.mot")
+    rows = compare_angles("walking1", load_body(motion.body), motion, keypoints.start_s, truth)
+    knee = next(row for row in rows if row.joint == "knee")
+    assert knee.rms < 5
+    assert knee.spread < 2.5
