@@ -77,7 +77,7 @@ COMMANDS: dict[str, Command] = {
         "convert",
         "ConvertArgs",
         "convert",
-        "Write a motion for another program: BVH, animated GLB with skin, or AMASS-style npz.",
+        "Write a motion for another program: BVH, animated GLB with skin, AMASS-style npz, or joint angles (OpenSim).",
     ),
     "import-motion": Command(
         "import_motion",
