@@ -33,16 +33,18 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 # A line of the documentation -> what is run instead, to be done in seconds. Other lines are run as they are.
 _TINY_NETWORK = "--optimisation.steps 2 --optimisation.batch 8 --evaluate-every 2 --network.width 32 --network.blocks 1"
-SECOND_RUN = next(
-    line
+# Runs that go on from another's weights.
+LATER_RUNS = {
+    line: f"lsmplify train store -o {match[1]} {_TINY_NETWORK}"
     for line in (ROOT / "docs/training.md").read_text().splitlines()
-    if line.startswith("lsmplify train store -o runs/second")
-)
+    if (match := re.match(r"lsmplify train store -o (\S+) .*--initial", line))
+}
 SHORTER = {
     "lsmplify demo": "lsmplify demo --film none",
     "lsmplify stream --measure 10000": "lsmplify stream --measure 100",
-    "lsmplify train store -o runs/default --threads 1": f"lsmplify train store -o runs/default {_TINY_NETWORK}",
-    SECOND_RUN: f"lsmplify train store -o runs/second {_TINY_NETWORK}",
+    "lsmplify train store -o runs/default --threads 1 --sampling.sharing.share 0 --tracking.sharing.share 0 "
+    "--optimisation.bfloat16": f"lsmplify train store -o runs/default {_TINY_NETWORK}",
+    **LATER_RUNS,
     "lsmplify train store -o runs/stgcn --architecture stgcn": (
         f"lsmplify train store -o runs/stgcn --architecture stgcn {_TINY_NETWORK}"
     ),
