@@ -11,6 +11,7 @@ import torch
 import learnable_smplify as ls
 from learnable_smplify.body import load_body
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.body25_view import Body25View
@@ -22,9 +23,10 @@ from learnable_smplify.solver.frame.levenberg_marquardt import (
     solve,
     solve_tensors,
 )
+from learnable_smplify.solver.frame.numeric import PairOptions
 from learnable_smplify.solver.frame.priors import CHANGE_SECONDS, load_priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, Tracker, numeric_searcher
-from learnable_smplify.solver.hybrid import NeuralPairs
+from learnable_smplify.solver.hybrid import NeuralPairs, Start, neural_follower
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
 from learnable_smplify.solver.smplify.terms import bend_energy
 from toy_motion import drifting_transl, swinging_poses
@@ -277,3 +279,20 @@ def test_pairs_of_keypoints_count_as_many_as_there_are_keypoints() -> None:
     # At the answer, what the lengths pull and what the prior pulls are the same.
     pull = limbs.by_betas.T @ (weight * error)
     torch.testing.assert_close(pull, found, atol=0.05 * float(found.norm()), rtol=0)
+
+
+def test_a_pose_from_long_ago_is_no_tracked_frame() -> None:
+    told: list[Start] = []
+
+    class Listening(NeuralPairs):
+        def from_start(self, *given: object, **more: object) -> tuple[PoseSolution, torch.Tensor]:
+            told.extend(start for start in given if isinstance(start, Start))
+            return super().from_start(*given, **more)  # type: ignore[arg-type]
+
+    pairs = Listening(load_network(), 2, load_priors(), PairOptions())
+    folded, layout = BODY.folded("body25"), load_layout("body25")
+    follow = neural_follower(pairs, folded, folded, layout, torch.zeros(10), ClipOptions())
+    rest, keypoints = torch.eye(3).repeat(1, 24, 1, 1), BODY.keypoints(torch.zeros(1, 24, 3), torch.zeros(10))
+    for seconds in (1 / 30, 0.2, 2.0):
+        follow(rest, torch.zeros(1, 3), keypoints, torch.ones(1, 25), seconds)
+    assert told == [Start("tracked", 1 / 30), Start("tracked", 0.2), Start("estimate")]
