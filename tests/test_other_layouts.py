@@ -152,7 +152,21 @@ def test_a_damaged_ntu_skeleton_is_refused(tmp_path: Path, change) -> None:
         read_people(tmp_path / "a.skeleton")
 
 
-@pytest.mark.parametrize("title", list(MARKER_SETS))
+# Markers that there is a layout for.
+READ = {"OpenCap's laboratory markers": "opencap_lab"}
+
+
+@pytest.mark.parametrize(("title", "layout"), READ.items())
+def test_known_skin_markers_are_read(tmp_path: Path, title: str, layout: str) -> None:
+    names = MARKER_SETS[title]
+    header = ",".join(f"{name}_{axis}" for name in names for axis in "xyz")
+    positions = np.random.default_rng(0).uniform(0, 1.5, 3 * len(names))
+    (tmp_path / "a.csv").write_text(header + "\n" + ",".join(f"{value:.3f}" for value in positions) + "\n")
+    found = load_layout(read_keypoints(tmp_path / "a.csv").layout)
+    assert found.name == layout
+
+
+@pytest.mark.parametrize("title", [title for title in MARKER_SETS if title not in READ])
 @pytest.mark.parametrize("front", ["", "Ann:"])
 def test_skin_markers_are_called_so_with_their_set_and_the_nearest_layout(
     tmp_path: Path, title: str, front: str

@@ -305,9 +305,9 @@ def test_the_command_fits_a_picture_and_tells_pixels(
             camera=tmp_path / "camera.json",
         )
     )
-    printed = capsys.readouterr().out
-    assert " px" in printed
-    assert "no R and t" in printed
+    printed = capsys.readouterr()
+    assert " px" in printed.out
+    assert "no R and t" in printed.err
     assert len(ls.read_motion(tmp_path / "motion.npz")) == 1
 
 
