@@ -128,7 +128,7 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
     layout = load_layout(keypoints.layout)
     if layout.name in marker_layout_names() and not args.calibrate_offsets:
         stand = f"{layout.name} are markers on the skin, which stand off the body's points differently on everyone"
-        print_notes(notes, (f"{stand}: --calibrate-offsets finds how",))
+        print_notes(notes, (f"{stand}: --calibrate-offsets FILE finds how",))
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
         own = settings.solver_for(solver, part)
