@@ -70,3 +70,9 @@ def body_size(body: Body, betas: Float[Tensor, "10"]) -> BodySize:
     """Height and weight of a body of these betas."""
     height, weight = RestMesh.of(body).height_and_weight(torch.as_tensor(betas, dtype=torch.float32).cpu())
     return BodySize(float(height), float(weight))
+
+
+def stature_m(body: Body, betas: Float[Tensor, "10"]) -> float:
+    """Height [m] of a body of these betas, standing in its rest pose: with its pose correctives, where it has any."""
+    vertices = body.vertices(torch.zeros(1, 24, 3), betas.cpu())[0]
+    return float(vertices[:, 1].max() - vertices[:, 1].min())

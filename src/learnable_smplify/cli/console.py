@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -23,3 +24,9 @@ def open_console(
 ) -> PlainConsole:
     """A console on stdout or stderr; `markup` is for commands that escape all that is not their own."""
     return PlainConsole(stderr=stderr, soft_wrap=soft_wrap, highlight=highlight, markup=markup, emoji=False)
+
+
+def print_notes(console: Console, notes: Iterable[str]) -> None:
+    """What a reader assumed or converted, one line each."""
+    for note in notes:
+        console.print(f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.style import BetasFor, BoneNames, BvhUnit, FileUp, MotionStyle
@@ -76,7 +76,6 @@ def convert(args: ConvertArgs) -> None:
     notes += write_motion(motion, args.output, args.pose_layout, body, style)
     if args.output.suffix.lower() == ".npz" and motion.body in OPEN_BODIES and args.betas_for == "motion":
         notes.append("the betas are the open body's (betas_open); for programs that pose SMPL: --betas-for smpl")
-    for note in notes:
-        console.print(f"note: {note}", style="yellow")
+    print_notes(console, notes)
     size = args.output.stat().st_size / 1e6
     console.print(f"{args.output}: {len(motion)} frames at {motion.fps:g} a second, {size:.1f} MB", style="bold")

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import tyro
 
 from learnable_smplify.body import load_body
-from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.fit import fit_with_progress, print_notes, print_summary
+from learnable_smplify.cli.console import open_console, print_notes
+from learnable_smplify.cli.fit import fit_with_progress, print_summary
 from learnable_smplify.cli.outputs import check_output_folder
 from learnable_smplify.cli.render import motion_clip
 from learnable_smplify.errors import MissingExtraError

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
-from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
@@ -158,12 +158,6 @@ def _notes_console(args: FitArgs) -> Console:
     console = open_console(stderr=True)
     console.quiet = args.quiet or args.json
     return console
-
-
-def print_notes(console: Console, notes: tuple[str, ...]) -> None:
-    """What a reader assumed or converted, one line each."""
-    for note in notes:
-        console.print(f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def fit_with_progress(

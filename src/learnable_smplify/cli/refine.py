@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from learnable_smplify.body import Body, load_body
-from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.fit import print_notes
+from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates

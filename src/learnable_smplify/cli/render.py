@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.errors import InputError
 from learnable_smplify.options import BodyOption, LayoutOption, shown
 
@@ -94,8 +94,7 @@ def render(args: RenderArgs) -> None:
     console = open_console(stderr=True)
     body = load_body(args.body)
     motion, notes = read_any_motion(args.motion, body, args.person, level=True)
-    for note in notes:
-        console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+    print_notes(console, notes)
     body = body_of_motion(motion.body, body) if args.body is None else body
     keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     if args.body is None and motion.body != body.name:

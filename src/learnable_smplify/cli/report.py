@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from learnable_smplify.body.open_body import OPEN_BODIES
-from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.options import LayoutOption, OwnBodyOption, shown
@@ -81,8 +81,7 @@ def report(args: ReportArgs) -> None:
 
     console = open_console(soft_wrap=True, highlight=False)
     motion, told, given = read_motion_and_body(args.motion, args.body, args.track)
-    for note in told:
-        console.print(f"note: {note}", style="yellow")
+    print_notes(console, told)
     keypoints = None
     if args.keypoints is not None:
         keypoints = read_keypoints(args.keypoints, layout=args.layout, units=args.units, up=args.up, person=args.person)
@@ -114,12 +113,13 @@ def make_report(
         pictures: how many over the whole motion; 0 for none at all.
         say: called with a line for the user when pictures have to be left out.
     """
-    from learnable_smplify.report.measures import body_height_m, joint_acceleration, measure_fit
+    from learnable_smplify.body.size import stature_m
+    from learnable_smplify.report.measures import joint_acceleration, measure_fit
     from learnable_smplify.report.page import Report, write_page
     from learnable_smplify.report.verdicts import judge
 
     fit = None if keypoints is None else measure_fit(body, motion, keypoints)
-    jitter, height = joint_acceleration(body, motion), body_height_m(body, motion)
+    jitter, height = joint_acceleration(body, motion), stature_m(body, motion.betas)
     notes = () if keypoints is None or fit is None else (*keypoints.notes, *fit.notes)
     if motion.body != body.name:
         notes += (f"The motion was made for the body '{motion.body}' and is measured on '{body.name}'.",)

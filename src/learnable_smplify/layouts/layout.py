@@ -133,6 +133,10 @@ class Layout:
         keys = {spelling_key(alias): index for alias, index in self.aliases}
         return keys | {spelling_key(name): index for index, name in enumerate(self.keypoint_names)}
 
+    def index_of_point(self, point: str) -> int | None:
+        """Index of the keypoint that is this canonical point and nothing else; None where there is none."""
+        return next((index for index, row in enumerate(self.points) if row == ((point, 1.0),)), None)
+
     def index(self, name: str) -> int:
         """Index of the keypoint called `name`, in any usual spelling (LWrist, left_wrist, l.wrist).
 

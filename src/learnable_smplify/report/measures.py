@@ -161,12 +161,6 @@ def mean_over(values: Float[np.ndarray, "T K"]) -> Float[np.ndarray, "T"]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def body_height_m(body: Body, motion: Motion) -> float:
-    """Height of the body at the motion's betas, standing [m]."""
-    vertices = body.vertices(torch.zeros(1, 24, 3), motion.betas.cpu())[0]
-    return float(vertices[:, 1].max() - vertices[:, 1].min())
-
-
 def joint_acceleration(body: Body, motion: Motion) -> Float[np.ndarray, "T"]:
     """As `acceleration`, of the body's 24 joints."""
     joints = _in_chunks(motion, lambda pose, transl: body.joints(pose, motion.betas.cpu().double(), transl))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.skeleton import NUM_JOINTS
 
 # The middle of the hips stays within this of one place, and of the origin [m].
@@ -33,8 +33,8 @@ _SOLE = 0.02
 def is_root_relative(keypoints: Keypoints) -> bool:
     """Whether the hips are at the origin in every frame, so that the recording says nothing of the body's way."""
     layout = load_layout(keypoints.layout)
-    sides = [index for name in ("left_hip", "right_hip") if (index := _single(layout, name)) is not None]
-    root = _single(layout, "pelvis")
+    sides = [index for name in ("left_hip", "right_hip") if (index := layout.index_of_point(name)) is not None]
+    root = layout.index_of_point("pelvis")
     columns = sides if len(sides) == 2 else [] if root is None else [root]
     if not columns:
         return False
@@ -57,7 +57,7 @@ def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
     """
     layout = load_layout(keypoints.layout)
     feet = [index for index, group in enumerate(layout.groups) if group == "feet"]
-    feet += [index for name in ("left_ankle", "right_ankle") if (index := _single(layout, name)) is not None]
+    feet += [index for name in ("left_ankle", "right_ankle") if (index := layout.index_of_point(name)) is not None]
     if keypoints.up_axis is None or not is_root_relative(keypoints):
         return keypoints
     points, seen = keypoints.positions[:, feet].double(), keypoints.confidence[:, feet] > 0
@@ -127,8 +127,3 @@ def _steadied(values: Float[Tensor, " T"], fps: float) -> Float[Tensor, " T"]:
         return values
     padded = torch.cat((values[:1].expand(reach), values, values[-1:].expand(reach)))
     return padded.unfold(0, 2 * reach + 1, 1).mean(dim=-1)
-
-
-def _single(layout: Layout, name: str) -> int | None:
-    """The keypoint that is this canonical point and nothing else."""
-    return next((index for index, row in enumerate(layout.points) if row == ((name, 1.0),)), None)

@@ -119,7 +119,7 @@ def _upper(points: dict[str, Tensor | None], up: Tensor, size: float, fps: float
 def _added(keypoints: Keypoints, layout: Layout, seen: Tensor, made: dict[str, Tensor]) -> Keypoints:
     positions, confidence = keypoints.positions.clone(), keypoints.confidence.clone()
     for name, place in made.items():
-        index = _index(layout, name)
+        index = layout.index_of_point(name)
         if index is None or bool(seen[index]):
             continue
         known = torch.isfinite(place).all(dim=-1).to(confidence.device)
@@ -166,15 +166,11 @@ def _size(points: dict[str, Tensor | None]) -> float:
 
 
 def _place(keypoints: Keypoints, layout: Layout, seen: Tensor, name: str) -> Float[Tensor, "T 3"] | None:
-    index = _index(layout, name)
+    index = layout.index_of_point(name)
     if index is None or not bool(seen[index]):
         return None
     there = (keypoints.confidence[:, index] > 0)[:, None]
     return torch.where(there, keypoints.positions[:, index], torch.nan).double().cpu()
-
-
-def _index(layout: Layout, name: str) -> int | None:
-    return next((index for index, row in enumerate(layout.points) if row == ((name, 1.0),)), None)
 
 
 def _names() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,9 +11,9 @@ from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, read_estimates
 from learnable_smplify.formats.motion.motion_file import READERS, read_motion
+from learnable_smplify.formats.motion.up import turned
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.motion import Motion
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 
 _DEFAULT_FPS = 30.0
 
@@ -89,11 +88,8 @@ def read_motion_and_body(
 def _levelled(motion: Motion, estimate: Estimate, body: Body | None) -> Motion:
     """Half a turn about x, the way a level camera looks, about the camera."""
     half_turn = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
-    root = rotmat_to_rotvec(half_turn @ rotvec_to_rotmat(motion.global_orient.to(torch.float64)))
     # Without the body the pelvis is taken to be at the origin in the rest pose: the person is off by a constant.
     pelvis = torch.zeros(3, dtype=torch.float64)
     if body is not None and body.name == estimate.body:
         pelvis = body.joints(torch.zeros(24, 3), motion.betas)[0, 0].to(torch.float64)
-    pose = torch.cat((root.to(torch.float32)[:, None], motion.pose[:, 1:]), dim=1)
-    transl = (motion.transl.to(torch.float64) + pelvis) @ half_turn.T - pelvis
-    return replace(motion, pose=pose, transl=transl.to(torch.float32), up_axis="y")
+    return turned(motion, half_turn, "y", pelvis)

@@ -16,9 +16,10 @@ import torch
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.open_body import OPEN_BODIES
+from learnable_smplify.body.size import stature_m
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.style import MotionStyle
-from learnable_smplify.formats.motion.up import rest_pelvis, stature_m, turn_motion
+from learnable_smplify.formats.motion.up import own_body, rest_pelvis, turn_motion
 from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npz import read_npz
@@ -122,8 +123,9 @@ def write_amass(
         arrays["betas_open"] = arrays["betas"][:10]
     if style.betas_for == "smpl":
         arrays["betas"] = np.zeros_like(arrays["betas"]) if motion.body in OPEN_BODIES else arrays["betas"]
-        height = stature_m(motion, body) if body is not None or motion.body in OPEN_BODIES else None
-        if height is not None:
+        own = own_body(motion, body)
+        if own is not None:
+            height = stature_m(own, motion.betas)
             arrays["actual_human_height"] = np.float64(height)
             notes.append(f"betas are zeros, SMPL's mean; the person is {height:.2f} m (actual_human_height)")
     if shared == _BODY_COLUMNS and bool(pose[:, _BODY_COLUMNS:].any()):

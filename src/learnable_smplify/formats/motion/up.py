@@ -28,11 +28,26 @@ def turn_between(up: str, new_up: str) -> Float[Tensor, "3 3"]:
     return matrices[new_up].T @ matrices[up]
 
 
-def turn_motion(motion: Motion, up: UpAxis, pelvis: Float[np.ndarray, "3"]) -> Motion:
-    """The same movement in a world whose axis `up` points up.
+def turned(motion: Motion, turn: Float[Tensor, "3 3"], up: UpAxis, pelvis: Float[Tensor, "3"]) -> Motion:
+    """The same movement in a world turned by R, in which axis `up` points up.
 
     SMPL's body turns about its pelvis joint, which in the rest pose is not at the origin: `transl` alone cannot be
     turned. With J0 that joint, the pelvis is at J0 + transl, so transl becomes R (J0 + transl) - J0.
+
+    Args:
+        motion: T frames.
+        turn: R, float64.
+        up: "x", "y" or "z".
+        pelvis: J0 [m], float64.
+    """
+    root = rotmat_to_rotvec(turn @ rotvec_to_rotmat(motion.global_orient.cpu().to(torch.float64)))
+    pose = torch.cat((root.to(torch.float32)[:, None], motion.pose[:, 1:].cpu()), dim=1)
+    transl = (motion.transl.cpu().to(torch.float64) + pelvis) @ turn.T - pelvis
+    return replace(motion, pose=pose, transl=transl.to(torch.float32), up_axis=up)
+
+
+def turn_motion(motion: Motion, up: UpAxis, pelvis: Float[np.ndarray, "3"]) -> Motion:
+    """The same movement in a world whose axis `up` points up (see `turned`).
 
     Args:
         motion: T frames, with a known `up_axis`; returned as it is where that is `up`.
@@ -41,12 +56,8 @@ def turn_motion(motion: Motion, up: UpAxis, pelvis: Float[np.ndarray, "3"]) -> M
     """
     if motion.up_axis is None or motion.up_axis == up:
         return motion
-    turn = turn_between(motion.up_axis, up)
     joint = torch.as_tensor(np.asarray(pelvis), dtype=torch.float64)
-    root = rotmat_to_rotvec(turn @ rotvec_to_rotmat(motion.global_orient.cpu().to(torch.float64)))
-    pose = torch.cat((root.to(torch.float32)[:, None], motion.pose[:, 1:].cpu()), dim=1)
-    transl = (motion.transl.cpu().to(torch.float64) + joint) @ turn.T - joint
-    return replace(motion, pose=pose, transl=transl.to(torch.float32), up_axis=up)
+    return turned(motion, turn_between(motion.up_axis, up), up, joint)
 
 
 def rest_pelvis(motion: Motion, body: Body | None = None) -> tuple[Float[np.ndarray, "3"], tuple[str, ...]]:
@@ -57,23 +68,16 @@ def rest_pelvis(motion: Motion, body: Body | None = None) -> tuple[Float[np.ndar
         body: the motion's body; None takes the package's that it belongs to, else the open one, and says so.
     """
     notes: tuple[str, ...] = ()
-    body = _own_body(motion, body)
+    body = own_body(motion, body)
     if body is None:
         body = load_body()
-        if motion.body not in OPEN_BODIES:
-            notes = (f"turned about the open body's pelvis: '{motion.body[:40]}' is not at hand (--body to give it)",)
+        notes = (f"turned about the open body's pelvis: '{motion.body[:40]}' is not at hand (--body to give it)",)
     pelvis = body.joints(torch.zeros(1, 24, 3, dtype=torch.float64), motion.betas.cpu().to(torch.float64))[0, 0]
     return pelvis.numpy().astype(np.float64), notes
 
 
-def _own_body(motion: Motion, body: Body | None) -> Body | None:
+def own_body(motion: Motion, body: Body | None) -> Body | None:
     """The body given, unless the motion belongs to another of the package's."""
     if motion.body in OPEN_BODIES and (body is None or body.name != motion.body):
         return load_body(motion.body)
     return body
-
-
-def stature_m(motion: Motion, body: Body | None = None) -> float:
-    """Height [m] of the body at the motion's betas, standing in its rest pose."""
-    vertices = (_own_body(motion, body) or load_body()).vertices(torch.zeros(1, 24, 3), motion.betas.cpu())[0]
-    return float(vertices[:, 1].max() - vertices[:, 1].min())
