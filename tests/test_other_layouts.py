@@ -153,7 +153,11 @@ def test_a_damaged_ntu_skeleton_is_refused(tmp_path: Path, change) -> None:
 
 
 # Markers that there is a layout for.
-READ = {"OpenCap's laboratory markers": "opencap_lab"}
+READ = {
+    "OpenCap's laboratory markers": "opencap_lab",
+    "Plug-in Gait": "plug_in_gait",
+    "CMU's 41 markers": "cmu41",
+}
 
 
 @pytest.mark.parametrize(("title", "layout"), READ.items())

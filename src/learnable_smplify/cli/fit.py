@@ -31,7 +31,7 @@ from learnable_smplify.jobs.inputs import is_recording
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import load_layout, marker_layout_names
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
@@ -125,10 +125,6 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
     print_notes(notes, keypoints.notes)
     parts, cuts = settings.pieces(keypoints)
     print_notes(notes, cuts)
-    layout = load_layout(keypoints.layout)
-    if layout.name in marker_layout_names() and not args.calibrate_offsets:
-        stand = f"{layout.name} are markers on the skin, which stand off the body's points differently on everyone"
-        print_notes(notes, (f"{stand}: --calibrate-offsets FILE finds how",))
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
         own = settings.solver_for(solver, part)

@@ -57,7 +57,7 @@ _SHIPPED: tuple[str, ...] = (
 _BY_NAME_ONLY = ("mocap20",)
 
 # Markers on the skin, of laboratories: named by the user, or told by names that no layout of keypoints has.
-_MARKERS: tuple[str, ...] = ("opencap_lab",)
+_MARKERS: tuple[str, ...] = ("opencap_lab", "plug_in_gait", "cmu41")
 
 _SHIPPED_BY_SPELLING = {spelling: name for name in reversed((*_SHIPPED, *_MARKERS)) for spelling in (name, plain(name))}
 
@@ -87,6 +87,7 @@ class Layout:
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
         bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
+        markers: the keypoints are markers on the skin, and `bias` is where they lie beside the body's points.
         off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
     """
 
@@ -97,6 +98,7 @@ class Layout:
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
     bias: tuple[KeypointBias, ...] = ()
+    markers: bool = False
     off_body: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -115,13 +117,21 @@ class Layout:
 
     @cached_property
     def mirror(self) -> tuple[int, ...]:
-        """(K,) index of the same keypoint on the other side of the body; a keypoint without a partner is its own."""
+        """(K,) index of the same keypoint on the other side of the body; a keypoint without a partner is its own.
+
+        Where several have the same point of the body (markers round a joint), the first of the left goes with the first
+        of the right, and so on.
+        """
         rows = [tuple(sorted(row)) for row in self.points]
-        mirrored = [tuple(sorted((mirrored_name(name), weight) for name, weight in row)) for row in self.points]
-        return tuple(
-            index if rows[index] == other or other not in rows else rows.index(other)
-            for index, other in enumerate(mirrored)
-        )
+        places: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        for index, row in enumerate(rows):
+            places.setdefault(row, []).append(index)
+        partners = []
+        for index, row in enumerate(rows):
+            other = tuple(sorted((mirrored_name(name), weight) for name, weight in row))
+            rank, across = places[row].index(index), places.get(other, [])
+            partners.append(index if other == row or rank >= len(across) else across[rank])
+        return tuple(partners)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -286,12 +296,16 @@ def _shipped_layout(name: str) -> Layout:
 
 def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
+        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias", "markers"):
             raise InputError(
                 f"unknown key '{key}'",
                 path=path,
-                expected="name, title, keypoints, edges, aliases, bias (see body25.toml)",
+                expected="name, title, keypoints, edges, aliases, bias, markers (see body25.toml)",
             )
+    if not isinstance(table.get("markers", False), bool):
+        raise InputError(
+            "the value is neither true nor false", path=path, where="key 'markers'", expected="true or false"
+        )
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
             raise InputError("the value is not text", path=path, where=f"key '{key}'", expected='a string in "quotes"')
@@ -331,6 +345,7 @@ def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
         points=points,
         edges=parse_edges(table.get("edges", []), names, set(listed) - set(names), path),
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
+        markers=table.get("markers", False),
         off_body=off_body,
     )
     rows = table.get("bias", {})

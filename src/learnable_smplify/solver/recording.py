@@ -58,6 +58,10 @@ _SKELETON_NOTE = (
 _OFFSET_ROUNDS = 2
 
 
+# What markers on the skin are off by [m].
+_MARKER_SIGMA = 0.004
+
+
 @dataclass(frozen=True)
 class RecordingOptions:
     """What is done to a recording besides following it frame by frame.
@@ -135,6 +139,10 @@ class RecordingSolver:
     ) -> tuple[Motion, Offsets | None]:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
         layout = load_layout(keypoints.layout)
+        if layout.markers and (self.neural is not None or self.clip.keypoint_sigma > _MARKER_SIGMA):
+            # The network knows joints, not what stands off them; and a laboratory sees sharper than a detector.
+            sharper = replace(self.clip, keypoint_sigma=min(self.clip.keypoint_sigma, _MARKER_SIGMA))
+            return replace(self, neural=None, clip=sharper).fit(keypoints, options, betas, start, progress)
         plain = self.body.folded(layout, self.device)
         keypoints = self.prepared(keypoints, options)
         repaired, gap = torch.zeros(len(keypoints), dtype=torch.bool), None
@@ -148,6 +156,8 @@ class RecordingSolver:
         found: ShapeEstimate | None = None
         told = self._shape(keypoints, layout, _with(plain, offsets), options, betas)
         used = self.for_habit(told.habit)
+        if layout.markers and offsets is None:
+            offsets = told.offsets
         if betas is not None:
             shape = betas
         else:
@@ -165,6 +175,8 @@ class RecordingSolver:
         if options.calibrate_offsets:
             clip, offsets, note = used._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
             notes = (*notes, note)
+        elif layout.markers and offsets is not None:
+            notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
             smooth = smooth_clip(
@@ -259,6 +271,18 @@ class RecordingSolver:
             f"{away:.1f} from the body's own points"
         )
         return found, offsets, note
+
+    def _marker_note(
+        self, keypoints: Keypoints, plain: FoldedPoints, offsets: Offsets, shape: Tensor, clip: ClipSolution
+    ) -> str:
+        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        points = _with(plain, offsets).shaped(shape[None])
+        error = fit_error(points, clip.rotmat, clip.transl, targets, confidence)
+        off, away = 1000 * float(error[(confidence > 0).any(dim=1)].mean()), 1000 * offsets.offset.norm(dim=-1).mean()
+        return (
+            f"markers stand off the body's points by {float(away):.0f} mm on average, which the keypoint error counts; "
+            f"from where they were found to stand they are {off:.1f} mm off"
+        )
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
         scale = self._scale(keypoints, folded)
