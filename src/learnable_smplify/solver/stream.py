@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.body.body import ArrayLike
-from learnable_smplify.body.fingers import FingeredBody
+from learnable_smplify.body.body import ArrayLike, Body
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.hands import NUM_HAND_POINTS, HandKeypoints
@@ -62,7 +61,7 @@ class PoseStream:
         fps: frames a second.
         betas: (10,) the person's shape, or None.
         repair: cleans frames before they are solved, or None.
-        fingers: the body with fingers, if it has any.
+        body: whose fingers are solved when hands come; None solves none.
     """
 
     def __init__(
@@ -74,15 +73,15 @@ class PoseStream:
         fps: float,
         betas: Float[Tensor, "10"] | None,
         repair: RepairStream | None,
-        fingers: FingeredBody | None = None,
+        body: Body | None = None,
     ) -> None:
         self._folded, self._finder, self._options = folded, finder, options
         self._shape = RunningShape(folded, priors, options) if betas is None else None
         self._betas = torch.zeros(10, device=folded.weight.device) if betas is None else betas
         self._tracker = Tracker(finder(self._betas), options, fps)
         self._repair = repair
-        self._hands = None if fingers is None else HandStream(fingers, priors.to("cpu"), fps)
-        self._hands_came = False
+        self._body, self._priors, self._fps = body, priors, fps
+        self._hands: HandStream | None = None
         self._count = 0
 
     def push(
@@ -134,13 +133,13 @@ class PoseStream:
         return answer
 
     def _fingers(self, hands: HandKeypoints | None, found: TrackedFrame) -> StreamedHands | None:
-        self._hands_came |= hands is not None
-        if self._hands is None or not self._hands_came:
+        if self._hands is None and hands is not None and self._body is not None and self._body.hands is not None:
+            self._hands = HandStream(self._body, self._priors.to("cpu"), self._fps)
+        if self._hands is None:
             return None
         if hands is None:
             hands = HandKeypoints(torch.full((1, 2, NUM_HAND_POINTS, 3), torch.nan))
-        offsets = self._folded.shaped(self._betas[None]).offsets.cpu()
-        return self._hands.push(hands, found.rotmat.cpu(), found.transl.cpu(), self._betas.cpu(), offsets)
+        return self._hands.push(hands, found.rotmat.cpu(), found.transl.cpu(), self._betas.cpu())
 
     def _checked(self, keypoints: ArrayLike, confidence: ArrayLike | None) -> tuple[Tensor, Tensor]:
         count, device = self._folded.weight.shape[0], self._folded.weight.device

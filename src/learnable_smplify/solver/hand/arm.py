@@ -7,12 +7,15 @@ the pose prior of the whole body is happiest with elbow and wrist together.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, world_rotations
 from learnable_smplify.hands import SIDES
+from learnable_smplify.kernels import is_usable
+from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.frame.priors import Priors
@@ -21,7 +24,7 @@ ARM_JOINTS: tuple[tuple[int, int, int], ...] = tuple(
     (JOINT_INDEX[f"{side}_shoulder"], JOINT_INDEX[f"{side}_elbow"], JOINT_INDEX[f"{side}_wrist"]) for side in SIDES
 )
 # What the arm gives up of its own idea to reach the hand [m]; smaller follows a stretched arm's noise.
-_DAMPING = 0.01
+_DAMPING = 0.05
 _REACHES, _ROLLS = 3, 3
 # A hand further away than this from the arm's wrist belongs to somebody else, or to another unit [m].
 _FARTHEST = 0.15
@@ -31,6 +34,13 @@ def arms(
     rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"], offsets: Float[Tensor, "#T 24 3"]
 ) -> tuple[Float[Tensor, "T 2 3 3"], Float[Tensor, "T 2 3"]]:
     """World rotations and places [m] of both wrists."""
+    if is_usable(rotmat, transl, offsets):
+        from learnable_smplify.solver.hand.arm_kernels import arm_ends
+
+        turn, place = torch.empty(len(rotmat), 2, 3, 3), torch.empty(len(rotmat), 2, 3)
+        given = [part.contiguous().numpy() for part in (rotmat, transl, offsets)]
+        arm_ends(given[0], given[1], given[2], turn.numpy(), place.numpy())
+        return turn, place
     world = world_rotations(rotmat)
     joints = joint_positions(parent_rotations(world), offsets) + transl[:, None]
     wrists = [JOINT_INDEX[f"{side}_wrist"] for side in SIDES]
@@ -56,6 +66,36 @@ def with_wrists(
         seen: where the hand was not, the arm stays as it is.
         priors: of poses.
     """
+    if is_usable(rotmat, transl, offsets, turn, place):
+        from learnable_smplify.solver.hand.arm_kernels import hold_hands
+
+        rotmat = rotmat.contiguous().clone()
+        hold_hands(
+            rotmat.numpy(),
+            transl.contiguous().numpy(),
+            offsets.contiguous().numpy(),
+            turn.contiguous().numpy(),
+            place.contiguous().numpy(),
+            seen.contiguous().numpy(),
+            priors.pose_mean.contiguous().numpy(),
+            priors.pose_precision.contiguous().numpy(),
+            (_REACHES, np.float32(_DAMPING**2), np.float32(_FARTHEST**2)),
+            _ROLLS,
+        )
+        return rotmat
+    return with_wrists_tensors(rotmat, transl, offsets, turn, place, seen, priors)
+
+
+def with_wrists_tensors(
+    rotmat: Float[Tensor, "T 24 3 3"],
+    transl: Float[Tensor, "T 3"],
+    offsets: Float[Tensor, "#T 24 3"],
+    turn: Float[Tensor, "T 2 3 3"],
+    place: Float[Tensor, "T 2 3"],
+    seen: Bool[Tensor, "T 2"],
+    priors: Priors,
+) -> Float[Tensor, "T 24 3 3"]:
+    """`with_wrists` on any device and in any precision, in torch."""
     rotmat = rotmat.clone()
     for index, joints in enumerate(ARM_JOINTS):
         rows = seen[:, index].nonzero()[:, 0]
@@ -70,14 +110,14 @@ def with_wrists(
 def correction(rotmat: Float[Tensor, "T 24 3 3"], before: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T 2 9"]:
     """How far each arm's shoulder, elbow and wrist were turned, in their parents' frames [rad]."""
     joints = [joint for arm in ARM_JOINTS for joint in arm]
-    return rotmat_to_rotvec(rotmat[:, joints] @ before[:, joints].mT).unflatten(1, (2, 3)).flatten(2)
+    return fast_rotmat_to_rotvec(rotmat[:, joints] @ before[:, joints].mT).unflatten(1, (2, 3)).flatten(2)
 
 
 def corrected(rotmat: Float[Tensor, "T 24 3 3"], turned: Float[Tensor, "T 2 9"]) -> Float[Tensor, "T 24 3 3"]:
     """The poses with arms turned by so much: the inverse of `correction`."""
     joints = [joint for arm in ARM_JOINTS for joint in arm]
     rotmat = rotmat.clone()
-    rotmat[:, joints] = rotvec_to_rotmat(turned.unflatten(2, (3, 3)).flatten(1, 2)) @ rotmat[:, joints]
+    rotmat[:, joints] = fast_rotvec_to_rotmat(turned.unflatten(2, (3, 3)).flatten(1, 2)) @ rotmat[:, joints]
     return rotmat
 
 
@@ -110,7 +150,7 @@ def _turned(
     bone = torch.nn.functional.normalize(offsets[:, wrist], dim=-1).expand(len(rotmat), 3)
     rotmat = rotmat.clone()
     rotmat[:, wrist] = world_rotations(rotmat)[:, elbow].mT @ turn
-    elbow_alone, wrist_alone = rotmat[:, elbow], rotmat[:, wrist]
+    elbow_alone, wrist_alone = rotmat[:, elbow].clone(), rotmat[:, wrist].clone()
     roll = torch.zeros(len(rotmat)).to(rotmat)
     columns = [3 * joint + axis for joint in (elbow, wrist) for axis in range(3)]
     pair = priors.pose_precision[columns][:, columns]

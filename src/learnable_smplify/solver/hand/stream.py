@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.body.fingers import FingeredBody
+from learnable_smplify.body.body import Body
+from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
@@ -41,17 +42,18 @@ class HandStream:
     """Of one person.
 
     Args:
-        fingers: the body with fingers.
+        body: one with fingers.
         priors: of poses, on the CPU.
         fps: frames a second.
         options: how hands are followed.
     """
 
-    def __init__(self, fingers: FingeredBody, priors: Priors, fps: float, options: HandOptions | None = None) -> None:
-        self._fingers, self._priors, self._seconds = fingers, priors, 1 / fps
+    def __init__(self, body: Body, priors: Priors, fps: float, options: HandOptions | None = None) -> None:
+        self._body, self._priors, self._seconds = body, priors, 1 / fps
         self._options = HandOptions() if options is None else options
         self._betas: Tensor | None = None
         self._anatomy: Anatomy | None = None
+        self._offsets = torch.zeros(1, 24, 3)
         self._follower: HandFollower | None = None
         self._shown: list[tuple[Tensor, Tensor]] = []
         self._arm = torch.zeros(1, 2, 9)
@@ -62,7 +64,6 @@ class HandStream:
         rotmat: Float[Tensor, "1 24 3 3"],
         transl: Float[Tensor, "1 3"],
         betas: Float[Tensor, "10"],
-        offsets: Float[Tensor, "1 24 3"],
     ) -> StreamedHands:
         """The next frame, all on the CPU.
 
@@ -70,15 +71,14 @@ class HandStream:
             hands: of one frame; nothing seen is allowed.
             rotmat, transl: the body's local rotations and transl [m].
             betas: the person's as known so far.
-            offsets: rest offsets [m] of the body's joints at these betas.
         """
         targets, trust = as_left(hands)
         follower, anatomy = self._measured(betas, targets, trust)
-        arm_turn, arm_place = mirrored(*arms(rotmat, transl, offsets))
+        arm_turn, arm_place = mirrored(*arms(rotmat, transl, self._offsets))
         found = follower.step(targets[0], trust[0], arm_turn[0], arm_place[0], self._seconds)
         turn, place = mirrored(found.turn[None], found.place[None])
-        held = correction(with_wrists(rotmat, transl, offsets, turn, place, found.seen[None], self._priors), rotmat)
-        self._arm = torch.where(found.seen[:, None], held, kept_at_rest(self._seconds) * self._arm)
+        held = with_wrists(rotmat, transl, self._offsets, turn, place, found.seen[None], self._priors)
+        self._arm = torch.where(found.seen[:, None], correction(held, rotmat), kept_at_rest(self._seconds) * self._arm)
         return StreamedHands(corrected(rotmat, self._arm), anatomy.pose(found.turns[None])[0], found.flagged)
 
     def _measured(self, betas: Tensor, targets: Tensor, trust: Tensor) -> tuple[HandFollower, Anatomy]:
@@ -89,7 +89,9 @@ class HandStream:
         due = len(self._shown) > shown and len(self._shown) & (len(self._shown) - 1) == 0
         changed = self._betas is None or not torch.equal(betas, self._betas)
         if self._anatomy is None or changed:
-            self._betas, self._anatomy = betas.clone(), Anatomy.of(self._fingers.rest(betas))
+            assert self._body.hands is not None
+            self._betas, self._anatomy = betas.clone(), Anatomy.of(self._body.hands.rest(betas))
+            self._offsets = rest_offsets(self._body.joints(torch.zeros(1, 24, 3), betas[None]))
         if self._follower is None or due or changed:
             measured = self._anatomy
             if self._shown:
