@@ -87,15 +87,24 @@ class Anatomy:
         return (self.axes.mT @ rotvec[..., None])[..., 0].flatten(-2)
 
     def within(self, turns: Float[Tensor, "T 2 5 9"]) -> Float[Tensor, "T 2 5 9"]:
-        """The nearest turns that anatomy allows, one number after the other."""
+        """Turns near these that anatomy allows.
+
+        Neighbours that converge too far give way to each other, each by half; what is left of that between three
+        fingers is settled from the middle one outwards, which every hand's limits leave room for.
+        """
         turns = torch.minimum(torch.maximum(turns, self.lower), self.upper)
-        for _ in range(2):
-            for number, (first, second) in enumerate(NEIGHBOURS):
-                short = (self.apart[:, number] - (turns[:, :, first, 1] - turns[:, :, second, 1])).clamp(min=0)
-                turns = turns.clone()
-                turns[:, :, first, 1] += 0.5 * short
-                turns[:, :, second, 1] -= 0.5 * short
-        return torch.minimum(torch.maximum(turns, self.lower), self.upper)
+        spread = list(turns[..., 1].unbind(-1))
+        for number, (first, second) in enumerate(NEIGHBOURS):
+            short = (self.apart[:, number] - (spread[first] - spread[second])).clamp(min=0)
+            spread[first], spread[second] = spread[first] + 0.5 * short, spread[second] - 0.5 * short
+        spread = [
+            torch.minimum(torch.maximum(s, self.lower[:, f, 1]), self.upper[:, f, 1]) for f, s in enumerate(spread)
+        ]
+        (index, middle), (_, ring), (_, pinky) = NEIGHBOURS
+        spread[index] = torch.maximum(spread[index], spread[middle] + self.apart[:, 0])
+        spread[ring] = torch.minimum(spread[ring], spread[middle] - self.apart[:, 1])
+        spread[pinky] = torch.minimum(spread[pinky], spread[ring] - self.apart[:, 2])
+        return torch.cat((turns[..., :1], torch.stack(spread, dim=-1)[..., None], turns[..., 2:]), dim=-1)
 
     def beyond(self, turns: Float[Tensor, "T 2 5 9"]) -> Float[Tensor, "T 2"]:
         """How far the worst joint of a hand is beyond its limits, or neighbours beyond theirs [rad]; 0 within."""

@@ -58,15 +58,18 @@ def clamp(params, lower, upper, apart):
     for f in range(5):
         for i in range(9):
             params[f, i] = min(max(params[f, i], lower[f, i]), upper[f, i])
-    for _ in range(2):
-        for n in range(_PAIRS.shape[0]):
-            first, second = _PAIRS[n, 0], _PAIRS[n, 1]
-            short = apart[n] - (params[first, 1] - params[second, 1])
-            if short > _ZERO:
-                params[first, 1] += _HALF * short
-                params[second, 1] -= _HALF * short
+    for n in range(3):
+        first, second = _PAIRS[n, 0], _PAIRS[n, 1]
+        short = apart[n] - (params[first, 1] - params[second, 1])
+        if short > _ZERO:
+            params[first, 1] += _HALF * short
+            params[second, 1] -= _HALF * short
     for f in range(4):
         params[f, 1] = min(max(params[f, 1], lower[f, 1]), upper[f, 1])
+    index, middle, ring, pinky = _PAIRS[0, 0], _PAIRS[0, 1], _PAIRS[1, 1], _PAIRS[2, 1]
+    params[index, 1] = max(params[index, 1], params[middle, 1] + apart[0])
+    params[ring, 1] = min(params[ring, 1], params[middle, 1] - apart[1])
+    params[pinky, 1] = min(params[pinky, 1], params[ring, 1] - apart[2])
 
 
 @kernel
