@@ -15,8 +15,8 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
-    *("betas", "camera", "errors", "fit_summary", "keypoints", "keypoints2d", "metrics", "motion", "options"),
-    *("resample", "rotation", "skeleton", "splits", "__init__"),
+    *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics"),
+    *("motion", "options", "resample", "rotation", "skeleton", "splits", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {

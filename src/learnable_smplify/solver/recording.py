@@ -250,7 +250,9 @@ class RecordingSolver:
         scale = self._scale(keypoints, folded)
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
-        scaled = replace(keypoints, positions=torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan))
+        positions = torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan)
+        hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
+        scaled = replace(keypoints, positions=positions, hands=hands)
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
