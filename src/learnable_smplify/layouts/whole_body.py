@@ -2,7 +2,8 @@
 
 Sources of the orders: COCO-WholeBody (body, feet, 68 of the face, left hand, right hand), Halpe (26, face, left,
 right), OpenPose's BODY_25 and BODY_135 (hands of 20 there: the wrist is the body's), MediaPipe Holistic (pose, face,
-left, right), freemocap (pose, right, left, face), EasyMocap (`bodyhand`, `bodyhandface`), SAM 3D Body (fingers from the tip).
+left, right), freemocap (pose, right, left, face), EasyMocap (`bodyhand`, `bodyhandface`), SAM 3D Body (fingers from
+the tip).
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float
 
 from learnable_smplify.errors import InputError
-
 from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.layouts.layout import Layout
@@ -69,8 +68,8 @@ def measured_hands(
     if layout.name == "mediapipe33" and confidence is not None:
         confidence = _seen_though_unscored(points, confidence)
     missing = ~np.isfinite(points).all(axis=-1) | (np.abs(np.nan_to_num(points)) > _FARTHEST_M).any(axis=-1)
-    missing |= (points == 0).all(axis=-1) if confidence is None else ~(np.nan_to_num(confidence) > 0)
-    points[missing] = np.nan
+    unseen = (points == 0).all(axis=-1) if confidence is None else ~(np.nan_to_num(confidence) > 0)
+    points = np.where((missing | unseen)[..., None], np.nan, points)
     if whole is not None and -1 in (*whole.left, *whole.right):
         points = _with_wrists(points, body, layout)
     if not np.isfinite(points).any():
@@ -89,7 +88,7 @@ def measured_hands(
             confidence = None if confidence is None else confidence[:, ::-1]
         points, said = _at_the_body(points, wrists, size_of_body(body, layout) or 1.0, aspect)
         notes += said
-    seen = np.isfinite(points).all(axis=-1)
+    seen = np.asarray(np.isfinite(points).all(axis=-1))
     if not seen.any():
         return None, tuple(notes)
     for side, name in enumerate(SIDES):
@@ -162,6 +161,8 @@ def _at_the_body(
 
 def _is_picture(hand: Float[np.ndarray, "T 21 3"]) -> bool:
     flat = hand[np.isfinite(hand).all(axis=-1)]
+    if not len(flat):
+        return False
     inside: Bool[np.ndarray, "N 2"] = (flat[:, :2] > _LOW) & (flat[:, :2] < _HIGH)
     depth = np.abs(hand[:, 0, 2])
     return float(inside.all(axis=-1).mean()) > _INSIDE and _middle(depth) < _WRIST_DEPTH

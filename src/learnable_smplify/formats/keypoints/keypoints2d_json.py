@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.json_frames import (
     frame_places,
     json_files,
@@ -23,7 +24,6 @@ from learnable_smplify.formats.keypoints.json_frames import (
     number_table,
     read_json,
 )
-from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output

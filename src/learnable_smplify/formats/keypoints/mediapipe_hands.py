@@ -1,8 +1,8 @@
 """Hands in MediaPipe's JSON, beside the pose or alone: Holistic's `left_hand_landmarks`, the Hand Landmarker's lists.
 
 World landmarks are metres about the middle of the hand, the others shares of the picture: `hand_points` puts both at
-the body's wrists. The Hand Landmarker was trained on mirrored pictures, so its words Left and Right are as often wrong as
-the picture is not mirrored; which way the fingers bend tells.
+the body's wrists. The Hand Landmarker was trained on mirrored pictures, so its words Left and Right are wrong where the
+picture is not mirrored; which way the fingers bend tells.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
-from learnable_smplify.formats.keypoints.follow import follow_people
 from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
+from learnable_smplify.formats.keypoints.follow import follow_people
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
