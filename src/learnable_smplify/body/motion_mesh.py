@@ -37,6 +37,7 @@ class MotionMesh:
         parents: (J,) of each joint, -1 of the root.
         faces: (F, 3) triangles.
         weights: (W, J) skin weights.
+        body_weights: (W, 24) the same on SMPL's joints: what part of the body each vertex is on.
     """
 
     def __init__(self, body: Body, motion: Motion) -> None:
@@ -46,9 +47,12 @@ class MotionMesh:
         self.joint_names: tuple[str, ...] = SMPLH_JOINT_NAMES if self.fingered else JOINT_NAMES
         self.parents: tuple[int, ...] = SMPLH_PARENTS if self.fingered else PARENTS
         self.faces: Int[np.ndarray, "F 3"] = (body.faces if hands is None else hands.faces).numpy()
-        self.weights: Float[np.ndarray, "W J"] = body.arrays.weights
+        self.body_weights: Float[np.ndarray, "W 24"] = body.arrays.weights
         if hands is not None:
-            self.weights = hands.arrays.weights if self.fingered else on_body_joints(hands.arrays.weights)
+            self.body_weights = on_body_joints(hands.arrays.weights)
+        self.weights: Float[np.ndarray, "W J"] = self.body_weights
+        if hands is not None and self.fingered:
+            self.weights = hands.arrays.weights
 
     @property
     def has_correctives(self) -> bool:
@@ -93,8 +97,13 @@ class MotionMesh:
         return rotvec_to_rotmat(pose.double())
 
     def posed_joints(self) -> tuple[Float[Tensor, "T J 3 3"], Float[Tensor, "T J 3"]]:
-        """Rotation of every joint in the motion's world and where it is [m], float64."""
+        """Rotation of every joint in the motion's world and where it is [m], float64, as `vertices` has them.
+
+        Where the body has fingers, SMPL's two hand joints move nothing.
+        """
         rest, local = self.rest_joints(), self.local_rotmat()
+        if self.body.hands is not None and not self.fingered:
+            local[:, NUM_SHARED_JOINTS:] = torch.eye(3, dtype=local.dtype)
         pelvis = rest[0] + self.motion.transl.cpu().double()
         world, placed = [local[:, 0]], [pelvis]
         for joint in range(1, len(self.parents)):
