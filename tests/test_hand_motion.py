@@ -13,16 +13,19 @@ import torch
 from learnable_smplify.body import load_body
 from learnable_smplify.body.motion_mesh import MotionMesh
 from learnable_smplify.cli.main import main
+from learnable_smplify.fit_summary import summarise_fit
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.bone_names import bone_names
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.formats.motion.style import MotionStyle
-from learnable_smplify.hands import HAND_JOINT_NAMES, SMPLH_JOINT_NAMES
+from learnable_smplify.hands import HAND_JOINT_NAMES, SMPLH_JOINT_NAMES, HandKeypoints
+from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.mocap.bone_map import find_bone_map
 from learnable_smplify.mocap.bvh import read_bvh
 from learnable_smplify.mocap.fingers import find_fingers
 from learnable_smplify.mocap.glb_motion import read_glb
 from learnable_smplify.motion import Motion
+from learnable_smplify.report.measures import measure_fit
 from test_glb import ReadGlb
 from toy_motion import drifting_transl, swinging_poses
 
@@ -158,3 +161,19 @@ def test_every_finger_ends_in_a_tip(tmp_path: Path, motion: Motion) -> None:
     source = read_bvh(tmp_path / "a.bvh")
     tips = torch.stack([source.tips[source.names.index(f"left_{f}3")] for f in ("index", "middle", "ring", "pinky")])
     assert bool(((tips.norm(dim=1) > 0.01) & (tips.norm(dim=1) < 0.04)).all())
+
+
+def test_summary_and_report_say_how_far_fingers_are_from_their_points(motion: Motion) -> None:
+    body = load_body()
+    assert body.hands is not None
+    points = body.hands.hand_points(motion.pose, motion.hand_pose, motion.betas[None], motion.transl)
+    points[:, 0] += torch.tensor([0.003, 0.004, 0.0])
+    points[3] = torch.nan
+    positions = body.keypoints(motion.pose, motion.betas, motion.transl)
+    keypoints = Keypoints(positions, "body25", motion.fps, hands=HandKeypoints(points))
+    assert summarise_fit(body, motion, keypoints).group_error_mm["fingers"] == pytest.approx(2.5, abs=1e-3)
+    measured = measure_fit(body, motion, keypoints)
+    assert np.nanmean(measured.group_error_mm()["fingers"]) == pytest.approx(2.5, abs=1e-3)
+    assert not measured.seen_in("fingers")[3].any()
+    bare = measure_fit(body, replace(motion, hand_pose=None, hand_flagged=None), keypoints)
+    assert "fingers" not in bare.group_error_mm()
