@@ -89,7 +89,7 @@ class FitMeasures:
     def group_error_mm(self) -> dict[str, Float[np.ndarray, "T"]]:
         """Mean error of each part of the body that was measured, over time (NaN where it is missing)."""
         groups = np.array(self.layout.groups)
-        measured = {part: self.error_mm[:, groups == part] for part in dict.fromkeys(self.layout.groups)}
+        measured: dict[str, np.ndarray] = {part: self.error_mm[:, groups == part] for part in self.layout.groups}
         if self.finger_error_mm is not None:
             measured["fingers"] = self.finger_error_mm
         order = ("head", "torso", "arms", "hands", "fingers", "legs", "feet")
