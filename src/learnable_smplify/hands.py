@@ -41,14 +41,14 @@ NUM_HAND_POINTS = len(HAND_POINT_NAMES)
 HAND_EDGES: tuple[tuple[int, int], ...] = tuple(
     (0 if number == 0 else 4 * finger + number, 4 * finger + number + 1) for finger in range(5) for number in range(4)
 )
-# Fingers and thumb of a hand that does nothing, and how an average hand hangs: turns [rad] of the left hand's joints
-# about the rest pose's axes (X along the fingers, Y up from the palm's back, Z to the thumb); the right's are mirrored.
+# How a hand hangs that does nothing: turns [rad] of the left hand's joints about the rest pose's axes (X along the
+# fingers, Y from the palm's back, Z to the thumb); the right's are mirrored.
 _RELAXED_LEFT: tuple[tuple[float, float, float], ...] = (
-    *((0.0, 0.0, -0.30), (0.0, 0.0, -0.40), (0.0, 0.0, -0.25)),
-    *((0.0, 0.0, -0.35), (0.0, 0.0, -0.45), (0.0, 0.0, -0.28)),
-    *((0.0, 0.0, -0.42), (0.0, 0.0, -0.42), (0.0, 0.0, -0.28)),
-    *((0.0, 0.0, -0.40), (0.0, 0.0, -0.45), (0.0, 0.0, -0.28)),
-    *((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+    *((0.061, 0.105, -0.344), (0.050, 0.000, -0.486), (0.029, 0.000, -0.295)),
+    *((-0.067, -0.052, -0.431), (-0.041, 0.000, -0.522), (-0.030, 0.000, -0.313)),
+    *((-0.250, -0.243, -0.461), (-0.187, 0.000, -0.452), (-0.119, 0.000, -0.272)),
+    *((-0.167, -0.156, -0.460), (-0.126, 0.000, -0.508), (-0.094, 0.000, -0.300)),
+    *((0.019, 0.251, 0.143), (0.080, 0.114, 0.000), (0.037, 0.059, 0.000)),
 )
 
 

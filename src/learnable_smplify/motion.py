@@ -41,6 +41,8 @@ class Motion:
             parents, zero is the flat hand, as of SMPL-H with `flat_hand_mean=True`; (T, 90) is accepted. None where
             nobody saw them: they rest (`hands.relaxed_hands`).
         hand_flagged: (T, 2) bool, left and right hands whose fingers are guessed; None without `hand_pose`.
+        hand_uncertainty_deg: (T, 30) standard deviation of each finger joint's rotation [deg], NaN where the hand was
+            not seen; None where nobody said.
 
     Raises:
         InputError: shapes that do not fit, or values that are not finite.
@@ -60,6 +62,7 @@ class Motion:
     notes: tuple[str, ...] = field(default=())
     hand_pose: Float[Tensor, "T 30 3"] | None = None
     hand_flagged: Bool[Tensor, "T 2"] | None = None
+    hand_uncertainty_deg: Float[Tensor, "T 30"] | None = None
 
     def __post_init__(self) -> None:
         pose = torch.as_tensor(self.pose).detach().to(torch.float32)
@@ -102,6 +105,7 @@ class Motion:
     def _check_hands(self, frames: int) -> None:
         if self.hand_pose is None:
             object.__setattr__(self, "hand_flagged", None)
+            object.__setattr__(self, "hand_uncertainty_deg", None)
             return
         hands = torch.as_tensor(self.hand_pose).detach().to(torch.float32)
         if hands.ndim == 2 and hands.shape[1] == NUM_HAND_JOINTS * 3:
@@ -117,6 +121,13 @@ class Motion:
             flagged = torch.as_tensor(self.hand_flagged).to(torch.bool)
         if flagged.shape != (frames, 2):
             raise InputError(f"hand_flagged has shape {tuple(flagged.shape)}", expected=f"({frames}, 2)")
+        if self.hand_uncertainty_deg is not None:
+            unsure = torch.as_tensor(self.hand_uncertainty_deg).detach().to(torch.float32)
+            if unsure.shape != (frames, NUM_HAND_JOINTS):
+                raise InputError(
+                    f"hand_uncertainty_deg has shape {tuple(unsure.shape)}", expected=f"({frames}, {NUM_HAND_JOINTS})"
+                )
+            object.__setattr__(self, "hand_uncertainty_deg", unsure)
         object.__setattr__(self, "hand_pose", hands)
         object.__setattr__(self, "hand_flagged", flagged)
 
@@ -153,6 +164,7 @@ class Motion:
             fps=self.fps / step,
             hand_pose=None if self.hand_pose is None else self.hand_pose[frames],
             hand_flagged=None if self.hand_flagged is None else self.hand_flagged[frames],
+            hand_uncertainty_deg=None if self.hand_uncertainty_deg is None else self.hand_uncertainty_deg[frames],
         )
 
     @property

@@ -57,15 +57,18 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
 
     transl = motion.transl.to(torch.float64)
     new_transl = torch.lerp(transl[before], transl[after], step)
-    unsure = motion.uncertainty_deg
-    unsure = None if unsure is None else torch.maximum(unsure[before], unsure[after])  # NaN stays NaN
+
+    def larger(sigma: Float[Tensor, "T J"] | None) -> Float[Tensor, "N J"] | None:
+        return None if sigma is None else torch.maximum(sigma[before], sigma[after])  # NaN stays NaN
+
     return replace(
         motion,
         pose=turned(motion.pose),
         transl=new_transl,
         fps=fps,
         flagged=either(motion.flagged),
-        uncertainty_deg=unsure,
+        uncertainty_deg=larger(motion.uncertainty_deg),
         hand_pose=None if motion.hand_pose is None else turned(motion.hand_pose),
         hand_flagged=None if motion.hand_flagged is None else either(motion.hand_flagged),
+        hand_uncertainty_deg=larger(motion.hand_uncertainty_deg),
     )

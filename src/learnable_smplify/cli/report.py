@@ -179,6 +179,7 @@ def _draw(
         uncertainty_deg=None,
         hand_pose=None if motion.hand_pose is None else motion.hand_pose[shown],
         hand_flagged=None if motion.hand_flagged is None else motion.hand_flagged[shown],
+        hand_uncertainty_deg=None,
     )
     dots = None
     if keypoints is not None:

@@ -35,6 +35,7 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.ground import grounded
+from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
@@ -189,7 +190,8 @@ class RecordingSolver:
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
-        return motion, offsets
+        smooth_hands = options.smooth or options.hold_feet
+        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth_hands), offsets
 
     def _shape(
         self, keypoints: Keypoints, layout: Layout, folded: FoldedPoints, options: RecordingOptions
