@@ -42,8 +42,11 @@ def motion() -> Motion:
     flagged = torch.rand(FRAMES, 2, generator=generator) < 0.3
     pose = swinging_poses(FRAMES)
     pose[:, 22:] = 0
+    unsure = 5.0 * torch.rand(FRAMES, 30, generator=generator)
+    unsure[flagged.repeat_interleave(15, dim=1)] = torch.nan
     moves = pose, drifting_transl(FRAMES), 0.5 * torch.ones(10)
-    return Motion(*moves, fps=30.0, up_axis="y", hand_pose=fingers, hand_flagged=flagged)
+    seen = {"hand_pose": fingers, "hand_flagged": flagged, "hand_uncertainty_deg": unsure}
+    return Motion(*moves, fps=30.0, up_axis="y", **seen)
 
 
 def joints_of(motion: Motion) -> np.ndarray:
@@ -67,6 +70,7 @@ def test_amass_files_keep_fingers_in_every_layout(tmp_path: Path, motion: Motion
     assert bool((again.hand_pose == motion.hand_pose).all())
     assert again.hand_flagged is not None
     assert bool((again.hand_flagged == motion.hand_flagged).all())
+    np.testing.assert_array_equal(again.hand_uncertainty_deg, motion.hand_uncertainty_deg)
     assert again.notes == ()
 
 

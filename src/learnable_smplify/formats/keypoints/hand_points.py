@@ -91,10 +91,6 @@ def measured_hands(
     seen = np.asarray(np.isfinite(points).all(axis=-1))
     if not seen.any():
         return None, tuple(notes)
-    for side, name in enumerate(SIDES):
-        count = int(seen[:, side].any(axis=1).sum())
-        if 0 < count < len(points):
-            notes.append(f"the {name} hand is seen in {count} of {len(points)} frames")
     trust = seen.astype(np.float32) if confidence is None else np.where(seen, np.nan_to_num(confidence), 0.0)
     found = HandKeypoints(
         torch.from_numpy(points.astype(np.float32)), torch.from_numpy(trust.clip(0.0, 1.0).astype(np.float32))

@@ -43,7 +43,7 @@ _NUM_BETAS = 16
 _BLENDER_FPS = 30
 _OUR_KEYS = (
     *("up_axis", "turned_from", "turned_about", "body", "betas_open", "start_time", "flagged", "uncertainty_deg"),
-    *("betas_sigma", "hand_joints", "hand_pose", "hand_flagged"),
+    *("betas_sigma", "hand_joints", "hand_pose", "hand_flagged", "hand_uncertainty_deg"),
 )
 _READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
 
@@ -64,7 +64,8 @@ def write_amass(
     (10,) where the betas are the open body's, which are not SMPL's; `start_time` [s] where the recording did not begin
     at 0; `flagged`, `uncertainty_deg` (T, 24) and `betas_sigma` (10,) where the motion has them, and `hand_joints`
     (T, 6) where the layout has no columns for SMPL's two hand joints and they are bent; where the fingers were seen,
-    `pose_hand` (T, 90) as AMASS of SMPL-X has it, `hand_flagged` (T, 2), and with 72 columns `hand_pose` (T, 90).
+    `pose_hand` (T, 90) as AMASS of SMPL-X has it, `hand_flagged` (T, 2), `hand_uncertainty_deg` (T, 30), and with 72
+    columns `hand_pose` (T, 90).
 
     The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
@@ -125,6 +126,8 @@ def write_amass(
     if fingers is not None and motion.hand_flagged is not None:
         arrays["pose_hand" if pose_layout in _FINGER_COLUMNS else "hand_pose"] = fingers
         arrays["hand_flagged"] = motion.hand_flagged.cpu().numpy()
+        if motion.hand_uncertainty_deg is not None:
+            arrays["hand_uncertainty_deg"] = motion.hand_uncertainty_deg.cpu().numpy()
     if motion.start_s != 0:
         arrays["start_time"] = np.float64(motion.start_s)
     if motion.body in OPEN_BODIES:
@@ -202,13 +205,14 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
         up_axis=cast("UpAxis | None", up_axis or None),
         flagged=torch.from_numpy(flagged),
-        uncertainty_deg=file.uncertainty(frames),
+        uncertainty_deg=file.uncertainty("uncertainty_deg", (frames, 24)),
         betas_sigma=torch.from_numpy(file.numbers("betas_sigma", (10,)).astype(np.float32))
         if "betas_sigma" in file.arrays
         else None,
         notes=_left_out(poses, betas, layout),
         hand_pose=fingers,
         hand_flagged=guessed,
+        hand_uncertainty_deg=file.uncertainty("hand_uncertainty_deg", (frames, 30)),
     )
     own_up = file.word("turned_from", "", ("x", "y", "z", ""))
     if not own_up:
@@ -277,15 +281,13 @@ class _AmassFile:
             raise self.fail("is no frame rate", key, "one number above 0")
         return float(value.reshape(-1)[0])
 
-    def uncertainty(self, frames: int) -> torch.Tensor | None:
+    def uncertainty(self, key: str, shape: tuple[int, int]) -> torch.Tensor | None:
         """NaN is a word here: the network was not asked about that joint in that frame."""
-        if "uncertainty_deg" not in self.arrays:
+        if key not in self.arrays:
             return None
-        array = self.arrays["uncertainty_deg"]
-        if array.dtype.kind != "f" or array.shape != (frames, 24) or np.isinf(array).any() or (array < 0).any():
-            raise self.fail(
-                f"holds {array.dtype} of shape {array.shape}", "uncertainty_deg", f"degrees, ({frames}, 24)"
-            )
+        array = self.arrays[key]
+        if array.dtype.kind != "f" or array.shape != shape or np.isinf(array).any() or (array < 0).any():
+            raise self.fail(f"holds {array.dtype} of shape {array.shape}", key, f"degrees, {shape}")
         return torch.from_numpy(array.astype(np.float32))
 
     def fingers(self, poses: np.ndarray, layout: PoseLayout) -> tuple[torch.Tensor | None, torch.Tensor | None]:
