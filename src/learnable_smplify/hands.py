@@ -37,6 +37,10 @@ HAND_POINT_NAMES: tuple[str, ...] = (
     *(f"{finger}{number}" for finger in POINT_FINGERS for number in (1, 2, 3, 4)),
 )
 NUM_HAND_POINTS = len(HAND_POINT_NAMES)
+# Lines between the points of one hand: from the wrist along every finger.
+HAND_EDGES: tuple[tuple[int, int], ...] = tuple(
+    (0 if number == 0 else 4 * finger + number, 4 * finger + number + 1) for finger in range(5) for number in range(4)
+)
 # How a hand hangs that does nothing: turns [rad] of the left hand's joints about the rest pose's axes (X along the
 # fingers, Y from the palm's back, Z to the thumb); the right's are mirrored.
 _RELAXED_LEFT: tuple[tuple[float, float, float], ...] = (

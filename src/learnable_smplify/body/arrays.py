@@ -60,6 +60,8 @@ class HandArrays:
         weights: (W, 52) skin weights, rows sum to 1.
         faces: (F, 3) triangles.
         tips: (10,) the vertices at the fingertips: thumb, index, middle, ring, pinky, first of the left hand.
+        mean: (2, 45) the model file's relaxed hands, rotvecs of the left's 15 joints and the right's; None without.
+        components: (2, 45, 45) its principal components of hand poses, one a row; None without.
     """
 
     v_template: Float[np.ndarray, "W 3"]
@@ -69,3 +71,5 @@ class HandArrays:
     weights: Float[np.ndarray, "W 52"]
     faces: Int[np.ndarray, "F 3"]
     tips: tuple[int, ...]
+    mean: Float[np.ndarray, "2 45"] | None = None
+    components: Float[np.ndarray, "2 45 45"] | None = None
