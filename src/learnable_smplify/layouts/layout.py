@@ -30,6 +30,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.bias import KeypointBias, parse_bias
 from learnable_smplify.layouts.layout_values import parse_edges, parse_point
 from learnable_smplify.layouts.spelling import plain, spelling_key
+from learnable_smplify.layouts.whole_body import whole_body
 from learnable_smplify.safe_files.toml_file import parse_toml, read_toml
 from learnable_smplify.skeleton import mirrored_name
 
@@ -59,7 +60,12 @@ _BY_NAME_ONLY = ("mocap20",)
 # Markers on the skin, of laboratories: named by the user, or told by names that no layout of keypoints has.
 _MARKERS: tuple[str, ...] = ("opencap_lab", "plug_in_gait", "cmu41")
 
-_SHIPPED_BY_SPELLING = {spelling: name for name in reversed((*_SHIPPED, *_MARKERS)) for spelling in (name, plain(name))}
+# What a body has of hands that were measured alone: by name only.
+_HANDS: tuple[str, ...] = ("hands",)
+
+_SHIPPED_BY_SPELLING = {
+    spelling: name for name in reversed((*_SHIPPED, *_MARKERS, *_HANDS)) for spelling in (name, plain(name))
+}
 
 # Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
@@ -190,7 +196,8 @@ def marker_layout_names() -> tuple[str, ...]:
 def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     """The layout called `name_or_path` ("body25", "BODY_25", "coco-17"), or the one in a user's TOML file.
 
-    A `Layout` is returned as it is, so that whatever takes a layout can take it in any of these forms.
+    A `Layout` is returned as it is, so that whatever takes a layout can take it in any of these forms. An order of
+    body, hands and face (`layouts.whole_body`) has the layout of its body: readers know what else is in the file.
 
     Raises:
         InputError: no such layout or file, or the file is not a layout; the message names the file and the key.
@@ -283,6 +290,8 @@ def infer_layout_from_count(count: int) -> Layout:
 
 def _shipped_by_name(text: str) -> Layout | None:
     name = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(plain(text[:100]))
+    if name is None and (whole := whole_body(text)) is not None:
+        name = whole.body
     return None if name is None else _shipped_layout(name)
 
 

@@ -35,6 +35,7 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.ground import grounded
+from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
@@ -210,7 +211,8 @@ class RecordingSolver:
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
-        return motion, offsets
+        smooth_hands = options.smooth or options.hold_feet
+        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth_hands), offsets
 
     def _shape(
         self,
@@ -288,7 +290,9 @@ class RecordingSolver:
         scale = self._scale(keypoints, folded)
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
-        scaled = replace(keypoints, positions=torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan))
+        positions = torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan)
+        hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
+        scaled = replace(keypoints, positions=positions, hands=hands)
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
