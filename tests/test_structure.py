@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "solver.clip": {"body", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
-    "solver.view": set(),
+    "solver.view": {"body", "layouts", "solver.frame", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair"),
         *("solver.clip", "solver.frame", "solver.shape", "solver.smplify", "solver.view"),
@@ -43,7 +43,17 @@ ROOMS: dict[str, set[str]] = {
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
     "view": {"body", "formats", "layouts", "render"},
-    "jobs": {"body", "formats", "layouts", "repair", "safe_files", "solver", "solver.shape", "solver.smplify"},
+    "jobs": {
+        "body",
+        "formats",
+        "layouts",
+        "repair",
+        "safe_files",
+        "solver",
+        "solver.frame",
+        "solver.shape",
+        "solver.smplify",
+    },
     "evaluation": {
         *("body", "datasets", "formats", "layouts", "network", "refine", "repair", "safe_files"),
         *("solver", "solver.frame", "training"),

@@ -13,6 +13,7 @@ Source: Levenberg 1944 and Marquardt 1963, damped by `solver.frame.damping`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,6 +126,12 @@ class PoseSolution:
     sigma: Float[Tensor, "B 24"] | None = None
     strangeness: Float[Tensor, " B"] | None = None
     fallback: Bool[Tensor, " B"] | None = None
+
+
+def join_solutions(parts: Sequence[PoseSolution]) -> PoseSolution:
+    """Solutions of one problem after the other."""
+    names = ("rotmat", "transl", "cost", "converged", "distance")
+    return PoseSolution(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def fit_error(
