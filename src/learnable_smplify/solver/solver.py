@@ -21,7 +21,7 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.pose_mlp import StartKind
-from learnable_smplify.network.weights import load_network
+from learnable_smplify.network.weights import load_lifter, load_network
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.repair.garbage import examine
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -355,8 +355,9 @@ class Solver:
                 raise InputError("smplify fits one camera", expected="neural or gauss_newton for several")
             return self.fit_2d(views[0].keypoints, views[0].camera, known, progress=progress)
         with one_thread_per_operation():
-            size = self.recording_options.known_size
-            return ViewSolver(self.body, self._priors, self.clip_options, size, self.device).fit(views, known, progress)
+            size, lifter = self.recording_options.known_size, load_lifter().to(self.device)
+            solver = ViewSolver(self.body, self._priors, lifter, self.clip_options, size, self.device)
+            return solver.fit(views, known, progress)
 
     def _recording(self) -> RecordingSolver:
         return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)

@@ -5,8 +5,6 @@ Keyframes from triangulated keypoints, then all frames in pixels, as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,15 +31,6 @@ _FIRST_ROBUST = 20.0
 _FIRST = LevenbergMarquardt(6, step_tolerance=1e-3, initial_damping=1e-3)
 
 
-@dataclass(frozen=True, eq=False)
-class Tracked:
-    """A clip's poses and how far its pixels are off."""
-
-    rotmat: Float[Tensor, "T 24 3 3"]
-    transl: Float[Tensor, "T 3"]
-    sight: SightTerm
-
-
 def solve_cameras(
     observed: Observed,
     points: ShapedPoints,
@@ -50,8 +39,8 @@ def solve_cameras(
     priors: Priors,
     least_keypoints: int,
     options: SweepOptions,
-) -> Tracked:
-    """Every frame.
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """Rotations and places of every frame.
 
     Args:
         placed, sure: triangulated keypoints [m] and their confidence.
@@ -83,7 +72,7 @@ def solve_cameras(
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
     swept = sweep(points, sight, rotmat, transl, priors, observed.fps, options)
-    return Tracked(swept.rotmat, swept.transl, sight)
+    return swept.rotmat, swept.transl
 
 
 def keyframes(usable: Tensor, apart: int) -> Tensor:

@@ -7,10 +7,11 @@ with a guess G, its spreads s and its share of the mixture: twice the negative l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
@@ -46,6 +47,27 @@ class Hypotheses:
     precision: Float[Tensor, "T M 24"]
     cost: Float[Tensor, "T M"]
     distance: Float[Tensor, "T M"]
+
+    @staticmethod
+    def join(parts: Sequence[Hypotheses]) -> Hypotheses:
+        """Of all frames."""
+        names = ("rotmat", "transl", "mean", "precision", "cost", "distance")
+        return Hypotheses(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    def chosen(self, index: Int[Tensor, " T"]) -> Guess:
+        """One of each frame."""
+        at = torch.arange(len(index), device=index.device), index
+        return Guess(self.rotmat[at], self.transl[at], self.mean[at], self.precision[at])
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """One hypothesis of each of T frames; fields as in `Hypotheses`."""
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    transl: Float[Tensor, "T 3"]
+    mean: Float[Tensor, "T 24 3 3"]
+    precision: Float[Tensor, "T 24"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,15 +12,18 @@ from torch import Tensor
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.body.size import RestMesh
+from learnable_smplify.camera import Camera
 from learnable_smplify.motion import Motion
+from learnable_smplify.network.lifter import Lifter
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
-from learnable_smplify.solver.shape.prior import KnownSize
-from learnable_smplify.solver.view.cameras import Tracked, error_m, solve_cameras
+from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
+from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.single import SingleOptions, at_origin, solve_camera
 from learnable_smplify.solver.view.swaps import unswapped
 from learnable_smplify.solver.view.sweeps import SweepOptions
 from learnable_smplify.solver.view.triangulate import placed_points
@@ -40,7 +43,7 @@ class ViewSolver:
 
     Args:
         body: to fit.
-        priors: on the device.
+        priors, lifter: on the device.
         clip: when a frame counts as lost.
         known_size: what is known of the person, for shapes that are estimated.
         device: where to compute.
@@ -48,6 +51,7 @@ class ViewSolver:
 
     body: Body
     priors: Priors
+    lifter: Lifter
     clip: ClipOptions
     known_size: KnownSize
     device: torch.device
@@ -55,9 +59,31 @@ class ViewSolver:
     def fit(self, views: Sequence[View], betas: Float[Tensor, "10"] | None, progress: Progress | None) -> Motion:
         """See `Solver.fit_views`."""
         observed = Observed.of(views, self.device)
+        notes = tuple(dict.fromkeys(note for view in views for note in (*view.keypoints.notes, *view.camera.notes)))
+        fit = self._by_one if len(views) == 1 else self._by_several
+        motion = fit(observed, betas)
+        if progress is not None:
+            progress(len(observed), len(observed))
+        return replace(motion, up_axis=views[0].camera.up_axis, notes=(*notes, *motion.notes))
+
+    def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
+        mesh = RestMesh.of(self.body, self.device)
+        mean = mesh.height_and_weight(torch.zeros(10, device=self.device))
+        prior = ShapePrior(mesh, self.known_size.wants(float(mean[1] / mean[0] ** 2)))
+        folded = self.body.folded(observed.layout, self.device)
+        local = at_origin(observed)
+        found = solve_camera(
+            local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
+        )
+        points = folded.shaped(found.betas[None])
+        lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
+        rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
+        return self._motion(observed, rotmat, transl, found.betas, found.betas_sigma, lost | found.doubtful, ())
+
+    def _by_several(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
         placed, sure = placed_points(observed)
         observed, swapped = unswapped(observed, placed, sure)
-        notes = [*views[0].keypoints.notes, *views[0].camera.notes, *_swap_notes(observed, swapped)]
+        notes = _swap_notes(observed, swapped)
         found: ShapeEstimate | None = None
         folded = self.body.folded(observed.layout, self.device)
         if betas is not None:
@@ -69,27 +95,50 @@ class ViewSolver:
             shape = found.betas
             notes += shape_notes(found)
         points = folded.shaped(shape[None])
-        tracked = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED, SweepOptions())
-        if progress is not None:
-            progress(len(observed), len(observed))
+        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED, SweepOptions())
+        lost = self._lost(observed, Frames.of(points, rotmat, transl))
+        sigma = None if found is None else found.sigma
+        return self._motion(observed, rotmat, transl, shape, sigma, lost, tuple(notes))
+
+    def _motion(
+        self,
+        observed: Observed,
+        rotmat: Float[Tensor, "T 24 3 3"],
+        transl: Float[Tensor, "T 3"],
+        betas: Float[Tensor, "10"],
+        betas_sigma: Float[Tensor, "10"] | None,
+        flagged: Bool[Tensor, " T"],
+        notes: tuple[str, ...],
+    ) -> Motion:
         return Motion(
-            pose=rotmat_to_rotvec(tracked.rotmat).cpu(),
-            transl=tracked.transl.cpu(),
-            betas=shape.float().cpu(),
+            pose=rotmat_to_rotvec(rotmat).float().cpu(),
+            transl=transl.float().cpu(),
+            betas=betas.float().cpu(),
             fps=observed.fps,
             body=self.body.name,
             gender=self.body.gender,
-            up_axis=views[0].camera.up_axis,
-            flagged=self._lost(observed, points, tracked).cpu(),
-            betas_sigma=None if found is None else found.sigma.float().cpu(),
-            notes=tuple(notes),
+            flagged=flagged.cpu(),
+            betas_sigma=None if betas_sigma is None else betas_sigma.float().cpu(),
+            notes=notes,
         )
 
-    def _lost(self, observed: Observed, points: ShapedPoints, tracked: Tracked) -> Bool[Tensor, " T"]:
+    def _lost(self, observed: Observed, frames: Frames) -> Bool[Tensor, " T"]:
         """Frames of which too little is seen, or that are seen elsewhere."""
-        error = error_m(tracked.sight, Frames.of(points, tracked.rotmat, tracked.transl))
+        ones = torch.ones(len(observed.cameras), device=self.device)
+        error = error_m(observed.sight(ones, None), frames)
         few = (observed.confidence > 0).any(1).sum(1) < self.clip.min_keypoints
         return few | (error > self.clip.lost_error)
+
+
+def in_world(
+    camera: Camera, points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """Poses and places in a camera's frame, in its world."""
+    turned = rotmat.clone()
+    turned[:, 0] = camera.R_camera_world.to(rotmat).T @ rotmat[:, 0]
+    # A body turns about its pelvis joint, and transl moves it afterwards.
+    pelvis = points.offsets[:, 0]
+    return turned, camera.to_world(pelvis + transl) - pelvis
 
 
 def _swap_notes(observed: Observed, swapped: Bool[Tensor, "T V"]) -> list[str]:

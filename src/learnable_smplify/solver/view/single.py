@@ -18,14 +18,20 @@ from learnable_smplify.network.lifter import Lifter
 from learnable_smplify.solver.clip.smooth import SmoothOptions
 from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
-from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, Tracked, between_keyframes, misfit
-from learnable_smplify.solver.view.hypotheses import Hypotheses, HypothesisOptions, hypotheses
+from learnable_smplify.solver.shape.joint_estimate import refine_betas
+from learnable_smplify.solver.shape.prior import ShapePrior
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, misfit
+from learnable_smplify.solver.view.hypotheses import Guess, Hypotheses, HypothesisOptions, hypotheses, place_in_view
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.paths import best_chain
+from learnable_smplify.solver.view.sweeps import sight_problem
 
 # Frames whose hypotheses are solved at once.
 _CHUNK = 256
+# Frames that betas are estimated from; so many of them say as much as one, as a detector errs alike in all.
+_SHAPE_FRAMES, _INDEPENDENT = 48, 16
 # A frame is doubtful when poses that put a keypoint elsewhere by this [m] are likelier than this together.
 _ELSEWHERE, _DOUBT = 0.25, 0.2
 
@@ -47,16 +53,27 @@ class SingleOptions:
 
 @dataclass(frozen=True, eq=False)
 class SingleClip:
-    """A clip in the camera's frame, and where it could be another pose."""
+    """A clip in the camera's frame.
 
-    tracked: Tracked
+    Args:
+        rotmat, transl: of every frame.
+        betas: of the person.
+        betas_sigma: what they may be off by; None where they were given.
+        doubtful: frames that could be another pose.
+    """
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    transl: Float[Tensor, "T 3"]
+    betas: Float[Tensor, "10"]
+    betas_sigma: Float[Tensor, "10"] | None
     doubtful: Bool[Tensor, " T"]
 
 
 def solve_camera(
     observed: Observed,
     folded: FoldedPoints,
-    betas: Float[Tensor, "10"],
+    betas: Float[Tensor, "10"] | None,
+    shape_prior: ShapePrior,
     lifter: Lifter,
     priors: Priors,
     least_keypoints: int,
@@ -66,12 +83,15 @@ def solve_camera(
 
     Args:
         observed: by one camera that stands at the origin and looks along z.
+        betas: the person's, None estimates them.
+        shape_prior: what is known of them; one camera does not tell size from distance.
         least_keypoints: a frame with fewer lies between its neighbours.
 
     Raises:
         InputError: no frame has so many.
     """
-    points = folded.shaped(betas[None])
+    shape = torch.zeros(10, device=observed.pixels.device) if betas is None else betas
+    points = folded.shaped(shape[None])
     rows = ((observed.confidence > 0).sum((1, 2)) >= least_keypoints).nonzero()[:, 0]
     if len(rows) == 0:
         raise InputError(f"no frame has {least_keypoints} keypoints", expected="a person in the picture")
@@ -81,13 +101,18 @@ def solve_camera(
     def found(part: Int[Tensor, " B"]) -> Hypotheses:
         return hypotheses(lifter, observed, part, points, sight.select(part), priors, options.guess)
 
-    several = join_hypotheses([found(part) for part in rows.split(_CHUNK)])
+    several = Hypotheses.join([found(part) for part in rows.split(_CHUNK)])
     chain = best_chain(several.rotmat, several.transl, several.cost, rows, observed.fps, priors, options.sharpness)
-    at = torch.arange(len(rows), device=rows.device), chain.chosen
-    rotmat, transl = between_keyframes(several.rotmat[at], several.transl[at], rows, len(observed))
-    mean, _ = between_keyframes(several.mean[at], several.transl[at], rows, len(observed))
+    best = several.chosen(chain.chosen)
+    betas_sigma = None
+    if betas is None:
+        found_shape = _shape(folded, sight.select(rows), best, shape_prior, priors, options)
+        shape, best, betas_sigma = found_shape
+        points = folded.shaped(shape[None])
+    rotmat, transl = between_keyframes(best.rotmat, best.transl, rows, len(observed))
+    mean, _ = between_keyframes(best.mean, best.transl, rows, len(observed))
     precision = torch.zeros(len(observed), 24, dtype=rotmat.dtype, device=rotmat.device)
-    precision[rows] = several.precision[at]
+    precision[rows] = best.precision
     frames = Frames.of(points, rotmat, transl)
     sight = observed.sight(torch.maximum(sigma, sigma * misfit(sight, frames)), ROBUST)
     whole = smooth_views(
@@ -95,7 +120,7 @@ def solve_camera(
         sight,
         rotmat,
         transl,
-        betas,
+        shape,
         observed.fps,
         priors,
         options.smooth,
@@ -104,7 +129,24 @@ def solve_camera(
     )
     doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
     doubtful[rows] = doubt(several, points, chain.chosen, chain.likely)
-    return SingleClip(Tracked(whole.rotmat, whole.transl, sight), doubtful)
+    return SingleClip(whole.rotmat, whole.transl, shape, betas_sigma, doubtful)
+
+
+def _shape(
+    folded: FoldedPoints, sight: SightTerm, best: Guess, prior: ShapePrior, priors: Priors, options: SingleOptions
+) -> tuple[Float[Tensor, "10"], Guess, Float[Tensor, "10"]]:
+    """Betas from some frames together with their poses; all poses placed anew; and what betas may be off by."""
+    rows = torch.linspace(0, len(best.transl) - 1, min(_SHAPE_FRAMES, len(best.transl)), device=best.transl.device)
+    rows = rows.round().long()
+    betas = torch.zeros(10, dtype=best.transl.dtype, device=best.transl.device)
+    precision = torch.diag_embed(best.precision[rows].repeat_interleave(3, dim=1))
+    mean, whole = priors.and_human(best.mean[rows], precision, options.guess.pose_weight)
+    problem = sight_problem(folded.shaped(betas[None]), sight.select(rows), mean, whole, best.transl[rows])
+    prior = prior.weighted(max(1.0, len(rows) / _INDEPENDENT))
+    fit = refine_betas(folded, problem, best.rotmat[rows], best.transl[rows], betas, prior)
+    posed = folded.shaped(fit.shape[None]).pose(best.rotmat)
+    placed = replace(best, transl=place_in_view(posed.positions(), sight))
+    return fit.shape, placed, torch.linalg.inv(fit.precision(prior)).diagonal().sqrt()
 
 
 def doubt(
@@ -116,12 +158,6 @@ def doubt(
     placed = (posed.positions() - posed.joints[:, :1]).unflatten(0, (frames, count))
     away = (placed - placed[torch.arange(frames, device=chosen.device), chosen][:, None]).norm(dim=-1).amax(dim=-1)
     return (likely * (away > _ELSEWHERE)).sum(1) > _DOUBT
-
-
-def join_hypotheses(parts: list[Hypotheses]) -> Hypotheses:
-    """Of all frames."""
-    names = ("rotmat", "transl", "mean", "precision", "cost", "distance")
-    return Hypotheses(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def at_origin(observed: Observed) -> Observed:
