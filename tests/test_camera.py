@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.camera_file import read_camera
+from learnable_smplify.formats.cameras.camera_file import read_camera
 
 PLAIN = {"fx": 1000, "fy": 900, "cx": 640, "cy": 360}
 

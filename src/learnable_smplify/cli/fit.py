@@ -23,7 +23,7 @@ from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, summarise_fit, summarise_fit_2d
-from learnable_smplify.formats.camera_file import read_camera
+from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion.motion_file import WRITERS, write_motion
 from learnable_smplify.jobs.folder import ENGINES, Engine
