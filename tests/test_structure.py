@@ -16,7 +16,7 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
     *("betas", "camera", "errors", "fit_summary", "keypoints", "keypoints2d", "metrics", "motion", "options"),
-    *("resample", "rotation", "skeleton", "splits", "__init__"),
+    *("resample", "rotation", "skeleton", "splits", "views", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
@@ -34,9 +34,10 @@ ROOMS: dict[str, set[str]] = {
     "solver.clip": {"body", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
+    "solver.view": set(),
     "solver": {
         *("body", "kernels", "layouts", "network", "repair"),
-        *("solver.clip", "solver.frame", "solver.shape", "solver.smplify"),
+        *("solver.clip", "solver.frame", "solver.shape", "solver.smplify", "solver.view"),
     },
     "refine": {"body", "layouts", "solver", "solver.clip", "solver.frame", "solver.shape"},
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
@@ -52,7 +53,12 @@ ROOMS: dict[str, set[str]] = {
 # The commands are above everything; the package's own file is its shop window.
 ABOVE = {"cli", "__init__"}
 # Ground files that show or summarise, and so look at a room.
-LOOKING = {"keypoints": {"layouts"}, "keypoints2d": {"layouts"}, "fit_summary": {"body", "layouts"}}
+LOOKING = {
+    "keypoints": {"layouts"},
+    "keypoints2d": {"layouts"},
+    "views": {"layouts"},
+    "fit_summary": {"body", "layouts"},
+}
 
 
 def room_of(module: tuple[str, ...]) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from learnable_smplify.refine import refine_motion
     from learnable_smplify.repair import RepairOptions
     from learnable_smplify.solver import ClipOptions, RecordingOptions, SmplifyOptions, Solver
+    from learnable_smplify.views import View
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ _PLACES = {
     "RepairOptions": "repair",
     "SmplifyOptions": "solver",
     "Solver": "solver",
+    "View": "views",
     "write_motion": "formats.motion.motion_file",
     "metrics": "",
 }
@@ -74,6 +76,7 @@ __all__ = [
     "RepairOptions",
     "SmplifyOptions",
     "Solver",
+    "View",
     "layout_names",
     "load_body",
     "load_layout",

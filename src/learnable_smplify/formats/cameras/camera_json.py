@@ -108,9 +108,13 @@ def _camera(content: dict[str, Any], path: Path) -> Camera:
     if up_axis is not None and ("R" not in content or up_axis not in get_args(UpAxis)):
         raise InputError(f"up_axis is {shown(up_axis)}", path=path, expected="'x', 'y' or 'z', with R and t")
     placed = "R" in content
+    fx, fy, cx, cy = (_number(content[key], path, key) for key in _INTRINSICS)
     try:
         return Camera(
-            **{key: _number(content[key], path, key) for key in _INTRINSICS},
+            fx,
+            fy,
+            cx,
+            cy,
             R_camera_world=torch.tensor(_flat(content["R"], path, "R") if placed else _LEVEL).reshape(_shape(content)),
             t_camera_world=torch.tensor(_flat(content["t"], path, "t") if placed else [0.0, 0.0, 0.0]),
             width=_side(content.get("width"), path, "width"),
