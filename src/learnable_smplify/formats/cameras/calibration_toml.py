@@ -38,7 +38,7 @@ def read_calibration_toml(path: Path, units: CameraUnits | None = None) -> dict[
     cameras = [
         _camera(Keyed(path, table, f"[{key}]", "a camera"), key)
         for key, table in tables.items()
-        if isinstance(table, dict) and "matrix" in table and not table.get("ignore") is True
+        if isinstance(table, dict) and "matrix" in table and table.get("ignore") is not True
     ]
     if not cameras:
         raise InputError(

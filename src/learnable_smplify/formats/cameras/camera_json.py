@@ -62,18 +62,21 @@ def read_camera_json(path: Path, units: CameraUnits | None = None) -> dict[str, 
         )
     raw, ups = [], set()
     for name, values in listed.items():
-        where = f"camera '{shown(name)}'"
+        where = f"camera {shown(name)}"
         try:
-            camera = _camera(values, path)
+            # The place is checked with the others' (`placed`), where what is wrong with it is told.
+            camera = _camera({key: value for key, value in values.items() if key not in ("R", "t", "up_axis")}, path)
         except InputError as error:
-            raise InputError(str(error).removeprefix(f"{path}").lstrip(":, ").rstrip("."), path=path, where=where) from error
-        if "R" not in values:
+            raise InputError(
+                str(error).removeprefix(f"{path}").lstrip(":, ").rstrip("."), path=path, where=where
+            ) from error
+        if not ("R" in values and "t" in values):
             raise InputError("the camera has no R and t", path=path, where=where, expected="the place of each camera")
         matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
         rotation, transl = np.array(_flat(values["R"], path, "R")), np.array(_flat(values["t"], path, "t"))
         size = (camera.width, camera.height) if camera.width and camera.height else None
         raw.append(RawCamera(name, where, matrix, camera.distortion, rotation, transl, size))
-        ups.add(camera.up_axis)
+        ups.add(values.get("up_axis"))
     return placed_cameras(raw, path, units=units, up_axis=ups.pop() if len(ups) == 1 else None)
 
 

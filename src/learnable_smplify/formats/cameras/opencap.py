@@ -37,7 +37,9 @@ def _camera(file: Path) -> RawCamera:
     content = load_pickle(file)
     if not isinstance(content, Mapping):
         raise InputError(
-            f"this pickle holds a {type(content).__name__}", path=file, expected=f"a camera, as in OpenCap's {FILE_NAME}"
+            f"this pickle holds a {type(content).__name__}",
+            path=file,
+            expected=f"a camera, as in OpenCap's {FILE_NAME}",
         )
     values = Keyed(file, content, None, "a camera of OpenCap")
     if not values.has("rotation"):

@@ -1,11 +1,11 @@
 """OpenCV's FileStorage in YAML, and EasyMocap's pair of them: `intri.yml` and `extri.yml`.
 
-Read with a small parser of its own: OpenCV writes a dialect (`%YAML:1.0`, `!!opencv-matrix`) that YAML libraries refuse,
-and of YAML only maps, lists, numbers and text.
+Read with a small parser of our own: OpenCV writes a dialect (`%YAML:1.0`, `!!opencv-matrix`) that YAML libraries
+refuse, and of YAML only maps, lists, numbers and text.
 
 EasyMocap: `names`, then `K_01`, `dist_01` in intri.yml; `R_01` (rotation vector) or `Rot_01` (3 x 3) and `T_01` in
-extri.yml. A file of one camera: `camera_matrix`, `distortion_coefficients`, and where known `rvec` or `R`, `tvec` or `T`,
-`image_width`, `image_height`.
+extri.yml. A file of one camera: `camera_matrix`, `distortion_coefficients`, and where known `rvec` or `R`, `tvec` or
+`T`, `image_width`, `image_height`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def read_opencv_cameras(paths: list[Path], path: Path, units: CameraUnits | None
             raise values.fail(
                 "the camera has no place: only its lens is calibrated", "rvec (or R) and tvec (or T), world to camera"
             )
-        width, height = (next((_whole(values, name) for name in names if values.has(name)), 0) for names in (_WIDTH, _HEIGHT))
+        width, height = (
+            next((_whole(values, name) for name in names if values.has(name)), 0) for names in (_WIDTH, _HEIGHT)
+        )
         model = str(values.values.get("distortion_model") or values.values.get("camera_model") or "")
         cameras.append(
             RawCamera(

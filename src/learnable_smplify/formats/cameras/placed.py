@@ -28,8 +28,8 @@ _FARTHEST = 300.0
 _MAX_ROTATION_ERROR = 1e-2
 # No lens of a video camera is shorter [px]: such a number is millimetres.
 _SHORTEST_FOCAL = 50.0
-# How far cameras that look at one place look past it [rad], at most; and at least, where they do not.
-_LOOK_AT, _LOOK_PAST = np.deg2rad(25.0), np.deg2rad(45.0)
+# How far cameras that look at one place look past it [rad], at most.
+_LOOK_AT = np.deg2rad(25.0)
 # Cameras must look in ways that differ by this much [rad] before the place they look at is known.
 _APART = np.deg2rad(20.0)
 # A skewed sensor is not modelled; up to this many pixels nobody would see it.
@@ -127,7 +127,8 @@ def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
         return
     rotations = np.stack([camera.R_camera_world.double().numpy() for camera in cameras.values()])
     translations = np.stack([camera.t_camera_world.double().numpy() for camera in cameras.values()])
-    if _looks_past(rotations, translations) < _LOOK_PAST:
+    # Cameras that all look the same way may be so, or be level cameras whose matrices go the other way.
+    if _looks_past(rotations, translations) < _LOOK_AT:
         return
     back = rotations.transpose(0, 2, 1)
     back_translations = -np.einsum("nij,nj->ni", back, translations)
@@ -140,23 +141,27 @@ def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
         ),
         "if its matrices went from camera to world, with OpenGL's axes": (_FLIP @ back, back_translations @ _FLIP),
     }
-    for what, (turned, moved) in others.items():
-        if _looks_past(turned, moved) < _LOOK_AT:
-            raise InputError(
-                f"the cameras do not look at one place as the file has them, and would {what}",
-                path=path,
-                expected="rotations and translations from world to camera in OpenCV's axes: x right, y down, z into "
-                "the picture",
-            )
+    past = {what: _looks_past(turned, moved) for what, (turned, moved) in others.items()}
+    what = min(past, key=lambda what: past[what] if np.isfinite(past[what]) else np.inf)
+    if past[what] < _LOOK_AT:
+        raise InputError(
+            f"the cameras do not look at one place as the file has them, and would {what}",
+            path=path,
+            expected="rotations and translations from world to camera in OpenCV's axes: x right, y down, z into the "
+            "picture",
+        )
 
 
 def _looks_past(rotations: Float[np.ndarray, "N 3 3"], translations: Float[np.ndarray, "N 3"]) -> float:
-    """How far the cameras look past the point nearest to all their axes [rad], the worst; 0 where nothing tells."""
+    """How far the cameras look past the point nearest to all their axes [rad], the worst; NaN where nothing tells.
+
+    Nothing tells where they all look the same way.
+    """
     axes = rotations[:, 2]
     centres = -np.einsum("nij,ni->nj", rotations, translations)
     apart = np.arccos(np.clip(axes @ axes.T, -1, 1)).max()
     if apart < _APART:
-        return 0.0
+        return float("nan")
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     point = np.linalg.lstsq(across.sum(axis=0), np.einsum("nij,nj->i", across, centres), rcond=None)[0]
     towards = point - centres

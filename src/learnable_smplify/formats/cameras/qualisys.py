@@ -15,12 +15,13 @@ import numpy as np
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
+from learnable_smplify.motion import UpAxis
 
 _SUBPIXELS = 64.0
 _TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 _LARGEST = 4_000_000
 # Which axis is up is the user's choice when calibrating with Qualisys' L-frame, and nearly always this one.
-_UP = "z"
+_UP: UpAxis = "z"
 
 
 def read_qualisys(path: Path, units: CameraUnits | None = None) -> dict[str, Camera]:
@@ -91,9 +92,7 @@ def _child(element: ElementTree.Element, tag: str, path: Path, where: str) -> El
     return found
 
 
-def _number(
-    element: ElementTree.Element, key: str, path: Path, where: str, default: float | None = None
-) -> float:
+def _number(element: ElementTree.Element, key: str, path: Path, where: str, default: float | None = None) -> float:
     text = element.get(key)
     if text is None and default is not None:
         return default
@@ -102,7 +101,5 @@ def _number(
     except ValueError:
         value = float("nan")
     if not np.isfinite(value) or abs(value) > 1e12:
-        raise InputError(
-            f"'{key}' of <{element.tag}> is {text!r}", path=path, where=where, expected="a number"
-        )
+        raise InputError(f"'{key}' of <{element.tag}> is {text!r}", path=path, where=where, expected="a number")
     return value

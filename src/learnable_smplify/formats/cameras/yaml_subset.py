@@ -5,6 +5,7 @@ No anchors, no documents after the first, no types of the file's own choosing.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,11 @@ def _block(lines: list[_Line], at: int, indent: int, path: Path, depth: int) -> 
             listed = at < len(lines) and lines[at].indent == indent and lines[at].text.startswith("-")
             value, at = _block(lines, at, indent, path, depth + 1) if listed else _inner(lines, at, indent, path, depth)
             matrix = isinstance(value, dict) and {"rows", "cols", "data"} <= set(value)
-            values[key] = _matrix(value, path, line.number) if matrix or tag.endswith("opencv-matrix") else value
+            values[key] = (
+                _matrix(value, path, line.number)
+                if matrix or tag.endswith(("opencv-matrix", "opencv-nd-matrix"))
+                else value
+            )
     return (items if items else values), at
 
 
@@ -116,13 +121,14 @@ def _inner(lines: list[_Line], at: int, indent: int, path: Path, depth: int) -> 
 
 def _matrix(value: Any, path: Path, line: int) -> np.ndarray:
     try:
-        rows, columns = int(value["rows"]), int(value["cols"])
+        # Lists of numbers are matrices of one dimension, whose sides have another key.
+        sides = [int(value["rows"]), int(value["cols"])] if "rows" in value else [int(n) for n in value["sizes"]]
         numbers = np.array(value["data"], dtype=np.float64).reshape(-1)
-        if rows * columns != numbers.size or min(rows, columns) < 0:
-            raise ValueError(f"{numbers.size} numbers for {rows} x {columns}")
+        if min(sides) < 0 or math.prod(sides) != numbers.size:
+            raise ValueError(f"{numbers.size} numbers for {' x '.join(map(str, sides))}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _wrong(path, line, f"the matrix is damaged ({str(error)[:80]})") from None
-    return numbers.reshape(rows, columns)
+    return numbers.reshape(sides)
 
 
 def _scalar(text: str, path: Path, line: int) -> Any:
