@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "solver.clip": {"body", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
-    "solver.view": set(),
+    "solver.view": {"body", "layouts", "solver.frame", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair"),
         *("solver.clip", "solver.frame", "solver.shape", "solver.smplify", "solver.view"),
@@ -44,7 +44,17 @@ ROOMS: dict[str, set[str]] = {
     "report": {"body", "layouts", "render"},
     "multiview": {"formats", "layouts", "solver.view"},
     "view": {"body", "formats", "layouts", "render"},
-    "jobs": {"body", "formats", "layouts", "repair", "safe_files", "solver", "solver.shape", "solver.smplify"},
+    "jobs": {
+        "body",
+        "formats",
+        "layouts",
+        "repair",
+        "safe_files",
+        "solver",
+        "solver.frame",
+        "solver.shape",
+        "solver.smplify",
+    },
     "evaluation": {
         *("body", "datasets", "formats", "layouts", "network", "refine", "repair", "safe_files"),
         *("solver", "solver.frame", "training"),

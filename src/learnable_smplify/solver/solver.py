@@ -30,6 +30,7 @@ from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
 from learnable_smplify.solver.frame.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.threads import map_chunks, one_thread_per_operation
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
 from learnable_smplify.solver.given import checked_device, checked_start, start_before
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
@@ -42,8 +43,7 @@ from learnable_smplify.solver.smplify.recording import fit_recording, fit_record
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.terms import Measured3D
 from learnable_smplify.solver.stream import PoseStream
-from learnable_smplify.solver.threads import map_chunks, one_thread_per_operation
-from learnable_smplify.solver.view.triangulate import triangulated
+from learnable_smplify.solver.view.recording import ViewSolver
 from learnable_smplify.views import View, check_views
 
 Method = Literal["neural", "gauss_newton", "smplify"]
@@ -355,7 +355,8 @@ class Solver:
                 raise InputError("smplify fits one camera", expected="neural or gauss_newton for several")
             return self.fit_2d(views[0].keypoints, views[0].camera, known, progress=progress)
         with one_thread_per_operation():
-            return self._recording().fit(triangulated(views), self.recording_options, known, None, progress)[0]
+            size = self.recording_options.known_size
+            return ViewSolver(self.body, self._priors, self.clip_options, size, self.device).fit(views, known, progress)
 
     def _recording(self) -> RecordingSolver:
         return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)

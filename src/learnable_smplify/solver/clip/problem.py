@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, PosedPoints, ShapedPoints, pose_derivative
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.clip.banded import BandedColumns
@@ -23,6 +23,7 @@ from learnable_smplify.solver.frame.terms import (
     GaussianTerm,
     KeypointTerm,
     apply_step,
+    point_derivatives,
 )
 
 # Frames linearised at once: the Jacobians (about 0.2 MB a frame) stay near the cache.
@@ -220,13 +221,6 @@ class LinearisedClip:
             matrix[:reach, first : first + NUM_UNKNOWNS] += product
         pull = _along_bands(self.move_bands, self.positions, rows)
         right[..., 0] += (here.flatten(1, 2).mT @ pull.flatten(1)[..., None])[..., 0]
-
-
-def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
-    """d keypoint / d unknowns of its frame, without the change of pose correctives."""
-    by_turn = pose_derivative(posed)
-    by_transl = torch.eye(3, dtype=by_turn.dtype, device=by_turn.device).expand(*by_turn.shape[:3], 3)
-    return torch.cat((by_turn, by_transl), dim=-1)
 
 
 def turn_residual(rotmat: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T-2 24 3"]:

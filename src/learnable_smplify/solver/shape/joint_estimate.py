@@ -87,10 +87,7 @@ def refine_betas(
         elif bool(damping.is_stuck()):
             break
     frames, keypoints = Frames.of(problem.points, rotmat, transl), problem.terms()[0]
-    squared = keypoints.residual(frames).square().sum(-1)
-    weights = keypoints.weights * keypoints.trust(squared)
-    mean = (weights * squared).sum() / (3 * (weights > 0).sum()).clamp(min=1)
-    return ShapeFit(shape, rotmat, transl, total, float(mean.sqrt()), problem)
+    return ShapeFit(shape, rotmat, transl, total, keypoints.misfit(frames), problem)
 
 
 def _joint_step(here: Linearised, shape: Tensor, prior: ShapePrior, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:

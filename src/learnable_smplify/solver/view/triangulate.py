@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.views import View
+from learnable_smplify.solver.view.observed import Observed
 
 # A view that shows a point farther [rad] from where it is does not count for it, ...
 _FAR_ANGLE = 0.03
@@ -71,23 +69,11 @@ def triangulate(
     return points.float(), torch.where(torch.isfinite(points[:, 0]), confidence, 0.0).float()
 
 
-def triangulated(views: Sequence[View]) -> Keypoints:
-    """3D keypoints of views."""
-    rays, confidence = [], []
-    for view in views:
-        camera = view.camera
-        pixels = camera.undistorted(view.keypoints.pixels)
-        rays.append((pixels - pixels.new_tensor([camera.cx, camera.cy])) / pixels.new_tensor([camera.fx, camera.fy]))
-        confidence.append(view.keypoints.confidence * torch.isfinite(pixels).all(-1))
-    rotation = torch.stack([view.camera.R_camera_world for view in views])
-    transl = torch.stack([view.camera.t_camera_world for view in views])
-    seen, trust = torch.stack(rays, dim=2), torch.stack(confidence, dim=2)  # (T, K, V, ...)
-    points, sure = triangulate(seen.flatten(0, 1), trust.flatten(0, 1), rotation, transl)
-    first = views[0]
-    return Keypoints(
-        points.unflatten(0, seen.shape[:2]),
-        first.keypoints.layout,
-        first.keypoints.fps,
-        sure.unflatten(0, seen.shape[:2]),
-        first.camera.up_axis,
-    )
+def placed_points(observed: Observed) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
+    """Positions of all keypoints that two cameras agree on [m], 0 elsewhere; and their confidence."""
+    frames, views, count = observed.confidence.shape
+    rays, trust = (part.transpose(1, 2).flatten(0, 1) for part in (observed.rays, observed.confidence))
+    cameras = observed.sight(torch.ones(views), None).cameras
+    points, sure = triangulate(rays.cpu(), trust.cpu(), cameras.rotation, cameras.transl)
+    device = observed.pixels.device
+    return points.nan_to_num().unflatten(0, (frames, count)).to(device), sure.unflatten(0, (frames, count)).to(device)
