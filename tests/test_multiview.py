@@ -16,7 +16,7 @@ from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.multiview.gather import Gathered, gather_people
 from learnable_smplify.multiview.names import match_cameras
 from learnable_smplify.multiview.offsets import parse_offsets
-from learnable_smplify.solver.view.triangulate import triangulated
+from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.track import Track
 
 pytest.importorskip("cv2")

@@ -19,8 +19,8 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.multiview.offsets import find_offsets
 from learnable_smplify.multiview.people import MEET, match_people, window_costs
+from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
-from learnable_smplify.solver.view.triangulate import triangulated
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
 
