@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "solver.clip": {"body", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
-    "solver.view": {"body", "layouts", "solver.frame", "solver.shape"},
+    "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair"),
         *("solver.clip", "solver.frame", "solver.shape", "solver.smplify", "solver.view"),

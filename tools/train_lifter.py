@@ -30,7 +30,9 @@ OUTPUT = Path(__file__).parents[1] / "src/learnable_smplify/network/lifter.safet
 _FPS = 30.0
 # Joints that no keypoint and no clip moves.
 _SOLVED = 22
-_TEMPERATURE = 6.0
+# How sharply a view belongs to the guess that explains it best; at first every guess is taught this share of all views,
+# or one would learn everything.
+_TEMPERATURE, _TAUGHT = 6.0, 0.1
 _HOLDOUT = 4000
 
 
@@ -43,7 +45,7 @@ class TrainLifterArgs:
     hours: float = 1.0
     """How long; the learning rate falls to 0 over it."""
     output: Path = OUTPUT
-    batch: int = 512
+    batch: int = 256
     rate: float = 1e-3
     threads: int = 1
     seed: int = 0
@@ -128,12 +130,12 @@ class Moments:
         return rays * seen[..., None], seen, torch.where(mirror[:, None, None, None], other, rotmat)
 
 
-def losses(guesses: Guesses, target: Tensor) -> tuple[Tensor, Tensor]:
+def losses(guesses: Guesses, target: Tensor, taught: float = 0.0) -> tuple[Tensor, Tensor]:
     """Expectation maximisation's loss (B,) of the mixture, and each guess's mean joint error (B, M) [rad]."""
     squared = (guesses.rotmat - target[:, None]).square().sum((-1, -2))[..., :_SOLVED] / 2  # angle^2 for small ones
     sigma = guesses.sigma[..., :_SOLVED]
     surprise = (3 * sigma.log() + squared / (2 * sigma.square())).sum(-1)
-    share = (guesses.log_share - surprise / _TEMPERATURE).detach().softmax(dim=-1)
+    share = (1 - taught) * (-surprise / _TEMPERATURE).detach().softmax(dim=-1) + taught / surprise.shape[1]
     loss = (share * (surprise - guesses.log_share)).sum(-1)
     return loss, squared.detach().clamp(max=8).div(8).sqrt().asin().mul(2).mean(-1)
 
@@ -156,7 +158,7 @@ def main(args: TrainLifterArgs) -> None:
         rays, seen, target = moments.views(torch.randint(trained, (args.batch,)), config.seconds)
         given = lifter_input(rays, seen)
         target[:, 0] = given.turn @ target[:, 0]
-        loss = losses(network(given.features), target)[0].mean()
+        loss = losses(network(given.features), target, _TAUGHT * (1 - done))[0].mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 20.0)

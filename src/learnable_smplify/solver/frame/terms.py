@@ -65,6 +65,10 @@ class KeypointTerm:
     weights: Float[Tensor, "B K"]
     robust_scale: float | None
 
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.targets)
+
     def select(self, rows: slice) -> KeypointTerm:
         """Of some frames."""
         return KeypointTerm(self.targets[rows], self.weights[rows], self.robust_scale)

@@ -1,0 +1,130 @@
+"""Poses that one camera's picture may show: guesses of the lifting network, each solved against the pixels.
+
+    sum_k w_k rho(|p_k(R, t) - y_k|)  +  sum_j |log(R_j G_j^T)|^2 / s_j^2  +  6 sum_j log s_j  -  2 log share
+
+with a guess G, its spreads s and its share of the mixture: twice the negative log of what it makes of the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.network.lifter import Lifter, lifter_input
+from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.solver.frame.body25_view import Body25View
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side
+
+_TRY = LevenbergMarquardt(8, step_tolerance=1e-3, initial_damping=1e-3)
+# Nearer than this nobody is put at first [m].
+_NEAR = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """M poses that each of T frames may show, in the camera's frame.
+
+    Args:
+        rotmat: (T, M, 24, 3, 3) solved local rotations; the pelvis in the camera's frame.
+        transl: (T, M, 3) metres, in the camera's frame.
+        mean, precision: (T, M, 24, 3, 3), (T, M, 24) the network's guess and 1 / variance of its rotations [1/rad^2].
+        cost: (T, M) twice the negative log of how well a guess explains the frame, and how likely it is.
+        distance: (T, M) mean distance in the picture, in units of what pixels are off by.
+    """
+
+    rotmat: Float[Tensor, "T M 24 3 3"]
+    transl: Float[Tensor, "T M 3"]
+    mean: Float[Tensor, "T M 24 3 3"]
+    precision: Float[Tensor, "T M 24"]
+    cost: Float[Tensor, "T M"]
+    distance: Float[Tensor, "T M"]
+
+
+@dataclass(frozen=True)
+class HypothesisOptions:
+    """How guesses are solved.
+
+    Args:
+        guess_weight: of the network's Gaussians.
+        pose_weight: of the pose prior besides.
+    """
+
+    guess_weight: float = 1.0
+    pose_weight: float = 0.1
+
+
+def moments(observed: Observed, rows: Tensor, seconds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """What the network sees at some frames: rays (B, S, K, 2) and their confidence (B, S, K), 0 beyond the ends."""
+    steps = torch.tensor([round(value * observed.fps) for value in seconds], device=rows.device)
+    there = rows[:, None] + steps
+    inside = (there >= 0) & (there < len(observed))
+    there = there.clamp(0, len(observed) - 1)
+    return observed.rays[there][:, :, 0], observed.confidence[there][:, :, 0] * inside[..., None]
+
+
+def hypotheses(
+    lifter: Lifter,
+    observed: Observed,
+    rows: Tensor,
+    points: ShapedPoints,
+    sight: SightTerm,
+    priors: Priors,
+    options: HypothesisOptions,
+) -> Hypotheses:
+    """Every guess at these frames, solved.
+
+    Args:
+        observed: by one camera, whose frame is the world of `sight`.
+        points: the people at these frames (one, or as many as rows).
+        sight: of these frames.
+    """
+    rays, trust = moments(observed, rows, lifter.config.seconds)
+    shown, least = Body25View.of(observed.layout, rays.device).apply(rays.flatten(0, 1), trust.flatten(0, 1))
+    seen = (least > 0).to(rays).unflatten(0, trust.shape[:2])
+    given = lifter_input(shown.unflatten(0, trust.shape[:2]) * seen[..., None], seen)
+    guesses = lifter(given.features)
+    count = guesses.log_share.shape[1]
+    mean = guesses.rotmat.clone()
+    mean[:, :, 0] = given.turn.mT[:, None] @ mean[:, :, 0]
+    precision = options.guess_weight / guesses.sigma.square()
+    each = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
+    flat = mean.flatten(0, 1)
+    many = points.select(each)
+    transl = place_in_view(many.pose(flat).positions(), sight.select(each))
+    pinned, whole = priors.and_human(
+        flat, torch.diag_embed(precision.flatten(0, 1).repeat_interleave(3, dim=-1)), options.pose_weight
+    )
+    problem = sight_problem(many, sight.select(each), pinned, whole, transl)
+    found = solve_side_by_side(problem, pinned, transl, _TRY)
+    surprise = 6 * guesses.sigma[..., : NUM_JOINTS - 2].log().sum(-1) - 2 * guesses.log_share
+    return Hypotheses(
+        rotmat=found.rotmat.unflatten(0, (-1, count)),
+        transl=found.transl.unflatten(0, (-1, count)),
+        mean=mean,
+        precision=precision,
+        cost=found.cost.unflatten(0, (-1, count)) + options.guess_weight * surprise,
+        distance=found.distance.unflatten(0, (-1, count)),
+    )
+
+
+def place_in_view(points: Float[Tensor, "B K 3"], sight: SightTerm) -> Float[Tensor, "B 3"]:
+    """Where people in these poses stand: (x + t_x) - u (z + t_z) = 0, in least squares, u what one camera sees."""
+    rays = sight.seen[:, 0] / sight.cameras.scale[0]
+    weight = sight.weights[:, 0]
+    ones, zeros = torch.ones_like(weight), torch.zeros_like(weight)
+    rows = torch.stack(
+        (torch.stack((ones, zeros, -rays[..., 0]), -1), torch.stack((zeros, ones, -rays[..., 1]), -1)), dim=2
+    ).flatten(1, 2)
+    right = (rays * points[..., 2:] - points[..., :2]).flatten(1)
+    pull = weight.repeat_interleave(2, dim=1)[..., None]
+    normal = rows.mT @ (pull * rows) + 1e-6 * torch.eye(3, dtype=rows.dtype, device=rows.device)
+    transl = torch.linalg.solve(normal, (rows.mT @ (pull * right[..., None]))[..., 0])
+    return torch.cat((transl[:, :2], transl[:, 2:].clamp(min=_NEAR)), dim=1)
