@@ -42,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "refine": {"body", "layouts", "solver", "solver.clip", "solver.frame", "solver.shape"},
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
-    "multiview": {"formats", "layouts", "solver.view"},
+    "multiview": {"formats", "layouts", "solver.frame", "solver.view"},
     "view": {"body", "formats", "layouts", "render"},
     "jobs": {
         "body",

@@ -17,10 +17,12 @@ from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.multiview.nudge import find_nudge
 from learnable_smplify.multiview.offsets import find_offsets
 from learnable_smplify.multiview.people import MEET, match_people, window_costs
 from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
 
@@ -68,6 +70,7 @@ def gather_people(
     path: Path,
     *,
     offsets: Mapping[str, int] | None = None,
+    nudge: bool = True,
     up: str | None = None,
 ) -> Gathered:
     """Put together what several cameras saw: clocks, people, and which way is up.
@@ -77,12 +80,25 @@ def gather_people(
         cameras: the same cameras, calibrated.
         path: of the calibration, for messages.
         offsets: frames by which cameras are ahead; None finds them.
+        nudge: turn cameras by fractions of a degree where their rays meet much better then.
         up: which way is up in the cameras' world, as the user says ("z", "-y", ...); None tells it.
 
     Raises:
         InputError: cameras of different frame rates or keypoints; nobody whom two cameras see, or nobody of a size of
             a person: the message says what may be wrong with the calibration.
     """
+    with one_thread_per_operation():
+        return _gathered(tracks, cameras, path, offsets, nudge, up)
+
+
+def _gathered(
+    tracks: Mapping[str, Sequence[Track]],
+    cameras: Mapping[str, Camera],
+    path: Path,
+    offsets: Mapping[str, int] | None,
+    nudge: bool,
+    up: str | None,
+) -> Gathered:
     names = [name for name in cameras if tracks.get(name)]
     cameras = {name: cameras[name] for name in names}
     first = tracks[names[0]][0].keypoints
@@ -109,9 +125,7 @@ def gather_people(
         ahead = {name: found.get(number, 0) for number, name in enumerate(names)}
         if any(ahead.values()):
             said = ", ".join(f"{name} {frames:+d}" for name, frames in ahead.items() if frames)
-            notes.append(
-                f"clocks: frames by which cameras are ahead of {names[0]}: {said} (--offsets to say otherwise)"
-            )
+            notes.append(f"clocks: frames by which cameras are ahead of {names[0]}: {said} (--clocks to say otherwise)")
     else:
         ahead = {name: offsets.get(name, 0) for name in names}
     begin, end = _span([(ahead[name], len(tracks[name][0])) for name in names])
@@ -133,6 +147,9 @@ def gather_people(
         ]
         people.append(SeenPerson(str(number), tuple(view for view in views if view is not None)))
     if len(names) > 1:
+        if nudge:
+            people, nudge_notes = _nudged(people)
+            notes += nudge_notes
         people, up_notes = _settled(people, path, up)
         notes += up_notes
         unseen = [
@@ -151,7 +168,7 @@ def _span(recordings: Sequence[tuple[int, int]]) -> tuple[int, int]:
     needed = min(2, len(recordings)) - 1
     begin, end = begins[needed], ends[needed]
     if end <= begin:
-        raise InputError("no two cameras run at the same time", expected="smaller --offsets")
+        raise InputError("no two cameras run at the same time", expected="smaller --clocks")
     return begin, end
 
 
@@ -178,6 +195,33 @@ def _view(
     if not bool((trust > 0).any()):
         return None
     return View(Keypoints2D(pixels, first.layout, first.fps, trust), camera)
+
+
+def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
+    """The people seen by cameras that are turned until their rays of whom they saw most meet."""
+    views = people[0].views
+    found = find_nudge(views)
+    if found is None:
+        return people, []
+    place = {view.camera.name: index for index, view in enumerate(views)}
+    turned = [
+        replace(
+            person,
+            views=tuple(
+                View(view.keypoints, found.apply(view.camera, place[view.camera.name]))
+                if view.camera.name in place
+                else view
+                for view in person.views
+            ),
+        )
+        for person in people
+    ]
+    by = ", ".join(f"{view.camera.name} {angle:.2f}" for view, angle in zip(views, found.degrees(), strict=True))
+    note = (
+        f"the calibration is a little off: cameras are turned by {by} degrees, which takes keypoints from "
+        f"{found.before:.1f} to {found.after:.1f} px (--trust-cameras to leave them)"
+    )
+    return turned, [note]
 
 
 def _settled(people: list[SeenPerson], path: Path, up: str | None) -> tuple[list[SeenPerson], list[str]]:
@@ -288,7 +332,7 @@ def _stranger(lines: Sequence[Sightlines], rig: Rig, path: Path) -> InputError:
     return InputError(
         f"no two cameras see the same person: {missed}",
         path=path,
-        expected="a calibration of these cameras, not moved since, and clocks that agree (--offsets)",
+        expected="a calibration of these cameras, not moved since, and clocks that agree (--clocks)",
     )
 
 

@@ -117,9 +117,7 @@ def _step(
     x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
     residual = np.stack([x, y], axis=1) - rays[used]
     # d (x, y) / d (small turn in the camera's frame).
-    jacobian = np.stack(
-        [np.stack([-x * y, 1 + x * x, -y], axis=1), np.stack([-(1 + y * y), x * y, x], axis=1)], axis=1
-    )
+    jacobian = np.stack([np.stack([-x * y, 1 + x * x, -y], axis=1), np.stack([-(1 + y * y), x * y, x], axis=1)], axis=1)
     weight = 1 / (1 + (residual**2).sum(axis=1) / _ROBUST**2) ** 2
     weight = weight / max(float(weight.sum()), 1e-9)
     normal = np.einsum("n,nia,nib->ab", weight, jacobian, jacobian)

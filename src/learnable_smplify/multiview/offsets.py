@@ -93,9 +93,9 @@ def parse_offsets(words: Sequence[str], names: Sequence[str]) -> dict[str, int]:
             frames = math.nan
         if name not in names or not math.isfinite(frames):
             raise InputError(
-                f"--offsets is '{word}'",
+                f"--clocks has '{word}'",
                 expected=f"CAMERA=FRAMES of {', '.join(names)}",
-                hint=f"--offsets {names[-1]}=5",
+                hint=f"--clocks {names[-1]}=5",
             )
         offsets[name] = round(frames)
     return offsets
