@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.camera_file import read_camera
+from learnable_smplify.formats.cameras.camera_file import read_camera
 
 PLAIN = {"fx": 1000, "fy": 900, "cx": 640, "cy": 360}
 
@@ -122,8 +122,8 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k1": -0.2}, "lens distortion.*undistort"),
-        ({"dist": [[0, 0.1, 0, 0, 0]]}, "lens distortion"),
+        ({"dist": [0.1, 0.2]}, "key 'dist'.*2 distortion coefficients"),
+        ({"k1": "wide"}, "key 'k1'.*not a number"),
         ({"fx": None}, "key 'fx'.*not a number"),
         ({"fx": "1000"}, "key 'fx'.*not a number"),
         ({"fx": -5}, "camera.json: fx is -5"),

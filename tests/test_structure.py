@@ -16,7 +16,7 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
     *("betas", "camera", "errors", "fit_summary", "keypoints", "keypoints2d", "metrics", "motion", "options"),
-    *("resample", "rotation", "skeleton", "splits", "views", "__init__"),
+    *("resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "refine": {"body", "layouts", "solver", "solver.clip", "solver.frame", "solver.shape"},
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
+    "multiview": {"formats", "layouts", "solver.frame", "solver.view"},
     "view": {"body", "formats", "layouts", "render"},
     "jobs": {
         "body",

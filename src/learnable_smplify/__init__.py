@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from learnable_smplify.body import Body, load_body
     from learnable_smplify.camera import Camera
     from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
-    from learnable_smplify.formats.camera_file import read_camera
+    from learnable_smplify.formats.cameras.camera_file import read_camera
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
     from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
     from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
@@ -46,7 +46,7 @@ _PLACES = {
     "LsmplifyError": "errors",
     "MissingExtraError": "errors",
     "Motion": "motion",
-    "read_camera": "formats.camera_file",
+    "read_camera": "formats.cameras.camera_file",
     "read_keypoints": "formats.keypoints.keypoint_file",
     "read_keypoints2d": "formats.keypoints.keypoints2d_json",
     "read_motion": "formats.motion.motion_file",

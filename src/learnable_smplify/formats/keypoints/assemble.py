@@ -116,21 +116,7 @@ def keypoints_from_markers(
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
-    if layout is None:
-        try:
-            chosen, index_by_name = _inferred(names)
-        except InputError as error:
-            raise unknown_names(names, path, error) from error
-    else:
-        chosen = load_layout(layout)
-        index_by_name = _matched(chosen, names)
-        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
-            raise InputError(
-                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
-                path=path,
-                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
-                hint="leave --layout away to have it inferred",
-            )
+    chosen, index_by_name = matched_layout(layout, names, path)
     ignored = [name for name in dict.fromkeys(names) if name not in index_by_name]
     if ignored:
         said.append(f"{len(ignored)} columns are not keypoints of {chosen.name} and are ignored: {_some(ignored)}")
@@ -157,6 +143,35 @@ def keypoints_from_markers(
         notes=said,
         measured=targets,
     )
+
+
+def matched_layout(layout: str | Layout | None, names: Sequence[str], path: Path) -> tuple[Layout, dict[str, int]]:
+    """The layout of named columns, and the keypoint of each column that is one.
+
+    Args:
+        layout: name, TOML path or `Layout`; None infers it from the names.
+        names: of the columns.
+        path: for messages.
+
+    Raises:
+        InputError: no layout has these names, or the one given has too few of them.
+    """
+    if layout is None:
+        try:
+            chosen, index_by_name = _inferred(names)
+        except InputError as error:
+            raise unknown_names(names, path, error) from error
+    else:
+        chosen = load_layout(layout)
+        index_by_name = _matched(chosen, names)
+        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
+            raise InputError(
+                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
+                path=path,
+                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
+                hint="leave --layout away to have it inferred",
+            )
+    return chosen, index_by_name
 
 
 def keypoints_from_arrays(
