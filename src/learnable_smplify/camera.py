@@ -18,6 +18,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.motion import UpAxis
 
 _MAX_ROTATION_ERROR = 1e-2
+_GUESSED_DEG = 55.0
 # How many distortion coefficients a lens may have (OpenCV: none; k1 k2 p1 p2; and k3; and k4 k5 k6).
 _LENSES = (0, 4, 5, 8)
 # Steps of Newton's method that find the ray of a pixel, and how near to it the lens must show that ray [focal lengths].
@@ -87,6 +88,33 @@ class Camera:
         object.__setattr__(self, "distortion", lens if any(lens) else ())
         object.__setattr__(self, "R_camera_world", rotation)
         object.__setattr__(self, "t_camera_world", transl)
+
+    @staticmethod
+    def guessed(width: int, height: int) -> Camera:
+        """A level camera of which only the picture's size is known, at the origin of a world with Y up.
+
+        Its field of view is what cameras have without zoom, 55 degrees across the longer side; a wrong one leaves
+        poses nearly as they are and puts people nearer or farther away than they were.
+
+        Raises:
+            InputError: an empty picture.
+        """
+        focal = max(width, height) / 2 / math.tan(math.radians(_GUESSED_DEG / 2))
+        return Camera(
+            fx=max(focal, 1.0),
+            fy=max(focal, 1.0),
+            cx=width / 2,
+            cy=height / 2,
+            R_camera_world=torch.diag(torch.tensor([1.0, -1.0, -1.0])),
+            t_camera_world=torch.zeros(3),
+            width=width,
+            height=height,
+            up_axis="y",
+            notes=(
+                f"the camera is guessed: {_GUESSED_DEG:g} degrees across {max(width, height)} px (focal length "
+                f"{focal:.0f} px), held level; distances from it are only as good",
+            ),
+        )
 
     def to_camera(self, points: Float[Tensor, "*N 3"]) -> Float[Tensor, "*N 3"]:
         """World points in the camera's frame, metres."""

@@ -15,11 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
+from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.cli.progress import frames_progress
-from learnable_smplify.cli.rig import RigArgs, check_settings, fit_people, missing_notes, read_camera_tracks
+from learnable_smplify.cli.rig import (
+    RigArgs,
+    check_settings,
+    fit_people,
+    missing_notes,
+    only_in_space,
+    read_camera_tracks,
+)
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, FitSummaryViews, summarise_fit, summarise_fit_2d
 from learnable_smplify.formats.cameras.camera_file import read_camera
@@ -61,7 +69,9 @@ class FitArgs:
     calibrate_offsets: Annotated[Path | None, shown("FILE", "not done")] = None
     """Find those offsets on this recording, use them, and write them to this .json file."""
     camera: Annotated[Path | None, shown("FILE", "the input is 3D")] = None
-    """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints. Needs --method smplify."""
+    """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints."""
+    image_size: Annotated[str | None, shown("WIDTHxHEIGHT", "the input is 3D")] = None
+    """Of the pictures [px], where there is no camera.json: fit 2D keypoints, the field of view guessed."""
     rig: Annotated[RigArgs, tyro.conf.arg(name="")] = field(default_factory=RigArgs)
     jobs: Annotated[int | None, shown("N", "one for each core")] = None
     """Of a folder: recordings fitted side by side, each by a process of its own."""
@@ -87,7 +97,7 @@ def fit(args: FitArgs) -> None:
     if args.rig.cameras is not None:
         _fit_cameras(args, console)
         return
-    if args.camera is None and args.input.is_dir() and not is_recording(args.input):
+    if args.camera is None and args.image_size is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
         if args.json:
@@ -100,8 +110,8 @@ def fit(args: FitArgs) -> None:
         )
     check_output_file(args.output, tuple(WRITERS), args.input)
     settings.check()
-    if args.camera is not None:
-        _fit_2d(args, args.camera, console)
+    if args.camera is not None or args.image_size is not None:
+        _fit_2d(args, _camera(args), console)
         return
     people = settings.read(args.input)
     if args.calibrate_offsets is not None:
@@ -211,20 +221,30 @@ def fit_with_progress(
         return motion, time.perf_counter() - began
 
 
-def _fit_2d(args: FitArgs, camera_path: Path, console: Console) -> None:
+def _camera(args: FitArgs) -> Camera:
+    if args.camera is not None:
+        if args.image_size is not None:
+            raise InputError("--image-size is for pictures without a camera.json", hint="leave --image-size out")
+        return read_camera(args.camera)
+    sides = str(args.image_size).lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise InputError(
+            f"--image-size is '{args.image_size}'", expected="width x height", hint="--image-size 1920x1080"
+        )
+    return Camera.guessed(int(sides[0]), int(sides[1]))
+
+
+def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
     settings = args.settings
     betas = settings.known_betas()
-    if settings.method != "smplify":
+    unusable = only_in_space(settings) + (["--calibrate-offsets"] if args.calibrate_offsets is not None else [])
+    if unusable:
         raise InputError(
-            f"--camera goes with 2D keypoints, which --method {settings.method} cannot fit",
-            expected="--method smplify with --camera",
-            hint=f"lsmplify fit --method smplify --camera {camera_path} {args.input}",
+            f"{', '.join(unusable)} is for 3D keypoints; 2D keypoints are in pixels", hint=f"leave {unusable[0]} out"
         )
-    if settings.units is not None:
-        raise InputError("--units is for 3D keypoints; 2D keypoints are in pixels", hint="leave --units out")
-    camera = read_camera(camera_path)
     keypoints = read_keypoints2d(args.input, layout=settings.layout, fps=settings.fps)
-    solver = settings.open_solver()
+    opened = settings.open_solver()
+    solver = opened if settings.method == "smplify" else settings.solver_for(opened, keypoints)
     body = solver.body
     notes = _notes_console(args)
     print_notes(notes, (*keypoints.notes, *camera.notes))
@@ -232,6 +252,7 @@ def _fit_2d(args: FitArgs, camera_path: Path, console: Console) -> None:
         began = time.perf_counter()
         motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
         seconds = time.perf_counter() - began
+    print_notes(notes, motion.notes[len(keypoints.notes) + len(camera.notes) :])
     written = write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body)
     print_notes(notes, written)
     summary = summarise_fit_2d(body, motion, keypoints, camera)

@@ -70,12 +70,19 @@ class RigArgs:
 
 
 def check_settings(settings: FitSettings) -> None:
-    """Refuse options that say nothing to keypoints in pictures.
+    """Refuse options that say nothing to keypoints in several cameras' pictures.
 
     Raises:
         InputError: there are some.
     """
     settings.check()
+    unusable = only_in_space(settings) + (["--method smplify"] if settings.method == "smplify" else [])
+    if unusable:
+        raise InputError(f"{', '.join(unusable)} is for 3D keypoints", hint="leave it out with --cameras")
+
+
+def only_in_space(settings: FitSettings) -> list[str]:
+    """The options given that say nothing to keypoints in pictures."""
     given = {
         "--units": settings.units is not None,
         "--mirrored": settings.mirrored is not None,
@@ -86,11 +93,8 @@ def check_settings(settings: FitSettings) -> None:
         "--no-repair": settings.no_repair,
         "--gap": settings.gap != "interpolate",
         "--offsets": settings.offsets is not None,
-        "--method smplify": settings.method == "smplify",
     }
-    unusable = [name for name, used in given.items() if used]
-    if unusable:
-        raise InputError(f"{', '.join(unusable)} is for 3D keypoints", hint="leave it out with --cameras")
+    return [name for name, used in given.items() if used]
 
 
 def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSettings) -> dict[str, list[Track]]:
