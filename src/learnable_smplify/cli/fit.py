@@ -23,10 +23,11 @@ from learnable_smplify.cli.progress import frames_progress
 from learnable_smplify.cli.rig import (
     RigArgs,
     check_settings,
-    fit_people,
     missing_notes,
     only_in_space,
     read_camera_tracks,
+    solve_people,
+    write_people,
 )
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, FitSummaryViews, summarise_fit, summarise_fit_2d
@@ -182,9 +183,12 @@ def _fit_cameras(args: FitArgs, console: Console) -> None:
     print_notes(notes, missing_notes(tracks, cameras))
     found = args.rig.gather(tracks, cameras, args.settings)
     print_notes(notes, found.notes)
-    for fitted in fit_people(found.people, args.settings.open_solver(), args.settings, args.output, console, notes):
+    solver = args.settings.open_solver()
+    solved = solve_people(found.people, solver, args.settings, notes)
+    for fitted in write_people(solved, solver.body, args.settings, args.output, console, notes):
         if args.json:
-            print(summary_line(fitted.path, fitted.summary, fitted.motion, fitted.seconds, found.notes))
+            one = fitted.solved
+            print(summary_line(fitted.path, fitted.summary, one.motion, one.seconds, found.notes))
 
 
 def _notes_console(args: FitArgs) -> Console:

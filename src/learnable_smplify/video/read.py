@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,8 @@ def _open(path: Path, size: tuple[int, int] | None) -> Generator:
         import imageio_ffmpeg
     except ImportError as error:
         raise MissingExtraError("imageio-ffmpeg", "render", "Reading a video") from error
+    # It warns whenever pictures are scaled, which is what they are asked to be.
+    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
     scale = [] if size is None else ["-vf", f"scale={size[0]}:{size[1]}"]
     return imageio_ffmpeg.read_frames(str(path), output_params=scale)
 
