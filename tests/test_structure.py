@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "refine": {"body", "layouts", "solver", "solver.clip", "solver.frame", "solver.shape"},
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
+    "video": {"body", "formats", "render", "safe_files"},
     "multiview": {"formats", "layouts", "solver.frame", "solver.view"},
     "view": {"body", "formats", "layouts", "render"},
     "jobs": {

@@ -14,6 +14,7 @@ from torch import Tensor
 from learnable_smplify.camera import Camera
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.layouts.layout import load_layout
 
 _ROUNDS = 6
 # A keypoint that is farther from where it should be than this, in multiples of the median, loses its pull.
@@ -35,8 +36,7 @@ def lifted(keypoints: Keypoints2D, world: Float[Tensor, "T K 3"], camera: Camera
     there = torch.isfinite(rays).all(-1) & torch.isfinite(world).all(-1)
     trust = torch.where(there, keypoints.confidence.double(), 0.0)
     rays = torch.where(there[..., None], rays, 0.0)
-    middle = (trust[..., None] * rays).sum(1) / trust.sum(1).clamp(min=1e-9)[:, None]
-    turned = torch.where(there[..., None], world.double(), 0.0) @ _towards(middle).mT
+    turned = torch.where(there[..., None], world.double(), 0.0) @ _towards(_middle(rays, trust, keypoints)).mT
     # u (z + t_z) = x + t_x, likewise for v: linear in where the hips are.
     rows = torch.zeros(*trust.shape, 2, 3, dtype=torch.float64)
     rows[..., 0, 0] = rows[..., 1, 1] = 1.0
@@ -53,6 +53,17 @@ def lifted(keypoints: Keypoints2D, world: Float[Tensor, "T K 3"], camera: Camera
     good = ((trust > 0).sum(1) >= _FEWEST) & (place[:, 2] > 0.2) & torch.isfinite(place).all(-1)
     positions = torch.where((there & good[:, None])[..., None], turned + place[:, None], torch.nan)
     return Keypoints(positions.float(), keypoints.layout, keypoints.fps, keypoints.confidence)
+
+
+def _middle(rays: Float[Tensor, "T K 2"], trust: Float[Tensor, "T K"], keypoints: Keypoints2D) -> Float[Tensor, "T 2"]:
+    """The ray that the detector looked along: to the middle of the hips, else of all keypoints."""
+    layout = load_layout(keypoints.layout)
+    hips = [index for name in ("left_hip", "right_hip") if (index := layout.index_of_point(name)) is not None]
+    every = (trust[..., None] * rays).sum(1) / trust.sum(1).clamp(min=1e-9)[:, None]
+    if len(hips) < 2:
+        return every
+    seen = (trust[:, hips] > 0).all(dim=1)
+    return torch.where(seen[:, None], rays[:, hips].mean(dim=1), every)
 
 
 def _towards(ray: Float[Tensor, "T 2"]) -> Float[Tensor, "T 3 3"]:
