@@ -39,7 +39,9 @@ ROOMS: dict[str, set[str]] = {
         *("body", "kernels", "layouts", "network", "repair"),
         *("solver.clip", "solver.frame", "solver.shape", "solver.smplify", "solver.view"),
     },
-    "refine": {"body", "layouts", "solver", "solver.clip", "solver.frame", "solver.shape"},
+    "refine": {
+        *("body", "layouts", "network", "solver", "solver.clip", "solver.frame", "solver.shape", "solver.view"),
+    },
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
     "video": {"body", "formats", "render", "safe_files"},

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from learnable_smplify.layouts.layout import Layout, layout_names, load_layout
     from learnable_smplify.motion import Motion
     from learnable_smplify.network.weights import load_network
-    from learnable_smplify.refine import refine_motion
+    from learnable_smplify.refine import refine_by_views, refine_motion
     from learnable_smplify.repair import RepairOptions
     from learnable_smplify.solver import ClipOptions, RecordingOptions, SmplifyOptions, Solver
     from learnable_smplify.views import View
@@ -52,6 +52,7 @@ _PLACES = {
     "read_motion": "formats.motion.motion_file",
     "read_people": "formats.keypoints.keypoint_file",
     "RecordingOptions": "solver",
+    "refine_by_views": "refine",
     "refine_motion": "refine",
     "RepairOptions": "repair",
     "SmplifyOptions": "solver",
@@ -87,6 +88,7 @@ __all__ = [
     "read_keypoints2d",
     "read_motion",
     "read_people",
+    "refine_by_views",
     "refine_motion",
     "write_motion",
 ]

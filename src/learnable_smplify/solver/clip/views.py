@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,6 +22,7 @@ from learnable_smplify.solver.clip.smooth import (
 )
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.solver.frame.terms import GaussianTerm
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,7 @@ def smooth_views(
     options: SmoothOptions,
     *,
     shape_precision: float = 1.0,
-    prior_rotmat: Float[Tensor, "T 24 3 3"] | None = None,
-    prior_precision: Float[Tensor, "*T 72 72"] | None = None,
+    sources: Sequence[tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "*T 72 72"]]] = (),
 ) -> SmoothViews:
     """Solve a recording of one person as one problem.
 
@@ -57,7 +58,7 @@ def smooth_views(
         priors: over poses.
         shape_precision: of betas about 0. A detector's errors are mostly the same in every frame, so it must grow with
             the recording where they are large.
-        prior_rotmat, prior_precision: another source's answer for each frame and its precision [1/rad^2], if wanted.
+        sources: others' answers for each frame and their precision in 1/30 s [1/rad^2]; `network_weight` weighs them.
 
     Returns:
         the recording, in the dtypes of what came in.
@@ -65,8 +66,12 @@ def smooth_views(
     h = REFERENCE_FPS / fps
     seen = (sight.weights > 0).any(dim=2).any(dim=1)
     double = replace(sight, weights=h * sight.weights).to(seen.new_zeros(1, dtype=torch.float64))
-    problem = first_problem(double_points(folded), double, seen, h, priors, options, prior_rotmat, prior_precision)
-    problem = replace(problem, shape_precision=shape_precision)
+    problem = first_problem(double_points(folded), double, seen, h, priors, options, None, None)
+    others = [
+        GaussianTerm(mean.double(), h * options.network_weight * precision.double().reshape(-1, 72, 72), exact=True)
+        for mean, precision in sources
+    ]
+    problem = replace(problem, priors=(*problem.priors, *others), shape_precision=shape_precision)
     state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
     state, _, _ = descend(problem, state, replace(options, refine_shape=False))
     if options.refine_shape or options.burst is not None:

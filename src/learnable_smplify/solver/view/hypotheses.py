@@ -22,11 +22,10 @@ from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquard
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side
 
 _TRY = LevenbergMarquardt(8, step_tolerance=1e-3, initial_damping=1e-3)
-# Nearer than this nobody is put at first [m].
-_NEAR = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,18 +134,3 @@ def hypotheses(
         cost=found.cost.unflatten(0, (-1, count)) + options.guess_weight * surprise,
         distance=found.distance.unflatten(0, (-1, count)),
     )
-
-
-def place_in_view(points: Float[Tensor, "B K 3"], sight: SightTerm) -> Float[Tensor, "B 3"]:
-    """Where people in these poses stand: (x + t_x) - u (z + t_z) = 0, in least squares, u what one camera sees."""
-    rays = sight.seen[:, 0] / sight.cameras.scale[0]
-    weight = sight.weights[:, 0]
-    ones, zeros = torch.ones_like(weight), torch.zeros_like(weight)
-    rows = torch.stack(
-        (torch.stack((ones, zeros, -rays[..., 0]), -1), torch.stack((zeros, ones, -rays[..., 1]), -1)), dim=2
-    ).flatten(1, 2)
-    right = (rays * points[..., 2:] - points[..., :2]).flatten(1)
-    pull = weight.repeat_interleave(2, dim=1)[..., None]
-    normal = rows.mT @ (pull * rows) + 1e-6 * torch.eye(3, dtype=rows.dtype, device=rows.device)
-    transl = torch.linalg.solve(normal, (rows.mT @ (pull * right[..., None]))[..., 0])
-    return torch.cat((transl[:, :2], transl[:, 2:].clamp(min=_NEAR)), dim=1)

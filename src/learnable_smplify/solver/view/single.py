@@ -15,6 +15,7 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.network.lifter import Lifter
+from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.clip.smooth import SmoothOptions
 from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import Priors
@@ -23,9 +24,10 @@ from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.prior import ShapePrior
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, misfit
-from learnable_smplify.solver.view.hypotheses import Guess, Hypotheses, HypothesisOptions, hypotheses, place_in_view
+from learnable_smplify.solver.view.hypotheses import Guess, Hypotheses, HypothesisOptions, hypotheses
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.paths import best_chain
+from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem
 
 # Frames whose hypotheses are solved at once.
@@ -98,10 +100,7 @@ def solve_camera(
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, ROBUST)
 
-    def found(part: Int[Tensor, " B"]) -> Hypotheses:
-        return hypotheses(lifter, observed, part, points, sight.select(part), priors, options.guess)
-
-    several = Hypotheses.join([found(part) for part in rows.split(_CHUNK)])
+    several = all_hypotheses(observed, rows, points, sight, lifter, priors, options)
     chain = best_chain(several.rotmat, several.transl, several.cost, rows, observed.fps, priors, options.sharpness)
     best = several.chosen(chain.chosen)
     betas_sigma = None
@@ -124,12 +123,52 @@ def solve_camera(
         observed.fps,
         priors,
         options.smooth,
-        prior_rotmat=mean,
-        prior_precision=torch.diag_embed(precision.repeat_interleave(3, dim=1)),
+        sources=[(mean, torch.diag_embed(precision.repeat_interleave(3, dim=1)))],
     )
     doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
     doubtful[rows] = doubt(several, points, chain.chosen, chain.likely)
     return SingleClip(whole.rotmat, whole.transl, shape, betas_sigma, doubtful)
+
+
+def all_hypotheses(
+    observed: Observed,
+    rows: Int[Tensor, " N"],
+    points: ShapedPoints,
+    sight: SightTerm,
+    lifter: Lifter,
+    priors: Priors,
+    options: SingleOptions,
+) -> Hypotheses:
+    """The hypotheses of these frames, chunk by chunk."""
+    return Hypotheses.join(
+        [
+            hypotheses(lifter, observed, part, points, sight.select(part), priors, options.guess)
+            for part in rows.split(_CHUNK)
+        ]
+    )
+
+
+def chosen_guesses(
+    observed: Observed,
+    rows: Int[Tensor, " N"],
+    points: ShapedPoints,
+    lifter: Lifter,
+    priors: Priors,
+    options: SingleOptions,
+    near: tuple[Float[Tensor, "N 24 3 3"], float],
+) -> Guess:
+    """The best chain of hypotheses of these frames, where something is known of the poses.
+
+    Args:
+        observed: by one camera that stands at the origin.
+        near: poses in its frame, and 1 / variance of their rotations [1/rad^2].
+    """
+    sight = observed.sight(observed.noise_px(LEAST_PX), ROBUST)
+    several = all_hypotheses(observed, rows, points, sight, lifter, priors, options)
+    away = rotmat_to_rotvec(several.rotmat @ near[0][:, None].mT).square().sum((-1, -2))
+    cost = several.cost + near[1] * away
+    chain = best_chain(several.rotmat, several.transl, cost, rows, observed.fps, priors, options.sharpness)
+    return several.chosen(chain.chosen)
 
 
 def _shape(
