@@ -82,8 +82,7 @@ def fit_guided(
             observed.fps,
             load_priors(),
             _SMOOTH,
-            prior_rotmat=rotmat,
-            prior_precision=torch.diag_embed(sure),
+            sources=[(rotmat, torch.diag_embed(sure))],
         )
         ones = torch.ones(1)
         error = error_m(observed.sight(ones, None), Frames.of(points, solved.rotmat, solved.transl))
