@@ -355,9 +355,12 @@ class Solver:
                 raise InputError("smplify fits one camera", expected="neural or gauss_newton for several")
             return self.fit_2d(views[0].keypoints, views[0].camera, known, progress=progress)
         with one_thread_per_operation():
-            size, lifter = self.recording_options.known_size, load_lifter().to(self.device)
-            solver = ViewSolver(self.body, self._priors, lifter, self.clip_options, size, self.device)
-            return solver.fit(views, known, progress)
+            return self.view_solver().fit(views, known, progress)
+
+    def view_solver(self) -> ViewSolver:
+        """What finds people whom cameras saw."""
+        size, lifter = self.recording_options.known_size, load_lifter().to(self.device)
+        return ViewSolver(self.body, self._priors, lifter, self.clip_options, size, self.device)
 
     def _recording(self) -> RecordingSolver:
         return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)

@@ -8,7 +8,7 @@ with a guess G, its spreads s and its share of the mixture: twice the negative l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -38,6 +38,7 @@ class Hypotheses:
         mean, precision: (T, M, 24, 3, 3), (T, M, 24) the network's guess and 1 / variance of its rotations [1/rad^2].
         cost: (T, M) twice the negative log of how well a guess explains the frame, and how likely it is.
         distance: (T, M) mean distance in the picture, in units of what pixels are off by.
+        surprise: (T, M) the part of `cost` that does not hang on the pixels.
     """
 
     rotmat: Float[Tensor, "T M 24 3 3"]
@@ -46,11 +47,12 @@ class Hypotheses:
     precision: Float[Tensor, "T M 24"]
     cost: Float[Tensor, "T M"]
     distance: Float[Tensor, "T M"]
+    surprise: Float[Tensor, "T M"]
 
     @staticmethod
     def join(parts: Sequence[Hypotheses]) -> Hypotheses:
         """Of all frames."""
-        names = ("rotmat", "transl", "mean", "precision", "cost", "distance")
+        names = ("rotmat", "transl", "mean", "precision", "cost", "distance", "surprise")
         return Hypotheses(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def chosen(self, index: Int[Tensor, " T"]) -> Guess:
@@ -86,7 +88,7 @@ def moments(observed: Observed, rows: Tensor, seconds: tuple[float, ...]) -> tup
     """What the network sees at some frames: rays (B, S, K, 2) and their confidence (B, S, K), 0 beyond the ends."""
     steps = torch.tensor([round(value * observed.fps) for value in seconds], device=rows.device)
     there = rows[:, None] + steps
-    inside = (there >= 0) & (there < len(observed))
+    inside = (there >= 0) & (there < len(observed)) & ((steps == 0) | (not observed.independent))
     there = there.clamp(0, len(observed) - 1)
     return observed.rays[there][:, :, 0], observed.confidence[there][:, :, 0] * inside[..., None]
 
@@ -117,20 +119,40 @@ def hypotheses(
     mean[:, :, 0] = given.turn.mT[:, None] @ mean[:, :, 0]
     precision = options.guess_weight / guesses.sigma.square()
     each = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
-    flat = mean.flatten(0, 1)
-    many = points.select(each)
-    transl = place_in_view(many.pose(flat).positions(), sight.select(each))
-    pinned, whole = priors.and_human(
-        flat, torch.diag_embed(precision.flatten(0, 1).repeat_interleave(3, dim=-1)), options.pose_weight
-    )
-    problem = sight_problem(many, sight.select(each), pinned, whole, transl)
-    found = solve_side_by_side(problem, pinned, transl, _TRY)
+    transl = place_in_view(points.select(each).pose(mean.flatten(0, 1)).positions(), sight.select(each))
     surprise = 6 * guesses.sigma[..., : NUM_JOINTS - 2].log().sum(-1) - 2 * guesses.log_share
-    return Hypotheses(
-        rotmat=found.rotmat.unflatten(0, (-1, count)),
-        transl=found.transl.unflatten(0, (-1, count)),
+    unsolved = Hypotheses(
+        rotmat=mean,
+        transl=transl.unflatten(0, (-1, count)),
         mean=mean,
         precision=precision,
-        cost=found.cost.unflatten(0, (-1, count)) + options.guess_weight * surprise,
+        cost=torch.zeros_like(surprise),
+        distance=torch.zeros_like(surprise),
+        surprise=options.guess_weight * surprise,
+    )
+    return solved(unsolved, points, sight, priors, options, _TRY)
+
+
+def solved(
+    several: Hypotheses,
+    points: ShapedPoints,
+    sight: SightTerm,
+    priors: Priors,
+    options: HypothesisOptions,
+    steps: LevenbergMarquardt,
+) -> Hypotheses:
+    """Hypotheses improved from where they are."""
+    frames, count = several.surprise.shape
+    each = torch.arange(frames, device=several.cost.device).repeat_interleave(count)
+    precision = torch.diag_embed(several.precision.flatten(0, 1).repeat_interleave(3, dim=-1))
+    pinned, whole = priors.and_human(several.mean.flatten(0, 1), precision, options.pose_weight)
+    transl = several.transl.flatten(0, 1)
+    problem = sight_problem(points.select(each), sight.select(each), pinned, whole, transl)
+    found = solve_side_by_side(problem, several.rotmat.flatten(0, 1), transl, steps)
+    return replace(
+        several,
+        rotmat=found.rotmat.unflatten(0, (-1, count)),
+        transl=found.transl.unflatten(0, (-1, count)),
+        cost=found.cost.unflatten(0, (-1, count)) + several.surprise,
         distance=found.distance.unflatten(0, (-1, count)),
     )

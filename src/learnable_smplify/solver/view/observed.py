@@ -26,6 +26,7 @@ class Observed:
         confidence: (T, V, K), 0 = missing.
         layout: which keypoints they are.
         fps: frames a second.
+        independent: frames have nothing to do with each other.
     """
 
     cameras: tuple[Camera, ...]
@@ -33,6 +34,7 @@ class Observed:
     confidence: Float[Tensor, "T V K"]
     layout: Layout
     fps: float
+    independent: bool = False
 
     @staticmethod
     def of(views: Sequence[View], device: torch.device | str = "cpu") -> Observed:

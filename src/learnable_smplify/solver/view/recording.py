@@ -21,6 +21,7 @@ from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
+from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import SingleOptions, at_origin, solve_camera
@@ -35,6 +36,8 @@ Progress = Callable[[int, int], None]
 _OFTEN = 0.02
 # Triangulated frames start from so many keypoints at least.
 _LEAST_PLACED = 8
+# Fewer frames than this are no clip.
+_LEAST_CLIP = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +69,27 @@ class ViewSolver:
             progress(len(observed), len(observed))
         return replace(motion, up_axis=views[0].camera.up_axis, notes=(*notes, *motion.notes))
 
+    def solve_pictures(
+        self, view: View, betas: Float[Tensor, "B 10"]
+    ) -> tuple[Float[Tensor, "B 24 3 3"], Float[Tensor, "B 3"], Bool[Tensor, " B"]]:
+        """Rotations and places in the world of B people, each in a picture of their own, and which are doubtful."""
+        observed = Observed.of([view], self.device)
+        points = self.body.folded(observed.layout, self.device).shaped(betas)
+        found = solve_alone(at_origin(observed), points, self.lifter, self.priors, SingleOptions().guess)
+        return *in_world(observed.cameras[0], points, found.rotmat, found.transl), found.doubtful
+
     def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
         mesh = RestMesh.of(self.body, self.device)
         mean = mesh.height_and_weight(torch.zeros(10, device=self.device))
         prior = ShapePrior(mesh, self.known_size.wants(float(mean[1] / mean[0] ** 2)))
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
+        if betas is not None and len(observed) < _LEAST_CLIP:
+            points = folded.shaped(betas[None])
+            alone = solve_alone(local, points, self.lifter, self.priors, SingleOptions().guess)
+            lost = self._lost(local, Frames.of(points, alone.rotmat, alone.transl))
+            rotmat, transl = in_world(observed.cameras[0], points, alone.rotmat, alone.transl)
+            return self._motion(observed, rotmat, transl, betas, None, lost | alone.doubtful, ())
         found = solve_camera(
             local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
         )

@@ -193,7 +193,8 @@ def doubt(
 ) -> Bool[Tensor, " T"]:
     """Frames in which poses other than the chosen one are not unlikely."""
     frames, count = likely.shape
-    posed = points.pose(several.rotmat.flatten(0, 1))
+    each = torch.arange(frames, device=chosen.device).repeat_interleave(count)
+    posed = points.select(each).pose(several.rotmat.flatten(0, 1))
     placed = (posed.positions() - posed.joints[:, :1]).unflatten(0, (frames, count))
     away = (placed - placed[torch.arange(frames, device=chosen.device), chosen][:, None]).norm(dim=-1).amax(dim=-1)
     return (likely * (away > _ELSEWHERE)).sum(1) > _DOUBT
