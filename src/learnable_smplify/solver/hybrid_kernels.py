@@ -21,6 +21,7 @@ from learnable_smplify.network.kernels import SOLVED
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
 from learnable_smplify.solver.frame.kernels import minimise, workspace
+from learnable_smplify.solver.frame.sight import CAMERA_SIZE
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _SIZE = 3 * SOLVED
@@ -158,6 +159,12 @@ def refine_frames(
     trust = np.empty(count, np.float32)
     mean = np.empty((24, 3, 3), np.float32)
     place = np.empty(3, np.float32)
+    unseen = (
+        np.empty((0, CAMERA_SIZE), np.float32),
+        np.empty((0, count, 2), np.float32),
+        np.empty((0, count), np.float32),
+        _ZERO,
+    )
     solved = np.int64(SOLVED)
     pose_weight, asks_change = settings[0], settings[2]
     options = (steps, _ZERO, _ZERO, settings[1])
@@ -189,7 +196,7 @@ def refine_frames(
         person = (offsets[who], anchor[who], anchor_pose, weight, share)
         prior = (mean, precision, place, _TRANSL_PRECISION)
         _, _, distance[b] = minimise(
-            local[b], transl[b], person, (target[b], trust), prior, _SQUARES, solved, options, work
+            local[b], transl[b], person, (target[b], trust, unseen), prior, _SQUARES, solved, options, work
         )
         strangeness[b] = _ZERO
         if asks_change > _ZERO:

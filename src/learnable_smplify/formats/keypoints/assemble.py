@@ -120,24 +120,11 @@ def keypoints_from_markers(
     if repeated:
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
     of_hands = _hand_columns(names)
-    if layout is None:
-        try:
-            chosen, index_by_name = _inferred(names)
-        except InputError as error:
-            if not of_hands:
-                raise unknown_names(names, path, error) from error
-            chosen, index_by_name = load_layout("hands"), {}
+    if layout is None and of_hands and _only_hands(names):
+        index_by_name: dict[str, int] = {}
+        chosen = load_layout("hands")
     else:
-        chosen = load_layout(layout)
-        index_by_name = _matched(chosen, names)
-        alone = chosen.name == "hands" and bool(of_hands)
-        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)) and not alone:
-            raise InputError(
-                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
-                path=path,
-                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
-                hint="leave --layout away to have it inferred",
-            )
+        chosen, index_by_name = matched_layout(layout, names, path, bool(of_hands))
     hands, hand_confidence = None, None
     if of_hands:
         hands = taken(values, of_hands, 1).reshape(-1, 2, 21, 3)
@@ -180,6 +167,39 @@ def keypoints_from_markers(
         hands=hands,
         hand_confidence=hand_confidence,
     )
+
+
+def matched_layout(
+    layout: str | Layout | None, names: Sequence[str], path: Path, has_hands: bool = False
+) -> tuple[Layout, dict[str, int]]:
+    """The layout of named columns, and the keypoint of each column that is one.
+
+    Args:
+        layout: name, TOML path or `Layout`; None infers it from the names.
+        names: of the columns.
+        path: for messages.
+        has_hands: columns of hands are among them, so that none need be of the body in the layout of hands alone.
+
+    Raises:
+        InputError: no layout has these names, or the one given has too few of them.
+    """
+    if layout is None:
+        try:
+            chosen, index_by_name = _inferred(names)
+        except InputError as error:
+            raise unknown_names(names, path, error) from error
+    else:
+        chosen = load_layout(layout)
+        index_by_name = _matched(chosen, names)
+        alone = chosen.name == "hands" and has_hands
+        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)) and not alone:
+            raise InputError(
+                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
+                path=path,
+                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
+                hint="leave --layout away to have it inferred",
+            )
+    return chosen, index_by_name
 
 
 def keypoints_from_arrays(
@@ -297,6 +317,15 @@ def _hand_columns(names: Sequence[str]) -> tuple[int, ...]:
     if not any(found):
         return ()
     return tuple(found[side].get(point, -1) for side in (0, 1) for point in range(21))
+
+
+def _only_hands(names: Sequence[str]) -> bool:
+    """Whether no layout of bodies has these names."""
+    try:
+        _inferred(names)
+    except InputError:
+        return True
+    return False
 
 
 def _inferred(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:

@@ -112,7 +112,7 @@ def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
     files = json_files(path)
     places, frames, notes = frame_places(files, path)
-    sights = {frame: _people(file) for file, frame in zip(files, places, strict=True)}
+    sights = {frame: people_in_picture(file) for file, frame in zip(files, places, strict=True)}
     seen = [people for people in sights.values() if people]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected=f"'{_KEY}' of somebody in some file")
@@ -134,8 +134,12 @@ def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Key
     return _keypoints(table[..., :2], trust, layout, fps, path, notes)
 
 
-def _people(file: Path) -> list[np.ndarray]:
-    """Everybody seen in a file, each (K, 3): column, row, confidence."""
+def people_in_picture(file: Path) -> list[np.ndarray]:
+    """Everybody seen in a file of OpenPose, each (K, 3): column, row, confidence.
+
+    Raises:
+        InputError: not such a file; the message says where.
+    """
     content = read_json(file)
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list):

@@ -114,11 +114,11 @@ def palm_starts(
         turn, place: the answer where too few points are seen.
     """
     if is_usable(targets, trust, turn, place):
-        from learnable_smplify.solver.hand import kernels
+        from learnable_smplify.solver.hand.descent_kernels import palm_starts
 
         turn, place = turn.contiguous().clone(), place.contiguous().clone()
         measured = targets.contiguous().numpy(), trust.contiguous().numpy(), anatomy.offsets.contiguous().numpy()
-        kernels.palm_starts(*measured, _FEWEST_OF_PALM, turn.numpy(), place.numpy())
+        palm_starts(*measured, _FEWEST_OF_PALM, turn.numpy(), place.numpy())
         return turn, place
     palm = list(_PALM)
     weight = trust[:, palm]
@@ -283,7 +283,7 @@ def _within(problem: HandProblem, turns: Float[Tensor, "B 5 9"]) -> Float[Tensor
 def _solve_compiled(
     problem: HandProblem, turn: Tensor, place: Tensor, turns: Tensor, options: LevenbergMarquardt
 ) -> HandSolution:
-    from learnable_smplify.solver.hand.kernels import minimise_hands
+    from learnable_smplify.solver.hand.descent_kernels import minimise_hands
 
     batch, anatomy = len(turn), problem.anatomy
     turn, place, turns = (part.contiguous().clone() for part in (turn, place, turns))
