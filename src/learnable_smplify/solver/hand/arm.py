@@ -179,6 +179,18 @@ def _turned(
     return rotmat
 
 
+def wrists_beyond(rotmat: Float[Tensor, "T 24 3 3"], offsets: Float[Tensor, "#T 24 3"]) -> Float[Tensor, "T 2"]:
+    """How far each wrist twists or bends beyond `WRIST_LIMITS` [rad]; 0 within."""
+    over = []
+    for _, _, wrist in ARM_JOINTS:
+        bone = torch.nn.functional.normalize(offsets[:, wrist], dim=-1).expand(len(rotmat), 3)
+        twist, swing = twist_and_swing(rotmat[:, wrist], bone)
+        share = (swing[:, 1:] / swing.new_tensor(WRIST_LIMITS[1:])).norm(dim=-1).clamp(min=1.0)
+        bent = swing.norm(dim=-1)
+        over.append(torch.maximum((twist.abs() - WRIST_LIMITS[0]).clamp(min=0), bent - bent / share))
+    return torch.stack(over, dim=1)
+
+
 def twist_and_swing(
     rotmat: Float[Tensor, "N 3 3"], bone: Float[Tensor, "N 3"]
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N 3"]]:
