@@ -106,7 +106,7 @@ def test_the_skin_moves_as_the_open_body_does(tmp_path):
     assert write_motion(motion, tmp_path / "a.glb") == ()
     true = MotionMesh(load_body(), motion).vertices().numpy()
     error_mm = 1000 * np.linalg.norm(ReadGlb(tmp_path / "a.glb").vertices() - true, axis=-1)
-    # Skin between the forearm and a relaxed finger is bent before it is skinned: a hundredth of it is off by up to 1 mm.
+    # Skin between forearm and a relaxed finger is bent before it is skinned: one in a hundred is off by up to 1 mm.
     assert error_mm.max() < 1.2
     assert np.quantile(error_mm.max(axis=0), 0.98) < 0.02
 
