@@ -15,8 +15,8 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
-    *("betas", "camera", "errors", "fit_summary", "keypoints", "keypoints2d", "metrics", "motion", "options"),
-    *("resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
+    *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics"),
+    *("motion", "options", "resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
@@ -32,18 +32,20 @@ ROOMS: dict[str, set[str]] = {
     "datasets": {"formats", "safe_files"},
     "solver.frame": {"body", "kernels", "layouts"},
     "solver.clip": {"body", "solver.frame"},
+    "solver.hand": {"body", "kernels", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
     "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair"),
-        *("solver.clip", "solver.frame", "solver.shape", "solver.smplify", "solver.view"),
+        *("solver.clip", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view"),
     },
     "refine": {
         *("body", "layouts", "network", "solver", "solver.clip", "solver.frame", "solver.shape", "solver.view"),
     },
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
+    "video": {"body", "formats", "render", "safe_files"},
     "multiview": {"formats", "layouts", "solver.frame", "solver.view"},
     "view": {"body", "formats", "layouts", "render"},
     "jobs": {
@@ -59,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "evaluation": {
         *("body", "datasets", "formats", "layouts", "network", "refine", "repair", "safe_files"),
-        *("solver", "solver.frame", "training"),
+        *("solver", "solver.frame", "solver.hand", "solver.view", "training"),
     },
     "benchmark": {"body", "evaluation", "network", "safe_files", "solver", "solver.frame", "solver.smplify"},
 }

@@ -3,6 +3,8 @@
 Everything a program needs is here; the rooms behind it follow the data's way:
 `formats` (files) -> `keypoints` + `layouts` -> `body` (geometry) -> `solver` -> `motion` -> `formats`, `render`.
 
+The values that pass between rooms lie beside this file, one each, so there are more than fifteen.
+
 Names are imported when they are first used: torch takes a second to load, which `lsmplify --version` need not wait for.
 """
 

@@ -30,7 +30,8 @@ class FitSummary:
         frames: frames in the motion.
         flagged: frames the solver does not trust.
         mean_error_mm: over every measured keypoint.
-        group_error_mm: the same for head, torso, arms, hands, legs, feet, as far as they were measured.
+        group_error_mm: the same for head, torso, arms, hands, legs, feet, as far as they were measured, and for the 21
+            points of each hand ("fingers").
         worst_keypoint: name of the keypoint with the largest mean error, and that error [mm].
         unobserved: keypoints of the layout that were never measured.
         prior_joints: joints whose rotation moves no measured keypoint: there the prior speaks alone.
@@ -87,8 +88,24 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
     """
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout)
     errors = _errors(motion, keypoints, lambda: 1000 * (fitted - keypoints.positions.cpu()).norm(dim=-1))
+    if (fingers := finger_errors(body, motion, keypoints)) is not None:
+        errors[1]["fingers"] = float(fingers.nanmean())
     alone = unobserved_joints(body.folded(keypoints.layout), keypoints.confidence.cpu())
     return FitSummary(len(motion), _flagged(motion), *errors, tuple(name for name in alone if name not in _HANDS))
+
+
+def finger_errors(body: Body, motion: Motion, keypoints: Keypoints) -> Tensor | None:
+    """Distances (T, 2, 21) of the hands' points from the fitted body's [mm], NaN where missing.
+
+    None where no hand was measured, or the body or the motion has no fingers.
+    """
+    if keypoints.hands is None or motion.hand_pose is None or body.hands is None:
+        return None
+    seen = keypoints.hands.confidence.cpu() > 0
+    if not bool(seen.any()):
+        return None
+    fitted = body.hands.hand_points(motion.pose, motion.hand_pose, motion.betas[None], motion.transl)
+    return torch.where(seen, 1000 * (fitted - keypoints.hands.positions.cpu()).norm(dim=-1), torch.nan)
 
 
 def summarise_fit_2d(body: Body, motion: Motion, keypoints: Keypoints2D, camera: Camera) -> FitSummary2D:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from learnable_smplify.evaluation.cameras import camera_table, evaluate_poses, evaluate_views, in_pixels, triangulated
+from learnable_smplify.evaluation.cameras import (
+    camera_table,
+    evaluate_poses,
+    evaluate_views,
+    in_pixels,
+    smplify,
+    triangulated,
+)
 from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.evaluation.refinement2d import evaluate_view_refinement, view_refine_table
 from learnable_smplify.evaluation.rig import Damage
@@ -28,9 +35,8 @@ def evaluate_cameras(
     texts = []
     for source, clips in sources.items():
         if "camera" in parts:
-            smplify = Solver(body, "smplify")
             ways = [
-                ("SMPLify", lambda views, betas: smplify.fit_2d(views[0].keypoints, views[0].camera, betas)),
+                ("SMPLify", smplify(Solver(body, "smplify"))),
                 ("guesses in pixels, one alone", in_pixels(solver)),
             ]
             progress(f"{source}: poses seen by one camera")

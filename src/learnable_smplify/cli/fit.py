@@ -23,10 +23,11 @@ from learnable_smplify.cli.progress import frames_progress
 from learnable_smplify.cli.rig import (
     RigArgs,
     check_settings,
-    fit_people,
     missing_notes,
     only_in_space,
     read_camera_tracks,
+    solve_people,
+    write_people,
 )
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, FitSummaryViews, summarise_fit, summarise_fit_2d
@@ -38,7 +39,7 @@ from learnable_smplify.jobs.inputs import is_recording
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import load_layout, marker_layout_names
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
@@ -139,10 +140,6 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
     print_notes(notes, keypoints.notes)
     parts, cuts = settings.pieces(keypoints)
     print_notes(notes, cuts)
-    layout = load_layout(keypoints.layout)
-    if layout.name in marker_layout_names() and not args.calibrate_offsets:
-        stand = f"{layout.name} are markers on the skin, which stand off the body's points differently on everyone"
-        print_notes(notes, (f"{stand}: --calibrate-offsets FILE finds how",))
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
         own = settings.solver_for(solver, part)
@@ -182,9 +179,12 @@ def _fit_cameras(args: FitArgs, console: Console) -> None:
     print_notes(notes, missing_notes(tracks, cameras))
     found = args.rig.gather(tracks, cameras, args.settings)
     print_notes(notes, found.notes)
-    for fitted in fit_people(found.people, args.settings.open_solver(), args.settings, args.output, console, notes):
+    solver = args.settings.open_solver()
+    solved = solve_people(found.people, solver, args.settings, notes)
+    for fitted in write_people(solved, solver.body, args.settings, args.output, console, notes):
         if args.json:
-            print(summary_line(fitted.path, fitted.summary, fitted.motion, fitted.seconds, found.notes))
+            one = fitted.solved
+            print(summary_line(fitted.path, fitted.summary, one.motion, one.seconds, found.notes))
 
 
 def _notes_console(args: FitArgs) -> Console:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from learnable_smplify.body import OPEN_BODIES, Body
 from learnable_smplify.camera import Camera
@@ -139,56 +140,90 @@ def missing_notes(tracks: dict[str, list[Track]], cameras: dict[str, Camera]) ->
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPerson:
-    """A person and their motion, in a file.
+class SolvedPerson:
+    """A person and their motion.
 
     Args:
         person: what the cameras saw.
         motion: fitted to it.
-        path: of the motion.
         seconds: it took.
-        summary: how well it fits.
     """
 
     person: SeenPerson
     motion: Motion
-    path: Path
     seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPerson:
+    """A person whose motion is in a file.
+
+    Args:
+        solved: the person and their motion.
+        path: of the motion.
+        summary: how well it fits.
+    """
+
+    solved: SolvedPerson
+    path: Path
     summary: FitSummaryViews
 
 
-def fit_people(
-    people: Sequence[SeenPerson], solver: Solver, settings: FitSettings, output: Path, console: Console, notes: Console
-) -> list[FittedPerson]:
-    """Fit and write every person; prints notes and a table of each.
+Solve = Callable[[Solver, SeenPerson, Tensor | None, Callable[[int, int], None]], Motion]
+"""Solves a person, whose betas are given if they are known; reports frames done and frames in all."""
+
+
+def solve_views(
+    solver: Solver, person: SeenPerson, betas: Tensor | None, progress: Callable[[int, int], None]
+) -> Motion:
+    """From pixels alone."""
+    return solver.fit_views(person.views, betas, progress=progress)
+
+
+def solve_people(
+    people: Sequence[SeenPerson], solver: Solver, settings: FitSettings, notes: Console, solve: Solve = solve_views
+) -> list[SolvedPerson]:
+    """Fit every person, or the one asked for; prints notes.
 
     Raises:
-        InputError: nobody of the name asked for, or a motion that cannot be written.
+        InputError: nobody of the name asked for, or what `solve` raises.
     """
     wanted = [person for person in people if settings.person in (None, person.name)]
     if not wanted:
-        raise InputError(
-            f"there is no person '{settings.person}'", expected=", ".join(person.name for person in people)
-        )
-    fitted = []
+        raise InputError(f"there is no person '{settings.person}'", expected=", ".join(one.name for one in people))
+    solved = []
     for person in wanted:
-        place = output if len(wanted) == 1 else named_output(output, person.name)
-        if len(wanted) > 1:
-            console.print(f"person {person.name}", style="bold", highlight=False, markup=False)
         betas = settings.known_betas()
         own = settings.solver_for(solver, person.views[0].keypoints)
         with frames_progress(notes, len(person.views[0].keypoints), betas is None) as advance:
             began = time.perf_counter()
-            motion = own.fit_views(person.views, betas, progress=advance)
+            motion = solve(own, person, betas, advance)
             seconds = time.perf_counter() - began
-        print_notes(notes, motion.notes)
-        print_notes(notes, settings.write(motion, place, solver.body))
-        summary = summarise_views(solver.body, motion, person.views)
-        print_views_summary(
-            console, summary, motion, solver.body, load_layout(person.views[0].keypoints.layout).name, seconds
-        )
+        said = [note for note in motion.notes if not any(note in view.camera.notes for view in person.views)]
+        print_notes(notes, said if len(wanted) == 1 else [f"person {person.name}: {note}" for note in said])
+        solved.append(SolvedPerson(person, motion, seconds))
+    return solved
+
+
+def write_people(
+    solved: Sequence[SolvedPerson], body: Body, settings: FitSettings, output: Path, console: Console, notes: Console
+) -> list[FittedPerson]:
+    """Write every motion, and print a table of each.
+
+    Raises:
+        InputError: a motion that cannot be written.
+    """
+    fitted = []
+    for one in solved:
+        place = output if len(solved) == 1 else named_output(output, one.person.name)
+        if len(solved) > 1:
+            console.print(f"person {one.person.name}", style="bold", highlight=False, markup=False)
+        print_notes(notes, settings.write(one.motion, place, body))
+        summary = summarise_views(body, one.motion, one.person.views)
+        layout = load_layout(one.person.views[0].keypoints.layout).name
+        print_views_summary(console, summary, one.motion, body, layout, one.seconds)
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
-        fitted.append(FittedPerson(person, motion, place, seconds, summary))
+        fitted.append(FittedPerson(one, place, summary))
     return fitted
 
 

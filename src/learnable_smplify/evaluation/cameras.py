@@ -134,6 +134,11 @@ def in_pixels(solver: Solver, *, knows_betas: bool = True) -> Way:
     return lambda views, betas: solver.fit_views(views, betas if knows_betas else None)
 
 
+def smplify(solver: Solver) -> Way:
+    """`Solver.fit_2d` of the numerical baseline, by the first camera."""
+    return lambda views, betas: solver.fit_2d(views[0].keypoints, views[0].camera, betas)
+
+
 def triangulated(solver: Solver) -> Way:
     """Triangulate every frame, then fit the keypoints in space."""
 

@@ -22,7 +22,7 @@ from learnable_smplify.views import View
 
 _ROUNDS = 12
 # Keypoints farther off [rad] lose their pull; a turn weighs so much beside being off by as much.
-_ROBUST, _HELD = 0.012, 0.3
+_ROBUST, _HELD = 0.012, 0.03
 # Frames looked at, at most, and keypoints of each camera needed.
 _LOOKED_AT, _FEWEST = 40, 200
 # Turns are believed when the median distance falls by this share, and none is larger than this [rad].

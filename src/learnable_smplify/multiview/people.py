@@ -88,10 +88,13 @@ def window_costs(seen: Sequence[Sightlines], rig: Rig, window: slice) -> Float[n
         first, second = seen[one], seen[other]
         if first.camera == second.camera:
             continue
-        away = missed(rig.essential(first.camera, second.camera), first.rays[window], second.rays[window])
-        if np.isfinite(away).sum() >= 3:
+        essential = rig.essential(first.camera, second.camera)
+        seen_there = second.rays[window]
+        # A detector may take left for right in one of them: that is still the same person.
+        ways = [missed(essential, first.rays[window], rays) for rays in (seen_there, seen_there[:, second.mirror])]
+        if np.isfinite(ways[0]).sum() >= 3:
             size = max(0.5 * (first.size + second.size), 1e-6)
-            costs[one, other] = costs[other, one] = float(median(away)) / size
+            costs[one, other] = costs[other, one] = min(float(median(away)) for away in ways) / size
     return costs
 
 

@@ -22,12 +22,14 @@ class Sightlines:
         track: index of the track in the camera.
         rays: (T, K, 2) x / z and y / z, NaN where not seen.
         size: how large the person is in the picture, as an angle [rad]: the middle over all frames.
+        mirror: (K,) the place of each keypoint's partner on the other side.
     """
 
     camera: int
     track: int
     rays: Float[np.ndarray, "T K 2"]
     size: float
+    mirror: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,10 @@ def sightlines(track: Track, camera: Camera, index: tuple[int, int], keypoints: 
         low, high = (_quantile(rays, share) for share in (0.05, 0.95))
         spans = np.linalg.norm(high - low, axis=-1)
     known = spans[np.isfinite(spans)]
-    return Sightlines(*index, rays, float(np.median(known)) if len(known) else 0.0)
+    place = {keypoint: number for number, keypoint in enumerate(keypoints)}
+    mirror = load_layout(track.keypoints.layout).mirror
+    partners = tuple(place.get(mirror[keypoint], number) for number, keypoint in enumerate(keypoints))
+    return Sightlines(*index, rays, float(np.median(known)) if len(known) else 0.0, partners)
 
 
 def steady_keypoints(layout: Layout) -> list[int]:

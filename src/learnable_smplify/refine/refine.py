@@ -186,6 +186,9 @@ class _Refinement:
             up_axis=self.recording.up_axis,
             flagged=~used.cpu() | self.estimate.flagged.cpu(),
             notes=(*self.estimate.notes, *self.recording.notes, *self.notes),
+            hand_pose=self.estimate.hand_pose,
+            hand_flagged=self.estimate.hand_flagged,
+            hand_uncertainty_deg=self.estimate.hand_uncertainty_deg,
         )
         errors = compare(self.body, self.layout, aligned, motion, targets.cpu(), confidence.cpu())
         return RefineResult(motion, aligned, ~used.cpu(), None, errors, found, levels, offset, tuple(self.notes))

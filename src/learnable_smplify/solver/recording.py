@@ -35,9 +35,11 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.ground import grounded
+from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
+from learnable_smplify.solver.shape.habit import with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
 from learnable_smplify.solver.shape.prior import KnownSize
@@ -55,6 +57,10 @@ _SKELETON_NOTE = (
 )
 # Rounds of "calibrate offsets, fit again".
 _OFFSET_ROUNDS = 2
+
+
+# What markers on the skin are off by [m].
+_MARKER_SIGMA = 0.004
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,12 @@ class RecordingSolver:
         own = folded if plain is body25 else body25
         return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
+    def for_habit(self, habit: Float[Tensor, "24 3"]) -> RecordingSolver:
+        """The solver for poses that differ from the usual ones by constant rotations [rad]."""
+        priors = with_habit(self.priors, habit)
+        neural = None if self.neural is None else self.neural.with_priors(priors)
+        return replace(self, priors=priors, neural=neural)
+
     def prepared(self, keypoints: Keypoints, options: RecordingOptions) -> Keypoints:
         """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
@@ -128,6 +140,10 @@ class RecordingSolver:
     ) -> tuple[Motion, Offsets | None]:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
         layout = load_layout(keypoints.layout)
+        if layout.markers and (self.neural is not None or self.clip.keypoint_sigma > _MARKER_SIGMA):
+            # The network knows joints, not what stands off them; and a laboratory sees sharper than a detector.
+            sharper = replace(self.clip, keypoint_sigma=min(self.clip.keypoint_sigma, _MARKER_SIGMA))
+            return replace(self, neural=None, clip=sharper).fit(keypoints, options, betas, start, progress)
         plain = self.body.folded(layout, self.device)
         keypoints = self.prepared(keypoints, options)
         repaired, gap = torch.zeros(len(keypoints), dtype=torch.bool), None
@@ -139,10 +155,14 @@ class RecordingSolver:
 
         offsets, notes = options.offsets, keypoints.notes
         found: ShapeEstimate | None = None
+        told = self._shape(keypoints, layout, _with(plain, offsets), options, betas)
+        used = self.for_habit(told.habit)
+        if layout.markers and offsets is None:
+            offsets = told.offsets
         if betas is not None:
             shape = betas
         else:
-            found = self._shape(keypoints, layout, _with(plain, offsets), options)
+            found = told
             if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
                 child = replace(self, body=load_body(CHILD))
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
@@ -152,10 +172,12 @@ class RecordingSolver:
                 offsets = found.offsets
                 if self.body.name == "open":
                     notes = (*notes, _SKELETON_NOTE)
-        clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
+        clip = used._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
-            clip, offsets, note = self._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
+            clip, offsets, note = used._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
             notes = (*notes, note)
+        elif layout.markers and offsets is not None:
+            notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
             smooth = smooth_clip(
@@ -165,7 +187,7 @@ class RecordingSolver:
                 rotmat,
                 transl,
                 keypoints.fps,
-                self.priors,
+                used.priors,
                 SmoothOptions(hold_feet=options.hold_feet, refine_shape=found is not None and found.offsets is None),
                 shape,
                 up_axis=keypoints.up_axis,
@@ -189,14 +211,20 @@ class RecordingSolver:
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
-        return motion, offsets
+        smooth_hands = options.smooth or options.hold_feet
+        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth_hands), offsets
 
     def _shape(
-        self, keypoints: Keypoints, layout: Layout, folded: FoldedPoints, options: RecordingOptions
+        self,
+        keypoints: Keypoints,
+        layout: Layout,
+        folded: FoldedPoints,
+        options: RecordingOptions,
+        betas: Float[Tensor, "10"] | None,
     ) -> ShapeEstimate:
         mesh = RestMesh.of(self.body, self.device)
         estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
-        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device), betas)
 
     def _followed(
         self,
@@ -246,11 +274,25 @@ class RecordingSolver:
         )
         return found, offsets, note
 
+    def _marker_note(
+        self, keypoints: Keypoints, plain: FoldedPoints, offsets: Offsets, shape: Tensor, clip: ClipSolution
+    ) -> str:
+        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        points = _with(plain, offsets).shaped(shape[None])
+        error = fit_error(points, clip.rotmat, clip.transl, targets, confidence)
+        off, away = 1000 * float(error[(confidence > 0).any(dim=1)].mean()), 1000 * offsets.offset.norm(dim=-1).mean()
+        return (
+            f"markers stand off the body's points by {float(away):.0f} mm on average, which the keypoint error counts; "
+            f"from where they were found to stand they are {off:.1f} mm off"
+        )
+
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
         scale = self._scale(keypoints, folded)
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
-        scaled = replace(keypoints, positions=torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan))
+        positions = torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan)
+        hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
+        scaled = replace(keypoints, positions=positions, hands=hands)
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:

@@ -264,7 +264,7 @@ class Solver:
 
         known = None if betas is None else person_betas(betas, self.device)
         repair = None if self.recording_options.repair is None else RepairStream(layout, fps)
-        return PoseStream(folded, finder, self._priors, options, fps, known, repair)
+        return PoseStream(folded, finder, self._priors, options, fps, known, repair, self.body)
 
     def solve_frames(
         self,

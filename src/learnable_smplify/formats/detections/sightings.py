@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
 from learnable_smplify.formats.keypoints.follow import follow_people
-from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -81,13 +81,16 @@ def tracks_from_sightings(
             where=f"frame {odd.frame}",
             expected=f"{count}, as before",
         )
-    chosen, used, cut_notes = choose_layout(layout, count, path, _BODY_FIRST)
-    names = _names(seen, used, fps or DEFAULT_FPS)
+    points = file_points(layout, count, path, _BODY_FIRST)
+    chosen = points.layout
+    names = _names(seen, points, fps or DEFAULT_FPS)
     by_name: dict[str, list[Sighting]] = {}
     for name, sighting in zip(names, seen, strict=True):
         by_name.setdefault(name, []).append(sighting)
     kept = list(by_name)
-    said = [*notes, *cut_notes]
+    said = [*notes, *points.notes]
+    if points.hands:
+        said.append("hands are not fitted to pictures")
     if len(kept) > _MOST_PEOPLE:
         longest = set(sorted(kept, key=lambda name: -len(by_name[name]))[:_MOST_PEOPLE])
         said.append(f"{len(kept) - _MOST_PEOPLE} of {len(kept)} people are left out: seen in fewest frames")
@@ -96,13 +99,13 @@ def tracks_from_sightings(
         said.append(f"frame rate not given: {DEFAULT_FPS:g} a second assumed (--fps)")
     tracks: list[Track] = []
     for name in kept:
-        table = np.full((frames, len(used), 3), np.nan)
+        table = np.full((frames, len(chosen), 3), np.nan)
         world: np.ndarray | None = None
         for sighting in by_name[name]:
-            table[sighting.frame] = sighting.table[used]
+            table[sighting.frame] = points.body_of(sighting.table)
             if sighting.world is not None:
-                world = np.full((frames, len(used), 3), np.nan) if world is None else world
-                world[sighting.frame] = sighting.world[used]
+                world = np.full((frames, len(chosen), 3), np.nan) if world is None else world
+                world[sighting.frame] = points.body_of(sighting.world)
         keypoints = Keypoints2D(
             torch.as_tensor(table[..., :2], dtype=torch.float32),
             chosen,
@@ -114,10 +117,10 @@ def tracks_from_sightings(
     return tracks
 
 
-def _names(seen: Sequence[Sighting], used: list[int], fps: float) -> list[str]:
+def _names(seen: Sequence[Sighting], points: FilePoints, fps: float) -> list[str]:
     unnamed = [index for index, sighting in enumerate(seen) if sighting.person is None]
     # People are followed in space or in the picture alike: the picture has depth 0.
-    flat = [np.pad(_known(seen[index].table[used]), ((0, 0), (0, 1))) for index in unnamed]
+    flat = [np.pad(_known(points.body_of(seen[index].table)), ((0, 0), (0, 1))) for index in unnamed]
     followed = follow_people([seen[index].frame for index in unnamed], flat, fps)
     taken = {sighting.person for sighting in seen}
     numbers = (str(number) for number in itertools.count() if str(number) not in taken)

@@ -21,6 +21,7 @@ from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.shape.habit import Unknowns
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.prior import ShapePrior
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, misfit
@@ -181,8 +182,8 @@ def _shape(
     precision = torch.diag_embed(best.precision[rows].repeat_interleave(3, dim=1))
     mean, whole = priors.and_human(best.mean[rows], precision, options.guess.pose_weight)
     problem = sight_problem(folded.shaped(betas[None]), sight.select(rows), mean, whole, best.transl[rows])
-    prior = prior.weighted(max(1.0, len(rows) / _INDEPENDENT))
-    fit = refine_betas(folded, problem, best.rotmat[rows], best.transl[rows], betas, prior)
+    prior = replace(prior, weight=max(1.0, len(rows) / _INDEPENDENT))
+    fit = refine_betas(Unknowns.of(folded, False), problem, best.rotmat[rows], best.transl[rows], betas, prior)
     posed = folded.shaped(fit.shape[None]).pose(best.rotmat)
     placed = replace(best, transl=place_in_view(posed.positions(), sight))
     return fit.shape, placed, torch.linalg.inv(fit.precision(prior)).diagonal().sqrt()
