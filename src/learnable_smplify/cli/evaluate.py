@@ -66,6 +66,7 @@ Part = Literal[
     "damaged",
     "round-trip",
     "hands",
+    "pictures",
     "camera",
     "cameras",
     "refine2d",
@@ -112,9 +113,9 @@ class EvaluateArgs:
     """Of motions: what to measure. foreign: pairs and whole clips of motion in conventions that are not our importer's:
     the clips with every joint turned by 5 and by 10 degrees, and what --foreign names. Not by default: refine, a
     simulated estimator's output refined by keypoints; damaged, recordings with noise, gaps, jumps and exchanged sides;
-    round-trip, random poses in every layout, and hands, random hands in those that have them, need no MOTIONS; camera,
-    cameras and refine2d: poses and clips seen by one synthetic camera, clips by four, estimates refined by one and two
-    (with --foreign, that motion as well)."""
+    round-trip, random poses in every layout, and hands, random hands in those that have them, need no MOTIONS; of
+    synthetic cameras (with --foreign, on that motion as well): pictures, single poses in one; camera, clips in one;
+    cameras, clips in four; refine2d, a simulated estimator's output refined by one and by two."""
     every: int = 9
     """Pairs start at every so many frames of a clip."""
     clip_step: int = 1

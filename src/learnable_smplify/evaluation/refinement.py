@@ -147,7 +147,7 @@ def refine_table(rows: Sequence[RefineRow]) -> str:
             f"{row.pve_before_mm:.1f}",
             f"{row.pve_aligned_mm:.1f}",
             f"{row.pve_mm:.1f}",
-            f"{_change(row.pve_mm, row.pve_before_mm)}, {_change(row.pve_mm, row.pve_aligned_mm)}",
+            f"{change(row.pve_mm, row.pve_before_mm)}, {change(row.pve_mm, row.pve_aligned_mm)}",
             f"{row.root_aligned_mm:.1f}",
             f"{row.root_mm:.1f}",
             f"{100 * row.worse_share:.0f} %",
@@ -164,7 +164,8 @@ def refine_table(rows: Sequence[RefineRow]) -> str:
     return table(title, header, body)
 
 
-def _change(value: float, before: float) -> str:
+def change(value: float, before: float) -> str:
+    """In per cent."""
     return f"{100 * (value / before - 1):+.0f} %"
 
 

@@ -12,7 +12,7 @@ import torch
 from learnable_smplify.evaluation.cameras import LONGEST
 from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.evaluation.markdown import table
-from learnable_smplify.evaluation.refinement import clip_errors, simulated_estimate
+from learnable_smplify.evaluation.refinement import change, clip_errors, simulated_estimate
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.motion import Motion
 from learnable_smplify.refine import refine_by_views
@@ -45,11 +45,14 @@ class ViewRefineRow:
 
 
 def evaluate_view_refinement(
-    clips: Sequence[Clip], solver: Solver, progress: Callable[[str], None] | None = None
+    clips: Sequence[Clip],
+    solver: Solver,
+    conditions: Sequence[tuple[int, float]] = CONDITIONS,
+    progress: Callable[[str], None] | None = None,
 ) -> list[ViewRefineRow]:
     """Refine the simulated estimate of the start of every clip by BODY_25 keypoints, of a fixed seed for each clip."""
     rows, body = [], solver.body
-    for cameras, noise in CONDITIONS:
+    for cameras, noise in conditions:
         errors, worse, seconds = [], 0, 0.0
         for index, clip in enumerate(clips):
             if progress is not None:
@@ -86,9 +89,18 @@ def evaluate_view_refinement(
     return rows
 
 
-def view_refine_table(rows: Sequence[ViewRefineRow]) -> str:
+def view_refine_table(rows: Sequence[ViewRefineRow], source: str) -> str:
     """Before and after, by cameras and noise."""
-    header = ("cameras", "noise", "PVE before [mm]", "aligned", "refined", "against aligned", "worse", "ms a frame")
+    header = (
+        "cameras",
+        "noise",
+        "PVE before [mm]",
+        "aligned",
+        "refined",
+        "change, against aligned",
+        "worse",
+        "ms a frame",
+    )
     body = [
         (
             str(row.cameras),
@@ -96,14 +108,15 @@ def view_refine_table(rows: Sequence[ViewRefineRow]) -> str:
             f"{row.pve_before_mm:.1f}",
             f"{row.pve_aligned_mm:.1f}",
             f"{row.pve_mm:.1f}",
-            f"{100 * (row.pve_mm / row.pve_aligned_mm - 1):+.0f} %",
+            f"{change(row.pve_mm, row.pve_before_mm)}, {change(row.pve_mm, row.pve_aligned_mm)}",
             f"{100 * row.worse_share:.0f} %",
             f"{row.ms_a_frame:.0f}",
         )
         for row in rows
     ]
     title = (
-        f"Refinement of the simulated estimator by 2D keypoints, betas not known ({rows[0].clips} clips, "
-        f"{rows[0].frames:,} frames); clips made worse than the estimate that is only turned into the cameras' world"
+        f"Refinement of the simulated estimator by 2D keypoints, betas not known, {source} ({rows[0].clips} "
+        f"clips, {rows[0].frames:,} frames); clips made worse than the estimate that is only turned into the "
+        "cameras' world"
     )
     return table(title, header, body)
