@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "network": {"body", "kernels", "layouts", "safe_files"},
     "repair": {"layouts"},
     "mocap": {"body", "safe_files"},
-    "render": {"body", "layouts", "safe_files"},
+    "render": {"body", "kernels", "layouts", "safe_files"},
     "formats": {"body", "layouts", "safe_files"},
     "datasets": {"formats", "safe_files"},
     "solver.frame": {"body", "kernels", "layouts"},
