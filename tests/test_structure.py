@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "formats": {"body", "layouts", "safe_files"},
     "datasets": {"formats", "safe_files"},
     "solver.frame": {"body", "kernels", "layouts"},
-    "solver.clip": {"body", "solver.frame"},
+    "solver.clip": {"body", "kernels", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
     "solver": {
