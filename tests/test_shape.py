@@ -20,9 +20,12 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver import RecordingOptions, Solver
+from learnable_smplify.solver.frame.levenberg_marquardt import PoseProblem, cost_of
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.estimate import ShapeEstimator
+from learnable_smplify.solver.shape.habit import Unknowns
+from learnable_smplify.solver.shape.joint_estimate import Near
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
 from learnable_smplify.solver.wrists import rested_wrists
@@ -88,6 +91,45 @@ def test_a_detectors_errors_are_not_taken_for_shape(layout: str) -> None:
 def test_keypoints_of_the_body_itself_show_its_shape(noise: float) -> None:
     _, error = estimated("body25", 5, bias=False, noise=noise)
     assert error <= 9
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_raised_collars_are_a_habit_and_no_longer_trunk(known: bool) -> None:
+    layout, generator = load_layout("body25"), torch.Generator().manual_seed(5)
+    folded, betas = BODY.folded(layout), torch.randn(10, generator=generator)
+    habit = torch.zeros(24, 3)
+    habit[JOINT_INDEX["left_collar"], 2], habit[JOINT_INDEX["right_collar"], 2] = 0.45, -0.45
+    targets = folded.shaped(betas[None]).pose(rotvec_to_rotmat(habit) @ poses(5)).positions()
+    estimator = ShapeEstimator(folded, layout, MESH, load_priors(), ClipOptions())
+    found = estimator.estimate(targets, torch.ones(targets.shape[:2]), betas if known else None)
+    assert torch.allclose(found.habit[13:15], habit[13:15], atol=0.12)
+    assert rest_error_mm(found.betas, betas) <= (0.1 if known else 9)
+
+
+def test_what_the_frames_share_moves_the_cost_as_its_quadratic_says() -> None:
+    layout, generator = load_layout("body25"), torch.Generator().manual_seed(6)
+    folded = BODY.folded(layout, "cpu", torch.float64)
+    unknowns = Unknowns.of(folded, True)
+    priors = load_priors()
+    frames, shape = poses(6)[:3].double(), 0.3 * torch.randn(18, generator=generator, dtype=torch.float64)
+    problem = PoseProblem(
+        points=folded.shaped(shape[None, :10]),
+        targets=folded.shaped(shape[None, :10]).pose(frames).positions() + 0.01,
+        weights=torch.full((3, 25), 1e4, dtype=torch.float64),
+        prior_rotmat=priors.pose_mean.double().expand(3, -1, -1, -1),
+        prior_precision=priors.pose_precision.double(),
+        prior_transl=torch.zeros(3, 3, dtype=torch.float64),
+    )
+    transl, step = torch.zeros(3, 3, dtype=torch.float64), 1e-6
+
+    def cost(moved: torch.Tensor) -> torch.Tensor:
+        return cost_of(unknowns.placed(problem, moved), frames, transl).sum()
+
+    near = Near.of(unknowns, problem, frames, transl, shape)
+    slopes = torch.stack([(cost(shape + step * e) - cost(shape - step * e)) / (4 * step) for e in torch.eye(18)])
+    assert torch.allclose(near.pull[:10], slopes[:10], rtol=1e-4, atol=1e-3)
+    # The prior's error is taken to move as the turn does, which it does at the mean.
+    assert torch.allclose(near.pull[10:], slopes[10:], rtol=0.2, atol=0.1 * float(slopes[10:].abs().max()))
 
 
 def test_betas_come_with_how_sure_they_are() -> None:

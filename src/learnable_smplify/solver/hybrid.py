@@ -7,6 +7,7 @@ met is what it says as well.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -149,6 +150,13 @@ class NeuralPairs:
             assert isinstance(network, PoseMlp)
             packed = PackedMlp(network)
             self._compiled = CompiledHybrid(packed, self.passes, refine_steps, self._steps.initial_damping, priors)
+
+    def with_priors(self, priors: Priors) -> NeuralPairs:
+        """The same network and options with other priors."""
+        other = copy(self)
+        other._priors = priors
+        other._compiled = None if self._compiled is None else replace(self._compiled, priors=priors)
+        return other
 
     def solve(self, body: Body, layout: Layout, pairs: PairInput, start: Start) -> PoseSolution:
         """Every pair from its own start; the numerical solver's answer where the network's cannot be right.

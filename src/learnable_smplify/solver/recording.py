@@ -38,6 +38,7 @@ from learnable_smplify.solver.ground import grounded
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
+from learnable_smplify.solver.shape.habit import with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
 from learnable_smplify.solver.shape.prior import KnownSize
@@ -111,6 +112,12 @@ class RecordingSolver:
         own = folded if plain is body25 else body25
         return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
+    def for_habit(self, habit: Float[Tensor, "24 3"]) -> RecordingSolver:
+        """The solver for poses that differ from the usual ones by constant rotations [rad]."""
+        priors = with_habit(self.priors, habit)
+        neural = None if self.neural is None else self.neural.with_priors(priors)
+        return replace(self, priors=priors, neural=neural)
+
     def prepared(self, keypoints: Keypoints, options: RecordingOptions) -> Keypoints:
         """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
@@ -139,10 +146,12 @@ class RecordingSolver:
 
         offsets, notes = options.offsets, keypoints.notes
         found: ShapeEstimate | None = None
+        told = self._shape(keypoints, layout, _with(plain, offsets), options, betas)
+        used = self.for_habit(told.habit)
         if betas is not None:
             shape = betas
         else:
-            found = self._shape(keypoints, layout, _with(plain, offsets), options)
+            found = told
             if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
                 child = replace(self, body=load_body(CHILD))
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
@@ -152,9 +161,9 @@ class RecordingSolver:
                 offsets = found.offsets
                 if self.body.name == "open":
                     notes = (*notes, _SKELETON_NOTE)
-        clip = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
+        clip = used._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         if options.calibrate_offsets:
-            clip, offsets, note = self._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
+            clip, offsets, note = used._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
             notes = (*notes, note)
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
@@ -165,7 +174,7 @@ class RecordingSolver:
                 rotmat,
                 transl,
                 keypoints.fps,
-                self.priors,
+                used.priors,
                 SmoothOptions(hold_feet=options.hold_feet, refine_shape=found is not None and found.offsets is None),
                 shape,
                 up_axis=keypoints.up_axis,
@@ -192,11 +201,16 @@ class RecordingSolver:
         return motion, offsets
 
     def _shape(
-        self, keypoints: Keypoints, layout: Layout, folded: FoldedPoints, options: RecordingOptions
+        self,
+        keypoints: Keypoints,
+        layout: Layout,
+        folded: FoldedPoints,
+        options: RecordingOptions,
+        betas: Float[Tensor, "10"] | None,
     ) -> ShapeEstimate:
         mesh = RestMesh.of(self.body, self.device)
         estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
-        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device), betas)
 
     def _followed(
         self,

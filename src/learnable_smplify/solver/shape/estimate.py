@@ -1,4 +1,4 @@
-"""One shape for a recording, before its frames are solved: betas and the detector's errors, together with poses.
+"""One shape for a recording, before its frames are solved: betas, the detector's errors and habits, with poses.
 
 Two explanations compete. Either the keypoints are the body's own (made from a body, as in tests and data sets of
 motion), and whatever they show is shape; or a detector found them, which puts hips and shoulders where its annotators
@@ -17,6 +17,7 @@ from learnable_smplify.betas import NUM_BETAS
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.size import RestMesh
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseProblem
 from learnable_smplify.solver.frame.noise import keypoint_noise
@@ -24,6 +25,7 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.detector import detected_points, errors_of, own_points
+from learnable_smplify.solver.shape.habit import Unknowns
 from learnable_smplify.solver.shape.joint_estimate import ShapeFit, refine_betas
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
@@ -31,6 +33,8 @@ from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
 
 # Frames from which betas are estimated together with the poses.
 _FRAMES = 64
+# ... and as many habits alone.
+_HABIT_FRAMES = 24
 # As many frames' errors are taken to be independent of each other: what is left of a detector's when the constant part
 # is known still changes slowly, with the pose.
 _INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
@@ -54,11 +58,13 @@ class ShapeEstimate:
         betas: (10,).
         sigma: (10,) standard deviation of each.
         offsets: the detector's errors; None where the keypoints are the body's own.
+        habit: (24, 3) constant rotations by which the recording's poses differ from the usual ones [rad] (see `habit`).
         bounded: whether betas were drawn into the shape space.
     """
 
     betas: Float[Tensor, "10"]
     sigma: Float[Tensor, "10"]
+    habit: Float[Tensor, "24 3"]
     offsets: Offsets | None = None
     bounded: bool = False
 
@@ -83,13 +89,23 @@ class ShapeEstimator:
     options: ClipOptions
     known: KnownSize = field(default_factory=KnownSize)
 
-    def estimate(self, targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> ShapeEstimate:
-        """From limb lengths over all frames, then jointly with the poses of some frames."""
+    def estimate(
+        self,
+        targets: Float[Tensor, "T K 3"],
+        confidence: Float[Tensor, "T K"],
+        betas: Float[Tensor, "10"] | None = None,
+    ) -> ShapeEstimate:
+        """From limb lengths over all frames, then jointly with the poses of some frames.
+
+        Args:
+            targets: metres.
+            betas: where they are known, and only the habits are not.
+        """
         limbs = limb_lengths(self.folded, self.priors)
-        start = betas_from_lengths(limbs, targets, confidence)
-        rows = telling_frames(confidence, _FRAMES, self.options.min_keypoints)
+        start = betas_from_lengths(limbs, targets, confidence) if betas is None else betas
+        rows = telling_frames(confidence, _FRAMES if betas is None else _HABIT_FRAMES, self.options.min_keypoints)
         if len(rows) == 0:
-            return ShapeEstimate(start, torch.ones_like(start))
+            return ShapeEstimate(start, torch.ones_like(start), start.new_zeros(NUM_JOINTS, 3))
         sigma = self.options.keypoint_sigma
         weights = confidence[rows] / sigma**2
         found = cold_start(
@@ -104,50 +120,59 @@ class ShapeEstimator:
             prior_transl=found.transl,
             robust_scale=self.options.robust_scale,
         )
-        answer = self._compared(problem, found.rotmat, found.transl, start, keypoint_noise(targets, confidence))
+        noise = keypoint_noise(targets, confidence)
+        answer = self._compared(problem, found.rotmat, found.transl, start, noise, betas)
+        if betas is not None:
+            return answer
         scale = scale_of(limbs, targets, confidence)
         return replace(answer, bounded=answer.bounded or not 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE)
 
     def _compared(
-        self, problem: PoseProblem, rotmat: Tensor, transl: Tensor, start: Tensor, noise: float
+        self,
+        problem: PoseProblem,
+        rotmat: Tensor,
+        transl: Tensor,
+        start: Tensor,
+        noise: float,
+        known: Float[Tensor, "10"] | None,
     ) -> ShapeEstimate:
         frames, sigma = len(rotmat), self.options.keypoint_sigma
-        prior = ShapePrior(self.mesh, self.known.wants(self._mean_bmi()), _share(frames, _INDEPENDENT_OWN))
-        explanations = own_points(self.folded, self.layout), detected_points(self.folded, self.layout)
+        wants = self.known.wants(self._mean_bmi()) if known is None else ()
+        prior = ShapePrior(self.mesh, wants, _share(frames, _INDEPENDENT_OWN), betas=known)
+        explanations = tuple(
+            Unknowns.of(points(self.folded, self.layout), True) for points in (own_points, detected_points)
+        )
         # A first look at how far the keypoints are off, then both at what the better one leaves.
         looks = []
-        for points, betas in zip(explanations, (start, torch.zeros_like(start)), strict=True):
-            shape = torch.nn.functional.pad(betas, (0, points.anchor_shape.shape[-1] - len(betas)))
-            looks.append(refine_betas(points, problem, rotmat, transl, shape, prior))
+        mean = torch.zeros_like(start) if known is None else known
+        for unknowns, betas in zip(explanations, (start, mean), strict=True):
+            looks.append(refine_betas(unknowns, problem, rotmat, transl, unknowns.padded(betas), prior))
         seen = max(min(look.error for look in looks) * sigma, noise, _LEAST_OWN)
         every = replace(prior, weight=1.0)
-        own, detected = (
-            _again(points, look, sigma / seen, every) for points, look in zip(explanations, looks, strict=True)
-        )
+        own, detected = (_again(look, sigma / seen, every) for look in looks)
         if _evidence(own, every) > _evidence(detected, every):
-            return self._bounded(explanations[0], _again(explanations[0], own, 1.0, prior), prior, None)
-        wants = prior.wants
-        if self.known.build is None and self.known.weight_kg is None:
+            return self._bounded(_again(own, 1.0, prior), prior, False)
+        if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self._mean_bmi(), _BUILD_SIGMA))
         prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
-        fit = _again(explanations[1], detected, seen / max(seen, _LEAST_DETECTED), prior)
-        return self._bounded(explanations[1], fit, prior, explanations[1])
+        return self._bounded(_again(detected, seen / max(seen, _LEAST_DETECTED), prior), prior, True)
 
-    def _bounded(
-        self, points: FoldedPoints, fit: ShapeFit, prior: ShapePrior, detected: FoldedPoints | None
-    ) -> ShapeEstimate:
+    def _bounded(self, fit: ShapeFit, prior: ShapePrior, detected: bool) -> ShapeEstimate:
         """The fit, with betas drawn in until they are a person's."""
         bounded = False
         for _ in range(_MOST_ROUNDS):
-            if float(fit.shape[:NUM_BETAS].norm()) <= _LARGEST_DISTANCE:
+            if prior.betas is not None or float(fit.shape[:NUM_BETAS].norm()) <= _LARGEST_DISTANCE:
                 break
             bounded, prior = True, replace(prior, tightness=prior.tightness * _TIGHTER)
-            fit = _again(points, fit, 1.0, prior)
-        covariance = torch.linalg.inv(fit.precision(prior) / prior.weight)
+            fit = _again(fit, 1.0, prior)
+        covariance, points = torch.linalg.inv(fit.precision(prior) / prior.weight), fit.unknowns.folded
         return ShapeEstimate(
             betas=fit.shape[:NUM_BETAS],
             sigma=covariance.diagonal()[:NUM_BETAS].clamp(min=0).sqrt(),
-            offsets=None if detected is None else errors_of(self.folded, detected, self.layout, fit.shape),
+            habit=fit.unknowns.habit(fit.shape),
+            offsets=errors_of(self.folded, points, self.layout, fit.shape[: fit.unknowns.in_points])
+            if detected
+            else None,
             bounded=bounded,
         )
 
@@ -174,10 +199,10 @@ def _share(frames: int, independent: int) -> float:
     return max(frames / independent, 1.0)
 
 
-def _again(points: FoldedPoints, fit: ShapeFit, sharper: float, prior: ShapePrior) -> ShapeFit:
+def _again(fit: ShapeFit, sharper: float, prior: ShapePrior) -> ShapeFit:
     """The fit with keypoint errors taken to be so many times smaller."""
     problem = replace(fit.problem, weights=fit.problem.weights * sharper**2)
-    return refine_betas(points, problem, fit.rotmat, fit.transl, fit.shape, prior)
+    return refine_betas(fit.unknowns, problem, fit.rotmat, fit.transl, fit.shape, prior)
 
 
 def _evidence(fit: ShapeFit, prior: ShapePrior) -> float:
@@ -185,8 +210,9 @@ def _evidence(fit: ShapeFit, prior: ShapePrior) -> float:
 
     How usual the poses are does not count: a recording of somebody stooping would speak for whatever unbends the back.
     """
-    frames = Frames.of(fit.problem.points, fit.rotmat, fit.transl)
-    cost = fit.problem.terms()[0].cost(frames).sum() + prior.cost(fit.shape)
+    placed = fit.placed
+    frames = Frames.of(placed.points, fit.rotmat, fit.transl)
+    cost = placed.terms()[0].cost(frames).sum() + prior.cost(fit.shape)
     return -float(cost) / prior.weight - float(torch.logdet(fit.precision(prior) / prior.weight))
 
 

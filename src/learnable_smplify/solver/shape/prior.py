@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,6 +17,7 @@ Quantity = Literal["height", "weight", "bmi"]
 BUILD_BMI: dict[Build, float] = {"slim": -3.5, "mean": 0.0, "stout": 5.0}
 # What is meant by a stated build [kg/m^2], height [m] and weight [kg].
 _BUILD_SIGMA, _HEIGHT_SIGMA, _WEIGHT_SIGMA = 0.5, 0.01, 1.0
+_KNOWN_PRECISION = 1e6
 
 
 @dataclass(frozen=True)
@@ -64,35 +65,35 @@ class KnownSize:
 class ShapePrior:
     """A standard normal over S shape unknowns, and sizes that the body of the first ten (betas) should have.
 
-    -2 log of it, up to a constant: weight (|s|^2 + sum_i ((q_i(betas) - v_i) / sigma_i)^2).
+    -2 log of it, up to a constant: weight (|s|^2 + sum_i ((q_i(betas) - v_i) / sigma_i)^2). Of betas that are known,
+    |betas|^2 is |betas - known|^2 times a large number.
 
     Args:
         mesh: to measure sizes on; None where there are no wants.
         wants: v_i and sigma_i.
         weight: of the whole.
         tightness: of |s|^2 alone; above 1 draws people into the shape space.
+        betas: (10,) where they are known.
     """
 
     mesh: RestMesh | None = None
     wants: tuple[Want, ...] = ()
     weight: float = 1.0
     tightness: float = 1.0
-
-    def weighted(self, weight: float) -> ShapePrior:
-        """With another weight."""
-        return replace(self, weight=weight)
+    betas: Float[Tensor, "10"] | None = None
 
     def cost(self, shape: Float[Tensor, " S"]) -> Tensor:
         """A scalar."""
-        cost = self.tightness * shape.square().sum()
+        precision, away = self._normal(shape)
+        cost = (precision * away.square()).sum()
         for want, value in zip(self.wants, self._sizes(shape), strict=True):
             cost = cost + ((value - want.value) / want.sigma) ** 2
         return self.weight * cost
 
     def quadratic(self, shape: Float[Tensor, " S"]) -> tuple[Float[Tensor, "S S"], Float[Tensor, " S"]]:
         """Gauss-Newton matrix and half the gradient."""
-        identity = torch.eye(len(shape), dtype=shape.dtype, device=shape.device)
-        normal, gradient = self.tightness * identity, self.tightness * shape
+        precision, away = self._normal(shape)
+        normal, gradient = precision.diag(), precision * away
         if self.wants:
             leaf = shape.detach().clone().requires_grad_(True)
             with torch.enable_grad():
@@ -103,6 +104,15 @@ class ShapePrior:
                 normal = normal + row[:, None] * row
                 gradient = gradient + row * ((size.detach() - want.value) / want.sigma)
         return self.weight * normal, self.weight * gradient
+
+    def _normal(self, shape: Tensor) -> tuple[Tensor, Tensor]:
+        """Precisions of the unknowns, and how far they are from their means."""
+        precision, away = torch.full_like(shape, self.tightness), shape
+        if self.betas is not None:
+            number = len(self.betas)
+            precision[:number] = _KNOWN_PRECISION
+            away = torch.cat((shape[:number] - self.betas, shape[number:]))
+        return precision, away
 
     def _sizes(self, shape: Tensor) -> list[Tensor]:
         if not self.wants or self.mesh is None:

@@ -12,6 +12,7 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseProblem
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import ClipOptions
+from learnable_smplify.solver.shape.habit import Unknowns
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
 from learnable_smplify.solver.shape.prior import ShapePrior
@@ -86,5 +87,7 @@ class RunningShape:
             robust_scale=self._options.robust_scale,
         )
         prior = ShapePrior(weight=float(len(rotmats)))
-        self.betas = refine_betas(self._folded, problem, rotmats, transls, self.betas, prior, iterations=1).shape
+        self.betas = refine_betas(
+            Unknowns.of(self._folded, False), problem, rotmats, transls, self.betas, prior, iterations=1
+        ).shape
         return True

@@ -1,0 +1,101 @@
+"""Habits of a source: constant rotations by which somebody's poses differ from those that the pose prior was fitted on.
+
+One program raises the collars by thirty degrees where another leaves them level; a person stoops, or carries the
+shoulders high. Frame by frame the prior would put that right, and a longer trunk or a bent spine would take it up. So
+habits are unknowns that all frames share, beside betas: a normal distribution about none, as wide as programs and
+people differ, mirrored from left to right.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
+from learnable_smplify.solver.frame.levenberg_marquardt import PoseProblem
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.terms import NUM_ROTATIONS, NUM_UNKNOWNS
+
+# Standard deviations about x, y and z of the parent's frame [deg]. A collar goes up and down most, and forward; in the
+# middle, only bending counts.
+_COLLAR_DEG = (6.0, 12.0, 20.0)
+_BEND_DEG = {"spine1": 5.0, "spine2": 5.0, "spine3": 5.0, "neck": 5.0, "head": 8.0}
+
+
+@lru_cache(maxsize=4)
+def habit_directions(device: torch.device, dtype: torch.dtype) -> Float[Tensor, "72 H"]:
+    """Rotations of all joints [rad] that stand for one standard deviation of each habit."""
+    columns = []
+    for axis, degrees in enumerate(_COLLAR_DEG):
+        column = torch.zeros(NUM_JOINTS, 3, device=device, dtype=dtype)
+        column[JOINT_INDEX["left_collar"], axis] = math.radians(degrees)
+        column[JOINT_INDEX["right_collar"], axis] = math.radians(degrees) * (1 if axis == 0 else -1)
+        columns.append(column)
+    for name, degrees in _BEND_DEG.items():
+        column = torch.zeros(NUM_JOINTS, 3, device=device, dtype=dtype)
+        column[JOINT_INDEX[name], 0] = math.radians(degrees)
+        columns.append(column)
+    return torch.stack(columns, dim=-1).flatten(0, 1)
+
+
+def with_habit(priors: Priors, habit: Float[Tensor, "24 3"]) -> Priors:
+    """The priors of somebody with a habit [rad]."""
+    return replace(priors, pose_mean=rotvec_to_rotmat(habit) @ priors.pose_mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Unknowns:
+    """What all frames share: S numbers, of which the first go into the body's points and the others are habits.
+
+    Args:
+        folded: the layout's keypoints on the body.
+        habits: (72, H) rotations of the joints [rad] for each habit; H may be 0.
+    """
+
+    folded: FoldedPoints
+    habits: Float[Tensor, "72 H"]
+
+    @staticmethod
+    def of(folded: FoldedPoints, with_habits: bool) -> Unknowns:
+        """Of the points, with habits or without."""
+        habits = habit_directions(folded.anchor.device, folded.anchor.dtype)
+        return Unknowns(folded, habits if with_habits else habits[:, :0])
+
+    @property
+    def in_points(self) -> int:
+        """How many go into the points."""
+        return self.folded.anchor_shape.shape[-1]
+
+    def padded(self, shape: Float[Tensor, " N"]) -> Float[Tensor, " S"]:
+        """The first unknowns, with zeros for the others."""
+        return torch.nn.functional.pad(shape, (0, self.in_points + self.habits.shape[1] - len(shape)))
+
+    def habit(self, shape: Float[Tensor, " S"]) -> Float[Tensor, "24 3"]:
+        """The habit as rotations of the joints [rad]."""
+        return (self.habits @ shape[self.in_points :]).unflatten(0, (NUM_JOINTS, 3))
+
+    def placed(self, problem: PoseProblem, shape: Float[Tensor, " S"]) -> PoseProblem:
+        """The frames of a person of this shape and these habits."""
+        points = self.folded.shaped(shape[None, : self.in_points])
+        if self.habits.shape[1] == 0:
+            return replace(problem, points=points)
+        turned = rotvec_to_rotmat(self.habit(shape)) @ problem.prior_rotmat
+        return replace(problem, points=points, prior_rotmat=turned)
+
+    def beside_poses(
+        self, placed: PoseProblem, rotmat: Float[Tensor, "B 24 3 3"]
+    ) -> tuple[Float[Tensor, "B 75 H"], Float[Tensor, "H H"], Float[Tensor, " H"]]:
+        """What habits add to the quadratic, like `LinearisedKeypoints.by_betas`: the matrix between unknowns of the
+        frames and them, theirs, half their gradient. A habit moves the prior's error as a turn of the joint does, the
+        other way."""
+        error = rotmat_to_rotvec(rotmat @ placed.prior_rotmat.mT).flatten(1)
+        pull = (placed.prior_precision @ self.habits).expand(len(rotmat), -1, -1)
+        mixed = torch.nn.functional.pad(-pull, (0, 0, 0, NUM_UNKNOWNS - NUM_ROTATIONS))
+        return mixed, (self.habits.mT @ pull).sum(0), -torch.einsum("bjh,bj->h", pull, error)
