@@ -30,6 +30,7 @@ PUBLIC_NAMES = [
     "RepairOptions",
     "SmplifyOptions",
     "Solver",
+    "joint_angle_table",
     "layout_names",
     "load_body",
     "load_layout",

@@ -15,7 +15,18 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
-    *("betas", "camera", "errors", "fit_summary", "keypoints", "keypoints2d", "metrics", "motion", "options"),
+    *(
+        "betas",
+        "camera",
+        "errors",
+        "fit_summary",
+        "keypoints",
+        "keypoints2d",
+        "metrics",
+        "motion",
+        "notebook",
+        "options",
+    ),
     *("resample", "rotation", "skeleton", "splits", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from learnable_smplify.formats.camera_file import read_camera
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
     from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
+    from learnable_smplify.formats.motion.joint_angles import joint_angle_table
     from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
     from learnable_smplify.keypoints import Keypoints
     from learnable_smplify.keypoints2d import Keypoints2D
@@ -35,6 +36,7 @@ _PLACES = {
     "Camera": "camera",
     "ClipOptions": "solver",
     "InputError": "errors",
+    "joint_angle_table": "formats.motion.joint_angles",
     "Keypoints": "keypoints",
     "Keypoints2D": "keypoints2d",
     "Layout": "layouts.layout",
@@ -74,6 +76,7 @@ __all__ = [
     "RepairOptions",
     "SmplifyOptions",
     "Solver",
+    "joint_angle_table",
     "layout_names",
     "load_body",
     "load_layout",

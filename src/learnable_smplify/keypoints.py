@@ -11,6 +11,7 @@ from torch import Tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.notebook import facts_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,17 @@ class Keypoints:
         who = "" if self.person_id is None else f", person {self.person_id!r}"
         seconds = f"{len(self) / self.fps:.1f} s at {self.fps:g} fps"
         return f"Keypoints({len(self)} frames, {seconds}, layout '{self.layout.name}', {share:.0f} % measured{who})"
+
+    def _repr_html_(self) -> str:
+        assert not isinstance(self.layout, str)
+        facts = {
+            "frames": f"{len(self)} ({len(self) / self.fps:.1f} s at {self.fps:g} fps)",
+            "layout": f"{self.layout.name}, {len(self.layout)} keypoints",
+            "measured": f"{100 * float((self.confidence > 0).float().mean()):.0f} %",
+            "up": self.up_axis or "unknown",
+        }
+        person = {} if self.person_id is None else {"person": self.person_id}
+        return facts_html("Keypoints", facts | person, self.notes)
 
     def with_note(self, note: str) -> Keypoints:
         """The same keypoints with one more line for the user."""

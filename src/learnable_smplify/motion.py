@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.betas import person_betas
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.notebook import facts_html
 from learnable_smplify.skeleton import NUM_JOINTS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from learnable_smplify import Body
 
 UpAxis = Literal["x", "y", "z"]
 
@@ -122,6 +130,60 @@ class Motion:
             uncertainty_deg=None if told is None else told[frames],
             fps=self.fps / step,
         )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "frames": f"{len(self)} ({len(self) / self.fps:.1f} s at {self.fps:g} fps)",
+            "body": f"{self.body}, {self.gender}",
+            "up": self.up_axis or "unknown",
+            "flagged": f"{int(self.flagged.sum())} frames",
+            "betas": " ".join(f"{beta:.2f}" for beta in self.betas.tolist()),
+        }
+        return facts_html("Motion", facts, self.notes)
+
+    def save(self, path: str | PathLike[str]) -> tuple[str, ...]:
+        """Write it as a file: `.npz` keeps everything, see `write_motion` for others and for what is returned."""
+        from learnable_smplify import write_motion  # by the package's front: values do not know files
+
+        bare = Path(path).suffix.lower() == ".npz"  # the other kinds hold bones
+        return write_motion(self, path, body=None if bare else self._own(None))
+
+    def vertices(self, body: Body | None = None) -> Float[Tensor, "T V 3"]:
+        """The mesh in every frame, metres; `.numpy()` of it is a NumPy array.
+
+        Args:
+            body: None loads the one that the motion belongs to.
+
+        Raises:
+            InputError: that is a licensed one, and it is not found.
+        """
+        return self._own(body).vertices(self.pose, self.betas, self.transl)
+
+    def joints(self, body: Body | None = None) -> Float[Tensor, "T 24 3"]:
+        """The 24 joints in every frame, metres. Arguments and errors as in `vertices`."""
+        return self._own(body).joints(self.pose, self.betas, self.transl)
+
+    def joint_angles(self, body: Body | None = None) -> DataFrame:
+        """A pandas table, a row a frame: time [s], OpenSim's coordinates [deg], the pelvis' place [m]; Y up.
+
+        `joint_angle_table` has the same columns without pandas. Arguments as in `vertices`.
+
+        Raises:
+            InputError: the body is not found.
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise MissingExtraError("pandas", "pandas", "A table of joint angles") from error
+        from learnable_smplify import joint_angle_table
+
+        return DataFrame(joint_angle_table(self, self._own(body)))
+
+    def _own(self, body: Body | None) -> Body:
+        from learnable_smplify import load_body
+
+        return load_body(self.body, self.gender) if body is None else body
 
     @property
     def global_orient(self) -> Float[Tensor, "T 3"]:

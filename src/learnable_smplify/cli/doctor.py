@@ -32,6 +32,8 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "c3d": ("reading C3D files", ("c3d",)),
     "glb": ("writing animated GLB", ("pygltflib",)),
     "view": ("motions in the browser", ("viser",)),
+    "pandas": ("tables of joint angles", ("pandas",)),
+    "onnx": ("the network for other programs", ("onnx", "onnxruntime")),
     "ray": ("folders of recordings over a Ray cluster", ("ray",)),
     "bench": ("lsmplify benchmark", ("matplotlib", "keypoints2body", "smplx", "h5py")),
 }
