@@ -25,6 +25,7 @@ from test_datasets import make_3dpw, make_generic
 from test_import_motion import amc_text, asf_text
 from test_trc import trc_text
 from tiny_store import write_motions
+from toy_hands import body_and_hands
 
 _CAMERA = {"fx": 900.0, "fy": 900.0, "cx": 640.0, "cy": 360.0, "R": [[1, 0, 0], [0, -1, 0], [0, 0, -1]], "t": [0, 1, 4]}
 
@@ -44,6 +45,7 @@ def write_inputs(folder: Path) -> Path:
         file.writelines(json.dumps({"keypoints": rows.tolist()}).replace("NaN", "null") + "\n" for rows in seen[:5])
     _write_openpose(folder / "openpose_3d", np.nan_to_num(seen[:12]))
     _write_2d(folder, seen[:2])
+    _write_holistic(folder / "holistic.json")
 
     motion = ls.Solver(body).fit(ls.Keypoints(seen, "body25", 30.0))
     ls.write_motion(motion, folder / "motion.npz")
@@ -78,6 +80,25 @@ def _write_openpose(folder: Path, positions: np.ndarray) -> None:
         rows = np.pad(points, ((0, 0), (0, 1)), constant_values=0.9)
         people = [{"pose_keypoints_3d": (rows + shift).ravel().tolist()} for shift in (0, (2, 0, 0, 0))]
         (folder / f"clip_{frame:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": people}))
+
+
+def _write_holistic(path: Path) -> None:
+    """MediaPipe's pose and both hands, y down, hands about their own middles."""
+    down = np.array([1.0, -1.0, -1.0])
+    body, hands = body_and_hands("mediapipe33", 8)
+    body, hands = (
+        (body - body[:, 23:25].mean(axis=1, keepdims=True)) * down,
+        (hands - hands.mean(axis=2, keepdims=True)) * down,
+    )
+    keys = ("pose_world_landmarks", "left_hand_world_landmarks", "right_hand_world_landmarks")
+
+    def marks(points: np.ndarray) -> list[dict[str, float]]:
+        return [dict(zip("xyz", point, strict=True)) for point in points.tolist()]
+
+    frames = [
+        dict(zip(keys, map(marks, parts), strict=True)) for parts in zip(body, hands[:, 0], hands[:, 1], strict=True)
+    ]
+    path.write_text(json.dumps({"fps": 30, "frames": frames}))
 
 
 def _write_2d(folder: Path, positions: np.ndarray) -> None:

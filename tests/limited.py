@@ -50,7 +50,7 @@ def outcomes(asked: Sequence[tuple[str, Path]]) -> list[Outcome]:
 
 def readers() -> dict[str, Callable[[Path], Any]]:
     """Every reader of strangers' files, by a name."""
-    from learnable_smplify.formats.camera_file import read_camera
+    from learnable_smplify.formats.cameras.camera_file import read_camera
     from learnable_smplify.formats.estimates import read_estimates
     from learnable_smplify.formats.keypoints.keypoint_file import read_people
     from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.camera_file import read_camera
+from learnable_smplify.formats.cameras.camera_file import read_camera
 
 PLAIN = {"fx": 1000, "fy": 900, "cx": 640, "cy": 360}
 
@@ -48,9 +48,42 @@ def test_a_point_behind_the_camera_is_nowhere_in_the_picture() -> None:
     assert pixels[1].tolist() == [0.0, 0.0]
 
 
+LENSES = [
+    (),
+    (-0.28, 0.09, 1.2e-3, -8e-4),
+    (0.12, -0.2, -5e-4, 1e-3, 0.05),
+    (0.4, 0.1, 5e-4, 2e-4, 0.02, 0.45, 0.12, 0.01),
+]
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_a_lens_bends_rays_as_opencv_says(lens: tuple[float, ...]) -> None:
+    cv2 = pytest.importorskip("cv2")
+    turn, transl = np.array([0.1, -0.2, 0.05]), np.array([0.2, -0.1, 3.0])
+    camera = Camera(
+        1000, 900, 640, 360, torch.tensor(cv2.Rodrigues(turn)[0]), torch.tensor(transl), distortion=lens, name="left"
+    )
+    points = np.random.default_rng(0).uniform(-0.8, 0.8, size=(50, 3))
+    matrix = np.array([[1000, 0, 640], [0, 900, 360], [0, 0, 1.0]])
+    expected = cv2.projectPoints(points, turn, transl, matrix, np.array(lens or (0.0,) * 4))[0][:, 0]
+    shown = camera.project(torch.tensor(points))
+    np.testing.assert_allclose(shown, expected, atol=2e-3)
+    straight = camera.pinhole.project(torch.tensor(points))
+    np.testing.assert_allclose(camera.undistorted(shown), straight, atol=1e-3)
+
+
+def test_a_pixel_that_no_ray_reaches_is_missing() -> None:
+    camera = Camera(1000, 1000, 640, 360, distortion=(-0.3, 0.0, 0.0, 0.0))
+    pixels = camera.undistorted(torch.tensor([[640.0, 360.0], [9000.0, 360.0], [torch.nan, 3.0]]))
+    assert pixels[0].tolist() == [640, 360]
+    assert bool(torch.isnan(pixels[1:]).all())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"distortion": (0.1, 0.2)}, "distortion"),
+        ({"distortion": (0.1, 0.2, float("nan"), 0.0)}, "distortion"),
         ({"fx": 0.0}, "fx is 0"),
         ({"cx": float("nan")}, "cx is nan"),
         ({"R_camera_world": 2 * torch.eye(3)}, "not a rotation"),
@@ -89,8 +122,8 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k1": -0.2}, "lens distortion.*undistort"),
-        ({"dist": [[0, 0.1, 0, 0, 0]]}, "lens distortion"),
+        ({"dist": [0.1, 0.2]}, "key 'dist'.*2 distortion coefficients"),
+        ({"k1": "wide"}, "key 'k1'.*not a number"),
         ({"fx": None}, "key 'fx'.*not a number"),
         ({"fx": "1000"}, "key 'fx'.*not a number"),
         ({"fx": -5}, "camera.json: fx is -5"),

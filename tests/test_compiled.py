@@ -15,7 +15,7 @@ from learnable_smplify.network.packed import PackedMlp
 from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.body25_view import Body25View
+from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve, solve_tensors
 from learnable_smplify.solver.frame.numeric import PairOptions
 from learnable_smplify.solver.frame.priors import load_priors

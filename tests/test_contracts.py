@@ -13,9 +13,9 @@ import learnable_smplify as ls
 from learnable_smplify.betas import people_betas, person_betas
 from learnable_smplify.camera import Camera
 from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.solver.recording import RecordingOptions
 from learnable_smplify.solver.smplify.smplify import SmplifyOptions
-from learnable_smplify.solver.threads import one_thread_per_operation
 from toy_motion import swinging_poses
 
 

@@ -121,7 +121,7 @@ def mean_mm(one: Tensor, other: Tensor) -> float:
 def test_the_toy_bodies_are_what_they_are_meant_to_be(case: Case) -> None:
     arrays = case.body.arrays
     assert (arrays.name, arrays.gender) == (case.kind, "female")
-    assert len(known_vertices(arrays)) == 19
+    assert len(known_vertices(arrays)) == 21
     assert arrays.posedirs is not None
     open_body = load_body()
     pose, betas = case.true.pose[:1], case.true.betas
@@ -246,22 +246,21 @@ def amass_file(path: Path, kind: PoseLayout, **parts: slice) -> Path:
 @pytest.mark.parametrize(
     ("kind", "parts", "named"),
     [
-        ("smplh", {"fingers": slice(66, 156)}, "fingers"),
-        ("smplx", {"fingers": slice(75, 165)}, "fingers"),
-        (
-            "smplx",
-            {"jaw": slice(66, 69), "eyes": slice(72, 75), "fingers": slice(164, 165)},
-            "jaw and eyes and fingers",
-        ),
+        ("smplh", {"fingers": slice(66, 156)}, ""),
+        ("smplx", {"fingers": slice(75, 165)}, ""),
+        ("smplx", {"jaw": slice(66, 69), "eyes": slice(72, 75), "fingers": slice(164, 165)}, "jaw and eyes"),
     ],
 )
-def test_hands_face_and_further_betas_of_a_file_are_left_out_with_a_note(
+def test_face_and_further_betas_of_a_file_are_left_out_with_a_note_and_fingers_kept(
     tmp_path: Path, kind: PoseLayout, parts: dict[str, slice], named: str
 ) -> None:
     plain = read_motion(amass_file(tmp_path / "plain.npz", kind))
     assert plain.notes == ()
     bent = read_motion(amass_file(tmp_path / "bent.npz", kind, **parts))
-    assert any(f"pose of {named} is left out" in note for note in bent.notes)
+    assert any(f"pose of {named} is left out" in note for note in bent.notes) == bool(named)
+    assert plain.hand_pose is None
+    assert bent.hand_pose is not None
+    assert bool(bent.hand_pose.any())
     assert any("16 betas" in note for note in bent.notes)
     for one in (plain, bent):
         assert (one.body, one.gender, one.betas.tolist()) == (kind, "female", [1.0] * 10)
@@ -271,7 +270,8 @@ def test_hands_face_and_further_betas_of_a_file_are_left_out_with_a_note(
     again = read_amass(tmp_path / "again.npz")
     assert again.notes == ()
     with np.load(tmp_path / "again.npz") as file:
-        assert not file["poses"][:, 66:].any()
+        np.testing.assert_array_equal(file["poses"][:, -90:], bent.hand_pose.reshape(4, 90))
+        assert not file["poses"][:, 66:-90].any()
         assert file["betas"].shape == (16,)
 
 

@@ -14,8 +14,8 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
-from learnable_smplify.solver.body25_view import Body25View
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
+from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,

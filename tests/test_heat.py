@@ -47,7 +47,7 @@ def test_no_seam_shows_between_colour_parts(body):
     vertices = figure.vertices(5)
     whole = surface_normals(vertices, figure.faces)
     cosines = []
-    for part in color_parts(body.arrays.weights, figure.faces):
+    for part in color_parts(figure.mesh.body_weights, figure.faces):
         posed = part.posed(vertices, whole)
         np.testing.assert_array_equal(posed[~part.hem], vertices[part.vertices[~part.hem]])
         assert np.abs(posed[part.hem] - vertices[part.vertices[part.hem]]).max(initial=0) < 0.001

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from learnable_smplify.cli.main import main
 from learnable_smplify.cli.stream import answers
 from learnable_smplify.cli.stream_lines import MAX_LINE, parse_line
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.solver.stream import PoseStream
+from toy_hands import body_and_hands
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,25 @@ def test_a_line_with_a_number_that_json_does_not_have_is_refused(word: str) -> N
 
 def test_a_time_that_is_infinite_is_not_handed_on() -> None:
     assert parse_line('{"keypoints": [[1, 2, 3]], "time": 1e999, "id": 4}', 1).passed_on == {"id": 4}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_hands_in_a_line_are_answered_with_fingers_from_then_on(whole: bool) -> None:
+    body, hands = body_and_hands("body25", 4)
+    points = file_points("bodyhand" if whole else "body25", 67 if whole else 25, Path("stream"))
+    lines = []
+    for frame in range(4):
+        line = {"keypoints": body[frame].tolist()}
+        if whole:
+            line["keypoints"] += hands[frame].reshape(42, 3).tolist()
+        elif frame != 2:
+            line |= {"left_hand": hands[frame, 0].tolist(), "right_hand": hands[frame, 1].tolist()}
+        lines.append(json.dumps(line).encode() + b"\n")
+    poses = ls.Solver(ls.load_body()).stream()
+    said = [json.loads(answer) for answer in answers(poses, io.BytesIO(b"".join(lines)), points)]
+    assert all(len(answer["hand_pose"]) == 90 for answer in said)
+    assert np.isfinite([answer["hand_pose"] for answer in said]).all()
+    assert said[0]["hand_flagged"] == [False, False]
+    assert said[2]["hand_flagged"] == ([False, False] if whole else [True, True])
+    with pytest.raises(InputError, match="'left_hand' is no hand"):
+        parse_line(json.dumps({"keypoints": [[1, 2, 3]], "left_hand": [[1, 2, 3]]}), 1)

@@ -15,19 +15,8 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
-    *(
-        "betas",
-        "camera",
-        "errors",
-        "fit_summary",
-        "keypoints",
-        "keypoints2d",
-        "metrics",
-        "motion",
-        "notebook",
-        "options",
-    ),
-    *("resample", "rotation", "skeleton", "splits", "__init__"),
+    *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics", "motion"),
+    *("notebook", "options", "resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
@@ -43,27 +32,48 @@ ROOMS: dict[str, set[str]] = {
     "datasets": {"formats", "safe_files"},
     "solver.frame": {"body", "kernels", "layouts"},
     "solver.clip": {"body", "kernels", "solver.frame"},
+    "solver.hand": {"body", "kernels", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
+    "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair"),
-        *("solver.clip", "solver.frame", "solver.shape", "solver.smplify"),
+        *("solver.clip", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view"),
     },
-    "refine": {"body", "layouts", "solver", "solver.clip", "solver.frame", "solver.shape"},
+    "refine": {
+        *("body", "layouts", "network", "solver", "solver.clip", "solver.frame", "solver.shape", "solver.view"),
+    },
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
+    "video": {"body", "formats", "render", "safe_files"},
+    "multiview": {"formats", "layouts", "solver.frame", "solver.view"},
     "view": {"body", "formats", "layouts", "render"},
-    "jobs": {"body", "formats", "layouts", "repair", "safe_files", "solver", "solver.shape", "solver.smplify"},
+    "jobs": {
+        "body",
+        "formats",
+        "layouts",
+        "repair",
+        "safe_files",
+        "solver",
+        "solver.frame",
+        "solver.shape",
+        "solver.smplify",
+    },
     "evaluation": {
         *("body", "datasets", "formats", "layouts", "network", "refine", "repair", "safe_files"),
-        *("solver", "solver.frame", "training"),
+        *("solver", "solver.frame", "solver.hand", "solver.view", "training"),
     },
     "benchmark": {"body", "evaluation", "network", "safe_files", "solver", "solver.frame", "solver.smplify"},
 }
 # The commands are above everything; the package's own file is its shop window.
 ABOVE = {"cli", "__init__"}
 # Ground files that show or summarise, and so look at a room.
-LOOKING = {"keypoints": {"layouts"}, "keypoints2d": {"layouts"}, "fit_summary": {"body", "layouts"}}
+LOOKING = {
+    "keypoints": {"layouts"},
+    "keypoints2d": {"layouts"},
+    "views": {"layouts"},
+    "fit_summary": {"body", "layouts"},
+}
 
 
 def room_of(module: tuple[str, ...]) -> str:

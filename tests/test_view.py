@@ -18,11 +18,13 @@ from scipy.spatial.transform import Rotation
 import test_estimates as files
 from learnable_smplify.body import load_body
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.motion_mesh import MotionMesh
 from learnable_smplify.cli.view import ViewArgs, view
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.formats.estimates import FORMATS
 from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.motion_file import write_motion
+from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.view import figure as figure_module
@@ -59,14 +61,17 @@ def _turned(motion: Motion, turn: np.ndarray, body: Body) -> Motion:
 # --- figure
 
 
-def test_bones_and_weights_alone_give_the_mesh_of_the_open_body(body):
-    figure = Figure(body, _motion())
+@pytest.mark.parametrize("fingers", [False, True])
+def test_bones_and_weights_alone_give_the_mesh_of_the_open_body(body, fingers):
+    bent = 0.4 * torch.randn(FRAMES, 30, 3, generator=torch.Generator().manual_seed(1))
+    figure = Figure(body, _motion(hand_pose=bent if fingers else None))
+    assert len(figure.rest_joints) == (52 if fingers else 24)
     assert figure.skins_in_browser
     for frame in (0, 7):
         turns = Rotation.from_quat(figure.bone_wxyz[frame], scalar_first=True).as_matrix()
         from_bones = figure.rest_vertices[:, None] - figure.rest_joints
         moved = np.einsum("jab,vjb->vja", turns, from_bones) + figure.joints[frame]
-        skinned = np.einsum("vj,vja->va", body.arrays.weights, moved)
+        skinned = np.einsum("vj,vja->va", figure.mesh.weights, moved)
         np.testing.assert_allclose(skinned, figure.vertices(frame), atol=2e-6)
 
 
@@ -79,7 +84,7 @@ def test_kept_meshes_are_bounded_and_right(body, monkeypatch):
     monkeypatch.setattr(figure_module, "_KEPT_FRAMES", 3)
     motion = _motion()
     figure = Figure(body, motion)
-    expected = body.vertices(motion.pose, motion.betas, motion.transl).numpy()
+    expected = MotionMesh(body, motion).vertices().numpy()
     for frame in (0, 1, 2, 0, 5, 6, 1, 0):
         np.testing.assert_allclose(figure.vertices(frame), expected[frame], atol=1e-6)
         assert len(figure._kept) <= 3
@@ -92,6 +97,13 @@ def test_bones_run_from_parent_to_joint(body):
     assert segments.shape == (23, 2, 3)
     np.testing.assert_array_equal(segments[:, 1], figure.joints[3, 1:])
     np.testing.assert_array_equal(segments[17, 0], figure.joints[3, 16])  # left elbow hangs on the left shoulder
+
+
+def test_bones_of_fingers_run_from_the_wrist_to_every_joint(body):
+    figure = Figure(body, _motion(hand_pose=torch.zeros(FRAMES, 30, 3)))
+    segments = figure.segments(3)
+    assert segments.shape == (51, 2, 3)
+    np.testing.assert_array_equal(segments[21, 0], figure.joints[3, 20])  # the index finger hangs on the left wrist
 
 
 def test_uncertainty_without_one_known_value_is_none(body):
@@ -125,6 +137,16 @@ def test_missing_keypoints_and_their_lines_are_hidden(body):
     assert touching > 0
     assert len(lines) == len(keypoints.layout.edges) - touching
     assert dots.caption(3) == "16 of 17 keypoints seen"
+
+
+def test_points_of_hands_are_shown_beside_the_body(body):
+    keypoints = _keypoints(body, _motion())
+    positions = torch.rand(FRAMES, 2, 21, 3)
+    positions[3, 1] = torch.nan
+    dots = Dots(replace(keypoints, hands=HandKeypoints(positions)), np.arange(FRAMES))
+    assert len(dots.points(3)[0]) == 16 + 21
+    assert len(dots.segments(3)) == len(Dots(keypoints, np.arange(FRAMES)).segments(3)) + 20
+    assert dots.caption(4) == "59 of 59 keypoints seen"
 
 
 def test_keypoints_past_their_end_are_hidden(body):

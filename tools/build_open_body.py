@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -183,10 +184,31 @@ def save(arrays: dict[str, np.ndarray], path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
 
 
-def thinned_mesh(
-    source: Source, loops: list[list[int]], coefficients: np.ndarray, bones: np.ndarray
-) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, dict[str, int]]:
-    """The final mesh: matrix (V, MakeHuman's V), triangles, mirror, landmark vertices."""
+@dataclass(frozen=True)
+class FineMesh:
+    """The subdivided mesh before it is thinned: matrix (V, MakeHuman's V), the mean adult in T-pose, what to keep."""
+
+    matrix: sp.csr_matrix
+    mirror: np.ndarray
+    points: np.ndarray
+    triangles: np.ndarray  # of the left half
+    posed: dict[str, np.ndarray]  # bone heads and tails of the mean adult
+    weights: np.ndarray  # (V, B)
+    marks: dict[str, int]
+
+    def thinned(
+        self, labels: list[str], density: dict[str, float], protected: set[int], count: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The vertices that stay (of the whole mesh, in its new order), triangles and mirror in that order."""
+        per_bone = [next((share for prefix, share in density.items() if b.startswith(prefix)), 1.0) for b in labels]
+        middle = self.mirror == np.arange(len(self.mirror))
+        thin = HalfMesh(self.points, self.triangles, middle, protected, self.weights @ np.array(per_bone))
+        kept, left_faces = thin.thin(count)
+        return mirrored_whole(kept, left_faces, self.mirror)
+
+
+def fine_mesh(source: Source, loops: list[list[int]], coefficients: np.ndarray, bones: np.ndarray) -> FineMesh:
+    """MakeHuman's mesh, closed and subdivided, on the mean of these people."""
     matrix, quads, mirror, marks = close_and_subdivide(source, loops)
     mean_shape = source.vertices + np.einsum("k,kvc->vc", coefficients.mean(axis=0), source.vertex_shapes)
     mean_bones = bones.mean(axis=0, keepdims=True)
@@ -194,25 +216,33 @@ def thinned_mesh(
     weights = (matrix @ source.weights).toarray()
     fine = skin((matrix @ mean_shape)[None], weights, mean_bones, turns, posed)[0]
     fine = 0.5 * (fine + fine[mirror] * FLIP)
-    marks = skin_landmarks(fine, {label: posed[0, :, i] for i, label in enumerate(source.labels)}, marks)
+    ends = {label: posed[0, :, i] for i, label in enumerate(source.labels)}
+    marks = skin_landmarks(fine, ends, marks)
 
-    middle = mirror == np.arange(len(mirror))
-    left = middle | (fine[:, 0] > 0)
+    left = (mirror == np.arange(len(mirror))) | (fine[:, 0] > 0)
     half = quads[left[quads].all(axis=1)]
     corners = fine[half]
     across = np.linalg.norm(corners[:, :2] - corners[:, 2:], axis=-1)
     half = np.where((across[:, 1] < across[:, 0])[:, None], np.roll(half, -1, axis=1), half)
     triangles = np.concatenate([half[:, [0, 1, 2]], half[:, [0, 2, 3]]])
-    per_bone = [next((share for prefix, share in DENSITY.items() if b.startswith(prefix)), 1.0) for b in source.labels]
-    thin = HalfMesh(fine, triangles, middle, set(marks.values()), weights @ np.array(per_bone))
-    kept, left_faces = thin.thin(NUM_VERTICES)
-    order, faces, mirror = mirrored_whole(kept, left_faces, mirror)
+    return FineMesh(matrix, mirror, fine, triangles, ends, weights, marks)
+
+
+def thinned_mesh(
+    source: Source, loops: list[list[int]], coefficients: np.ndarray, bones: np.ndarray
+) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray, dict[str, int]]:
+    """The final mesh: matrix (V, MakeHuman's V), triangles, mirror, landmark vertices."""
+    fine = fine_mesh(source, loops, coefficients, bones)
+    order, faces, mirror = fine.thinned(source.labels, DENSITY, set(fine.marks.values()), NUM_VERTICES)
     number = {int(v): i for i, v in enumerate(order)}
-    return matrix[order], faces, mirror, {name: number[v] for name, v in marks.items()}
+    return fine.matrix[order], faces, mirror, {name: number[v] for name, v in fine.marks.items()}
 
 
-def shape_components(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) mean and (10, V, 3) unit-variance components of (N, V, 3) vertices, each vertex weighted by its area."""
+def shape_components(
+    vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of (N, V, 3) vertices, each weighted by its area: mean (V, 3), components (10, V, 3) of unit variance, and what
+    each sample has of them (N, 10)."""
     mean = vertices.mean(axis=0)
     mean = 0.5 * (mean + mean[mirror] * FLIP)
     corners = mean[faces]
@@ -227,10 +257,11 @@ def shape_components(vertices: np.ndarray, faces: np.ndarray, mirror: np.ndarray
     print(f"largest asymmetry removed: {1e3 * np.abs(components - mirrored).max():.2f} mm")
     components = 0.5 * (components + mirrored)
     growth = components[:, mean[:, 1].argmax(), 1] - components[:, mean[:, 1].argmin(), 1]
-    components *= np.where(growth < 0, -1.0, 1.0)[:, None, None]
+    signs = np.where(growth < 0, -1.0, 1.0)
+    components *= signs[:, None, None]
     print("variance explained by 10 components:", (values / (centred**2).sum()).round(4))
     print("stature per unit, mm:", (1e3 * np.abs(growth)).round(1))
-    return mean, components
+    return mean, components, np.sqrt(len(vertices)) * vectors * signs
 
 
 def centres_on_skin(weights: np.ndarray, vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
@@ -284,7 +315,7 @@ def main() -> None:
     origin = joints[:, :1].copy()
     vertices, joints, posed = vertices - origin, joints - origin, posed - origin[:, None]
 
-    mean, components = shape_components(vertices[TRAIN], faces, mirror)
+    mean, components, _ = shape_components(vertices[TRAIN], faces, mirror)
     weights = joint_weights(source, bone_weights, vertices[REFERENCE, :, 1], joints[REFERENCE], mirror)
     anny_joints = joints
     joints = centres_on_skin(weights, vertices, joints)

@@ -39,7 +39,7 @@ def main() -> None:
     vertices = vertices - sum(share * heads[bone] for bone, share in JOINT_RECIPE["pelvis"].items())[:, None]
     height = np.ptp(vertices[:, :, 1], axis=1)
     print(f"stature from {height.min():.2f} to {height.max():.2f} m, mean {height.mean():.2f}")
-    mean, components = shape_components(vertices, faces, mirror)
+    mean, components, _ = shape_components(vertices, faces, mirror)
     arrays = {
         "v_template": mean.round(6).astype(np.float32),
         "shapedirs": components.transpose(1, 2, 0).round(7).astype(np.float32),

@@ -3,6 +3,8 @@
 Everything a program needs is here; the rooms behind it follow the data's way:
 `formats` (files) -> `keypoints` + `layouts` -> `body` (geometry) -> `solver` -> `motion` -> `formats`, `render`.
 
+The values that pass between rooms lie beside this file, one each, so there are more than fifteen.
+
 Names are imported when they are first used: torch takes a second to load, which `lsmplify --version` need not wait for.
 """
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from learnable_smplify.body import Body, load_body
     from learnable_smplify.camera import Camera
     from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
-    from learnable_smplify.formats.camera_file import read_camera
+    from learnable_smplify.formats.cameras.camera_file import read_camera
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
     from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
     from learnable_smplify.formats.motion.joint_angles import joint_angle_table
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     from learnable_smplify.layouts.layout import Layout, layout_names, load_layout
     from learnable_smplify.motion import Motion
     from learnable_smplify.network.weights import load_network
-    from learnable_smplify.refine import refine_motion
+    from learnable_smplify.refine import refine_by_views, refine_motion
     from learnable_smplify.repair import RepairOptions
     from learnable_smplify.solver import ClipOptions, RecordingOptions, SmplifyOptions, Solver
+    from learnable_smplify.views import View
 
 __version__ = "0.1.0"
 
@@ -47,16 +50,18 @@ _PLACES = {
     "LsmplifyError": "errors",
     "MissingExtraError": "errors",
     "Motion": "motion",
-    "read_camera": "formats.camera_file",
+    "read_camera": "formats.cameras.camera_file",
     "read_keypoints": "formats.keypoints.keypoint_file",
     "read_keypoints2d": "formats.keypoints.keypoints2d_json",
     "read_motion": "formats.motion.motion_file",
     "read_people": "formats.keypoints.keypoint_file",
     "RecordingOptions": "solver",
+    "refine_by_views": "refine",
     "refine_motion": "refine",
     "RepairOptions": "repair",
     "SmplifyOptions": "solver",
     "Solver": "solver",
+    "View": "views",
     "write_motion": "formats.motion.motion_file",
     "metrics": "",
 }
@@ -76,6 +81,7 @@ __all__ = [
     "RepairOptions",
     "SmplifyOptions",
     "Solver",
+    "View",
     "joint_angle_table",
     "layout_names",
     "load_body",
@@ -87,6 +93,7 @@ __all__ = [
     "read_keypoints2d",
     "read_motion",
     "read_people",
+    "refine_by_views",
     "refine_motion",
     "write_motion",
 ]

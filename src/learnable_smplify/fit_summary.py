@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.views import View
 
 # Never solved, with any keypoints.
 _HANDS = ("left_hand", "right_hand")
@@ -29,7 +30,8 @@ class FitSummary:
         frames: frames in the motion.
         flagged: frames the solver does not trust.
         mean_error_mm: over every measured keypoint.
-        group_error_mm: the same for head, torso, arms, hands, legs, feet, as far as they were measured.
+        group_error_mm: the same for head, torso, arms, hands, legs, feet, as far as they were measured, and for the 21
+            points of each hand ("fingers").
         worst_keypoint: name of the keypoint with the largest mean error, and that error [mm].
         unobserved: keypoints of the layout that were never measured.
         prior_joints: joints whose rotation moves no measured keypoint: there the prior speaks alone.
@@ -56,6 +58,28 @@ class FitSummary2D:
     unobserved: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FitSummaryViews:
+    """Fit errors in the pictures of several cameras.
+
+    Args:
+        frames, flagged: as in `FitSummary`.
+        median_error_px: over every keypoint that a camera saw.
+        camera_error_px: the same for each camera.
+        group_error_px: for head, torso, arms, ...: the mean of its keypoints' medians.
+        worst_keypoint: the keypoint with the largest median, and that [px].
+        unobserved: keypoints that no camera saw.
+    """
+
+    frames: int
+    flagged: int
+    median_error_px: float
+    camera_error_px: dict[str, float]
+    group_error_px: dict[str, float]
+    worst_keypoint: tuple[str, float]
+    unobserved: tuple[str, ...]
+
+
 def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummary:
     """Compare a motion with the keypoints it was fitted to.
 
@@ -64,8 +88,24 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
     """
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout)
     errors = _errors(motion, keypoints, lambda: 1000 * (fitted - keypoints.positions.cpu()).norm(dim=-1))
+    if (fingers := finger_errors(body, motion, keypoints)) is not None:
+        errors[1]["fingers"] = float(fingers.nanmean())
     alone = unobserved_joints(body.folded(keypoints.layout), keypoints.confidence.cpu())
     return FitSummary(len(motion), _flagged(motion), *errors, tuple(name for name in alone if name not in _HANDS))
+
+
+def finger_errors(body: Body, motion: Motion, keypoints: Keypoints) -> Tensor | None:
+    """Distances (T, 2, 21) of the hands' points from the fitted body's [mm], NaN where missing.
+
+    None where no hand was measured, or the body or the motion has no fingers.
+    """
+    if keypoints.hands is None or motion.hand_pose is None or body.hands is None:
+        return None
+    seen = keypoints.hands.confidence.cpu() > 0
+    if not bool(seen.any()):
+        return None
+    fitted = body.hands.hand_points(motion.pose, motion.hand_pose, motion.betas[None], motion.transl)
+    return torch.where(seen, 1000 * (fitted - keypoints.hands.positions.cpu()).norm(dim=-1), torch.nan)
 
 
 def summarise_fit_2d(body: Body, motion: Motion, keypoints: Keypoints2D, camera: Camera) -> FitSummary2D:
@@ -80,6 +120,48 @@ def summarise_fit_2d(body: Body, motion: Motion, keypoints: Keypoints2D, camera:
     in_front = torch.cat((fitted[..., :2], fitted[..., 2:].clamp(min=1e-2)), dim=-1)
     errors = _errors(motion, keypoints, lambda: (camera.pixels(in_front) - keypoints.pixels.cpu()).norm(dim=-1))
     return FitSummary2D(len(motion), _flagged(motion), *errors)
+
+
+def summarise_views(body: Body, motion: Motion, views: Sequence[View]) -> FitSummaryViews:
+    """Compare a motion, as several cameras see it, with what they saw.
+
+    Raises:
+        InputError: the motion and a view have different numbers of frames.
+    """
+    by_camera: dict[str, float] = {}
+    every: list[Tensor] = []
+    away = torch.full((len(views), len(motion), len(load_layout(views[0].keypoints.layout))), torch.nan)
+    fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=views[0].keypoints.layout)
+    for index, view in enumerate(views):
+        if len(motion) != len(view.keypoints):
+            raise InputError(
+                f"the motion has {len(motion)} frames and a view {len(view.keypoints)}", expected="the same number"
+            )
+        distance = (view.camera.project(fitted) - view.keypoints.pixels.cpu()).norm(dim=-1)
+        away[index] = torch.where(view.keypoints.confidence.cpu() > 0, distance, torch.nan)
+        known = away[index][torch.isfinite(away[index])]
+        if len(known):
+            every.append(known)
+            by_camera[view.camera.name or f"camera {index + 1}"] = float(known.median())
+    layout = load_layout(views[0].keypoints.layout)
+    keypoints = {
+        name: float(found)
+        for name, found in zip(layout.keypoint_names, away.flatten(0, 1).nanmedian(dim=0).values, strict=True)
+        if torch.isfinite(found)
+    }
+    groups: dict[str, list[float]] = {}
+    for name, group in zip(layout.keypoint_names, layout.groups, strict=True):
+        if name in keypoints:
+            groups.setdefault(group, []).append(keypoints[name])
+    return FitSummaryViews(
+        frames=len(motion),
+        flagged=_flagged(motion),
+        median_error_px=float(torch.cat(every).median()),
+        camera_error_px=by_camera,
+        group_error_px={group: sum(values) / len(values) for group, values in sorted(groups.items())},
+        worst_keypoint=max(keypoints.items(), key=lambda item: item[1]),
+        unobserved=tuple(name for name in layout.keypoint_names if name not in keypoints),
+    )
 
 
 def _flagged(motion: Motion) -> int:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.notebook import facts_html
@@ -28,6 +29,7 @@ class Keypoints:
         person_id: the name of the person in the file, if it has one.
         start_s: time of the first frame [s] on the recording's own clock.
         notes: what a reader did to the data (units converted, columns ignored), to be shown to the user.
+        hands: 21 points of each hand, in the same world and frames; None where no hand was measured.
 
     Raises:
         InputError: shapes that do not fit, an unknown layout, a frame rate that is not positive, or nothing finite.
@@ -41,6 +43,7 @@ class Keypoints:
     person_id: str | None = None
     start_s: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    hands: HandKeypoints | None = None
 
     def __post_init__(self) -> None:
         layout = load_layout(self.layout)
@@ -56,6 +59,10 @@ class Keypoints:
             )
         if self.up_axis not in (None, "x", "y", "z"):
             raise InputError(f"unknown up axis '{self.up_axis}'", expected="'x', 'y', 'z' or None")
+        if self.hands is not None and len(self.hands) != len(positions):
+            raise InputError(
+                f"the hands have {len(self.hands)} frames and the body {len(positions)}", expected="as many frames"
+            )
         positions, confidence = checked_clip(positions, self.confidence, self.fps)
         object.__setattr__(self, "notes", noted(self.notes, self.confidence))
         object.__setattr__(self, "layout", layout)
@@ -73,7 +80,9 @@ class Keypoints:
         share = 100 * float((self.confidence > 0).float().mean())
         who = "" if self.person_id is None else f", person {self.person_id!r}"
         seconds = f"{len(self) / self.fps:.1f} s at {self.fps:g} fps"
-        return f"Keypoints({len(self)} frames, {seconds}, layout '{self.layout.name}', {share:.0f} % measured{who})"
+        hands = "" if self.hands is None else " with hands"
+        what = f"layout '{self.layout.name}'{hands}, {share:.0f} % measured"
+        return f"Keypoints({len(self)} frames, {seconds}, {what}{who})"
 
     def _repr_html_(self) -> str:
         assert not isinstance(self.layout, str)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from learnable_smplify.betas import person_betas
 from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.hands import NUM_HAND_JOINTS
 from learnable_smplify.notebook import facts_html
 from learnable_smplify.skeleton import NUM_JOINTS
 
@@ -44,6 +45,12 @@ class Motion:
         betas_sigma: (10,) standard deviation of each beta, NaN or infinity never; None where the shape was given.
         start_s: time of the first frame [s] on the recording's own clock.
         notes: lines for the user.
+        hand_pose: (T, 30, 3) float, rotvec [rad] of the fingers' joints (`hands.HAND_JOINT_NAMES`) relative to their
+            parents, zero is the flat hand, as of SMPL-H with `flat_hand_mean=True`; (T, 90) is accepted. None where
+            nobody saw them: they rest (`hands.relaxed_hands`).
+        hand_flagged: (T, 2) bool, left and right hands whose fingers are guessed; None without `hand_pose`.
+        hand_uncertainty_deg: (T, 30) standard deviation of each finger joint's rotation [deg], NaN where the hand was
+            not seen; None where nobody said.
 
     Raises:
         InputError: shapes that do not fit, or values that are not finite.
@@ -61,6 +68,9 @@ class Motion:
     betas_sigma: Float[Tensor, "10"] | None = None
     start_s: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    hand_pose: Float[Tensor, "T 30 3"] | None = None
+    hand_flagged: Bool[Tensor, "T 2"] | None = None
+    hand_uncertainty_deg: Float[Tensor, "T 30"] | None = None
 
     def __post_init__(self) -> None:
         pose = torch.as_tensor(self.pose).detach().to(torch.float32)
@@ -93,11 +103,41 @@ class Motion:
             object.__setattr__(self, "uncertainty_deg", uncertainty)
         if self.betas_sigma is not None:
             object.__setattr__(self, "betas_sigma", person_betas(self.betas_sigma))
+        self._check_hands(pose.shape[0])
         object.__setattr__(self, "pose", pose)
         object.__setattr__(self, "transl", transl)
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "fps", float(self.fps))
         object.__setattr__(self, "flagged", flagged.to(torch.bool))
+
+    def _check_hands(self, frames: int) -> None:
+        if self.hand_pose is None:
+            object.__setattr__(self, "hand_flagged", None)
+            object.__setattr__(self, "hand_uncertainty_deg", None)
+            return
+        hands = torch.as_tensor(self.hand_pose).detach().to(torch.float32)
+        if hands.ndim == 2 and hands.shape[1] == NUM_HAND_JOINTS * 3:
+            hands = hands.reshape(-1, NUM_HAND_JOINTS, 3)
+        if hands.shape != (frames, NUM_HAND_JOINTS, 3):
+            raise InputError(
+                f"hand_pose has shape {tuple(hands.shape)}", expected=f"({frames}, {NUM_HAND_JOINTS}, 3) rotvec"
+            )
+        if not bool(torch.isfinite(hands).all()):
+            raise InputError("hand_pose holds NaN or infinity", expected="finite numbers")
+        flagged = torch.zeros(frames, 2, dtype=torch.bool)
+        if self.hand_flagged is not None:
+            flagged = torch.as_tensor(self.hand_flagged).to(torch.bool)
+        if flagged.shape != (frames, 2):
+            raise InputError(f"hand_flagged has shape {tuple(flagged.shape)}", expected=f"({frames}, 2)")
+        if self.hand_uncertainty_deg is not None:
+            unsure = torch.as_tensor(self.hand_uncertainty_deg).detach().to(torch.float32)
+            if unsure.shape != (frames, NUM_HAND_JOINTS):
+                raise InputError(
+                    f"hand_uncertainty_deg has shape {tuple(unsure.shape)}", expected=f"({frames}, {NUM_HAND_JOINTS})"
+                )
+            object.__setattr__(self, "hand_uncertainty_deg", unsure)
+        object.__setattr__(self, "hand_pose", hands)
+        object.__setattr__(self, "hand_flagged", flagged)
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -107,7 +147,8 @@ class Motion:
         """One line: what a notebook shows."""
         flagged = f", {int(self.flagged.sum())} flagged" if bool(self.flagged.any()) else ""
         seconds = f"{len(self) / self.fps:.1f} s at {self.fps:g} fps"
-        return f"Motion({len(self)} frames, {seconds}, body '{self.body}', {self.gender}{flagged})"
+        hands = "" if self.hand_pose is None else ", with fingers"
+        return f"Motion({len(self)} frames, {seconds}, body '{self.body}', {self.gender}{hands}{flagged})"
 
     def __getitem__(self, frames: slice) -> Motion:
         """Some of the frames: `motion[10:20]`; `motion[::2]` has half the frame rate.
@@ -129,6 +170,9 @@ class Motion:
             flagged=self.flagged[frames],
             uncertainty_deg=None if told is None else told[frames],
             fps=self.fps / step,
+            hand_pose=None if self.hand_pose is None else self.hand_pose[frames],
+            hand_flagged=None if self.hand_flagged is None else self.hand_flagged[frames],
+            hand_uncertainty_deg=None if self.hand_uncertainty_deg is None else self.hand_uncertainty_deg[frames],
         )
 
     def _repr_html_(self) -> str:
@@ -137,6 +181,7 @@ class Motion:
             "body": f"{self.body}, {self.gender}",
             "up": self.up_axis or "unknown",
             "flagged": f"{int(self.flagged.sum())} frames",
+            "fingers": "at rest" if self.hand_pose is None else "moving",
             "betas": " ".join(f"{beta:.2f}" for beta in self.betas.tolist()),
         }
         return facts_html("Motion", facts, self.notes)
@@ -149,7 +194,9 @@ class Motion:
         return write_motion(self, path, body=None if bare else self._own(None))
 
     def vertices(self, body: Body | None = None) -> Float[Tensor, "T V 3"]:
-        """The mesh in every frame, metres; `.numpy()` of it is a NumPy array.
+        """The body's mesh in every frame, metres, as `Body.faces` has it; `.numpy()` of it is a NumPy array.
+
+        Its fingers do not move; those of `body.motion_mesh.MotionMesh` do.
 
         Args:
             body: None loads the one that the motion belongs to.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
@@ -44,12 +46,29 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
     after = (before + 1).clamp(max=last)
     step = (where - before).unsqueeze(-1)
 
-    pose = motion.pose.to(torch.float64)
-    between = rotvec_between(pose[before], pose[after], step[..., None])
-    new_pose = torch.where((step == 0)[..., None], pose[before], between)
+    def turned(pose: Float[Tensor, "T J 3"]) -> Float[Tensor, "N J 3"]:
+        pose = pose.to(torch.float64)
+        between = rotvec_between(pose[before], pose[after], step[..., None])
+        return torch.where((step == 0)[..., None], pose[before], between)
+
+    def either(mask: Bool[Tensor, "T *D"]) -> Bool[Tensor, "N *D"]:
+        later = (step[:, 0] > 0).reshape(-1, *[1] * (mask.ndim - 1))
+        return mask[before] | (mask[after] & later)
+
     transl = motion.transl.to(torch.float64)
     new_transl = torch.lerp(transl[before], transl[after], step)
-    flagged = motion.flagged[before] | (motion.flagged[after] & (step[:, 0] > 0))
-    unsure = motion.uncertainty_deg
-    unsure = None if unsure is None else torch.maximum(unsure[before], unsure[after])  # NaN stays NaN
-    return replace(motion, pose=new_pose, transl=new_transl, fps=fps, flagged=flagged, uncertainty_deg=unsure)
+
+    def larger(sigma: Float[Tensor, "T J"] | None) -> Float[Tensor, "N J"] | None:
+        return None if sigma is None else torch.maximum(sigma[before], sigma[after])  # NaN stays NaN
+
+    return replace(
+        motion,
+        pose=turned(motion.pose),
+        transl=new_transl,
+        fps=fps,
+        flagged=either(motion.flagged),
+        uncertainty_deg=larger(motion.uncertainty_deg),
+        hand_pose=None if motion.hand_pose is None else turned(motion.hand_pose),
+        hand_flagged=None if motion.hand_flagged is None else either(motion.hand_flagged),
+        hand_uncertainty_deg=larger(motion.hand_uncertainty_deg),
+    )

@@ -1,4 +1,4 @@
-"""Bodies: SMPL-format models and the geometry of their keypoints."""
+"""Bodies: SMPL-format models with and without fingers, and the geometry of their keypoints: more than fifteen files."""
 
 from learnable_smplify.body.body import Body, body_of_motion, load_body
 from learnable_smplify.body.open_body import OPEN_BODIES

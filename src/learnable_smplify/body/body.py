@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.arrays import BodyArrays
+from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.fold import FoldedPoints, pose_feature
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, rest_offsets, world_rotations
-from learnable_smplify.body.open_body import OPEN_BODIES, read_open_body
+from learnable_smplify.body.open_body import OPEN_BODIES, read_open_body, read_open_hands
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -42,8 +43,17 @@ class Body:
         self.name = arrays.name
         self.gender = arrays.gender
         self.faces: Int[Tensor, "F 3"] = torch.as_tensor(arrays.faces.astype(np.int64))
+        self._hands: FingeredBody | None = None
         self._tensors: dict[tuple[torch.device, torch.dtype], _BodyTensors] = {}
         self._folded: dict[tuple[Layout, torch.device, torch.dtype], FoldedPoints] = {}
+
+    @property
+    def hands(self) -> FingeredBody | None:
+        """The same body with fingers; None for SMPL and the open body of children, which have none."""
+        if self._hands is None:
+            arrays = read_open_hands() if self.name == OPEN_BODIES[0] else self.arrays.hands
+            self._hands = None if arrays is None else FingeredBody(arrays)
+        return self._hands
 
     def __repr__(self) -> str:
         return f"Body(name={self.name!r}, gender={self.gender!r}, vertices={len(self.arrays.v_template)})"

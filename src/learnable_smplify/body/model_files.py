@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.landmarks import known_vertices, landmark_regressor
+from learnable_smplify.body.model_hands import hand_arrays
 from learnable_smplify.body.model_search import find_body25_regressor
 from learnable_smplify.errors import InputError
 from learnable_smplify.safe_files.npz import read_npz
@@ -28,7 +29,10 @@ _NUM_BETAS = 10
 # SMPL-H and SMPL-X share SMPL's joints 0..21; 22 and 23 are a finger or the jaw there.
 _SHARED_JOINTS = 22
 _REQUIRED = ("v_template", "f", "weights", "shapedirs", "J_regressor", "kintree_table")
-_OPTIONAL = ("posedirs", "point_names", "point_regressor", "lsmplify_body")
+_OPTIONAL = (
+    *("posedirs", "point_names", "point_regressor", "lsmplify_body"),
+    *("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr"),
+)
 # SMPLX_FEMALE.npz, female/model.npz, basicModel_f_lbs_10_207_0_v1.0.0.pkl.
 _GENDER_WORD = re.compile(r"(?<![a-z])(neutral|male|female)(?![a-z])|basicmodel_([mf])_lbs")
 
@@ -67,7 +71,8 @@ def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays
     """The body in an SMPL, SMPL-H or SMPL-X file (.pkl or .npz) or in one that `lsmplify export-body` wrote.
 
     SMPL-H and SMPL-X are reduced to SMPL's 24 joints: fingers move with the wrist, jaw and eyes with the head, and
-    left_hand / right_hand sit at the root of the middle finger and move nothing. Hands stay flat, as in the template.
+    left_hand / right_hand sit at the root of the middle finger and move nothing. The same body with its fingers is in
+    `hands`.
     Landmarks come from the file when it has them (our own body), else from `body.landmarks`, with EasyMocap's
     BODY_25 regressor for those it covers when the user has it (`find_body25_regressor`).
 
@@ -126,6 +131,11 @@ def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays
         names = tuple(str(name) for name in np.asarray(model.get("point_names", ())).ravel().tolist())
         points = _array(model, "point_regressor", (len(names), vertices), path).astype(np.float32)
         return replace(arrays, name=_text(model["lsmplify_body"]), point_names=names, point_regressor=points)
+    if joints > NUM_JOINTS:
+        tips = {name: vertex for name, vertex in known_vertices(arrays).items() if name.endswith("_tip")}
+        correctives = None if arrays.posedirs is None else _array(model, "posedirs", (vertices, 3, None), path)
+        parts = (regressor, weights, correctives, template, arrays.shapedirs, arrays.faces)
+        arrays = replace(arrays, hands=hand_arrays(model, *parts, tips))
     arrays = replace(arrays, gender=_named_gender(path) or gender)
     regressor_file = find_body25_regressor(path)
     body25 = None

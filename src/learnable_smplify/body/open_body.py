@@ -6,7 +6,8 @@ from importlib import resources
 
 import numpy as np
 
-from learnable_smplify.body.arrays import BodyArrays
+from learnable_smplify.body.arrays import BodyArrays, HandArrays
+from learnable_smplify.hands import SMPLH_JOINT_NAMES
 from learnable_smplify.skeleton import NUM_JOINTS
 
 # What motions on the two bodies in the package say that they belong to.
@@ -54,6 +55,31 @@ def read_open_body(child: bool = False) -> BodyArrays:
         faces=arrays["faces"].astype(np.int64),
         point_names=names,
         point_regressor=_dense(arrays, "point", len(names)),
+    )
+
+
+def read_open_hands() -> HandArrays:
+    """Read the open body with fingers: the open body's 22 joints and betas, and 15 joints a hand.
+
+    The skin outside the hands is the open body's, vertex by vertex (numbered otherwise); the hands have as many
+    vertices as fingers need that bend. Built by `tools/build_open_hands.py`.
+    """
+    with (
+        (resources.files(__package__) / "open_hands.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as data,
+    ):
+        arrays = dict(data)
+    template, joints = arrays["v_template"], len(SMPLH_JOINT_NAMES)
+    weights = np.zeros((len(template), joints), dtype=np.float32)
+    np.put_along_axis(weights, arrays["weight_joints"].astype(np.int64), arrays["weight_values"], axis=1)
+    return HandArrays(
+        v_template=template,
+        shapedirs=arrays["shapedirs"],
+        posedirs=None,
+        j_regressor=_dense(arrays, "joint", joints),
+        weights=weights,
+        faces=arrays["faces"].astype(np.int64),
+        tips=tuple(int(vertex) for vertex in arrays["tips"]),
     )
 
 

@@ -43,6 +43,12 @@ COMMANDS: dict[str, Command] = {
         "fit",
         "Turn a recording of 3D keypoints, or of 2D keypoints and a camera, into an SMPL motion (AMASS-style npz).",
     ),
+    "video": Command(
+        "video",
+        "VideoArgs",
+        "video",
+        "Find a person in a video, fit an SMPL motion, and draw the body over the video.",
+    ),
     "refine": Command(
         "refine",
         "RefineArgs",

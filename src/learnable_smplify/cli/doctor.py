@@ -29,6 +29,7 @@ from learnable_smplify.options import shown
 # Extra of this package -> what it is for, and the modules it brings.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "render": ("pictures and films", ("PIL", "imageio_ffmpeg")),
+    "video": ("people in videos; MediaPipe itself by pip install --no-deps mediapipe==0.10.21", ("mediapipe", "cv2")),
     "c3d": ("reading C3D files", ("c3d",)),
     "glb": ("writing animated GLB", ("pygltflib",)),
     "view": ("motions in the browser", ("viser",)),

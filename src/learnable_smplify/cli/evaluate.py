@@ -22,6 +22,13 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, read_clips
 from learnable_smplify.evaluation.damaged import damaged_table, evaluate_damaged, repair_table
 from learnable_smplify.evaluation.foreign import offset_clips, read_foreign
+from learnable_smplify.evaluation.hands import (
+    evaluate_hand_times,
+    evaluate_hands,
+    evaluate_limits,
+    hand_facts_table,
+    hand_table,
+)
 from learnable_smplify.evaluation.markdown import (
     HYBRID,
     NUMERICAL,
@@ -49,7 +56,7 @@ from learnable_smplify.evaluation.sequence import SequenceRow, evaluate_cold_sta
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
 
-Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip"]
+Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip", "hands"]
 # Foreign motion that needs no other file: the clips with every joint turned, by so many degrees.
 _TURNED = {f"own import, joints turned by {degrees:g} deg": degrees for degrees in (5.0, 10.0)}
 
@@ -92,7 +99,7 @@ class EvaluateArgs:
     """Of motions: what to measure. foreign: pairs and whole clips of motion in conventions that are not our importer's:
     the clips with every joint turned by 5 and by 10 degrees, and what --foreign names. Not by default: refine, a
     simulated estimator's output refined by keypoints; damaged, recordings with noise, gaps, jumps and exchanged sides;
-    round-trip, random poses in every layout, which needs no MOTIONS."""
+    round-trip, random poses in every layout, and hands, random hands in those that have them, need no MOTIONS."""
     every: int = 9
     """Pairs start at every so many frames of a clip."""
     clip_step: int = 1
@@ -172,6 +179,13 @@ def evaluate(args: EvaluateArgs) -> None:
             trips = evaluate_round_trip(body, hybrid, progress=status.update)
             result["round_trip"] = [asdict(row) for row in trips]
             texts.append(round_trip_table(trips))
+        if "hands" in args.parts:
+            fitted = evaluate_hands(body, hybrid, progress=status.update)
+            limits = evaluate_limits(body, progress=status.update)
+            times = evaluate_hand_times(body, hybrid)
+            result["hands"] = [asdict(row) for row in fitted]
+            result["hand_limits"], result["hand_times"] = asdict(limits), asdict(times)
+            texts += [hand_table(fitted), hand_facts_table(limits, times)]
     brief = [brief_pair_table(compared), ratio_table(compared)] if compared else []
     brief += [brief_sequence_table(followed)] if followed else []
     for text in (*texts, *brief):
@@ -188,7 +202,7 @@ def _clips(args: EvaluateArgs) -> list[Clip]:
         return read_clips(args.motions, args.split)[:: max(args.clip_step, 1)]
     if args.foreign and "foreign" not in args.parts:
         return [clip for path in args.foreign for clip in read_foreign(path)][:: max(args.clip_step, 1)]
-    if set(args.parts) == {"round-trip"} or (args.foreign and set(args.parts) == {"foreign"}):
+    if set(args.parts) <= {"round-trip", "hands"} or (args.foreign and set(args.parts) == {"foreign"}):
         return []
     raise InputError(
         "nothing to evaluate on",

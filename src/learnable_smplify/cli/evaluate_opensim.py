@@ -11,7 +11,7 @@ from learnable_smplify.datasets.opensim import opensim_trials, read_mot
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.laboratory import OPENCAP_DEG, angle_table, as_dicts, compare_angles
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
-from learnable_smplify.layouts.layout import load_layout, marker_layout_names
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import Solver
 
@@ -19,7 +19,7 @@ from learnable_smplify.solver import Solver
 def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | None) -> None:
     """Fit every recording below `root` that has angles, and print rms, bias and spread of each joint.
 
-    Markers on the skin are fitted with their offsets from the body calibrated on the trial, keypoints as they are.
+    What markers on the skin stand off by is found with the shape; keypoints are fitted as they are.
 
     Raises:
         InputError: no root, nothing in it, or a file that cannot be read.
@@ -38,14 +38,14 @@ def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | Non
             rows = []
             for recording, angles in trials:
                 keypoints = read_keypoints(recording)
-                if (load_layout(keypoints.layout).name in marker_layout_names()) != markers:
+                if load_layout(keypoints.layout).markers != markers:
                     continue
                 status.update(f"fitting {recording.name}")
-                motion = solver.calibrate(keypoints)[0] if markers else solver.fit(keypoints)
+                motion = solver.fit(keypoints)
                 body = load_body(motion.body)
                 rows += compare_angles(recording.stem, body, motion, keypoints.start_s, read_mot(angles))
             if rows:
-                kind = "markers on the skin, offsets calibrated" if markers else "markerless keypoints"
+                kind = "markers on the skin" if markers else "markerless keypoints"
                 tables.append(f"{kind} (OpenCap against markers: {OPENCAP_DEG:g} deg)\n\n{angle_table(rows)}")
                 result += [{"markers": markers, **row} for row in as_dicts(rows)]
     for table in tables:

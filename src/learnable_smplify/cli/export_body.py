@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from learnable_smplify.body.export import export_body
-from learnable_smplify.body.open_body import read_open_body
+from learnable_smplify.body.open_body import read_open_body, read_open_hands
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
 
@@ -24,12 +24,18 @@ class ExportBodyArgs:
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("SMPL_OPEN.pkl")
     """Where to write; the suffix, .pkl or .npz, chooses the form."""
+    hands: bool = False
+    """With fingers that bend: SMPL-H's 52 joints on a mesh with finer hands."""
 
 
 def export_body_command(args: ExportBodyArgs) -> None:
     """Run `lsmplify export-body`."""
     check_output_file(args.output, (".pkl", ".npz"))
-    export_body(read_open_body(), args.output)
+    export_body(read_open_body(), args.output, read_open_hands() if args.hands else None)
     console = open_console(soft_wrap=True)
-    console.print(f"wrote {args.output}: open body, SMPL format, 24 joints, 10 betas (not SMPL's mesh or shape space)")
-    console.print("open it with: smplx.SMPL(model_path=...) or lsmplify fit ... --body " + str(args.output))
+    kind, joints = ("SMPL-H", 52) if args.hands else ("SMPL", 24)
+    console.print(
+        f"wrote {args.output}: open body, {kind} format, {joints} joints, 10 betas (not SMPL's mesh or shape space)"
+    )
+    opened = "smplx.SMPLH(..., use_pca=False, flat_hand_mean=True)" if args.hands else "smplx.SMPL(model_path=...)"
+    console.print(f"open it with: {opened} or lsmplify fit ... --body {args.output}")

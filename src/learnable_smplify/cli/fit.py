@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +12,26 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
+from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
+from learnable_smplify.cli.progress import frames_progress
+from learnable_smplify.cli.rig import (
+    RigArgs,
+    check_settings,
+    missing_notes,
+    only_in_space,
+    read_camera_tracks,
+    solve_people,
+    write_people,
+)
 from learnable_smplify.errors import InputError
-from learnable_smplify.fit_summary import FitSummary, FitSummary2D, summarise_fit, summarise_fit_2d
-from learnable_smplify.formats.camera_file import read_camera
+from learnable_smplify.fit_summary import FitSummary, FitSummary2D, FitSummaryViews, summarise_fit, summarise_fit_2d
+from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion.motion_file import WRITERS, write_motion
 from learnable_smplify.jobs.folder import ENGINES, Engine
@@ -31,7 +39,7 @@ from learnable_smplify.jobs.inputs import is_recording
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import load_layout, marker_layout_names
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
@@ -53,7 +61,8 @@ class FitArgs:
 
     input: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
     """Keypoints: .npz, .npy, .csv, .trc, .c3d, MediaPipe .json, or a folder of OpenPose or EasyMocap .json files; with
-    --camera: keypoints2d.json, or OpenPose's folder. Or a folder that holds any number of them."""
+    --camera: keypoints2d.json, or OpenPose's folder. Or a folder that holds any number of them. With --cameras: a
+    folder with a file or folder of detections for each camera, named like it."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
     """Where to write the motion: .npz, .bvh or .glb. Of several people, each gets a file with their name in it. For a
     folder of recordings: the folder of the motions."""
@@ -61,7 +70,10 @@ class FitArgs:
     calibrate_offsets: Annotated[Path | None, shown("FILE", "not done")] = None
     """Find those offsets on this recording, use them, and write them to this .json file."""
     camera: Annotated[Path | None, shown("FILE", "the input is 3D")] = None
-    """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints. Needs --method smplify."""
+    """camera.json with fx, fy, cx, cy [px] and, if known, R and t: fit 2D keypoints."""
+    image_size: Annotated[str | None, shown("WIDTHxHEIGHT", "the input is 3D")] = None
+    """Of the pictures [px], where there is no camera.json: fit 2D keypoints, the field of view guessed."""
+    rig: Annotated[RigArgs, tyro.conf.arg(name="")] = field(default_factory=RigArgs)
     jobs: Annotated[int | None, shown("N", "one for each core")] = None
     """Of a folder: recordings fitted side by side, each by a process of its own."""
     engine: Engine = ENGINES[0]
@@ -83,7 +95,10 @@ def fit(args: FitArgs) -> None:
     console = open_console()
     console.quiet = args.quiet or args.json
     settings = args.settings
-    if args.camera is None and args.input.is_dir() and not is_recording(args.input):
+    if args.rig.cameras is not None:
+        _fit_cameras(args, console)
+        return
+    if args.camera is None and args.image_size is None and args.input.is_dir() and not is_recording(args.input):
         if args.calibrate_offsets is not None:
             raise InputError("--calibrate-offsets is for the recording of one person", path=args.input)
         if args.json:
@@ -96,8 +111,8 @@ def fit(args: FitArgs) -> None:
         )
     check_output_file(args.output, tuple(WRITERS), args.input)
     settings.check()
-    if args.camera is not None:
-        _fit_2d(args, args.camera, console)
+    if args.camera is not None or args.image_size is not None:
+        _fit_2d(args, _camera(args), console)
         return
     people = settings.read(args.input)
     if args.calibrate_offsets is not None:
@@ -125,10 +140,6 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
     print_notes(notes, keypoints.notes)
     parts, cuts = settings.pieces(keypoints)
     print_notes(notes, cuts)
-    layout = load_layout(keypoints.layout)
-    if layout.name in marker_layout_names() and not args.calibrate_offsets:
-        stand = f"{layout.name} are markers on the skin, which stand off the body's points differently on everyone"
-        print_notes(notes, (f"{stand}: --calibrate-offsets FILE finds how",))
     for number, part in enumerate(parts, start=1):
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
         own = settings.solver_for(solver, part)
@@ -146,11 +157,34 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
 
 
 def summary_line(
-    place: Path, summary: FitSummary | FitSummary2D, motion: Motion, seconds: float, notes: tuple[str, ...]
+    place: Path,
+    summary: FitSummary | FitSummary2D | FitSummaryViews,
+    motion: Motion,
+    seconds: float,
+    notes: tuple[str, ...],
 ) -> str:
     """A fit as one line of JSON: the fields of its summary, and motion, fps, seconds, body, notes."""
     told = {"motion": str(place), "fps": motion.fps, "seconds": round(seconds, 3), "body": motion.body}
     return json.dumps({**told, **asdict(summary), "notes": [*motion.notes, *notes]})
+
+
+def _fit_cameras(args: FitArgs, console: Console) -> None:
+    if args.camera is not None or args.calibrate_offsets is not None:
+        raise InputError("--camera and --calibrate-offsets do not go with --cameras", hint="leave them out")
+    check_output_file(args.output, tuple(WRITERS), args.input)
+    check_settings(args.settings)
+    cameras = args.rig.read()
+    tracks = read_camera_tracks(args.input, cameras, args.settings)
+    notes = _notes_console(args)
+    print_notes(notes, missing_notes(tracks, cameras))
+    found = args.rig.gather(tracks, cameras, args.settings)
+    print_notes(notes, found.notes)
+    solver = args.settings.open_solver()
+    solved = solve_people(found.people, solver, args.settings, notes)
+    for fitted in write_people(solved, solver.body, args.settings, args.output, console, notes):
+        if args.json:
+            one = fitted.solved
+            print(summary_line(fitted.path, fitted.summary, one.motion, one.seconds, found.notes))
 
 
 def _notes_console(args: FitArgs) -> Console:
@@ -177,7 +211,7 @@ def fit_with_progress(
         if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
             kept = f"once, kept in {folder}"
         console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
-    with _progress(console, len(keypoints), betas is None) as advance:
+    with frames_progress(console, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         if offsets is None:
             motion = solver.fit(keypoints, betas, progress=advance)
@@ -187,40 +221,38 @@ def fit_with_progress(
         return motion, time.perf_counter() - began
 
 
-@contextmanager
-def _progress(console: Console, frames: int, shape_first: bool) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"))
-    hidden = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("estimating body shape" if shape_first else "fitting", total=frames)
+def _camera(args: FitArgs) -> Camera:
+    if args.camera is not None:
+        if args.image_size is not None:
+            raise InputError("--image-size is for pictures without a camera.json", hint="leave --image-size out")
+        return read_camera(args.camera)
+    sides = str(args.image_size).lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise InputError(
+            f"--image-size is '{args.image_size}'", expected="width x height", hint="--image-size 1920x1080"
+        )
+    return Camera.guessed(int(sides[0]), int(sides[1]))
 
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description="fitting")
 
-        yield advance
-
-
-def _fit_2d(args: FitArgs, camera_path: Path, console: Console) -> None:
+def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
     settings = args.settings
     betas = settings.known_betas()
-    if settings.method != "smplify":
+    unusable = only_in_space(settings) + (["--calibrate-offsets"] if args.calibrate_offsets is not None else [])
+    if unusable:
         raise InputError(
-            f"--camera goes with 2D keypoints, which --method {settings.method} cannot fit",
-            expected="--method smplify with --camera",
-            hint=f"lsmplify fit --method smplify --camera {camera_path} {args.input}",
+            f"{', '.join(unusable)} is for 3D keypoints; 2D keypoints are in pixels", hint=f"leave {unusable[0]} out"
         )
-    if settings.units is not None:
-        raise InputError("--units is for 3D keypoints; 2D keypoints are in pixels", hint="leave --units out")
-    camera = read_camera(camera_path)
     keypoints = read_keypoints2d(args.input, layout=settings.layout, fps=settings.fps)
-    solver = settings.open_solver()
+    opened = settings.open_solver()
+    solver = opened if settings.method == "smplify" else settings.solver_for(opened, keypoints)
     body = solver.body
     notes = _notes_console(args)
     print_notes(notes, (*keypoints.notes, *camera.notes))
-    with _progress(notes, len(keypoints), betas is None) as advance:
+    with frames_progress(notes, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
         seconds = time.perf_counter() - began
+    print_notes(notes, motion.notes[len(keypoints.notes) + len(camera.notes) :])
     written = write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body)
     print_notes(notes, written)
     summary = summarise_fit_2d(body, motion, keypoints, camera)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,19 +13,25 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
+from learnable_smplify.cli.rig import RigArgs, read_camera_tracks
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
 from learnable_smplify.formats.keypoints.keypoint_file import read_people
+from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import write_motion
+from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import BodyOption, DeviceOption, Gender, KeypointRate, LayoutOption, UnitsOption, shown
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
 from learnable_smplify.refine.align import AlignMode
 from learnable_smplify.refine.options import ShapeSource
+from learnable_smplify.refine.views import ViewRefinement, refine_by_views
 from learnable_smplify.repair import repair_keypoints
 from learnable_smplify.solver.solver import Solver
+from learnable_smplify.views import View
 
 # Of several candidates, one is taken unasked if the next is further away by this share.
 _CLEARLY_NEARER = 1.3
@@ -33,7 +39,7 @@ _CLEARLY_NEARER = 1.3
 
 @dataclass(frozen=True)
 class RefineArgs:
-    """Improve the output of an image-based estimator (WHAM, GVHMR, TRAM, 4D-Humans, ...) by 3D keypoints.
+    """Improve the output of an image-based estimator (WHAM, GVHMR, TRAM, 4D-Humans, ...) by keypoints, 3D or 2D.
 
     The estimate is laid on the keypoints in space and time, and then solved anew with both: each counts as much as its
     measured errors say. Where the keypoints are worse than the estimate, the estimate stays. The result is in the
@@ -43,9 +49,13 @@ class RefineArgs:
     estimate: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="ESTIMATE")]]
     """The estimator's file or folder: .pkl, .pt, .npy, .npz, .json."""
     keypoints: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
-    """3D keypoints: .npz, .npy, .csv, .trc, .c3d, .json, or a folder of .json files."""
+    """3D keypoints: .npz, .npy, .csv, .trc, .c3d, .json, or a folder of .json files; with --camera 2D keypoints of the
+    estimator's video, with --cameras a folder of those of every camera, as 'lsmplify fit' takes them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
     """Where to write the motion."""
+    camera: Annotated[Path | None, shown("FILE", "the keypoints are 3D")] = None
+    """camera.json of the video: refine by 2D keypoints, frame by frame of the same video."""
+    rig: Annotated[RigArgs, tyro.conf.arg(name="")] = field(default_factory=RigArgs)
     format: Annotated[EstimateFormat | None, shown(None, "by the keys in it")] = None
     """Whose file the estimate is."""
     frame: Annotated[Frame | None, shown(None, "the world where the estimator has one")] = None
@@ -90,6 +100,9 @@ def refine(args: RefineArgs) -> None:
     check_output_file(args.output, (".npz",), args.estimate, args.keypoints)
     if not isinstance(args.scale, str) and not args.scale > 0:
         raise InputError(f"--scale is {args.scale:g}", expected="a factor above 0, 'auto' or 'fit'")
+    if args.camera is not None or args.rig.cameras is not None:
+        _refine_in_pictures(args, console)
+        return
     estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
     people = read_people(args.keypoints, args.layout, args.keypoint_fps, args.units)
     if args.keypoint_person is not None:
@@ -109,6 +122,78 @@ def refine(args: RefineArgs) -> None:
     print_notes(said, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
     console.print(refine_summary(result, estimate))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _refine_in_pictures(args: RefineArgs, console: Console) -> None:
+    if args.units is not None or args.offset_s is not None or args.framewise or args.repair:
+        raise InputError("--units, --offset-s, --framewise and --repair are for 3D keypoints", hint="leave them out")
+    views = _views(args)
+    estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
+    if len(estimates) > 1:
+        tracks = ", ".join(str(estimate.person_id) for estimate in estimates)
+        raise InputError(f"there are {len(estimates)} tracks: {tracks}", path=args.estimate, hint="--person ID")
+    estimate, body = estimates[0], load_body(args.body, args.gender)
+    motion = estimate.to_motion(args.fps if estimate.fps is None and args.fps else views[0].keypoints.fps, body)
+    views = [_at_frames(view, int(estimate.frames[0]), len(motion)) for view in views]
+    options = RefineOptions(align="none" if args.align == "none" else "auto", shape=args.shape)
+    said = open_console(stderr=True)
+    print_notes(said, (*motion.notes, *views[0].keypoints.notes))
+    with console.status("refining"):
+        result = refine_by_views(Solver(body, device=args.device), motion, views, options)
+    print_notes(said, result.notes)
+    print_notes(said, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
+    console.print(view_refine_summary(result, estimate))
+    console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _views(args: RefineArgs) -> list[View]:
+    if args.camera is not None:
+        if args.rig.cameras is not None:
+            raise InputError("--camera is one camera, --cameras several", hint="leave one out")
+        keypoints = read_keypoints2d(args.keypoints, layout=args.layout, fps=args.keypoint_fps)
+        return [View(keypoints, read_camera(args.camera))]
+    settings = FitSettings(layout=args.layout, fps=args.keypoint_fps)
+    cameras = args.rig.read()
+    people = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings).people
+    wanted = [person for person in people if args.keypoint_person in (None, person.name)]
+    if len(wanted) != 1:
+        raise InputError(
+            f"the cameras saw {', '.join(person.name for person in people)}",
+            expected="one person",
+            hint=f"--keypoint-person {people[0].name}",
+        )
+    return list(wanted[0].views)
+
+
+def _at_frames(view: View, first: int, count: int) -> View:
+    """The frames of the video that the estimator's track has."""
+    keypoints = view.keypoints
+    if len(keypoints) == count:
+        return view
+    if len(keypoints) < first + count:
+        raise InputError(
+            f"the track is of the video's frames {first} to {first + count - 1}, the detections have {len(keypoints)}",
+            expected="detections of the same video",
+        )
+    rows = slice(first, first + count)
+    return View(replace(keypoints, pixels=keypoints.pixels[rows], confidence=keypoints.confidence[rows]), view.camera)
+
+
+def view_refine_summary(result: ViewRefinement, estimate: Estimate) -> Table:
+    """The closing table of a refinement by pictures."""
+    table = Table(title="refine", title_justify="left", title_style="bold")
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="left" if name == "" else "right")
+    before, after = 1000 * result.error_before_m, 1000 * result.error_after_m
+    table.add_row("keypoint error across the view [mm]", f"{before:.1f}", f"{after:.1f}")
+    kept = int(result.kept.sum())
+    table.add_row("frames", str(len(result.motion)), f"{len(result.motion) - kept} refined, {kept} kept")
+    table.add_row("pixels jitter by", "", ", ".join(f"{value:.1f}" for value in result.noise_px) + " px")
+    table.add_row("the estimate is off by", "", f"{result.estimate_deg:.1f} degrees a joint")
+    change = float((result.motion.betas - result.aligned.betas).norm())
+    table.add_row("betas changed", "", f"by {change:.2f}")
+    table.add_row("estimator, body", "", f"{estimate.source}, {result.motion.body} ({result.motion.gender})")
+    return table
 
 
 def refine_summary(result: RefineResult, estimate: Estimate) -> Table:

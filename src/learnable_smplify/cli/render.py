@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -137,15 +138,16 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
     import roma
     import torch
 
+    from learnable_smplify.body.motion_mesh import MotionMesh
     from learnable_smplify.layouts.layout import Layout
     from learnable_smplify.render.clip import Clip
     from learnable_smplify.render.clothes import clothed_colors
-    from learnable_smplify.render.overlay import keypoint_colors
+    from learnable_smplify.render.overlay import keypoint_colors, with_hand_points
 
-    vertices = body.vertices(motion.pose, motion.betas, motion.transl).numpy()
+    mesh = MotionMesh(body, motion)
     facing = roma.rotvec_to_rotmat(motion.pose[:, 0])[:, :, 2].mean(dim=0).numpy()
-    dots = colors = None
-    edges: tuple[tuple[int, int], ...] = ()
+    dots = colors = radii = None
+    edges: Sequence[tuple[int, int]] = ()
     up_axis: str | None = motion.up_axis
     if keypoints is not None:
         assert isinstance(keypoints.layout, Layout)
@@ -155,16 +157,21 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
             frame = np.minimum((frame / motion.fps * keypoints.fps).round().astype(int), len(keypoints) - 1)
         dots = seen[frame]
         colors, edges = keypoint_colors(keypoints.layout), keypoints.layout.edges
+        if keypoints.hands is not None:
+            hands = keypoints.hands
+            of_hands = torch.where(hands.confidence[..., None] > 0, hands.positions, torch.nan).numpy()[frame]
+            dots, edges, colors, radii = with_hand_points(dots, edges, colors, of_hands)
         up_axis = up_axis or keypoints.up_axis
     return Clip(
-        vertices=vertices,
-        faces=body.faces.numpy(),
+        vertices=mesh.vertices().numpy(),
+        faces=mesh.faces,
         fps=motion.fps,
         up_axis=up_axis,
         forward=facing,
         keypoints=dots,
         edges=edges,
         keypoint_colors=colors,
+        keypoint_radii=radii,
         flagged=motion.flagged.numpy(),
-        color=clothed_colors(body),
+        color=clothed_colors(mesh.body_weights),
     )

@@ -172,7 +172,14 @@ def _draw(
     shown = [*even, *worst]
     flagged = motion.flagged[shown]
     chosen = replace(
-        motion, pose=motion.pose[shown], transl=motion.transl[shown], flagged=flagged, uncertainty_deg=None
+        motion,
+        pose=motion.pose[shown],
+        transl=motion.transl[shown],
+        flagged=flagged,
+        uncertainty_deg=None,
+        hand_pose=None if motion.hand_pose is None else motion.hand_pose[shown],
+        hand_flagged=None if motion.hand_flagged is None else motion.hand_flagged[shown],
+        hand_uncertainty_deg=None,
     )
     dots = None
     if keypoints is not None:
@@ -181,7 +188,8 @@ def _draw(
         confidence[~inside[shown]] = 0
         if bool((confidence > 0).any()):
             positions = keypoints.positions.cpu()[source[shown]]
-            dots = replace(keypoints, positions=positions, confidence=confidence, fps=motion.fps)
+            hands = None if keypoints.hands is None else keypoints.hands[source[shown]]
+            dots = replace(keypoints, positions=positions, confidence=confidence, fps=motion.fps, hands=hands)
     captions = [f"{frame / motion.fps:.2f} s" for frame in even]
     captions += [f"{frame / motion.fps:.2f} s, mean {error[frame]:.0f} mm" for frame in worst]
     captions = [text + (", not trusted" if flag else "") for text, flag in zip(captions, flagged.tolist(), strict=True)]

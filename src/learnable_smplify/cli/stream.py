@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
@@ -18,12 +19,17 @@ from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.stream_lines import MAX_LINE, error_line, parse_line, pose_line
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
+from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.layouts.whole_body import whole_body
 from learnable_smplify.options import BodyOption, Gender, shown
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.solver.stream import PoseStream
 
 _UDP_BYTES = 65_535
+# What messages call it.
+_STREAM = Path("stream")
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,13 @@ class StreamArgs:
     """Solve frames as they come: JSON lines in, JSON lines out, none waits for a later one.
 
     A line in: {"keypoints": [[x, y, z], ...]} in metres, in the order of the layout; a fourth number is a confidence,
-    null marks a missing keypoint. A line out: frame, pose (72 numbers, axis-angle), transl, betas, flagged; or line and
-    error for a line that could not be read, after which the stream goes on.
+    null marks a missing keypoint. 21 points of a hand go under left_hand and right_hand. A line out: frame, pose (72
+    numbers, axis-angle), transl, betas, flagged; or line and error for a line that could not be read, after which the
+    stream goes on.
     """
 
     layout: str = "body25"
-    """Which keypoints: body25, coco17, halpe26, ... or a layout TOML of yours."""
+    """Which keypoints: body25, coco17, ..., bodyhand, holistic543, ... with hands, or a layout TOML of yours."""
     fps: float = 30.0
     """About how many frames a second will come."""
     udp: Annotated[int | None, shown("PORT", "stdin and stdout")] = None
@@ -55,7 +62,8 @@ class StreamArgs:
 
 def stream(args: StreamArgs) -> None:
     """Run `lsmplify stream`."""
-    layout = load_layout(args.layout)
+    layout, whole = load_layout(args.layout), whole_body(args.layout)
+    points = file_points(args.layout, layout.width if whole is None else whole.count, _STREAM)
     solver = Solver(load_body(args.body, args.gender), args.method)
     poses = solver.stream(layout=layout, fps=args.fps, betas=np.array(args.betas, np.float32) if args.betas else None)
     if args.measure is not None:
@@ -63,14 +71,14 @@ def stream(args: StreamArgs) -> None:
             raise InputError("the demo clip has the layout body25", hint="lsmplify stream --measure 10000")
         _measure(poses, args.measure)
     elif args.udp is not None:
-        _over_udp(poses, args.udp)
+        _over_udp(poses, args.udp, points)
     else:
-        for answer in answers(poses, sys.stdin.buffer):
+        for answer in answers(poses, sys.stdin.buffer, points):
             print(answer, flush=True)
 
 
-def answers(poses: PoseStream, lines: BinaryIO) -> Iterator[str]:
-    """The answer to every line of a binary stream."""
+def answers(poses: PoseStream, lines: BinaryIO, points: FilePoints | None = None) -> Iterator[str]:
+    """The answer to every line of a binary stream; `points` says what a line holds beside the body's keypoints."""
     number = 0
     while line := lines.readline(MAX_LINE + 1):
         number += 1
@@ -79,19 +87,29 @@ def answers(poses: PoseStream, lines: BinaryIO) -> Iterator[str]:
             if not rest or rest.endswith(b"\n"):
                 break
         if line.strip():
-            yield answer(poses, line, number)
+            yield answer(poses, line, number, points)
 
 
-def answer(poses: PoseStream, line: bytes, number: int) -> str:
+def answer(poses: PoseStream, line: bytes, number: int, points: FilePoints | None = None) -> str:
     """The answer to one line: a pose, or what is wrong with the line."""
     try:
         given = parse_line(line, number)
-        return pose_line(poses.push(given.keypoints, given.confidence), given.passed_on)
+        keypoints, confidence, hands = given.keypoints, given.confidence, given.hands
+        if points is not None and points.whole is not None and len(keypoints) == points.whole.count:
+            among = points.hands_of(np.concatenate((keypoints, confidence[:, None]), axis=1))
+            hands = among if hands is None else hands
+            keypoints = points.body_of(keypoints).astype(np.float32)
+            confidence = np.nan_to_num(points.body_of(confidence)).astype(np.float32)
+        fingers = None
+        if hands is not None and points is not None:
+            seen = np.where(confidence[:, None] > 0, keypoints, np.nan)[None]
+            fingers, _ = measured_hands(hands[None, ..., :3], hands[None, ..., 3], seen, points.layout, path=_STREAM)
+        return pose_line(poses.push(keypoints, confidence, fingers), given.passed_on)
     except InputError as error:
         return error_line(number, error)
 
 
-def _over_udp(poses: PoseStream, port: int) -> None:
+def _over_udp(poses: PoseStream, port: int, points: FilePoints) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         try:
             receiver.bind(("127.0.0.1", port))
@@ -106,7 +124,7 @@ def _over_udp(poses: PoseStream, port: int) -> None:
         while True:
             datagram, sender = receiver.recvfrom(_UDP_BYTES)
             number += 1
-            receiver.sendto(answer(poses, datagram, number).encode(), sender)
+            receiver.sendto(answer(poses, datagram, number, points).encode(), sender)
 
 
 def _measure(poses: PoseStream, frames: int) -> None:

@@ -1,9 +1,10 @@
 """The lines of `lsmplify stream`: one frame of keypoints in, one pose out, both as JSON on a line.
 
 In: `{"keypoints": [[x, y, z], ...]}` in metres, in the order of the layout; a fourth number is the confidence, `null`
-in place of a number or of a keypoint marks it missing. A number or text under `"time"` or `"id"` is handed through.
-Out: `{"frame", "pose", "transl", "betas", "flagged"}` with pose as 72 numbers, rotvec [rad], and transl in metres; or
-`{"line", "error"}`.
+in place of a number or of a keypoint marks it missing; 21 points of a hand are under `"left_hand"` and `"right_hand"`,
+or among the keypoints of a whole body. A number or text under `"time"` or `"id"` is handed through.
+Out: `{"frame", "pose", "transl", "betas", "flagged"}` with pose as 72 numbers, rotvec [rad], and transl in metres, and
+once hands were there `hand_pose` as 90 numbers and `hand_flagged`; or `{"line", "error"}`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from learnable_smplify.solver.stream import StreamFrame
 # A line longer than this holds something else than one person's keypoints.
 MAX_LINE = 200_000
 _PASSED_ON = ("time", "id")
+_HANDS = ("left_hand", "right_hand")
 _EXAMPLE = '{"keypoints": [[x, y, z], ...]}'
 _DIGITS = 6
 
@@ -34,11 +36,13 @@ class StreamLine:
         keypoints: (K, 3), NaN where missing.
         confidence: (K,) in [0, 1].
         passed_on: what the answer repeats.
+        hands: (2, 21, 4) left and right, confidence last, NaN where missing; None without.
     """
 
     keypoints: np.ndarray
     confidence: np.ndarray
     passed_on: dict[str, Any]
+    hands: np.ndarray | None = None
 
 
 def parse_line(text: str | bytes, number: int) -> StreamLine:
@@ -63,7 +67,20 @@ def parse_line(text: str | bytes, number: int) -> StreamLine:
     if isinstance(value, dict):
         kept = {key: value[key] for key in _PASSED_ON if key in value}
         passed_on = {key: held for key, held in kept.items() if _passes(held)}
-    return StreamLine(table[:, :3].astype(np.float32), np.clip(table[:, 3], 0, 1).astype(np.float32), passed_on)
+    hands = _hands(value, where) if isinstance(value, dict) else None
+    return StreamLine(table[:, :3].astype(np.float32), np.clip(table[:, 3], 0, 1).astype(np.float32), passed_on, hands)
+
+
+def _hands(value: dict[str, Any], where: str) -> np.ndarray | None:
+    found = np.full((2, 21, 4), np.nan)
+    for side, key in enumerate(_HANDS):
+        points = value.get(key)
+        if points is None or points == []:
+            continue
+        if not isinstance(points, list) or len(points) != 21:
+            raise InputError(f"'{key}' is no hand", where=where, expected="21 points, [x, y, z] or [x, y, z, c]")
+        found[side] = [_row(point, where, index) for index, point in enumerate(points)]
+    return found if np.isfinite(found[..., 0]).any() else None
 
 
 def _no_number(word: str) -> float:
@@ -110,6 +127,9 @@ def pose_line(frame: StreamFrame, passed_on: dict[str, Any]) -> str:
         "betas": _rounded(frame.betas.tolist()),
         "flagged": frame.flagged,
     }
+    if frame.hand_pose is not None and frame.hand_flagged is not None:
+        answer["hand_pose"] = _rounded(frame.hand_pose.flatten().tolist())
+        answer["hand_flagged"] = frame.hand_flagged.tolist()
     return json.dumps(answer, allow_nan=False)
 
 

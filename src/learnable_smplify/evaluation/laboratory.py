@@ -1,10 +1,13 @@
 """Fits measured against joint angles of a laboratory: OpenSim's, computed from the same markers or keypoints.
 
 Definitions, on the body's joint centres, all in degrees:
-- knee and elbow flexion: the angle between the bone above and the bone below the joint, 0 when it is straight;
-- hip flexion: the thigh's direction in the pelvis' frame, in the plane of forward and down;
+- knee and elbow flexion: by how much the bone below is turned against the bone above, in the plane of the hinge, since
+  the rest pose, in which both are straight;
+- hip flexion: the thigh's direction in the pelvis' frame, in the plane of forward and down; that frame has the spines
+  of the pelvis (ASIS and PSIS) level, as OpenSim's has, and so leans back by `PELVIS_TILT_DEG` against SMPL's, which is
+  a standing person's;
 - ankle dorsiflexion: how much smaller the angle between shank and foot is than in the body's rest pose.
-OpenSim's zero poses of pelvis and foot are others than SMPL's, which is a bias and not spread.
+What OpenSim's zero poses of elbow and foot are beside SMPL's is not known here: that is in the bias, not in the spread.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from learnable_smplify.skeleton import JOINT_INDEX
 
 # Root mean square error of OpenCap against marker-based motion capture, mean over joints [deg] (Uhlrich et al. 2023).
 OPENCAP_DEG = 4.5
+# Forward tilt of the plane through the spines of the pelvis in people who stand [deg] (Levine and Whittle 1996).
+PELVIS_TILT_DEG = 11.3
 _COORDINATES = {"knee": "knee_angle", "elbow": "elbow_flex", "hip": "hip_flexion", "ankle": "ankle_angle"}
 
 
@@ -42,7 +47,8 @@ def flexions(body: Body, motion: Motion) -> dict[str, Float[np.ndarray, " T"]]:
     """`knee_l`, `knee_r`, `elbow_l`, ... of every frame [deg], as defined above."""
     joints = body.joints(motion.pose, motion.betas, motion.transl)
     rest = body.joints(torch.zeros(1, 24, 3), motion.betas, torch.zeros(1, 3))
-    pelvis = rotvec_to_rotmat(motion.pose[:, 0])
+    local = rotvec_to_rotmat(motion.pose)
+    pelvis = local[:, 0]
     found: dict[str, np.ndarray] = {}
     for side in ("left", "right"):
         places = {name: JOINT_INDEX[f"{side}_{name}"] for name in _CHAIN}
@@ -52,9 +58,10 @@ def flexions(body: Body, motion: Motion) -> dict[str, Float[np.ndarray, " T"]]:
 
         short = side[0]
         thigh = (pelvis.mT @ bone("hip", "knee")[..., None])[..., 0]
-        found[f"hip_{short}"] = torch.rad2deg(torch.atan2(thigh[:, 2], -thigh[:, 1])).numpy()
-        found[f"knee_{short}"] = _between(bone("hip", "knee"), bone("knee", "ankle"))
-        found[f"elbow_{short}"] = _between(bone("shoulder", "elbow"), bone("elbow", "wrist"))
+        found[f"hip_{short}"] = PELVIS_TILT_DEG + torch.rad2deg(torch.atan2(thigh[:, 2], -thigh[:, 1])).numpy()
+        found[f"knee_{short}"] = _hinged(local[:, places["knee"]], bone("knee", "ankle", rest), 0)
+        forearm = _hinged(local[:, places["elbow"]], bone("elbow", "wrist", rest), 1)
+        found[f"elbow_{short}"] = -forearm if side == "left" else forearm
         usual = _between(bone("ankle", "knee", rest), bone("ankle", "foot", rest))
         found[f"ankle_{short}"] = usual - _between(bone("ankle", "knee"), bone("ankle", "foot"))
     return found
@@ -108,6 +115,14 @@ def as_dicts(rows: list[AngleRow]) -> list[dict[str, object]]:
 
 def _line(row: AngleRow) -> str:
     return f"| {row.trial} | {row.joint} | {row.rms:.1f} | {row.bias:+.1f} | {row.spread:.1f} |"
+
+
+def _hinged(turn: Float[torch.Tensor, "T 3 3"], rest: Float[torch.Tensor, "1 3"], axis: int) -> Float[np.ndarray, " T"]:
+    """How far a bone has turned about an axis of the bone above since the rest pose [deg]."""
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    bone = (turn @ rest[..., None])[..., 0]
+    angle = torch.atan2(bone[:, second], bone[:, first]) - torch.atan2(rest[:, second], rest[:, first])
+    return np.asarray(torch.rad2deg(torch.remainder(angle + torch.pi, 2 * torch.pi) - torch.pi).numpy())
 
 
 def _between(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:

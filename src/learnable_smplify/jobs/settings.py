@@ -26,6 +26,7 @@ from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.jobs.fingerprint import file_hash
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import (
@@ -206,7 +207,7 @@ class FitSettings:
             raise InputError("the person is out of view all the time", expected="frames with at least four keypoints")
         return parts, repairs.summary()
 
-    def solver_for(self, solver: Solver, keypoints: Keypoints) -> Solver:
+    def solver_for(self, solver: Solver, keypoints: Keypoints | Keypoints2D) -> Solver:
         """A solver of these settings as one of the `pieces` needs it; shares everything large.
 
         Raises:

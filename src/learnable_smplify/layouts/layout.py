@@ -30,6 +30,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.bias import KeypointBias, parse_bias
 from learnable_smplify.layouts.layout_values import parse_edges, parse_point
 from learnable_smplify.layouts.spelling import plain, spelling_key
+from learnable_smplify.layouts.whole_body import whole_body
 from learnable_smplify.safe_files.toml_file import parse_toml, read_toml
 from learnable_smplify.skeleton import mirrored_name
 
@@ -57,9 +58,14 @@ _SHIPPED: tuple[str, ...] = (
 _BY_NAME_ONLY = ("mocap20",)
 
 # Markers on the skin, of laboratories: named by the user, or told by names that no layout of keypoints has.
-_MARKERS: tuple[str, ...] = ("opencap_lab",)
+_MARKERS: tuple[str, ...] = ("opencap_lab", "plug_in_gait", "cmu41")
 
-_SHIPPED_BY_SPELLING = {spelling: name for name in reversed((*_SHIPPED, *_MARKERS)) for spelling in (name, plain(name))}
+# What a body has of hands that were measured alone: by name only.
+_HANDS: tuple[str, ...] = ("hands",)
+
+_SHIPPED_BY_SPELLING = {
+    spelling: name for name in reversed((*_SHIPPED, *_MARKERS, *_HANDS)) for spelling in (name, plain(name))
+}
 
 # Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
@@ -87,6 +93,7 @@ class Layout:
         edges: pairs of keypoint indices to draw as lines.
         aliases: other spellings and the keypoint index each one means.
         bias: (K,) where detectors put each keypoint beside the body's own; empty where nothing is known.
+        markers: the keypoints are markers on the skin, and `bias` is where they lie beside the body's points.
         off_body: places in the file, between the keypoints, of points that are not on the body; they are no keypoints.
     """
 
@@ -97,6 +104,7 @@ class Layout:
     edges: tuple[tuple[int, int], ...]
     aliases: tuple[tuple[str, int], ...] = ()
     bias: tuple[KeypointBias, ...] = ()
+    markers: bool = False
     off_body: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -115,13 +123,21 @@ class Layout:
 
     @cached_property
     def mirror(self) -> tuple[int, ...]:
-        """(K,) index of the same keypoint on the other side of the body; a keypoint without a partner is its own."""
+        """(K,) index of the same keypoint on the other side of the body; a keypoint without a partner is its own.
+
+        Where several have the same point of the body (markers round a joint), the first of the left goes with the first
+        of the right, and so on.
+        """
         rows = [tuple(sorted(row)) for row in self.points]
-        mirrored = [tuple(sorted((mirrored_name(name), weight) for name, weight in row)) for row in self.points]
-        return tuple(
-            index if rows[index] == other or other not in rows else rows.index(other)
-            for index, other in enumerate(mirrored)
-        )
+        places: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        for index, row in enumerate(rows):
+            places.setdefault(row, []).append(index)
+        partners = []
+        for index, row in enumerate(rows):
+            other = tuple(sorted((mirrored_name(name), weight) for name, weight in row))
+            rank, across = places[row].index(index), places.get(other, [])
+            partners.append(index if other == row or rank >= len(across) else across[rank])
+        return tuple(partners)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -180,7 +196,8 @@ def marker_layout_names() -> tuple[str, ...]:
 def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
     """The layout called `name_or_path` ("body25", "BODY_25", "coco-17"), or the one in a user's TOML file.
 
-    A `Layout` is returned as it is, so that whatever takes a layout can take it in any of these forms.
+    A `Layout` is returned as it is, so that whatever takes a layout can take it in any of these forms. An order of
+    body, hands and face (`layouts.whole_body`) has the layout of its body: readers know what else is in the file.
 
     Raises:
         InputError: no such layout or file, or the file is not a layout; the message names the file and the key.
@@ -273,6 +290,8 @@ def infer_layout_from_count(count: int) -> Layout:
 
 def _shipped_by_name(text: str) -> Layout | None:
     name = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(plain(text[:100]))
+    if name is None and (whole := whole_body(text)) is not None:
+        name = whole.body
     return None if name is None else _shipped_layout(name)
 
 
@@ -286,12 +305,16 @@ def _shipped_layout(name: str) -> Layout:
 
 def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias"):
+        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias", "markers"):
             raise InputError(
                 f"unknown key '{key}'",
                 path=path,
-                expected="name, title, keypoints, edges, aliases, bias (see body25.toml)",
+                expected="name, title, keypoints, edges, aliases, bias, markers (see body25.toml)",
             )
+    if not isinstance(table.get("markers", False), bool):
+        raise InputError(
+            "the value is neither true nor false", path=path, where="key 'markers'", expected="true or false"
+        )
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
             raise InputError("the value is not text", path=path, where=f"key '{key}'", expected='a string in "quotes"')
@@ -331,6 +354,7 @@ def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
         points=points,
         edges=parse_edges(table.get("edges", []), names, set(listed) - set(names), path),
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
+        markers=table.get("markers", False),
         off_body=off_body,
     )
     rows = table.get("bias", {})

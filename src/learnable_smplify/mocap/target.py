@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.arrays import BodyArrays
+from learnable_smplify.body.body import Body
+from learnable_smplify.body.fingers import RestHands
 from learnable_smplify.skeleton import JOINT_INDEX
 
 _SOLE_DEPTH_M = 0.015
@@ -23,12 +25,14 @@ class RetargetTarget:
         rest_joints: (24, 3) metres, T pose, Y up, Z forward.
         sole_points: (P, 3) metres, in the same pose and frame.
         sole_joints: (P,) the joint each sole point moves with.
+        hands: the fingers in the same pose and frame; None for a body without.
     """
 
     name: str
     rest_joints: Float[Tensor, "24 3"]
     sole_points: Float[Tensor, "P 3"]
     sole_joints: Int[Tensor, "P"]
+    hands: RestHands | None = None
 
     def leg_length(self) -> float:
         """Thigh and shin, metres, mean of both sides."""
@@ -56,7 +60,9 @@ def target_from_body(arrays: BodyArrays) -> RetargetTarget:
         corners = torch.stack([sole[(sole @ way).argmax()] for way in _DIRECTIONS.to(sole)])
         points.append(corners)
         owners.extend([JOINT_INDEX[name]] * len(corners))
-    return RetargetTarget(arrays.name, joints, torch.cat(points), torch.tensor(owners))
+    fingered = Body(arrays).hands
+    hands = None if fingered is None else fingered.rest(torch.zeros(10, dtype=torch.float64))
+    return RetargetTarget(arrays.name, joints, torch.cat(points), torch.tensor(owners), hands)
 
 
 _DIRECTIONS = torch.tensor([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, -1, 0]])

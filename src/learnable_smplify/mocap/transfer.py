@@ -21,6 +21,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.alignment import rest_alignment, rest_flaw
 from learnable_smplify.mocap.bone_map import BoneMap, find_bone_map
 from learnable_smplify.mocap.calibration import calibrate
+from learnable_smplify.mocap.fingers import hand_pose
 from learnable_smplify.mocap.plausible import MAX_ANGLE_DEG
 from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.mocap.target import RetargetTarget
@@ -42,7 +43,7 @@ def retarget(
     bone_map: BoneMap | None = None,
     floor: Literal["feet", "source"] = "feet",
 ) -> Motion:
-    """Move the SMPL body `target` as `source` moves.
+    """Move the SMPL body `target` as `source` moves, with its fingers where both have them.
 
     The body keeps its mean shape (betas zero); the way through the world is scaled by the ratio of the leg lengths, so
     that steps fit the legs. The middle of the hips follows the source's.
@@ -94,6 +95,7 @@ def retarget(
             transl[:, up] += shift
         else:
             notes.append(f"feet are {-shift:.2f} m from height 0 at their lowest: height left as it was")
+    fingers = None if target.hands is None else hand_pose(source, target.hands, alignment, world)
     return Motion(
         pose=roma.rotmat_to_rotvec(pose),
         transl=transl,
@@ -102,6 +104,7 @@ def retarget(
         body=target.name,
         up_axis=source.up_axis,
         notes=tuple(notes),
+        hand_pose=fingers,
     )
 
 

@@ -16,14 +16,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.network.lifter import Lifter, LifterConfig
 from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
 from learnable_smplify.safe_files.atomic import atomic_output
 
 _FORMAT = "learnable-smplify network 1"
+_KINDS: dict[type[nn.Module], str] = {PoseMlp: "pose_mlp", Stgcn: "stgcn", Lifter: "lifter"}
 
 
-def save_network(network: PoseMlp | Stgcn, path: str | PathLike[str], metadata: dict[str, str] | None = None) -> None:
+def save_network(
+    network: PoseMlp | Stgcn | Lifter, path: str | PathLike[str], metadata: dict[str, str] | None = None
+) -> None:
     """Write a network as safetensors, floats as float16.
 
     Args:
@@ -37,11 +41,11 @@ def save_network(network: PoseMlp | Stgcn, path: str | PathLike[str], metadata: 
     assert is_dataclass(network.config)
     header = {
         "format": _FORMAT,
-        "network": "pose_mlp" if isinstance(network, PoseMlp) else "stgcn",
+        "network": _KINDS[type(network)],
         "config": json.dumps(asdict(network.config)),
         **(metadata or {}),
     }
-    half = isinstance(network, PoseMlp)  # an imported checkpoint keeps its exact numbers
+    half = not isinstance(network, Stgcn)  # an imported checkpoint keeps its exact numbers
     tensors = {
         name: (value.half() if half and value.is_floating_point() and value.numel() > 1 else value).contiguous()
         for name, value in network.state_dict().items()
@@ -61,7 +65,27 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
     """
     if path is None:
         return _shipped()
-    path = Path(path)
+    network = _read(Path(path))
+    if isinstance(network, Lifter):
+        raise InputError("these weights lift one camera's keypoints", path=path, expected="weights of `lsmplify train`")
+    return network
+
+
+def load_lifter(path: str | PathLike[str] | None = None) -> Lifter:
+    """The network that guesses poses from one camera's keypoints, as `load_network`; None for that in the package.
+
+    Raises:
+        InputError: missing, or no such network.
+    """
+    if path is None:
+        return _shipped_lifter()
+    network = _read(Path(path))
+    if not isinstance(network, Lifter):
+        raise InputError("these weights do not lift", path=path, expected="weights of tools/train_lifter.py")
+    return network
+
+
+def _read(path: Path) -> PoseMlp | Stgcn | Lifter:
     if not path.is_file():
         raise InputError("there is no such file", path=path, hint="lsmplify train STORE, or lsmplify import-checkpoint")
     try:
@@ -78,8 +102,7 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
         )
     try:
         config: dict[str, Any] = json.loads(header["config"])
-        network: PoseMlp | Stgcn
-        network = PoseMlp(PoseMlpConfig(**config)) if header["network"] == "pose_mlp" else Stgcn(StgcnConfig(**config))
+        network = _made(header["network"], config)
         _check_finite(tensors, path)
         network.load_state_dict({name: _whole(value) for name, value in tensors.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -87,10 +110,22 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
     return network.eval().requires_grad_(False)
 
 
+def _made(kind: str, config: dict[str, Any]) -> PoseMlp | Stgcn | Lifter:
+    if kind == "lifter":
+        return Lifter(LifterConfig(**(config | {"seconds": tuple(config["seconds"])})))
+    return PoseMlp(PoseMlpConfig(**config)) if kind == "pose_mlp" else Stgcn(StgcnConfig(**config))
+
+
 @lru_cache(maxsize=1)
 def _shipped() -> PoseMlp | Stgcn:
     with as_file(files("learnable_smplify.network") / "default.safetensors") as path:
         return load_network(path)
+
+
+@lru_cache(maxsize=1)
+def _shipped_lifter() -> Lifter:
+    with as_file(files("learnable_smplify.network") / "lifter.safetensors") as path:
+        return load_lifter(path)
 
 
 def _check_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:

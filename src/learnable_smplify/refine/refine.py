@@ -28,7 +28,7 @@ from learnable_smplify.refine.solve import People, rest_pelvis, solve_together
 from learnable_smplify.refine.times import Offset, find_offset, keypoints_at
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.frame.priors import Priors, load_priors
-from learnable_smplify.solver.threads import one_thread_per_operation
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
 
 if TYPE_CHECKING:
     from learnable_smplify.solver.solver import Solver
@@ -186,6 +186,9 @@ class _Refinement:
             up_axis=self.recording.up_axis,
             flagged=~used.cpu() | self.estimate.flagged.cpu(),
             notes=(*self.estimate.notes, *self.recording.notes, *self.notes),
+            hand_pose=self.estimate.hand_pose,
+            hand_flagged=self.estimate.hand_flagged,
+            hand_uncertainty_deg=self.estimate.hand_uncertainty_deg,
         )
         errors = compare(self.body, self.layout, aligned, motion, targets.cpu(), confidence.cpu())
         return RefineResult(motion, aligned, ~used.cpu(), None, errors, found, levels, offset, tuple(self.notes))

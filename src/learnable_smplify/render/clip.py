@@ -32,6 +32,7 @@ class Clip:
         keypoints: (T, K, 3) world, metres, NaN where missing; None when there are none.
         edges: pairs of keypoint numbers to join.
         keypoint_colors: (K, 3) in 0..255.
+        keypoint_radii: (K,) metres; None takes the usual one.
         flagged: (T,) frames whose time label is marked as not trusted.
         color: (3,) body colour, or (V, 3) of its vertices, sRGB 0..255.
 
@@ -47,6 +48,7 @@ class Clip:
     keypoints: Float[np.ndarray, "T K 3"] | None = None
     edges: Sequence[tuple[int, int]] = ()
     keypoint_colors: Float[np.ndarray, "K 3"] | None = None
+    keypoint_radii: Float[np.ndarray, "K"] | None = None
     flagged: Bool[np.ndarray, "T"] | None = None
     color: ArrayLike = BODY_COLOR
 
@@ -110,6 +112,7 @@ class Clip:
             keypoints=None if self.keypoints is None or panel == "body" else self.keypoints[frame],
             edges=self.edges,
             keypoint_colors=self.keypoint_colors,
+            keypoint_radii=self.keypoint_radii,
             floor_height=floor_height,
             size=size,
             color=self.color,

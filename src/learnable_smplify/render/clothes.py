@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from learnable_smplify.body.body import Body
 from learnable_smplify.render.frame import BODY_COLOR
 from learnable_smplify.skeleton import JOINT_INDEX
 
@@ -15,8 +14,8 @@ _TRUNK = [JOINT_INDEX[name] for name in ("pelvis", "spine1", "spine2", "spine3")
 _SEAM, _SOFT = 0.5, 0.06
 
 
-def clothed_colors(body: Body) -> Float[np.ndarray, "V 3"]:
-    """Colour of each vertex of a body, sRGB in 0..255."""
-    trunk = body.arrays.weights[:, _TRUNK].sum(axis=1)
+def clothed_colors(weights: Float[np.ndarray, "V 24"]) -> Float[np.ndarray, "V 3"]:
+    """Colour of each vertex of a body, sRGB in 0..255, by its skin weights on SMPL's joints."""
+    trunk = weights[:, _TRUNK].sum(axis=1)
     suit = np.clip((trunk - _SEAM) / (2 * _SOFT) + 0.5, 0, 1)[:, None]
     return (1 - suit) * np.asarray(BODY_COLOR, dtype=float) + suit * np.asarray(SUIT_COLOR)

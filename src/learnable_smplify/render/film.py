@@ -102,7 +102,7 @@ def film(
         if suffix == ".gif":
             _write_gif(pictures(), temporary, delay_cs)
         else:
-            _write_mp4(pictures(), temporary, (width * len(panels), height), rate)
+            write_mp4(pictures(), temporary, (width * len(panels), height), rate)
     return total
 
 
@@ -167,7 +167,25 @@ def _dither(height: int, width: int) -> Float[np.ndarray, "H W 1"]:
     return (tiled / 15 - 0.5) * 2.0
 
 
-def _write_mp4(pictures: Iterator[UInt8[np.ndarray, "H W 3"]], path: Path, size: tuple[int, int], fps: float) -> None:
+def write_mp4(
+    pictures: Iterator[UInt8[np.ndarray, "H W 3"]],
+    path: Path,
+    size: tuple[int, int],
+    fps: float,
+    preset: str = "medium",
+) -> None:
+    """Encode pictures as they come.
+
+    Args:
+        pictures: of equal size.
+        path: the .mp4.
+        size: (width, height), even numbers [px].
+        fps: frames a second.
+        preset: how much time the encoder takes to save room, as x264 names it.
+
+    Raises:
+        InputError: the encoder stops.
+    """
     import imageio_ffmpeg
 
     writer = imageio_ffmpeg.write_frames(
@@ -178,7 +196,7 @@ def _write_mp4(pictures: Iterator[UInt8[np.ndarray, "H W 3"]], path: Path, size:
         pix_fmt_out="yuv420p",
         macro_block_size=2,
         ffmpeg_log_level="error",
-        output_params=["-crf", "20", "-preset", "medium", "-movflags", "+faststart"],
+        output_params=["-crf", "20", "-preset", preset, "-movflags", "+faststart"],
     )
     try:
         writer.send(None)

@@ -32,6 +32,7 @@ def render_frame(
     keypoints: ArrayLike | None = None,
     edges: Sequence[tuple[int, int]] = (),
     keypoint_colors: ArrayLike | None = None,
+    keypoint_radii: ArrayLike | None = None,
     floor_height: float | None = None,
     size: tuple[int, int] = (480, 480),
     color: ArrayLike = BODY_COLOR,
@@ -45,6 +46,7 @@ def render_frame(
         keypoints: (K, 3) world, metres; rows with NaN are missing and not drawn.
         edges: pairs of keypoint numbers joined by a rod.
         keypoint_colors: (K, 3) in 0..255; see `overlay.keypoint_colors`.
+        keypoint_radii: (K,) metres; None takes the usual one.
         floor_height: height of the ground along the camera's up, metres; None draws no ground and no shadow on it.
         size: (width, height) of the picture in pixels.
         color: (3,) or (P, 3) body colour, or (V, 3) of one body's vertices, sRGB in 0..255.
@@ -88,7 +90,8 @@ def render_frame(
         if dots.ndim != 2 or dots.shape[1] != 3:
             raise InputError(f"keypoints have shape {dots.shape}", expected="(K, 3)")
         dot_colors = None if keypoint_colors is None else np.asarray(keypoint_colors, float)
-        draw_keypoints(layer, depth, dots, camera, edges=edges, colors=dot_colors)
+        sizes = {} if keypoint_radii is None else {"radius": np.asarray(keypoint_radii, float)}
+        draw_keypoints(layer, depth, dots, camera, edges=edges, colors=dot_colors, **sizes)
 
     if has_numba():
         from learnable_smplify.render.kernels import put_over

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from learnable_smplify.hands import HAND_EDGES
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.render.camera import Camera
 
@@ -14,6 +15,9 @@ from learnable_smplify.render.camera import Camera
 LEFT_COLOR = (0, 104, 190)
 RIGHT_COLOR = (222, 90, 10)
 MIDDLE_COLOR = (38, 150, 104)
+
+# Of the balls [m]: fingers lie close together.
+_BODY_RADIUS, _HAND_RADIUS = 0.02, 0.006
 
 # How much of a keypoint shows through the body in front of it.
 _THROUGH = 0.5
@@ -28,6 +32,20 @@ def keypoint_colors(layout: Layout) -> Float[np.ndarray, "K 3"]:
     return np.array(colors, dtype=float)
 
 
+def with_hand_points(
+    points: Float[np.ndarray, "T K 3"],
+    edges: Sequence[tuple[int, int]],
+    colors: Float[np.ndarray, "K 3"],
+    hands: Float[np.ndarray, "T 2 21 3"],
+) -> tuple[Float[np.ndarray, "T N 3"], list[tuple[int, int]], Float[np.ndarray, "N 3"], Float[np.ndarray, "N"]]:
+    """Keypoints with those of both hands behind them: positions, edges, colours, and the radius of each ball [m]."""
+    count = points.shape[1]
+    joined = np.concatenate((points, hands.reshape(len(hands), -1, 3)), axis=1)
+    lines = [(count + 21 * side + a, count + 21 * side + b) for side in (0, 1) for a, b in HAND_EDGES]
+    paint = np.concatenate((colors, np.repeat(np.array([LEFT_COLOR, RIGHT_COLOR], dtype=float), 21, axis=0)))
+    return joined, [*edges, *lines], paint, np.repeat((_BODY_RADIUS, _HAND_RADIUS), (count, 42))
+
+
 def draw_keypoints(
     image: Float[np.ndarray, "H W 4"],
     depth: Float[np.ndarray, "H W"],
@@ -36,7 +54,7 @@ def draw_keypoints(
     *,
     edges: Sequence[tuple[int, int]] = (),
     colors: Float[np.ndarray, "K 3"] | None = None,
-    radius: float = 0.02,
+    radius: float | Float[np.ndarray, "K"] = _BODY_RADIUS,
 ) -> None:
     """Draw into `image` (premultiplied RGBA, 0..1) in place; `depth` is the mesh's [m], infinite where there is none.
 
@@ -44,22 +62,23 @@ def draw_keypoints(
         keypoints: (K, 3) world, metres; a row with NaN is a missing keypoint and is not drawn.
         edges: pairs of keypoint numbers joined by a rod.
         colors: (K, 3) in 0..255.
-        radius: of the balls, metres; rods are thinner.
+        radius: of the balls, metres, one for all or one each; rods are thinner.
     """
     height, width = depth.shape
     projected = camera.project(np.asarray(keypoints, float), (width, height))
     present = np.isfinite(projected).all(axis=1) & (projected[:, 2] > 0.05)
     paint = (np.full((len(projected), 3), 60.0) if colors is None else np.asarray(colors, float)) / 255.0
-    focal = camera.focal(height)
+    focal, sizes = camera.focal(height), np.broadcast_to(radius, len(projected))
     # Far ones first, so that near ones cover them.
     for a, b in sorted(edges, key=lambda edge: -float(np.nan_to_num(projected[list(edge), 2]).sum())):
         if present[a] and present[b]:
             middle = np.allclose(paint[a] * 255, MIDDLE_COLOR)
             color = paint[b] if middle else paint[a]
-            _capsule(image, depth, projected[a], projected[b], 0.42 * radius * focal, color, 0.42 * radius)
+            thin = 0.42 * float(min(sizes[a], sizes[b]))
+            _capsule(image, depth, projected[a], projected[b], thin * focal, color, thin)
     for index in sorted(np.flatnonzero(present), key=lambda index: -projected[index, 2]):
         point = projected[index]
-        _capsule(image, depth, point, point, radius * focal, paint[index], radius)
+        _capsule(image, depth, point, point, float(sizes[index]) * focal, paint[index], float(sizes[index]))
 
 
 def _capsule(

@@ -47,6 +47,7 @@ def cut_keypoints(keypoints: Keypoints, pieces: tuple[Segment, ...]) -> tuple[Ke
             keypoints,
             positions=keypoints.positions[first:end],
             confidence=keypoints.confidence[first:end],
+            hands=None if keypoints.hands is None else keypoints.hands[first:end],
             start_s=keypoints.start_s + first / keypoints.fps,
             notes=(*keypoints.notes, f"frames {first}-{end - 1} of the recording"),
         )
@@ -79,4 +80,9 @@ def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
     pose[rows] = rotvec_between(motion.pose[before], motion.pose[after], share[:, None, None])
     transl[rows] = torch.lerp(motion.transl[before], motion.transl[after], share[:, None])
     flagged[rows] = True
-    return replace(motion, pose=pose, transl=transl, flagged=flagged)
+    fingers, guessed = motion.hand_pose, motion.hand_flagged
+    if fingers is not None and guessed is not None:
+        fingers, guessed = fingers.clone(), guessed.clone()
+        fingers[rows] = rotvec_between(fingers[before], fingers[after], share[:, None, None])
+        guessed[rows] = True
+    return replace(motion, pose=pose, transl=transl, flagged=flagged, hand_pose=fingers, hand_flagged=guessed)

@@ -18,6 +18,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.repair.frozen import find_frozen
 from learnable_smplify.repair.gaps import GapPolicy, Segment, find_gaps, runs, segments
+from learnable_smplify.repair.hands import repair_hands
 from learnable_smplify.repair.parts import body_parts
 from learnable_smplify.repair.plausible import implausible, size_note
 from learnable_smplify.repair.spikes import find_spikes
@@ -152,7 +153,13 @@ def repair_keypoints(keypoints: Keypoints, options: RepairOptions | None = None)
         positions, confidence = keypoints.positions.cpu().numpy(), keypoints.confidence.cpu().numpy()
         return _result(keypoints, positions, confidence, nothing, nothing, nothing, nothing[:, 0], options, notes)
     confidence[~usable] = 0
-    return _result(keypoints, positions, confidence, spike, swapped & (confidence > 0), frozen, gap, options, notes)
+    swapped = swapped & (confidence > 0)
+    repaired, repairs = _result(keypoints, positions, confidence, spike, swapped, frozen, gap, options, notes)
+    if repaired.hands is not None:
+        repeated = repairs.frozen.sum(1) * 2 > len(layout)
+        hands, said = repair_hands(repaired.hands, repaired.positions, repaired.confidence, layout, repeated)
+        repaired = replace(repaired, hands=hands, notes=(*repaired.notes, *said))
+    return repaired, repairs
 
 
 def _result(

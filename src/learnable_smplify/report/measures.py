@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.fit_summary import finger_errors
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
@@ -71,6 +72,7 @@ class FitMeasures:
             own frames, NaN where too few are seen.
         body_jitter: (T,) the same for the same points of the fitted body, at the motion's frames.
         notes: how frames were matched, for the user.
+        finger_error_mm: (T, 42) distance of the hands' points from the body's, NaN where missing; None without hands.
     """
 
     layout: Layout
@@ -82,16 +84,22 @@ class FitMeasures:
     jitter: Float[np.ndarray, "N"]
     body_jitter: Float[np.ndarray, "T"]
     notes: tuple[str, ...]
+    finger_error_mm: Float[np.ndarray, "T 42"] | None = None
 
     def group_error_mm(self) -> dict[str, Float[np.ndarray, "T"]]:
         """Mean error of each part of the body that was measured, over time (NaN where it is missing)."""
         groups = np.array(self.layout.groups)
-        measured = {part: self.error_mm[:, groups == part] for part in dict.fromkeys(self.layout.groups)}
-        order = ("head", "torso", "arms", "hands", "legs", "feet")
+        measured: dict[str, np.ndarray] = {part: self.error_mm[:, groups == part] for part in self.layout.groups}
+        if self.finger_error_mm is not None:
+            measured["fingers"] = self.finger_error_mm
+        order = ("head", "torso", "arms", "hands", "fingers", "legs", "feet")
         return {part: mean_over(measured[part]) for part in order if part in measured and self.seen_in(part).any()}
 
     def seen_in(self, part: str) -> Bool[np.ndarray, "T k"]:
-        """The columns of `seen` of one part of the body."""
+        """The columns of `seen` of one part of the body; of the fingers, their own."""
+        if part == "fingers":
+            assert self.finger_error_mm is not None
+            return np.isfinite(self.finger_error_mm)
         return self.seen[:, np.array(self.layout.groups) == part]
 
 
@@ -122,7 +130,21 @@ def measure_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitMeasures
         # Over the same entries, where frames correspond: a keypoint that comes and goes changes the mean.
         body_jitter=acceleration(fitted, motion.fps, seen if same else np.ones_like(seen)),
         notes=notes,
+        finger_error_mm=_finger_error_mm(body, motion, keypoints, frame, inside),
     )
+
+
+def _finger_error_mm(
+    body: Body, motion: Motion, keypoints: Keypoints, frame: np.ndarray, inside: np.ndarray
+) -> Float[np.ndarray, "T 42"] | None:
+    if keypoints.hands is None:
+        return None
+    hands = keypoints.hands[torch.from_numpy(frame)]
+    hands = replace(hands, confidence=hands.confidence * torch.from_numpy(inside)[:, None, None])
+    positions, trust = keypoints.positions[frame], keypoints.confidence[frame]
+    at_frames = replace(keypoints, positions=positions, confidence=trust, hands=hands)
+    found = finger_errors(body, motion, at_frames)
+    return None if found is None else found.reshape(len(motion), -1).double().numpy()
 
 
 def match_frames(motion: Motion, keypoints: Keypoints) -> tuple[np.ndarray, Bool[np.ndarray, "T"], tuple[str, ...]]:

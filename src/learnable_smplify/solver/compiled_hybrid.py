@@ -17,6 +17,7 @@ from learnable_smplify.network.packed import PackedMlp
 from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, START_KINDS, StartKind
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import CAMERA_SIZE
 
 if TYPE_CHECKING:
     from learnable_smplify.body.point_kernels import PointTables
@@ -192,6 +193,8 @@ class CompiledHybrid:
             size = len(frames.local)
             trust = np.empty_like(frames.confidence)
             precision = np.empty((size, 3 * SOLVED_JOINTS, 3 * SOLVED_JOINTS), np.float32)
+            shapes = (0, CAMERA_SIZE), (size, 0, trust.shape[1], 2), (size, 0, trust.shape[1])
+            no_camera = (*(np.empty(shape, np.float32) for shape in shapes), _SQUARES)
             prior_frames(
                 frames.start,
                 frames.local,
@@ -222,6 +225,7 @@ class CompiledHybrid:
                 tables.share,
                 frames.target,
                 trust,
+                no_camera,
                 frames.local.copy(),
                 precision,
                 frames.transl.copy(),

@@ -1,4 +1,4 @@
-"""What `Solver.fit` takes for a recording: `Keypoints`, a file, or an array."""
+"""What users give a solver, checked."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from learnable_smplify.body.body import ArrayLike
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
+from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.solver.hybrid import Start
 
 
 def as_keypoints(
@@ -39,3 +43,48 @@ def as_keypoints(
             "nothing says which keypoints the array holds", expected="a layout", hint='fit(array, layout="body25")'
         )
     return Keypoints(torch.as_tensor(given), layout, fps=30.0 if fps is None else fps)
+
+
+def start_before(start: tuple[ArrayLike, ArrayLike] | None, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Local rotations (1, 24, 3, 3) and transl (1, 3) of a pose (24, 3) and transl (3,) before the first frame.
+
+    Raises:
+        InputError: other shapes.
+    """
+    if start is None:
+        return None
+    pose, transl = (torch.as_tensor(part).detach().to(device, torch.float32) for part in start)
+    if pose.shape != (24, 3) or transl.shape != (3,):
+        raise InputError(f"start has shapes {tuple(pose.shape)} and {tuple(transl.shape)}", expected="(24, 3) and (3,)")
+    return rotvec_to_rotmat(pose)[None], transl[None]
+
+
+def checked_start(start: StartKind, seconds: float | None) -> Start:
+    """How far start poses can be trusted, and how old they are [s].
+
+    Raises:
+        InputError: an unknown kind, or a time that is not positive.
+    """
+    if start not in START_KINDS:
+        raise InputError(f"unknown kind of start '{start}'", expected=f"one of {', '.join(START_KINDS)}")
+    if seconds is not None and not 0 < seconds < 1e5:
+        raise InputError(f"the time from start to target is {seconds} s", expected="a time above 0")
+    return Start(start, seconds or 0.0)
+
+
+def checked_device(device: torch.device | str) -> torch.device:
+    """A device that torch has.
+
+    Raises:
+        InputError: it has not.
+    """
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"torch cannot use device '{device}' here",
+            expected="'cpu', or 'cuda' where torch sees a GPU",
+            hint="--device cpu",
+        ) from error
+    return chosen

@@ -77,7 +77,8 @@ def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
         "positions were relative to the hips: the supporting foot stays on a floor at height 0, and the pelvis goes up "
         f"and down by {depth:.2f} m"
     )
-    return replace(keypoints, positions=moved).with_note(note)
+    hands = None if keypoints.hands is None else keypoints.hands.moved(offset=path)
+    return replace(keypoints, positions=moved, hands=hands).with_note(note)
 
 
 def _supported_steps(

@@ -31,8 +31,8 @@ from learnable_smplify.network.pose_mlp import (
 from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotmat_to_rotvec
-from learnable_smplify.solver.body25_view import Body25View
 from learnable_smplify.solver.compiled_hybrid import CompiledHybrid
+from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,

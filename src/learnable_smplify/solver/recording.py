@@ -35,6 +35,7 @@ from learnable_smplify.solver.frame.tracking import (
     track,
 )
 from learnable_smplify.solver.ground import grounded
+from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
@@ -56,6 +57,10 @@ _SKELETON_NOTE = (
 )
 # Rounds of "calibrate offsets, fit again".
 _OFFSET_ROUNDS = 2
+
+
+# What markers on the skin are off by [m].
+_MARKER_SIGMA = 0.004
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,10 @@ class RecordingSolver:
     ) -> tuple[Motion, Offsets | None]:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
         layout = load_layout(keypoints.layout)
+        if layout.markers and (self.neural is not None or self.clip.keypoint_sigma > _MARKER_SIGMA):
+            # The network knows joints, not what stands off them; and a laboratory sees sharper than a detector.
+            sharper = replace(self.clip, keypoint_sigma=min(self.clip.keypoint_sigma, _MARKER_SIGMA))
+            return replace(self, neural=None, clip=sharper).fit(keypoints, options, betas, start, progress)
         plain = self.body.folded(layout, self.device)
         keypoints = self.prepared(keypoints, options)
         repaired, gap = torch.zeros(len(keypoints), dtype=torch.bool), None
@@ -148,6 +157,8 @@ class RecordingSolver:
         found: ShapeEstimate | None = None
         told = self._shape(keypoints, layout, _with(plain, offsets), options, betas)
         used = self.for_habit(told.habit)
+        if layout.markers and offsets is None:
+            offsets = told.offsets
         if betas is not None:
             shape = betas
         else:
@@ -165,6 +176,8 @@ class RecordingSolver:
         if options.calibrate_offsets:
             clip, offsets, note = used._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
             notes = (*notes, note)
+        elif layout.markers and offsets is not None:
+            notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
         if options.smooth or options.hold_feet:
             smooth = smooth_clip(
@@ -198,7 +211,8 @@ class RecordingSolver:
         )
         if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
-        return motion, offsets
+        smooth_hands = options.smooth or options.hold_feet
+        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth_hands), offsets
 
     def _shape(
         self,
@@ -260,11 +274,25 @@ class RecordingSolver:
         )
         return found, offsets, note
 
+    def _marker_note(
+        self, keypoints: Keypoints, plain: FoldedPoints, offsets: Offsets, shape: Tensor, clip: ClipSolution
+    ) -> str:
+        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        points = _with(plain, offsets).shaped(shape[None])
+        error = fit_error(points, clip.rotmat, clip.transl, targets, confidence)
+        off, away = 1000 * float(error[(confidence > 0).any(dim=1)].mean()), 1000 * offsets.offset.norm(dim=-1).mean()
+        return (
+            f"markers stand off the body's points by {float(away):.0f} mm on average, which the keypoint error counts; "
+            f"from where they were found to stand they are {off:.1f} mm off"
+        )
+
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
         scale = self._scale(keypoints, folded)
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
-        scaled = replace(keypoints, positions=torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan))
+        positions = torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan)
+        hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
+        scaled = replace(keypoints, positions=positions, hands=hands)
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:

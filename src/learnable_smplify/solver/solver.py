@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Literal
@@ -19,8 +19,8 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
-from learnable_smplify.network.weights import load_network
+from learnable_smplify.network.pose_mlp import StartKind
+from learnable_smplify.network.weights import load_lifter, load_network
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.repair.garbage import examine
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -29,8 +29,9 @@ from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
 from learnable_smplify.solver.frame.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.threads import map_chunks, one_thread_per_operation
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
-from learnable_smplify.solver.given import as_keypoints
+from learnable_smplify.solver.given import as_keypoints, checked_device, checked_start, start_before
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
 from learnable_smplify.solver.pairs import PairAnswer, Poses
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
@@ -41,7 +42,8 @@ from learnable_smplify.solver.smplify.recording import fit_recording, fit_record
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.terms import Measured3D
 from learnable_smplify.solver.stream import PoseStream
-from learnable_smplify.solver.threads import map_chunks, one_thread_per_operation
+from learnable_smplify.solver.view.recording import ViewSolver
+from learnable_smplify.views import View, check_views
 
 Method = Literal["neural", "gauss_newton", "smplify"]
 METHODS: tuple[Method, ...] = ("neural", "gauss_newton", "smplify")
@@ -93,7 +95,7 @@ class Solver:
             raise InputError(f"refine_steps is {refine_steps} and passes {passes}", expected="0 or more, and 1 or more")
         self.body = load_body() if body is None else body
         self.method = method
-        self.device = _checked_device(device)
+        self.device = checked_device(device)
         self.pair_options = PairOptions() if pair_options is None else pair_options
         self.clip_options = ClipOptions() if clip_options is None else clip_options
         self.recording_options = RecordingOptions() if recording_options is None else recording_options
@@ -145,7 +147,7 @@ class Solver:
             InputError: shapes that do not fit, a start pose or betas that are not finite, an unknown layout or kind of
                 start, a time that is not positive.
         """
-        given = self._checked_start(start, seconds)
+        given = checked_start(start, seconds)
         solved = self._solve_all(start_pose, keypoints, betas, start_transl, confidence, load_layout(layout), given)
         return Poses.of(solved)
 
@@ -162,7 +164,7 @@ class Solver:
         seconds: float | None = None,
     ) -> PairAnswer:
         """`solve_pairs`, and what is known of each answer. Arguments and errors as there."""
-        given = self._checked_start(start, seconds)
+        given = checked_start(start, seconds)
         solved = self._solve_all(start_pose, keypoints, betas, start_transl, confidence, load_layout(layout), given)
         return PairAnswer.of(solved)
 
@@ -195,7 +197,7 @@ class Solver:
         known = None if betas is None else person_betas(betas, self.device)
         keypoints = as_keypoints(keypoints, layout, fps)
         doubt = examine(keypoints, self.recording_options.scale_to_body)
-        given, before, options = doubt.keypoints, self._before(start), self.recording_options
+        given, before, options = doubt.keypoints, start_before(start, self.device), self.recording_options
         with one_thread_per_operation():
             if self.method == "smplify":
                 smplify = self._smplify(load_layout(keypoints.layout))
@@ -260,7 +262,7 @@ class Solver:
 
         known = None if betas is None else person_betas(betas, self.device)
         repair = None if self.recording_options.repair is None else RepairStream(layout, fps)
-        return PoseStream(folded, finder, self._priors, options, fps, known, repair)
+        return PoseStream(folded, finder, self._priors, options, fps, known, repair, self.body)
 
     def solve_frames(
         self,
@@ -305,27 +307,56 @@ class Solver:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> Motion:
-        """A whole recording of one person seen by one camera. Whatever the solver's method, SMPLify does this.
+        """A whole recording of one person seen by one camera: `fit_views` of one view, or SMPLify's own way.
 
-        How far away a person is follows from their size, so depth is only as good as `betas`; a limb that points
-        towards the camera and one that points away look nearly the same, and the pose prior decides.
-
-        Args:
-            keypoints: the recording, in pixels.
-            camera: calibrated; the motion is in its world.
-            betas: (10,) the person's shape if known; None estimates one shape for the whole recording.
-            progress: called with (frames done, frames in all).
-
-        Returns:
-            the motion; `flagged` marks frames whose keypoints are too few or do not fit.
-
-        Raises:
-            InputError: betas of another shape or not finite.
+        Arguments, return value and errors as in `fit_views`.
         """
+        if self.method != "smplify":
+            return self.fit_views([View(keypoints, camera)], betas, progress=progress)
         known = None if betas is None else person_betas(betas, self.device)
         smplify = self._smplify(load_layout(keypoints.layout))
         with one_thread_per_operation():
             return fit_recording_2d(smplify, self.body, self._priors, keypoints, camera, known, progress)
+
+    def fit_views(
+        self,
+        views: Sequence[View],
+        betas: ArrayLike | Float[Tensor, "10"] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Motion:
+        """A whole recording of one person seen by one or several cameras, from nothing.
+
+        From one camera, how far away a person is follows from their size, so depth is only as good as `betas`; and a
+        limb that points towards the camera looks nearly like one that points away: where that is not decided, the
+        frame is flagged.
+
+        Args:
+            views: cameras in one world and what they saw at the same moments.
+            betas: (10,) the person's shape if known; None estimates one shape for the whole recording.
+            progress: called with (frames done, frames in all).
+
+        Returns:
+            the motion in the cameras' world; `flagged` marks frames that are seen too little, do not fit, or could be
+            another pose.
+
+        Raises:
+            InputError: no view, views that do not belong together, the method "smplify" with several, or betas of
+                another shape or not finite.
+        """
+        check_views(views)
+        known = None if betas is None else person_betas(betas, self.device)
+        if self.method == "smplify":
+            if len(views) > 1:
+                raise InputError("smplify fits one camera", expected="neural or gauss_newton for several")
+            return self.fit_2d(views[0].keypoints, views[0].camera, known, progress=progress)
+        with one_thread_per_operation():
+            return self.view_solver().fit(views, known, progress)
+
+    def view_solver(self) -> ViewSolver:
+        """What finds people whom cameras saw."""
+        size, lifter = self.recording_options.known_size, load_lifter().to(self.device)
+        return ViewSolver(self.body, self._priors, lifter, self.clip_options, size, self.device)
 
     def _recording(self) -> RecordingSolver:
         return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)
@@ -334,24 +365,6 @@ class Solver:
         if self._mixture is None:
             self._mixture = load_mixture_prior(self.smplify_options.mixture).to(self.device)
         return Smplify(self.body.folded(layout, self.device), self._mixture, self.smplify_options)
-
-    def _before(self, start: tuple[ArrayLike, ArrayLike] | None) -> tuple[Tensor, Tensor] | None:
-        if start is None:
-            return None
-        pose, transl = (torch.as_tensor(part).detach().to(self.device, torch.float32) for part in start)
-        if pose.shape != (24, 3) or transl.shape != (3,):
-            raise InputError(
-                f"start has shapes {tuple(pose.shape)} and {tuple(transl.shape)}", expected="(24, 3) and (3,)"
-            )
-        return rotvec_to_rotmat(pose)[None], transl[None]
-
-    @staticmethod
-    def _checked_start(start: StartKind, seconds: float | None) -> Start:
-        if start not in START_KINDS:
-            raise InputError(f"unknown kind of start '{start}'", expected=f"one of {', '.join(START_KINDS)}")
-        if seconds is not None and not 0 < seconds < 1e5:
-            raise InputError(f"the time from start to target is {seconds} s", expected="a time above 0")
-        return Start(start, seconds or 0.0)
 
     def _solve_all(
         self,
@@ -381,16 +394,3 @@ class Solver:
             return self._neural.solve(self.body, layout, pairs, start)
         folded = self.body.folded(layout, self.device)
         return numeric_pairs(folded, pairs, self._priors, self.pair_options, start.seconds)
-
-
-def _checked_device(device: torch.device | str) -> torch.device:
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"torch cannot use device '{device}' here",
-            expected="'cpu', or 'cuda' where torch sees a GPU",
-            hint="--device cpu",
-        ) from error
-    return chosen

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.body.body import ArrayLike
+from learnable_smplify.body.body import ArrayLike, Body
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
+from learnable_smplify.hands import NUM_HAND_POINTS, HandKeypoints
 from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.solver.frame.pair_input import FARTHEST
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, Tracker
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, TrackedFrame, Tracker
+from learnable_smplify.solver.hand.stream import HandStream, StreamedHands
 from learnable_smplify.solver.shape.running import RunningShape
-from learnable_smplify.solver.threads import one_thread_per_operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class StreamFrame:
         betas: (10,) the person's shape as known so far.
         flagged: the keypoints were too few, did not fit, or some had to be repaired.
         uncertainty_deg: (24,) standard deviation of each joint's rotation [deg]; NaN where nobody was asked.
+        hand_pose: (30, 3) rotvec [rad] of the fingers (`hands.HAND_JOINT_NAMES`), None while no hands were pushed.
+        hand_flagged: (2,) left and right hand, whose fingers are guessed; None with `hand_pose`.
     """
 
     frame: int
@@ -40,6 +44,8 @@ class StreamFrame:
     betas: Float[Tensor, "10"]
     flagged: bool
     uncertainty_deg: Float[Tensor, "24"]
+    hand_pose: Float[Tensor, "30 3"] | None = None
+    hand_flagged: Bool[Tensor, "2"] | None = None
 
 
 class PoseStream:
@@ -55,6 +61,7 @@ class PoseStream:
         fps: frames a second.
         betas: (10,) the person's shape, or None.
         repair: cleans frames before they are solved, or None.
+        body: whose fingers are solved when hands come; None solves none.
     """
 
     def __init__(
@@ -66,26 +73,35 @@ class PoseStream:
         fps: float,
         betas: Float[Tensor, "10"] | None,
         repair: RepairStream | None,
+        body: Body | None = None,
     ) -> None:
         self._folded, self._finder, self._options = folded, finder, options
         self._shape = RunningShape(folded, priors, options) if betas is None else None
         self._betas = torch.zeros(10, device=folded.weight.device) if betas is None else betas
         self._tracker = Tracker(finder(self._betas), options, fps)
         self._repair = repair
+        self._body, self._priors, self._fps = body, priors, fps
+        self._hands: HandStream | None = None
         self._count = 0
 
     def push(
-        self, keypoints: ArrayLike | Float[Tensor, "K 3"], confidence: ArrayLike | Float[Tensor, "K"] | None = None
+        self,
+        keypoints: ArrayLike | Float[Tensor, "K 3"],
+        confidence: ArrayLike | Float[Tensor, "K"] | None = None,
+        hands: HandKeypoints | None = None,
     ) -> StreamFrame:
         """Solve the next frame.
 
         Args:
             keypoints: (K, 3) metres; NaN marks a missing one.
             confidence: (K,) in [0, 1], 0 = missing; None trusts every finite keypoint.
+            hands: of this one frame; None shows no hand. Fingers are answered from the first frame that has some.
 
         Raises:
-            InputError: shapes that do not fit the layout. The stream can go on.
+            InputError: shapes that do not fit the layout, or hands of several frames. The stream can go on.
         """
+        if hands is not None and len(hands) != 1:
+            raise InputError(f"the hands have {len(hands)} frames", expected="the one that is pushed")
         target, trust = self._checked(keypoints, confidence)
         repaired = False
         if self._repair is not None:
@@ -101,16 +117,29 @@ class PoseStream:
             if learns and self._shape is not None and self._shape.after(target, trust, found.rotmat, found.transl):
                 self._take(self._shape.betas)
             sigma = torch.full((24,), torch.nan) if found.sigma is None else torch.rad2deg(found.sigma[0]).cpu()
+            fingers = self._fingers(hands, found)
+            rotmat = found.rotmat if fingers is None else fingers.rotmat
             answer = StreamFrame(
                 frame=self._count,
-                pose=fast_rotmat_to_rotvec(found.rotmat)[0].cpu(),
+                pose=fast_rotmat_to_rotvec(rotmat)[0].cpu(),
                 transl=found.transl[0].cpu().clone(),
                 betas=self._betas.cpu(),
                 flagged=found.flagged or repaired,
                 uncertainty_deg=sigma,
+                hand_pose=None if fingers is None else fingers.hand_pose,
+                hand_flagged=None if fingers is None else fingers.flagged,
             )
         self._count += 1
         return answer
+
+    def _fingers(self, hands: HandKeypoints | None, found: TrackedFrame) -> StreamedHands | None:
+        if self._hands is None and hands is not None and self._body is not None and self._body.hands is not None:
+            self._hands = HandStream(self._body, self._priors.to("cpu"), self._fps)
+        if self._hands is None:
+            return None
+        if hands is None:
+            hands = HandKeypoints(torch.full((1, 2, NUM_HAND_POINTS, 3), torch.nan))
+        return self._hands.push(hands, found.rotmat.cpu(), found.transl.cpu(), self._betas.cpu())
 
     def _checked(self, keypoints: ArrayLike, confidence: ArrayLike | None) -> tuple[Tensor, Tensor]:
         count, device = self._folded.weight.shape[0], self._folded.weight.device

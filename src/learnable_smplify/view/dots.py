@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from learnable_smplify.hands import HAND_EDGES
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.view.heat import ramp
@@ -26,7 +27,13 @@ class Dots:
         self.frames = frames
         self._positions = keypoints.positions.cpu().numpy()
         self._confidence = keypoints.confidence.cpu().numpy()
-        self._edges = np.array(keypoints.layout.edges, dtype=np.int64).reshape(-1, 2)
+        edges, count = list(keypoints.layout.edges), len(keypoints.layout)
+        if keypoints.hands is not None:
+            positions, confidence = keypoints.hands.positions.cpu().numpy(), keypoints.hands.confidence.cpu().numpy()
+            self._positions = np.concatenate((self._positions, positions.reshape(len(positions), -1, 3)), axis=1)
+            self._confidence = np.concatenate((self._confidence, confidence.reshape(len(confidence), -1)), axis=1)
+            edges += [(count + 21 * side + a, count + 21 * side + b) for side in (0, 1) for a, b in HAND_EDGES]
+        self._edges = np.array(edges, dtype=np.int64).reshape(-1, 2)
 
     def points(self, frame: int) -> tuple[Float[np.ndarray, "N 3"], UInt8[np.ndarray, "N 3"]]:
         """The N keypoints that were seen, and their colours."""

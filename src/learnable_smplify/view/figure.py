@@ -11,10 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.kinematics import world_rotations
+from learnable_smplify.body.motion_mesh import MotionMesh
 from learnable_smplify.motion import Motion
-from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
 
 # Posed meshes that are kept for the next time round: 80 KB to 125 KB each.
 _KEPT_FRAMES = 256
@@ -32,23 +30,25 @@ class Figure:
         motion: T frames.
 
     Attributes:
-        joints: (T, 24, 3) joint centres.
-        bone_wxyz: (T, 24, 4) unit quaternions, real part first: how each joint is turned in the world.
-        rest_vertices: (V, 3) and rest_joints: (24, 3) of the T pose, with the motion's shape.
+        mesh: what moves: 24 joints, or 52 where the motion has fingers.
+        joints: (T, J, 3) joint centres.
+        bone_wxyz: (T, J, 4) unit quaternions, real part first: how each joint is turned in the world.
+        rest_vertices: (V, 3) and rest_joints: (J, 3) of the T pose, with the motion's shape.
         forward: (3,) where the person faces, on average.
     """
 
     def __init__(self, body: Body, motion: Motion) -> None:
         self.body = body
         self.motion = motion
-        rest_pose = torch.zeros(1, NUM_JOINTS, 3)
-        rotmat = world_rotations(rotvec_to_rotmat(motion.pose))
-        self.joints: Float[np.ndarray, "T 24 3"] = body.joints(motion.pose, motion.betas, motion.transl).numpy()
-        self.bone_wxyz: Float[np.ndarray, "T 24 4"] = roma.quat_xyzw_to_wxyz(roma.rotmat_to_unitquat(rotmat)).numpy()
-        self.rest_vertices: Float[np.ndarray, "V 3"] = body.vertices(rest_pose, motion.betas)[0].numpy()
-        self.rest_joints: Float[np.ndarray, "24 3"] = body.joints(rest_pose, motion.betas)[0].numpy()
-        self.faces: Int[np.ndarray, "F 3"] = body.faces.numpy()
-        self.forward: Float[np.ndarray, "3"] = rotmat[:, 0, :, 2].mean(dim=0).numpy()
+        self.mesh = MotionMesh(body, motion)
+        rotmat, joints = self.mesh.posed_joints()
+        self.joints: Float[np.ndarray, "T J 3"] = joints.float().numpy()
+        quaternions = roma.quat_xyzw_to_wxyz(roma.rotmat_to_unitquat(rotmat))
+        self.bone_wxyz: Float[np.ndarray, "T J 4"] = quaternions.float().numpy()
+        self.rest_vertices: Float[np.ndarray, "V 3"] = self.mesh.rest_vertices()
+        self.rest_joints: Float[np.ndarray, "J 3"] = self.mesh.rest_joints().float().numpy()
+        self.faces: Int[np.ndarray, "F 3"] = self.mesh.faces
+        self.forward: Float[np.ndarray, "3"] = rotmat[:, 0, :, 2].mean(dim=0).float().numpy()
         self._kept: OrderedDict[int, Float[np.ndarray, "V 3"]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -58,8 +58,7 @@ class Figure:
     @property
     def skins_in_browser(self) -> bool:
         """Whether bones and weights alone give the exact mesh: no pose correctives, four bones a vertex at most."""
-        arrays = self.body.arrays
-        return arrays.posedirs is None and int((arrays.weights > 0).sum(axis=1).max()) <= _MOST_BONES
+        return not self.mesh.has_correctives and int((self.mesh.weights > 0).sum(axis=1).max()) <= _MOST_BONES
 
     def vertices(self, frame: int) -> Float[np.ndarray, "V 3"]:
         """The mesh at a frame, from the store of the latest ones where it is there. Not to be written to."""
@@ -72,10 +71,10 @@ class Figure:
             self._kept.popitem(last=False)
         return posed
 
-    def segments(self, frame: int) -> Float[np.ndarray, "23 2 3"]:
+    def segments(self, frame: int) -> Float[np.ndarray, "B 2 3"]:
         """The skeleton's lines, from each joint's parent to the joint."""
         joints = self.joints[frame]
-        return np.stack([joints[list(PARENTS[1:])], joints[1:]], axis=1)
+        return np.stack([joints[list(self.mesh.parents[1:])], joints[1:]], axis=1)
 
     def uncertainty_deg(self, frame: int) -> Float[np.ndarray, "24"] | None:
         """Standard deviation of each joint's rotation [deg], NaN where it is not known; None where none is."""
@@ -92,4 +91,4 @@ class Figure:
         return float(np.percentile((self._posed(sample) @ up.astype(np.float32)).min(axis=1), 5))
 
     def _posed(self, frames: Tensor) -> Float[np.ndarray, "N V 3"]:
-        return self.body.vertices(self.motion.pose[frames], self.motion.betas, self.motion.transl[frames]).numpy()
+        return self.mesh.vertices(frames).numpy()

@@ -55,7 +55,7 @@ class Puppet:
                 figure.faces,
                 bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(figure.rest_joints), 1)),
                 bone_positions=figure.rest_joints,
-                skin_weights=figure.body.arrays.weights,
+                skin_weights=figure.mesh.weights,
                 color=color,
             )
             self._mesh = self._skinned
@@ -72,7 +72,7 @@ class Puppet:
             point_shape="circle",
             precision="float32",
         )
-        self._parts = color_parts(figure.body.arrays.weights, figure.faces)
+        self._parts = color_parts(figure.mesh.body_weights, figure.faces)
         self._pieces: list[MeshHandle] = []
 
     def show(self, frame: int, looks: Looks) -> None:

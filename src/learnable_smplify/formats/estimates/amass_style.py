@@ -43,5 +43,6 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
             gender=motion.gender,
             up_axis=motion.up_axis,
             notes=motion.notes,
+            hands=None if motion.hand_pose is None else motion.hand_pose.reshape(len(motion), 2, 45),
         )
     ]

@@ -22,6 +22,8 @@ from learnable_smplify.safe_files.keyed import Keyed, as_name
 KEYS = "a .json a frame: [{id, Rh, Th, poses, shapes}]"
 # Columns of `poses` and whose they are: SMPL, then SMPL-H and SMPL-X with 6 numbers a hand (and 9 for the face).
 _BODIES = {72: "smpl", 78: "smplh", 87: "smplx"}
+# Components of each hand's pose; about the mean hand for SMPL-H, about the flat one for SMPL-X.
+_HAND = 6
 
 
 def matches(content: Any) -> bool:
@@ -66,6 +68,7 @@ def _person(name: str, rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray,
     joints = 24 if poses[0].size == 72 else 22
     pose = np.stack(poses)[:, : joints * 3].reshape(-1, joints, 3)
     pose[:, 0] = roma.rotvec_composition([torch.from_numpy(np.stack(rh)), torch.from_numpy(pose[:, 0].copy())]).numpy()
+    hands = np.stack(poses)[:, 66 : 66 + 2 * _HAND].reshape(len(pose), 2, _HAND) if joints == 22 else None
     return cleaned(
         frames=np.asarray(frames),
         pose=pose,
@@ -77,6 +80,8 @@ def _person(name: str, rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray,
         frame="world",
         body=_BODIES[poses[0].size],
         pivot="origin",
+        hands=hands,
+        hands_about_mean=_BODIES[poses[0].size] == "smplh",
     )
 
 

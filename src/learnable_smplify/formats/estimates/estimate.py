@@ -12,7 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.model_hands import whole_hand_pose
 from learnable_smplify.errors import InputError
+from learnable_smplify.hands import relaxed_hands
 from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_between, rotvec_to_rotmat
 
@@ -43,6 +45,9 @@ class Estimate:
         source: the estimator.
         path: the file.
         notes: lines for the user.
+        hands: (T, 2, C) left and right: 45 numbers, rotvecs of SMPL-H's fingers, or fewer, components of the body's
+            model; None where the estimator says nothing of them.
+        hands_about_mean: whether they are to be added to the relaxed hand of the body's model.
 
     Raises:
         InputError: shapes that do not fit, no frame, numbers that are not finite, frames that do not rise.
@@ -63,6 +68,8 @@ class Estimate:
     up_axis: UpAxis | None = None
     person_id: str = "0"
     notes: tuple[str, ...] = field(default=())
+    hands: Float[Tensor, "T 2 C"] | None = None
+    hands_about_mean: bool = False
 
     def __post_init__(self) -> None:
         frames = len(self.frames)
@@ -77,6 +84,7 @@ class Estimate:
             ("transl", self.transl, (frames, 3)),
             ("betas", self.betas, (10,)),
             ("betas_per_frame", self.betas_per_frame, (frames, 10)),
+            ("hands", self.hands, (frames, 2, 45 if self.hands is None else self.hands.shape[-1])),
         ):
             if value is not None and (value.shape != shape or not bool(torch.isfinite(value).all())):
                 raise self._fail(f"{name} has shape {tuple(value.shape)} or is not finite", f"{tuple(shape)}, finite")
@@ -110,11 +118,16 @@ class Estimate:
         before = torch.where(seen, after, (after - 1).clamp(min=0))
         width = (self.frames[after] - self.frames[before]).clamp(min=1)
         share = ((times - self.frames[before]) / width)[:, None].to(torch.float64)
-        start = self.pose[before].to(torch.float64)
-        between = rotvec_between(start, self.pose[after].to(torch.float64), share[..., None])
-        pose = torch.where(seen[:, None, None], start, between)
+
+        def filled(turns: Float[Tensor, "T J 3"]) -> Float[Tensor, "N J 3"]:
+            start = turns[before].to(torch.float64)
+            between = rotvec_between(start, turns[after].to(torch.float64), share[..., None])
+            return torch.where(seen[:, None, None], start, between)
+
+        pose = filled(self.pose)
+        fingers, hand_notes = self._fingers(body)
         placed = self._transl(body)
-        notes = self.notes
+        notes = (*self.notes, *hand_notes)
         if self.transl is None:
             notes = (*notes, f"{self.source} places nobody: the pelvis stays where transl is zero")
         if not bool(seen.all()):
@@ -129,7 +142,27 @@ class Estimate:
             up_axis=self.up_axis,
             flagged=~seen,
             notes=notes,
+            hand_pose=None if fingers is None else filled(fingers),
+            hand_flagged=None if fingers is None else (~seen)[:, None].expand(-1, 2),
         )
+
+    def _fingers(self, body: Body | None) -> tuple[Float[Tensor, "T 30 3"] | None, tuple[str, ...]]:
+        """Whole rotations of the fingers, and what had to be assumed."""
+        if self.hands is None:
+            return None, ()
+        model = None if body is None or body.name != self.body or body.hands is None else body.hands.arrays
+        count, given = self.hands.shape[-1], self.hands.numpy().astype(np.float64)
+        lacks_mean = self.hands_about_mean and (model is None or model.mean is None)
+        if model is not None and not lacks_mean and (count == 45 or model.components is not None):
+            return torch.from_numpy(whole_hand_pose(given, model, about_mean=self.hands_about_mean)), ()
+        if count < 45:
+            kind = f"{count} components of '{self.body}'"
+            return None, (f"the hands are {kind}, and rest: its model file tells what they mean (--body {self.body})",)
+        whole = self.hands.reshape(len(self), -1, 3).to(torch.float64)
+        if not self.hands_about_mean:
+            return whole, ()
+        note = f"the fingers are about the mean hand of '{self.body}': the open body's relaxed hand is taken for it"
+        return whole + relaxed_hands().to(whole), (f"{note} (--body {self.body})",)
 
     def _transl(self, body: Body | None) -> Float[Tensor, "T 3"]:
         transl = torch.zeros(len(self), 3) if self.transl is None else self.transl
@@ -164,6 +197,8 @@ def cleaned(
     up_axis: UpAxis | None = None,
     pivot: Pivot = "pelvis",
     notes: tuple[str, ...] = (),
+    hands: np.ndarray | None = None,
+    hands_about_mean: bool = False,
 ) -> Estimate:
     """An `Estimate` from arrays as they were read: frames in order, each once, those with NaN left out.
 
@@ -173,6 +208,8 @@ def cleaned(
         betas: (B,) or (T, B); the first 10 are kept, fewer are padded with zeros.
         transl: (T, 3) or None.
         source, path, person_id, frame, body, up_axis, pivot, notes: as in `Estimate`.
+        hands: (T, 2, C) or None; those of zeros only say nothing.
+        hands_about_mean: as in `Estimate`.
 
     Raises:
         InputError: no frame is left, or as in `Estimate`.
@@ -210,6 +247,12 @@ def cleaned(
         notes = (*notes, f"{len(pose) - len(good)} of {len(pose)} frames hold NaN or infinity and were left out")
     if len(kept) < len(good):
         notes = (*notes, f"{len(good) - len(kept)} frames are in the file twice; the first of each was kept")
+    if hands is not None:
+        hands = np.asarray(hands, dtype=np.float64)[kept]
+        if not np.isfinite(hands).all():
+            hands, notes = None, (*notes, "the hands hold NaN or infinity and were left out")
+        elif not hands.any():
+            hands = None
     per_frame = betas[kept] if betas.ndim == 2 and len(betas) > 1 else None
 
     def tensor(array: np.ndarray) -> Tensor:
@@ -229,6 +272,8 @@ def cleaned(
         up_axis=up_axis,
         person_id=str(person_id),
         notes=notes,
+        hands=None if hands is None else tensor(hands),
+        hands_about_mean=hands_about_mean,
     )
 
 

@@ -54,6 +54,7 @@ class _Rows:
     tracks: np.ndarray | None
     body: str
     world: bool
+    hands: np.ndarray | None = None  # (N, 2, 45)
 
 
 def matches(content: Any) -> bool:
@@ -169,6 +170,7 @@ def _rows(found: Keyed, frame: Frame | None, path: Path) -> _Rows:
         joints = _joints(array, len(array), path, named)
     if not owner or joints.shape[1] < 22:
         raise found.fail(f"the pose has {joints.shape[1]} joints", "24 of SMPL, 22 or 52 of SMPL-H, 55 of SMPL-X")
+    hands = joints[:, -30:].reshape(len(joints), 2, 45) if joints.shape[1] in (52, 55) else None
     joints = joints[:, :24] if owner == "smpl" else joints[:, :22]
     return _Rows(
         pose=joints,
@@ -178,6 +180,7 @@ def _rows(found: Keyed, frame: Frame | None, path: Path) -> _Rows:
         tracks=_numbers_of(found, _TRACKS, len(joints)),
         body=owner,
         world=named.endswith(_WORLD) or "smpl_scaling" in found.values,
+        hands=hands,
     )
 
 
@@ -251,6 +254,8 @@ def _by_track(parts: list[_Rows], path: Path) -> list[tuple[str, _Rows]]:
         [np.broadcast_to(p.betas, (n, p.betas.shape[-1])) for p, n in zip(parts, counts, strict=True)]
     )
     transl = None if parts[0].transl is None else np.concatenate([p.transl for p in parts if p.transl is not None])
+    fingers = [part.hands for part in parts if part.hands is not None]
+    hands = np.concatenate(fingers) if len(fingers) == len(parts) else None
     given = [part.frames for part in parts if part.frames is not None]
     frames = np.concatenate(given) if len(given) == len(parts) else None
     people = []
@@ -264,6 +269,7 @@ def _by_track(parts: list[_Rows], path: Path) -> list[tuple[str, _Rows]]:
             None,
             parts[0].body,
             parts[0].world,
+            None if hands is None else hands[chosen],
         )
         people.append((f"{track:g}", rows))
     return people
@@ -283,6 +289,7 @@ def _estimate(name: str, rows: _Rows, path: Path, source: str) -> Estimate:
         frame="world" if rows.world else "camera",
         body=rows.body,
         up_axis=up,
+        hands=rows.hands,
     )
     return replace(estimate, fps=_AIST_FPS) if aist else estimate
 

@@ -17,6 +17,12 @@ from learnable_smplify.safe_files.keyed import Keyed
 KEYS = "{global_orient, body_pose, betas, transl} (or smplx_root_pose, smplx_body_pose, smplx_shape, cam_trans)"
 _ROOT = ("global_orient", "smplx_root_pose", "root_pose")
 _BODY = ("body_pose", "body_poses", "smplx_body_pose")
+_HANDS = (
+    ("left_hand_pose", "smplx_lhand_pose", "lhand_pose"),
+    ("right_hand_pose", "smplx_rhand_pose", "rhand_pose"),
+)
+# Most of SMPL-X's users leave `flat_hand_mean` at False, the smplx package's own default.
+_ABOUT_MEAN = True
 _BETAS = ("betas", "smplx_shape", "shape")
 _TRANSL = ("transl", "cam_trans", "trans")
 # 000012.npz, 000012_1.npz: frame, then person.
@@ -46,16 +52,25 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
         raise InputError("these files hold the camera's frame only", path=path, hint="leave frame away")
     if path.is_dir():
         return _folder(content, path)
-    root, body, betas, transl = _arrays(Keyed(path, content, None, "SMPL-X parameters"))
+    found = Keyed(path, content, None, "SMPL-X parameters")
+    root, body, betas, transl = _arrays(found)
+    hands = _hands(found, root.shape[:-1])
     if root.ndim == 2:
-        return [_person(root, body, betas, transl, np.arange(len(root)), path, "0")]
+        return [_person(root, body, betas, transl, np.arange(len(root)), path, "0", hands)]
     people = len(root)
     if not (body.ndim == 3 and len(body) == people and len(betas) == people and (transl is None or transl.ndim == 3)):
         raise InputError("the arrays disagree on the number of people", path=path, expected=f"{people} in each")
     seen = [n for n in range(people) if np.isfinite(root[n]).all(axis=1).any()]
     return [
         _person(
-            root[n], body[n], betas[n], None if transl is None else transl[n], np.arange(root.shape[1]), path, str(n)
+            root[n],
+            body[n],
+            betas[n],
+            None if transl is None else transl[n],
+            np.arange(root.shape[1]),
+            path,
+            str(n),
+            None if hands is None else hands[n],
         )
         for n in seen
     ]
@@ -89,6 +104,7 @@ def _person(
     frames: np.ndarray,
     path: Path,
     name: str,
+    hands: np.ndarray | None = None,
 ) -> Estimate:
     smplx = body.shape[-1] == 63
     return cleaned(
@@ -100,7 +116,21 @@ def _person(
         path=path,
         person_id=name,
         body="smplx" if smplx else "smpl",
+        hands=hands if smplx else None,
+        hands_about_mean=_ABOUT_MEAN,
     )
+
+
+def _hands(found: Keyed, rows: tuple[int, ...]) -> np.ndarray | None:
+    """(..., 2, C) of both hands; None where one is missing or they are of another size."""
+    if not all(found.has(*names) for names in _HANDS):
+        return None
+    sides = [found.numbers(*names, finite=False) for names in _HANDS]
+    count = int(np.prod(rows))
+    widths = {side.size / count if count else 0.0 for side in sides}
+    if len(widths) != 1 or not (width := widths.pop()).is_integer() or not 0 < width <= 45:
+        return None
+    return np.stack([side.reshape(*rows, int(width)) for side in sides], axis=-2)
 
 
 def _folder(content: Mapping[str, Any], path: Path) -> list[Estimate]:
@@ -109,7 +139,8 @@ def _folder(content: Mapping[str, Any], path: Path) -> list[Estimate]:
         told = _FILE_NAME.fullmatch(name)
         if told is None:
             raise InputError("the file name tells no frame", path=path / f"{name}.npz", expected="000012_0.npz")
-        found = _arrays(Keyed(path / f"{name}.npz", content[name], None, "SMPL-X parameters"))
+        keyed = Keyed(path / f"{name}.npz", content[name], None, "SMPL-X parameters")
+        found = (*_arrays(keyed), _hands(keyed, (1,)))
         if found[0].shape != (1, 3) or found[2].size < 1:
             raise InputError("holds more than one pose", path=path / f"{name}.npz", expected="one frame of one person")
         rows[told[2] or "0"].append((int(told[1]), found))
@@ -122,7 +153,10 @@ def _folder(content: Mapping[str, Any], path: Path) -> list[Estimate]:
         betas = np.stack([part[2].reshape(-1) for part in parts])
         places = [part[3] for part in parts]
         transl = None if any(place is None for place in places) else np.concatenate(places)
-        estimates.append(_person(root, body, betas, transl, np.asarray(numbers), path, person))
+        fingers = [part[4] for part in parts]
+        alike = len({None if hand is None else hand.shape for hand in fingers}) == 1 and fingers[0] is not None
+        hands = np.concatenate(fingers) if alike else None
+        estimates.append(_person(root, body, betas, transl, np.asarray(numbers), path, person, hands))
     return estimates
 
 

@@ -15,11 +15,14 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, taken
+from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.formats.keypoints.markers import unknown_names
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
+from learnable_smplify.layouts.whole_body import WholeBody, hand_columns
 from learnable_smplify.motion import UpAxis
 
 _DEFAULT_FPS = 30.0
@@ -116,22 +119,22 @@ def keypoints_from_markers(
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
-    if layout is None:
-        try:
-            chosen, index_by_name = _inferred(names)
-        except InputError as error:
-            raise unknown_names(names, path, error) from error
+    of_hands = _hand_columns(names)
+    if layout is None and of_hands and _only_hands(names):
+        index_by_name: dict[str, int] = {}
+        chosen = load_layout("hands")
     else:
-        chosen = load_layout(layout)
-        index_by_name = _matched(chosen, names)
-        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)):
-            raise InputError(
-                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
-                path=path,
-                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
-                hint="leave --layout away to have it inferred",
-            )
-    ignored = [name for name in dict.fromkeys(names) if name not in index_by_name]
+        chosen, index_by_name = matched_layout(layout, names, path, bool(of_hands))
+    hands, hand_confidence = None, None
+    if of_hands:
+        hands = taken(values, of_hands, 1).reshape(-1, 2, 21, 3)
+        if confidence is not None:
+            hand_confidence = taken(confidence, of_hands, 1).reshape(-1, 2, 21)
+    ignored = [
+        name
+        for place, name in enumerate(names)
+        if name not in index_by_name and place not in of_hands and name not in names[:place]
+    ]
     if ignored:
         said.append(f"{len(ignored)} columns are not keypoints of {chosen.name} and are ignored: {_some(ignored)}")
 
@@ -143,6 +146,11 @@ def keypoints_from_markers(
     if confidence is not None:
         placed = np.zeros((len(values), len(chosen)))
         placed[:, targets] = confidence[:, columns]
+    if chosen.name == "hands" and hands is not None:
+        positions = hands.reshape(-1, 42, 3)[:, HANDS_ALONE]
+        placed = None if hand_confidence is None else hand_confidence.reshape(-1, 42)[:, HANDS_ALONE]
+        targets = [place for place in range(len(chosen)) if np.isfinite(positions[:, place]).any()]
+        said.append("hands alone: the fingers are fitted, the body is put at rest behind them")
     return keypoints_from_arrays(
         positions,
         path=path,
@@ -156,7 +164,42 @@ def keypoints_from_markers(
         start_s=start_s,
         notes=said,
         measured=targets,
+        hands=hands,
+        hand_confidence=hand_confidence,
     )
+
+
+def matched_layout(
+    layout: str | Layout | None, names: Sequence[str], path: Path, has_hands: bool = False
+) -> tuple[Layout, dict[str, int]]:
+    """The layout of named columns, and the keypoint of each column that is one.
+
+    Args:
+        layout: name, TOML path or `Layout`; None infers it from the names.
+        names: of the columns.
+        path: for messages.
+        has_hands: columns of hands are among them, so that none need be of the body in the layout of hands alone.
+
+    Raises:
+        InputError: no layout has these names, or the one given has too few of them.
+    """
+    if layout is None:
+        try:
+            chosen, index_by_name = _inferred(names)
+        except InputError as error:
+            raise unknown_names(names, path, error) from error
+    else:
+        chosen = load_layout(layout)
+        index_by_name = _matched(chosen, names)
+        alone = chosen.name == "hands" and has_hands
+        if len(index_by_name) < min(_FEWEST_COLUMNS, len(chosen)) and not alone:
+            raise InputError(
+                f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
+                path=path,
+                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
+                hint="leave --layout away to have it inferred",
+            )
+    return chosen, index_by_name
 
 
 def keypoints_from_arrays(
@@ -173,6 +216,10 @@ def keypoints_from_arrays(
     start_s: float = 0.0,
     notes: Sequence[str] = (),
     measured: Sequence[int] | None = None,
+    hands: Float[np.ndarray, "T 2 21 3"] | None = None,
+    hand_confidence: Float[np.ndarray, "T 2 21"] | None = None,
+    whole: WholeBody | None = None,
+    aspect: float | None = None,
 ) -> Keypoints:
     """Keypoints from an array in the order of the layout: missing values marked, units made metres, notes written.
 
@@ -182,6 +229,10 @@ def keypoints_from_arrays(
     Args:
         positions: (T, K, 3), NaN where missing.
         measured: indices of the keypoints the file has at all; None means all.
+        hands: in the same unit, and as a rule in the same frame (see `hand_points`), NaN where missing.
+        hand_confidence: in [0, 1]; None where the file states none of the hands.
+        whole: the order of the file, where it is one of body, hands and face.
+        aspect: width over height of the picture, for hands in picture coordinates.
         (others): as for `keypoints_from_markers`; a `layout` of None is told from K.
 
     Raises:
@@ -228,8 +279,13 @@ def keypoints_from_arrays(
 
     if units is None and declared_units is None:
         refuse_picture(positions, chosen, path)
+    count = len(chosen)
+    if hands is not None:
+        positions = np.concatenate((positions, hands.reshape(len(positions), -1, 3)), axis=1)
     positions, unit_notes = to_metres(positions, chosen, units=units, declared=declared_units)
     said += unit_notes
+    if hands is not None:
+        positions, hands = positions[:, :count], positions[:, count:].reshape(-1, 2, 21, 3)
     far = (np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1)
     positions[far] = np.nan
     _add_count(said, far[:, columns], "lie beyond 1000 km and are taken as missing")
@@ -240,6 +296,8 @@ def keypoints_from_arrays(
             expected="at least one measured keypoint",
         )
     trust = np.isfinite(positions).all(axis=-1) if confidence is None else confidence
+    found, hand_notes = measured_hands(hands, hand_confidence, positions, chosen, path=path, whole=whole, aspect=aspect)
+    said += hand_notes
     return Keypoints(
         positions=torch.from_numpy(positions.astype(np.float32)),
         layout=chosen,
@@ -249,7 +307,25 @@ def keypoints_from_arrays(
         person_id=person_id,
         start_s=start_s,
         notes=tuple(said),
+        hands=found,
     )
+
+
+def _hand_columns(names: Sequence[str]) -> tuple[int, ...]:
+    """(42,) the columns of the hands' points, -1 where there is none; () without hands."""
+    found = hand_columns([_bare(name) for name in names])
+    if not any(found):
+        return ()
+    return tuple(found[side].get(point, -1) for side in (0, 1) for point in range(21))
+
+
+def _only_hands(names: Sequence[str]) -> bool:
+    """Whether no layout of bodies has these names."""
+    try:
+        _inferred(names)
+    except InputError:
+        return True
+    return False
 
 
 def _inferred(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:

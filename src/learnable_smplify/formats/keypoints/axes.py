@@ -83,6 +83,7 @@ def settle_people(
         replace(
             person,
             positions=person.positions * factors.to(person.positions.device),
+            hands=None if person.hands is None else person.hands.moved(torch.diag(factors)),
             up_axis=cast("UpAxis | None", direction),
             notes=(*person.notes, *notes),
         )

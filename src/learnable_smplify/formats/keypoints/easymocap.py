@@ -21,8 +21,9 @@ def read_easymocap(
 ) -> list[Keypoints]:
     """The people in a `keypoints3d` folder of EasyMocap (or in the folder that holds it), or in one file of it.
 
-    25 keypoints are BODY_25; hands and face after them are left out with a note. A keypoint without confidence is
-    missing; rows of three numbers have confidence 1. People without an id are followed by distance.
+    25 keypoints are BODY_25, 67 have two hands after it, 118 a face too, which is left out with a note. A keypoint
+    without confidence is missing; rows of three numbers have confidence 1. People without an id are followed by
+    distance.
 
     Args:
         path: the folder, or one JSON file.

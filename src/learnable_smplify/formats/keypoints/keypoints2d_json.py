@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.json_frames import (
     frame_places,
     json_files,
@@ -23,7 +24,6 @@ from learnable_smplify.formats.keypoints.json_frames import (
     number_table,
     read_json,
 )
-from learnable_smplify.formats.keypoints.people import choose_layout
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -112,7 +112,7 @@ def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
     files = json_files(path)
     places, frames, notes = frame_places(files, path)
-    sights = {frame: _people(file) for file, frame in zip(files, places, strict=True)}
+    sights = {frame: people_in_picture(file) for file, frame in zip(files, places, strict=True)}
     seen = [people for people in sights.values() if people]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected=f"'{_KEY}' of somebody in some file")
@@ -134,8 +134,12 @@ def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Key
     return _keypoints(table[..., :2], trust, layout, fps, path, notes)
 
 
-def _people(file: Path) -> list[np.ndarray]:
-    """Everybody seen in a file, each (K, 3): column, row, confidence."""
+def people_in_picture(file: Path) -> list[np.ndarray]:
+    """Everybody seen in a file of OpenPose, each (K, 3): column, row, confidence.
+
+    Raises:
+        InputError: not such a file; the message says where.
+    """
     content = read_json(file)
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list):
@@ -177,9 +181,12 @@ def _keypoints(
     path: Path,
     notes: tuple[str, ...],
 ) -> Keypoints2D:
-    chosen, used, cut_notes = choose_layout(layout, pixels.shape[1], path)
-    pixels, confidence = pixels[:, used], None if confidence is None else confidence[:, used]
-    notes = (*notes, *cut_notes)
+    points = file_points(layout, pixels.shape[1], path)
+    chosen = points.layout
+    pixels, confidence = points.body_of(pixels, 1), None if confidence is None else points.body_of(confidence, 1)
+    notes = (*notes, *points.notes)
+    if points.hands:
+        notes = (*notes, "hands are fitted in 3D only, and left out here")
     if fps is None:
         notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
     trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence

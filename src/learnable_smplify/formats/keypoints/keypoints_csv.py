@@ -17,10 +17,11 @@ from learnable_smplify.formats.keypoints.assemble import (
     parse_number,
 )
 from learnable_smplify.formats.keypoints.csv_table import CsvTable, read_table
-from learnable_smplify.formats.keypoints.people import choose_layout
+from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.whole_body import hand_columns, whole_body
 
 _PART = "x|y|z|c|conf|confidence|score|visibility|likelihood|presence"
 _COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{_PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
@@ -74,7 +75,7 @@ def read_keypoints_csv(
         times, more = _seconds(times)
         notes += more
         rate, start = fps_from_times(times) or table.fps, start_of(times)
-    numbered = _in_order(names)
+    numbered = None if any(hand_columns(names)) else _in_order(names)
     if numbered is None:
         return keypoints_from_markers(
             names,
@@ -88,18 +89,23 @@ def read_keypoints_csv(
             start_s=start,
             notes=notes,
         )
-    chosen, used, cut_notes = choose_layout(layout, len(names), path)
-    order = [numbered[column] for column in used]
+    points = file_points(layout, len(names), path)
+    values = values[:, numbered]
+    scores = None if confidence is None else confidence[:, numbered, None]
+    of_hands = None if scores is None else points.hands_of(scores)
     return keypoints_from_arrays(
-        values[:, order],
+        points.body_of(values, 1),
         path=path,
-        layout=chosen,
+        layout=points.layout,
         fps=rate if fps is None else fps,
         units=units,
         declared_units=table.unit,
-        confidence=None if confidence is None else confidence[:, order],
+        confidence=None if scores is None else points.body_of(scores, 1)[..., 0],
         start_s=start,
-        notes=[*notes, *cut_notes, f"the columns are numbered: taken in the order of {chosen.name}"],
+        notes=[*notes, *points.notes, f"the columns are numbered: taken in the order of {points.layout.name}"],
+        hands=points.hands_of(values),
+        hand_confidence=None if of_hands is None else of_hands[..., 0],
+        whole=points.whole,
     )
 
 
@@ -193,7 +199,8 @@ def _bare(table: CsvTable, path: Path, layout: str | Layout | None, fps: float |
             expected="a header such as nose_x,nose_y,nose_z,...",
             hint="--layout NAME, where they are x, y, z of its keypoints in order",
         )
-    count = len(load_layout(layout))
+    whole = whole_body(layout) if isinstance(layout, str) else None
+    count = len(load_layout(layout)) if whole is None or width < 3 * whole.count else whole.count
     extra = width - 3 * count
     if extra not in (0, 1, 2):
         raise InputError(
@@ -204,13 +211,16 @@ def _bare(table: CsvTable, path: Path, layout: str | Layout | None, fps: float |
     numbers = np.array(
         [[_number(text, str(place), path, line) for place, text in enumerate(row)] for line, row in table.rows]
     )
+    points, values = file_points(layout, count, path), numbers[:, extra:].reshape(len(numbers), count, 3)
     return keypoints_from_arrays(
-        numbers[:, extra:].reshape(len(numbers), count, 3),
+        points.body_of(values, 1),
         path=path,
-        layout=layout,
+        layout=points.layout,
         fps=fps,
         units=units,
-        notes=["the file has no header: its columns are taken in the order of the layout"],
+        notes=["the file has no header: its columns are taken in the order of the layout", *points.notes],
+        hands=points.hands_of(values),
+        whole=points.whole,
     )
 
 

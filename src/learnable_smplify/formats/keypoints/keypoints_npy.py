@@ -9,9 +9,10 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
-from learnable_smplify.formats.keypoints.people import choose_layout
+from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.whole_body import whole_body
 
 
 def _refuse_objects(path: Path) -> None:
@@ -37,7 +38,8 @@ def read_keypoints_npy(
 
     With a layout, rows (T, 3 K) or (T, 4 K) are read too.
 
-    Of a body with hands and face (133 points of COCO-WholeBody, 553 of freemocap: see `BODY_FIRST`) the body is read.
+    Of a body with hands and face (133 points of COCO-WholeBody, 553 of freemocap: see `layouts.whole_body`) the face is
+    left out.
 
     Args:
         path: the .npy file.
@@ -59,7 +61,7 @@ def read_keypoints_npy(
         ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")
-    width = load_layout(layout).width if layout is not None else 0
+    width = _width(layout)
     if array.ndim == 2 and array.shape[1] in (3 * width, 4 * width) and width > 1:
         array = array.reshape(len(array), width, -1)
     if array.ndim == 2:
@@ -70,14 +72,26 @@ def read_keypoints_npy(
         raise InputError(
             f"the array has shape {array.shape}", path=path, expected="(T, K, 3), or (T, K, 4) with confidence"
         )
-    chosen, used, notes = choose_layout(layout, array.shape[1], path)
-    array = array[:, used]
+    points = file_points(layout, array.shape[1], path)
+    body, hands = points.body_of(array, 1), points.hands_of(array)
+    scored = array.shape[2] == 4
     return keypoints_from_arrays(
-        np.asarray(array[..., :3], dtype=np.float64),
+        body[..., :3],
         path=path,
-        layout=chosen,
+        layout=points.layout,
         fps=fps,
         units=units,
-        confidence=np.asarray(array[..., 3], dtype=np.float64) if array.shape[2] == 4 else None,
-        notes=notes,
+        confidence=body[..., 3] if scored else None,
+        notes=points.notes,
+        hands=None if hands is None else hands[..., :3],
+        hand_confidence=hands[..., 3] if hands is not None and scored else None,
+        whole=points.whole,
     )
+
+
+def _width(layout: str | Layout | None) -> int:
+    """Points a frame in a file of the layout that the user named."""
+    if layout is None:
+        return 0
+    whole = whole_body(layout) if isinstance(layout, str) else None
+    return load_layout(layout).width if whole is None else whole.count

@@ -1,4 +1,4 @@
-"""Our own keypoint file: a .npz with `keypoints`, `confidence`, `layout`, `fps`, `person_id`, `up_axis`."""
+"""Our own keypoint file: a .npz with `keypoints`, `confidence`, `layout`, `fps`, `person_id`, `up_axis`, `hands`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
-from learnable_smplify.formats.keypoints.people import choose_layout
+from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npz import read_npz
 
-_KEYS = ("keypoints", "confidence", "layout", "fps", "person_id", "up_axis", "start_time")
+_KEYS = (
+    *("keypoints", "confidence", "layout", "fps", "person_id", "up_axis", "start_time"),
+    *("hands", "hand_confidence"),
+)
 
 
 def read_keypoints_npz(
@@ -26,7 +29,7 @@ def read_keypoints_npz(
     units: str | None = None,
 ) -> Keypoints:
     """Keypoints of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id`,
-    `up_axis` and `start_time` [s] may be there.
+    `up_axis` and `start_time` [s] may be there, and `hands` (T, 2, 21, 3) with `hand_confidence` (T, 2, 21).
 
     Args:
         path: the file.
@@ -78,19 +81,48 @@ def read_keypoints_npz(
         time = _numbers(arrays, "start_time", path)
         start = float(time.reshape(-1)[0]) if time.size == 1 and np.isfinite(time).all() else 0.0
     up_axis = _text(arrays, "up_axis")
-    chosen, used, notes = choose_layout(layout, positions.shape[1], path)
+    points = file_points(layout, positions.shape[1], path)
+    hands, hand_confidence = _hands(arrays, len(positions), path)
+    if hands is None and (hands := points.hands_of(positions[..., :3])) is not None and confidence is not None:
+        scores = points.hands_of(confidence[..., None])
+        hand_confidence = None if scores is None else scores[..., 0]
     return keypoints_from_arrays(
-        positions[:, used, :3],
+        points.body_of(positions[..., :3], 1),
         path=path,
-        layout=chosen,
+        layout=points.layout,
         fps=fps,
         units=units,
-        confidence=None if confidence is None else confidence[:, used],
+        confidence=None if confidence is None else points.body_of(confidence, 1),
         up_axis=up_axis if up_axis in ("x", "y", "z") else None,
         person_id=_text(arrays, "person_id"),
         start_s=start,
-        notes=notes,
+        notes=points.notes,
+        hands=hands,
+        hand_confidence=hand_confidence,
+        whole=points.whole,
     )
+
+
+def _hands(arrays: dict[str, np.ndarray], frames: int, path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Positions (T, 2, 21, 3) and confidence (T, 2, 21) of a file that holds hands beside the body."""
+    if "hands" not in arrays:
+        return None, None
+    hands = _numbers(arrays, "hands", path)
+    if hands.shape not in ((frames, 2, 21, 3), (frames, 2, 21, 4)):
+        raise InputError(
+            f"the array has shape {hands.shape}", path=path, where="array 'hands'", expected=f"({frames}, 2, 21, 3)"
+        )
+    confidence = hands[..., 3] if hands.shape[-1] == 4 else None
+    if "hand_confidence" in arrays:
+        confidence = _numbers(arrays, "hand_confidence", path)
+        if confidence.shape != hands.shape[:3]:
+            raise InputError(
+                f"the array has shape {confidence.shape}",
+                path=path,
+                where="array 'hand_confidence'",
+                expected=f"{hands.shape[:3]}",
+            )
+    return hands[..., :3], confidence
 
 
 def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None:
@@ -106,6 +138,9 @@ def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None
     assert isinstance(keypoints.layout, Layout)
     confidence = keypoints.confidence.cpu().numpy()
     positions = np.where(confidence[..., None] > 0, keypoints.positions.cpu().numpy(), np.nan)
+    if keypoints.hands is not None:
+        trust = keypoints.hands.confidence.cpu().numpy()
+        hands = np.where(trust[..., None] > 0, keypoints.hands.positions.cpu().numpy(), np.nan)
     optional = {"person_id": keypoints.person_id, "up_axis": keypoints.up_axis}
     arrays: dict[str, Any] = {
         "keypoints": positions.astype(np.float32),
@@ -114,6 +149,7 @@ def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None
         "fps": np.array(keypoints.fps),
         **({"start_time": np.array(keypoints.start_s)} if keypoints.start_s else {}),
         **{key: np.array(value) for key, value in optional.items() if value is not None},
+        **({} if keypoints.hands is None else {"hands": hands.astype(np.float32), "hand_confidence": trust}),
     }
     with atomic_output(path) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(stream, **arrays)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,13 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.json_frames import number_list, read_json
+from learnable_smplify.formats.keypoints.mediapipe_hands import (
+    about_their_middles,
+    apart,
+    are_lists,
+    frame_hands,
+    sides_by_bend,
+)
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
@@ -42,6 +51,8 @@ _ARRAY_KEYS = (
 )
 _RATE_KEYS = ("fps", "frame_rate", "frameRate")
 _VISIBILITY_KEYS = ("visibility", "score", "presence")
+_ABOUT_HIPS = ("positions are relative to the hips: the file holds no path (--ground finds one)",)
+_EXCHANGED = "left and right hands are named as in a mirrored picture: exchanged, as the fingers bend"
 _EXPECTED = 'a list of frames, each a list of 33 {"x": 0.1, "y": -0.5, "z": 0.0, "visibility": 0.9}'
 
 
@@ -52,6 +63,9 @@ def read_mediapipe(
     units: str | None = None,
 ) -> list[Keypoints]:
     """The people in a JSON file of MediaPipe's world landmarks, in its frame: metres from the hips, y down.
+
+    Hands are read from `left_hand_landmarks` and `left_hand_world_landmarks` (and right) of Holistic, from the Hand
+    Landmarker's lists, or from lists of 75 and 543 landmarks; the face is left out.
 
     A frame is a list of landmarks, or an object that holds one under `pose_world_landmarks` (also in camel case), or a
     list of several people's; null or an empty list where nobody was found. The whole may be an object with `frames`
@@ -70,7 +84,7 @@ def read_mediapipe(
         InputError: no such file, not JSON, no landmarks where they belong, or landmarks in picture coordinates.
     """
     path = Path(path)
-    content = read_json(path)
+    content = described = read_json(path)
     rate = fps
     if isinstance(content, dict):
         rate = fps if fps is not None else _rate(content)
@@ -83,14 +97,27 @@ def read_mediapipe(
     if not isinstance(frames, list):
         raise InputError("there are no frames", path=path, expected=_EXPECTED)
     sights: list[Sight] = []
+    bare: list[Sight] = []
     times = np.full(len(frames), math.nan)
     for frame, value in enumerate(frames):
         if isinstance(value, dict) and isinstance(value.get("timestamp_ms"), float):
             times[frame] = value["timestamp_ms"] / 1000
-        for person, landmarks in enumerate(_poses(value, path, f"frame {frame}")):
+        hands = frame_hands(value, partial(_hand_table, path=path, where=f"frame {frame}, hands"))
+        poses = [] if hands is not None and not _has_pose(value) else _poses(value, path, f"frame {frame}")
+        if hands is not None and not poses:
+            bare.append(Sight(frame, None, hands[..., :3].reshape(-1, 3), hands[..., 3].reshape(-1)))
+        for person, landmarks in enumerate(poses):
             where = f"frame {frame}" if person == 0 else f"frame {frame}, person {person}"
             table = _table(landmarks, path, where)
-            sights.append(Sight(frame, None, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
+            confidence = table[:, 3] if table.shape[1] == 4 else None
+            # Whose hands they are, is told of one person only.
+            own = hands if len(poses) == 1 else None
+            sights.append(Sight(frame, None, table[:, :3], confidence, own))
+    if bare and not sights:
+        sights, hand_notes = _hands_alone(bare)
+        layout = layout or "hands42"
+    else:
+        sights, hand_notes = _with_sides(sights, any(map(are_lists, frames)))
     if _are_pixels(sights):
         raise InputError(
             "these are 2D keypoints in pixels: x, y, confidence",
@@ -105,10 +132,61 @@ def read_mediapipe(
         layout=layout,
         fps=fps_from_times(times) if rate is None else rate,
         units=units,
-        notes=()
-        if not _all_about_hips(sights)
-        else ("positions are relative to the hips: the file holds no path (--ground finds one)",),
+        notes=(*(_ABOUT_HIPS if _all_about_hips(sights) else ()), *hand_notes),
+        aspect=_aspect(described),
     )
+
+
+def _hands_alone(bare: list[Sight]) -> tuple[list[Sight], tuple[str, ...]]:
+    """Frames of hands without a pose, left and right set apart where each is about its own middle."""
+    hands = [
+        np.concatenate((sight.positions, np.asarray(sight.confidence)[:, None]), axis=1).reshape(2, 21, 4)
+        for sight in bare
+    ]
+    notes: tuple[str, ...] = ()
+    if sides_by_bend(hands):
+        hands, notes = [hand[::-1] for hand in hands], (_EXCHANGED,)
+    if about_their_middles(hands):
+        hands = [apart(hand) for hand in hands]
+        notes = (*notes, "each hand is in a frame of its own: where they are is not known")
+    return [
+        Sight(sight.frame, None, hand[..., :3].reshape(-1, 3), hand[..., 3].reshape(-1))
+        for sight, hand in zip(bare, hands, strict=True)
+    ], notes
+
+
+def _with_sides(sights: list[Sight], lists: bool) -> tuple[list[Sight], tuple[str, ...]]:
+    """Hands of the Hand Landmarker with left and right as the fingers bend."""
+    hands = [sight.hands for sight in sights if sight.hands is not None]
+    if not lists or not hands or not sides_by_bend(hands):
+        return sights, ()
+    exchanged = [replace(s, hands=None if s.hands is None else s.hands[::-1]) for s in sights]
+    return exchanged, (_EXCHANGED,)
+
+
+def _hand_table(landmarks: Any, path: Path, where: str) -> np.ndarray:
+    if not _is_landmark_list(landmarks) or len(landmarks) != 21:
+        raise InputError("these are no landmarks of a hand", path=path, where=where, expected="a list of 21 {x, y, z}")
+    return _table(landmarks, path, where)
+
+
+def _has_pose(value: Any) -> bool:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return not isinstance(value, dict) or any(
+        value.get(key) for key in (*_WORLD_KEYS, *_PICTURE_KEYS, *_ARRAY_KEYS, "instances")
+    )
+
+
+def _aspect(content: Any) -> float | None:
+    """Width over height of the picture, where the file states both."""
+    if not isinstance(content, dict):
+        return None
+    for prefix in ("", "image_", "frame_", "video_"):
+        width, height = content.get(f"{prefix}width"), content.get(f"{prefix}height")
+        if isinstance(width, float) and isinstance(height, float) and width > 0 and height > 0:
+            return width / height
+    return None
 
 
 def _poses(value: Any, path: Path, where: str) -> list[Any]:
@@ -181,6 +259,8 @@ def _table(landmarks: list[Any], path: Path, where: str) -> np.ndarray:
         else:
             row = landmark if isinstance(landmark, list) else []
         width = width or len(row)
+        if index >= _COUNT and len(row) == 3 < width:
+            row = [*row, None]  # hands and face behind the pose have no visibility
         if len(row) != width or width not in (3, 4):
             raise InputError(
                 "the landmark is not like the others", path=path, where=f"{where}, landmark {index}", expected=_EXPECTED

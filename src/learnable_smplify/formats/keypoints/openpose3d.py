@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_list, read_json
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
@@ -13,6 +15,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
 _KEY = "pose_keypoints_3d"
+_HAND_KEYS = ("hand_left_keypoints_3d", "hand_right_keypoints_3d")
 
 
 def read_openpose3d(
@@ -22,6 +25,8 @@ def read_openpose3d(
     units: str | None = None,
 ) -> list[Keypoints]:
     """The people in a folder of OpenPose's 3D output, or in one file of it; BODY_25 where there are 25 keypoints.
+
+    Hands are read from `hand_left_keypoints_3d` and `hand_right_keypoints_3d`; the face is left out.
 
     A keypoint without confidence is missing. Frame numbers that have no file are frames without people. OpenPose does
     not follow people over time: without a `person_id` they are followed by distance.
@@ -59,7 +64,7 @@ def read_openpose3d(
                 )
             name = _person_id(person.get("person_id"))
             row = row.reshape(-1, 4)
-            sights.append(Sight(frame, name, row[:, :3], row[:, 3]))
+            sights.append(Sight(frame, name, row[:, :3], row[:, 3], _hands(person, file, where)))
     if not sights and flat:
         raise InputError(
             f"the people have only 2D keypoints, '{_KEY}' is empty",
@@ -79,6 +84,21 @@ def _people(content: Any, file: Path) -> list[Any]:
             "there is no list 'people'", path=file, expected=f'{{"people": [{{"{_KEY}": [x, y, z, c, ...]}}]}}'
         )
     return people
+
+
+def _hands(person: dict[str, Any], file: Path, where: str) -> np.ndarray | None:
+    """(2, 21, 4) of the person's hands, NaN for one that is not there; None without hands."""
+    found = np.full((2, 21, 4), np.nan)
+    for side, key in enumerate(_HAND_KEYS):
+        numbers = person.get(key)
+        if numbers:
+            row = number_list(numbers, file, f"{where}, '{key}'")
+            if len(row) != 84:
+                raise InputError(
+                    f"there are {len(row)} numbers", path=file, where=f"{where}, '{key}'", expected="84: 21 x, y, z, c"
+                )
+            found[side] = row.reshape(21, 4)
+    return found if np.isfinite(found).any() else None
 
 
 def _person_id(value: Any) -> str | None:

@@ -12,21 +12,12 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
+from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
 from learnable_smplify.formats.keypoints.follow import follow_people
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, infer_layout_from_count, load_layout
-
-BODY_FIRST: dict[int, str] = {
-    **dict.fromkeys((33, 75, 543, 553), "mediapipe33"),
-    133: "coco_feet23",
-    **dict.fromkeys((68, 136), "halpe26"),
-    135: "body25b",
-    **dict.fromkeys((67, 118, 137), "body25"),
-}
-"""Layouts of files that hold the body first, then hands and face, by number of points: MediaPipe's holistic, 133 of
-COCO-WholeBody, 136 and 68 of Halpe, 135 and 137 of OpenPose, 67 and 118 of EasyMocap."""
+from learnable_smplify.layouts.layout import Layout
 
 _MOST_PEOPLE = 32
 # A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.
@@ -45,12 +36,15 @@ class Sight:
         person: the person's name in the file; None where it has none, so that they are followed by distance.
         positions: (K, 3) in the file's unit, NaN where missing.
         confidence: (K,) in [0, 1]; None where the file states none.
+        hands: (2, 21, 4) left and right with confidence last, where they are not among the positions; NaN where
+            missing.
     """
 
     frame: int
     person: str | None
     positions: Float[np.ndarray, "K 3"]
     confidence: Float[np.ndarray, "K"] | None = None
+    hands: Float[np.ndarray, "2 21 4"] | None = None
 
 
 def people_from_sights(
@@ -63,6 +57,7 @@ def people_from_sights(
     units: str | None,
     body_first: dict[int, str] | None = None,
     notes: Sequence[str] = (),
+    aspect: float | None = None,
 ) -> list[Keypoints]:
     """The people of a recording, each over all its frames: missing where not seen.
 
@@ -74,8 +69,9 @@ def people_from_sights(
         fps: frames a second; None means 30, with a note.
         units: what the user says; None detects, once for all people.
         body_first: layouts of this format by number of keypoints K, asked before those of all formats (see
-            `choose_layout`).
+            `file_points`).
         notes: lines for the user so far.
+        aspect: width over height of the picture, for hands in picture coordinates.
 
     Returns:
         One `Keypoints` a person, in order of first appearance.
@@ -100,8 +96,9 @@ def people_from_sights(
         raise InputError(
             f"{frames - len(listed)} of {frames} frames are empty", path=path, expected="a recording of somebody"
         )
-    chosen, used, cut_notes = choose_layout(layout, count, path, body_first)
-    names, follow_notes = _names(listed, used, fps)
+    points = file_points(layout, count, path, body_first)
+    chosen = points.layout
+    names, follow_notes = _names(listed, points, fps)
     by_person: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         by_person.setdefault(name, []).append(index)
@@ -112,12 +109,18 @@ def people_from_sights(
         left_out = (f"{len(by_person) - len(kept)} of {len(by_person)} people are left out: seen in fewest frames",)
 
     # The unit is one for the recording: of all people together, not person by person.
-    positions = np.stack([_known_positions(sight, used) for sight in listed])
+    positions = np.stack([_known_positions(sight, points) for sight in listed])
+    of_hands = _hands(listed, points)
+    hand_scores = None if of_hands is None else of_hands[..., 3]
     zero = (positions == 0).all(axis=-1)
     positions[zero] = np.nan
     if units is None:
         refuse_picture(positions, chosen, path)
+    if of_hands is not None:
+        positions = np.concatenate((positions, of_hands[..., :3].reshape(len(listed), -1, 3)), axis=1)
     positions, unit_notes = to_metres(positions, chosen, units=units)
+    if of_hands is not None:
+        positions, of_hands = positions[:, : len(chosen)], positions[:, len(chosen) :].reshape(-1, 2, 21, 3)
     positions[zero] = 0.0
     people: list[Keypoints] = []
     for name in kept:
@@ -126,12 +129,15 @@ def people_from_sights(
         if not near.any():
             continue  # a ghost; the others are worth reading
         places = [listed[index].frame for index in seen]
-        track = np.full((frames, len(used), 3), np.nan)
-        track[places] = positions[seen]
+        track = _over_time(positions[seen], places, frames)
+        hands = None if of_hands is None else _over_time(of_hands[seen], places, frames)
         confidence: np.ndarray | None = None
+        hand_confidence: np.ndarray | None = None
         if any(listed[index].confidence is not None for index in seen):
-            confidence = np.zeros((frames, len(used)))
-            confidence[places] = np.stack([_known_confidence(listed[index], used) for index in seen])
+            stated = np.stack([_known_confidence(listed[index]) for index in seen])
+            confidence = np.nan_to_num(_over_time(points.body_of(stated, 1), places, frames))
+        if hand_scores is not None and np.isfinite(hand_scores[seen]).any():
+            hand_confidence = np.nan_to_num(_over_time(hand_scores[seen], places, frames))
         absent = frames - len(set(places))
         gone = (f"not seen in {absent} of {frames} frames",) if absent else ()
         person = keypoints_from_arrays(
@@ -142,7 +148,11 @@ def people_from_sights(
             units="m",
             confidence=confidence,
             person_id=name,
-            notes=(*notes, *follow_notes, *cut_notes, *left_out, *unit_notes, *gone),
+            notes=(*notes, *follow_notes, *points.notes, *left_out, *unit_notes, *gone),
+            hands=hands,
+            hand_confidence=hand_confidence,
+            whole=points.whole,
+            aspect=aspect,
         )
         people.append(person)
     if not people:
@@ -154,52 +164,31 @@ def people_from_sights(
     return people
 
 
-def choose_layout(
-    layout: str | Layout | None, count: int, path: Path, body_first: dict[int, str] | None = None
-) -> tuple[Layout, list[int], tuple[str, ...]]:
-    """The layout of the `count` points of a file, which of them are its keypoints, and notes.
-
-    Hands and face that follow the body, and what the layout says is not on the body, are left out with a note.
-
-    Args:
-        layout: what the user says, or None.
-        count: points a frame in the file.
-        path: for messages.
-        body_first: layouts of this format by number of points, asked before `BODY_FIRST`.
-
-    Raises:
-        InputError: the number fits no layout, or several.
-    """
-    known = BODY_FIRST | (body_first or {})
-    if layout is None and count in known:
-        layout = known[count]
-    if layout is None:
-        try:
-            layout = infer_layout_from_count(count)
-        except InputError as error:
-            raise InputError(str(error).rstrip("."), path=path) from error
-    chosen = load_layout(layout)
-    if chosen.off_body and chosen.width == count:
-        note = f"{len(chosen.off_body)} of {count} points a frame are not on the body and left out"
-        return chosen, list(chosen.columns), (note,)
-    if chosen.width < count and count in known and len(load_layout(known[count])) >= len(chosen):
-        note = f"{count} keypoints a frame: the first {len(chosen)} are read as {chosen.name}, the others left out"
-        return chosen, list(chosen.columns), (note,)
-    if chosen.width != count:
-        raise InputError(
-            f"the file has {count} keypoints a frame",
-            path=path,
-            expected=f"{chosen.width} for layout '{chosen.name}'",
-            hint="lsmplify doctor (lists the layouts)",
-        )
-    return chosen, list(range(count)), ()
+def _hands(listed: Sequence[Sight], points: FilePoints) -> Float[np.ndarray, "N 2 21 4"] | None:
+    """The hands in every sight with their confidence, NaN where the file states none; None where nobody has hands."""
+    if any(sight.hands is not None for sight in listed):
+        nothing = np.full((2, 21, 4), np.nan)
+        return np.stack([nothing if sight.hands is None else sight.hands for sight in listed])
+    nan = np.full(len(listed[0].positions), np.nan)
+    rows = [
+        np.concatenate((sight.positions, (nan if sight.confidence is None else sight.confidence)[:, None]), axis=1)
+        for sight in listed
+    ]
+    return points.hands_of(np.stack(rows))
 
 
-def _names(listed: Sequence[Sight], used: list[int], fps: float | None) -> tuple[list[str], tuple[str, ...]]:
+def _over_time(seen: np.ndarray, places: list[int], frames: int) -> np.ndarray:
+    """Values of some frames among NaN in the others."""
+    track = np.full((frames, *seen.shape[1:]), np.nan)
+    track[places] = seen
+    return track
+
+
+def _names(listed: Sequence[Sight], points: FilePoints, fps: float | None) -> tuple[list[str], tuple[str, ...]]:
     """Whose each sight is: the file's name, or a number of those that are followed by distance; and a note on it."""
     unnamed = [index for index, sight in enumerate(listed) if sight.person is None]
     taken = {sight.person for sight in listed}
-    positions = [_known_positions(listed[index], used) for index in unnamed]
+    positions = [_known_positions(listed[index], points) for index in unnamed]
     for known in positions:
         known[(known == 0).all(axis=-1)] = np.nan
     followed = follow_people([listed[index].frame for index in unnamed], positions, fps or _USUAL_FPS)
@@ -213,14 +202,16 @@ def _names(listed: Sequence[Sight], used: list[int], fps: float | None) -> tuple
     return names, ("the file does not follow people over time: they are followed by distance",)
 
 
-def _known_positions(sight: Sight, used: list[int]) -> Float[np.ndarray, "K 3"]:
-    positions = np.array(sight.positions[used], dtype=np.float64)
+def _known_positions(sight: Sight, points: FilePoints) -> Float[np.ndarray, "K 3"]:
+    positions = points.body_of(sight.positions)
     missing = ~np.isfinite(positions).all(axis=-1)
     if sight.confidence is not None:
-        missing |= ~(sight.confidence[used] > 0)
+        missing |= ~(points.body_of(sight.confidence) > 0)
     positions[missing] = np.nan
     return positions
 
 
-def _known_confidence(sight: Sight, used: list[int]) -> Float[np.ndarray, "K"]:
-    return np.ones(len(used)) if sight.confidence is None else np.asarray(sight.confidence[used], dtype=np.float64)
+def _known_confidence(sight: Sight) -> Float[np.ndarray, "N"]:
+    if sight.confidence is None:
+        return np.ones(len(sight.positions))
+    return np.asarray(sight.confidence, dtype=np.float64)

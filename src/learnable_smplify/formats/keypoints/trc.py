@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
@@ -19,6 +22,31 @@ from learnable_smplify.formats.keypoints.assemble import (
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+
+PIXELS = ("px", "pixel", "pixels")
+
+
+@dataclass(frozen=True, eq=False)
+class TrcTable:
+    """What is written in a TRC file.
+
+    Args:
+        path: of the file.
+        names: (M,) of the markers.
+        values: (T, M, 3) in the file's unit, NaN where missing.
+        fps: frames a second, None where nothing says.
+        unit: what it says the values are in.
+        start_s: time of the first frame [s].
+        notes: lines for the user.
+    """
+
+    path: Path
+    names: list[str]
+    values: Float[np.ndarray, "T M 3"]
+    fps: float | None
+    unit: str
+    start_s: float
+    notes: tuple[str, ...]
 
 
 def read_trc(
@@ -37,6 +65,31 @@ def read_trc(
         layout: layout name, TOML path or `Layout`; None infers it from the marker names.
         fps: frames a second; None takes the file's DataRate.
         units: of the positions; None obeys the file's Units, unless limb lengths show that it is wrong.
+
+    Raises:
+        InputError: not a TRC file, truncated, a row of another length, text where a number belongs (with the line).
+    """
+    table = read_trc_table(path, fps)
+    return keypoints_from_markers(
+        table.names,
+        table.values,
+        path=table.path,
+        layout=layout,
+        fps=table.fps,
+        units=units,
+        declared_units=_declared_unit(table),
+        up_axis="y",
+        start_s=table.start_s,
+        notes=table.notes,
+    )
+
+
+def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTable:
+    """The markers of a TRC file as they are written.
+
+    Args:
+        path: the file.
+        fps: frames a second; None takes the file's DataRate, else its times.
 
     Raises:
         InputError: not a TRC file, truncated, a row of another length, text where a number belongs (with the line).
@@ -95,17 +148,14 @@ def read_trc(
         rate = measured_rate
     elif fps is None and measured_rate is not None and not 0.98 < measured_rate / rate < 1.02:
         notes.append(f"DataRate says {rate:g} but the times say {measured_rate:.4g} frames a second: DataRate is used")
-    return keypoints_from_markers(
+    return TrcTable(
+        path,
         names,
         table[:, 2:].reshape(-1, len(names), 3),
-        path=path,
-        layout=layout,
-        fps=rate if fps is None else fps,
-        units=units,
-        declared_units=_declared_unit(header, path),
-        up_axis="y",
-        start_s=start_of(table[:, 1]),
-        notes=notes,
+        rate if fps is None else fps,
+        header.get("Units", "").strip(),
+        start_of(table[:, 1]),
+        tuple(notes),
     )
 
 
@@ -155,17 +205,16 @@ def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
     return (stated if stated + 3 * len(names) <= width else 2), width
 
 
-def _declared_unit(header: dict[str, str], path: PathLike[str]) -> str | None:
-    unit = header.get("Units", "").strip()
-    if unit.lower() in ("px", "pixel", "pixels"):
+def _declared_unit(table: TrcTable) -> str | None:
+    if table.unit.lower() in PIXELS:
         raise InputError(
             "the positions are pixels of a picture",
-            path=path,
+            path=table.path,
             where="line 3",
             expected="3D positions in metres",
-            hint="the file with '_m_' in its name (Sports2D), or keypoints2d.json with --camera",
+            hint="the file with '_m_' in its name (Sports2D), or this one with --camera",
         )
-    return unit or None
+    return table.unit or None
 
 
 def _number(text: str | None) -> float | None:

@@ -43,6 +43,13 @@ _BONES: tuple[tuple[str, str, float], ...] = tuple(
     )
 )
 
+# What tells the size where only hands are measured: the palm.
+_PALM_BONES = tuple(
+    (f"{side}_wrist", f"{side}_{end}_knuckle", length)
+    for side in ("left", "right")
+    for end, length in (("index", 0.095), ("pinky", 0.085))
+)
+
 
 def unit_in_metres(unit: str) -> tuple[str, float]:
     """Short name and length in metres of a unit, in any usual spelling ("mm", "Millimeters").
@@ -66,16 +73,19 @@ def size_of_body(positions: Float[np.ndarray, "T K 3"], layout: Layout) -> float
     all have length zero.
     """
     index = {row[0][0]: keypoint for keypoint, row in enumerate(layout.points) if len(row) == 1}
-    ratios: list[float] = []
-    for start, end, length in _BONES:
-        if start not in index or end not in index:
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            lengths = np.linalg.norm(positions[:, index[start]] - positions[:, index[end]], axis=-1)
-        lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
-        if lengths.size:
-            ratios.append(float(np.median(lengths)) / length)
-    return float(np.median(ratios)) if ratios else None
+    for bones in (_BONES, _PALM_BONES):
+        ratios: list[float] = []
+        for start, end, length in bones:
+            if start not in index or end not in index:
+                continue
+            with np.errstate(over="ignore", invalid="ignore"):
+                lengths = np.linalg.norm(positions[:, index[start]] - positions[:, index[end]], axis=-1)
+            lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
+            if lengths.size:
+                ratios.append(float(np.median(lengths)) / length)
+        if ratios:
+            return float(np.median(ratios))
+    return None
 
 
 def to_metres(

@@ -31,18 +31,19 @@ POSE_COLUMNS: dict[PoseLayout, int] = {"smpl": 72, "smplh": 156, "smplx": 165}
 30 finger joints (smplx)."""
 
 _BODY_COLUMNS = 66
+_FINGER_COLUMNS: dict[PoseLayout, slice] = {"smplh": slice(66, 156), "smplx": slice(75, 165)}
 # What a `Motion` has no joints for.
 _FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
     "smpl": {},
-    "smplh": {"fingers": slice(66, 156)},
-    "smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75), "fingers": slice(75, 165)},
+    "smplh": {},
+    "smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75)},
 }
 _RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
 _OUR_KEYS = (
     *("up_axis", "turned_from", "turned_about", "body", "betas_open", "start_time", "flagged", "uncertainty_deg"),
-    *("betas_sigma", "hand_joints"),
+    *("betas_sigma", "hand_joints", "hand_pose", "hand_flagged", "hand_uncertainty_deg"),
 )
 _READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
 
@@ -62,14 +63,16 @@ def write_amass(
     up axis, and `turned_about` (3,), the pelvis joint it was turned about, where the two differ; `body`; `betas_open`
     (10,) where the betas are the open body's, which are not SMPL's; `start_time` [s] where the recording did not begin
     at 0; `flagged`, `uncertainty_deg` (T, 24) and `betas_sigma` (10,) where the motion has them, and `hand_joints`
-    (T, 6) where the layout has no columns for SMPL's two hand joints and they are bent.
+    (T, 6) where the layout has no columns for SMPL's two hand joints and they are bent; where the fingers were seen,
+    `pose_hand` (T, 90) as AMASS of SMPL-X has it, `hand_flagged` (T, 2), `hand_uncertainty_deg` (T, 30), and with 72
+    columns `hand_pose` (T, 90).
 
     The frames are written as they are, at any rate; a note tells of the one program that takes no slow ones.
 
-    Fingers, jaw and eyes are neutral: zeros. As in AMASS itself, these are whole rotations, not differences from the
-    relaxed hand that model files hold as `hands_mean`: zeros are the flat hand of the template. The `smplx` package
-    needs `use_pca=False, flat_hand_mean=True` for them; without the second, it bends the fingers (the 22 body joints
-    stay).
+    Fingers of a motion that has them fill their columns of 156 or 165; otherwise they are zeros, and so are jaw and
+    eyes. As in AMASS itself, these are whole rotations, not differences from the relaxed hand that model files hold as
+    `hands_mean`: zeros are the flat hand of the template. The `smplx` package needs `use_pca=False,
+    flat_hand_mean=True` for them; without the second, it bends the fingers (the 22 body joints stay).
 
     Args:
         motion: T frames.
@@ -102,6 +105,9 @@ def write_amass(
     poses = np.zeros((frames, POSE_COLUMNS[pose_layout]), dtype=np.float32)
     shared = 72 if pose_layout == "smpl" else _BODY_COLUMNS
     poses[:, :shared] = pose[:, :shared]
+    fingers = None if motion.hand_pose is None else motion.hand_pose.cpu().numpy().reshape(frames, -1)
+    if fingers is not None and pose_layout in _FINGER_COLUMNS:
+        poses[:, _FINGER_COLUMNS[pose_layout]] = fingers
     arrays: dict[str, Any] = {
         "poses": poses,
         "trans": motion.transl.cpu().numpy(),
@@ -117,6 +123,11 @@ def write_amass(
         "flagged": motion.flagged.cpu().numpy(),
     }
     arrays |= turned
+    if fingers is not None and motion.hand_flagged is not None:
+        arrays["pose_hand" if pose_layout in _FINGER_COLUMNS else "hand_pose"] = fingers
+        arrays["hand_flagged"] = motion.hand_flagged.cpu().numpy()
+        if motion.hand_uncertainty_deg is not None:
+            arrays["hand_uncertainty_deg"] = motion.hand_uncertainty_deg.cpu().numpy()
     if motion.start_s != 0:
         arrays["start_time"] = np.float64(motion.start_s)
     if motion.body in OPEN_BODIES:
@@ -151,8 +162,9 @@ def write_amass(
 def read_amass(path: str | PathLike[str]) -> Motion:
     """Read an AMASS file: SMPL-H `_poses.npz`, SMPL-X `_stageii.npz`, SMPL's 72 columns, or one of ours.
 
-    Fingers, jaw and eyes, and betas beyond the tenth, are left out; a note says so where they are not zero. SMPL's two
-    hand joints are read from 72 columns or from `hand_joints`, and are zero otherwise. A file that does not say which
+    Fingers are read from 156 and 165 columns, or from `hand_pose`; where all are zero, nobody saw them and they rest.
+    Jaw and eyes, and betas beyond the tenth, are left out; a note says so where they are not zero. SMPL's two hand
+    joints are read from 72 columns or from `hand_joints`, and are zero otherwise. A file that does not say which
     way is up is Z up, as AMASS is; one that says that it was turned is turned back. A value stored as a Python object,
     as some files store `gender`, is passed over.
 
@@ -178,6 +190,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
     pose[:, :kept] = poses[:, :kept]
     if layout != "smpl" and "hand_joints" in file.arrays:
         pose[:, _BODY_COLUMNS:] = file.numbers("hand_joints", (frames, 6))
+    fingers, guessed = file.fingers(poses, layout)
     betas = file.betas()
     up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
     gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
@@ -192,11 +205,14 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
         up_axis=cast("UpAxis | None", up_axis or None),
         flagged=torch.from_numpy(flagged),
-        uncertainty_deg=file.uncertainty(frames),
+        uncertainty_deg=file.uncertainty("uncertainty_deg", (frames, 24)),
         betas_sigma=torch.from_numpy(file.numbers("betas_sigma", (10,)).astype(np.float32))
         if "betas_sigma" in file.arrays
         else None,
         notes=_left_out(poses, betas, layout),
+        hand_pose=fingers,
+        hand_flagged=guessed,
+        hand_uncertainty_deg=file.uncertainty("hand_uncertainty_deg", (frames, 30)),
     )
     own_up = file.word("turned_from", "", ("x", "y", "z", ""))
     if not own_up:
@@ -209,7 +225,7 @@ def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple
     notes = []
     bent = [part for part, place in _FURTHER_COLUMNS[layout].items() if poses[:, place].any()]
     if bent:
-        notes.append(f"the file's pose of {' and '.join(bent)} is left out: neutral face and flat hands are taken")
+        notes.append(f"the file's pose of {' and '.join(bent)} is left out: a neutral face is taken")
     if betas[10:].any():
         notes.append(f"of {len(betas)} betas the first 10 are used")
     return tuple(notes)
@@ -265,16 +281,28 @@ class _AmassFile:
             raise self.fail("is no frame rate", key, "one number above 0")
         return float(value.reshape(-1)[0])
 
-    def uncertainty(self, frames: int) -> torch.Tensor | None:
+    def uncertainty(self, key: str, shape: tuple[int, int]) -> torch.Tensor | None:
         """NaN is a word here: the network was not asked about that joint in that frame."""
-        if "uncertainty_deg" not in self.arrays:
+        if key not in self.arrays:
             return None
-        array = self.arrays["uncertainty_deg"]
-        if array.dtype.kind != "f" or array.shape != (frames, 24) or np.isinf(array).any() or (array < 0).any():
-            raise self.fail(
-                f"holds {array.dtype} of shape {array.shape}", "uncertainty_deg", f"degrees, ({frames}, 24)"
-            )
+        array = self.arrays[key]
+        if array.dtype.kind != "f" or array.shape != shape or np.isinf(array).any() or (array < 0).any():
+            raise self.fail(f"holds {array.dtype} of shape {array.shape}", key, f"degrees, {shape}")
         return torch.from_numpy(array.astype(np.float32))
+
+    def fingers(self, poses: np.ndarray, layout: PoseLayout) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """`hand_pose` (T, 30, 3) and `hand_flagged` (T, 2); None where nobody saw the fingers."""
+        frames, told = len(poses), "hand_flagged" in self.arrays
+        if layout in _FINGER_COLUMNS:
+            columns = poses[:, _FINGER_COLUMNS[layout]]
+        elif "hand_pose" in self.arrays:
+            columns = self.numbers("hand_pose", (frames, 90))
+        else:
+            return None, None
+        if not (told or columns.any()):
+            return None, None
+        flagged = self.numbers("hand_flagged", (frames, 2)) != 0 if told else np.zeros((frames, 2), dtype=bool)
+        return torch.from_numpy(columns.astype(np.float32).reshape(frames, -1, 3)), torch.from_numpy(flagged)
 
     def betas(self) -> np.ndarray:
         key = "betas_open" if "betas_open" in self.arrays else "betas"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from learnable_smplify.formats.motion.style import BoneNames
 from learnable_smplify.skeleton import JOINT_NAMES
 
@@ -24,17 +26,31 @@ _PATTERNS: dict[str, tuple[str, str, str]] = {
     "wrist": ("{Side}Hand", "hand_{s}", "{side}Hand"),
     "hand": ("{Side}HandMiddle1", "middle_01_{s}", "{side}MiddleProximal"),
 }
+# The fingers' joints from the knuckle on, {n} being 1 to 3 and {phalanx} VRM's word for it.
+_VRM_FINGERS = {"thumb": "Thumb", "index": "Index", "middle": "Middle", "ring": "Ring", "pinky": "Little"}
+_FINGERS: dict[str, tuple[str, str, str]] = {
+    finger: (f"{{Side}}Hand{finger.capitalize()}{{n}}", f"{finger}_0{{n}}_{{s}}", f"{{side}}{other}{{phalanx}}")
+    for finger, other in _VRM_FINGERS.items()
+}
+_PHALANGES = {"thumb": ("Metacarpal", "Proximal", "Distal")}
+_USUAL_PHALANGES = ("Proximal", "Intermediate", "Distal")
 _PREFIX = {"mixamo": "mixamorig:", "unreal": "", "vrm": ""}
 
 
-def bone_names(skeleton: BoneNames) -> tuple[str, ...]:
-    """(24,) names of the bones, in the order of SMPL's joints."""
+def bone_names(skeleton: BoneNames, joints: Sequence[str] = JOINT_NAMES) -> tuple[str, ...]:
+    """(J,) names of the bones that begin at these joints of SMPL, or of SMPL-H with its fingers."""
     if skeleton == "smpl":
-        return tuple(JOINT_NAMES)
+        return tuple(joints)
     column = list(_PREFIX).index(skeleton)
     names = []
-    for joint in JOINT_NAMES:
+    for joint in joints:
         side, _, part = joint.rpartition("_")
-        pattern = _PATTERNS[part][column]
-        names.append(_PREFIX[skeleton] + pattern.format(Side=side.capitalize(), side=side, s=side[:1]))
+        words = {"Side": side.capitalize(), "side": side, "s": side[:1]}
+        finger, number = part[:-1], part[-1:]
+        if finger in _FINGERS:
+            phalanx = _PHALANGES.get(finger, _USUAL_PHALANGES)[int(number) - 1]
+            pattern, words = _FINGERS[finger][column], {**words, "n": number, "phalanx": phalanx}
+        else:
+            pattern = _PATTERNS[part][column]
+        names.append(_PREFIX[skeleton] + pattern.format(**words))
     return tuple(names)

@@ -1,4 +1,4 @@
-"""BVH files of SMPL motions: 24 joints, degrees; SMPL's names, centimetres and Y up unless asked otherwise."""
+"""BVH files of SMPL motions: 24 joints, or 52; degrees; SMPL's names, centimetres and Y up unless asked otherwise."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import roma
 import torch
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.formats.motion.bone_names import bone_names
 from learnable_smplify.formats.motion.rig import Rig, rig_motion
 from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
-from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
+from learnable_smplify.skeleton import NUM_JOINTS
 
 _UNITS_PER_METRE = {"cm": 100.0, "m": 1.0}
 # Intrinsic: R = Rz Rx Ry, written in this order in every joint's channels.
@@ -38,9 +37,10 @@ def write_bvh(
 ) -> tuple[str, ...]:
     """Write a motion as BVH.
 
-    The rest pose is SMPL's T-pose at the motion's betas, so all channels at zero are a person with the arms out. The
-    pelvis has three positions and three rotations, every other joint three rotations (Z, X, Y, in degrees). The
-    root's OFFSET is zero: programs disagree on whether its position channels come on top of it.
+    The rest pose is SMPL's T-pose at the motion's betas, so all channels at zero are a person with the arms out. A
+    motion with fingers gets SMPL-H's 52 joints, whose rest is the flat hand. The pelvis has three positions and three
+    rotations, every other joint three rotations (Z, X, Y, in degrees). The root's OFFSET is zero: programs disagree on
+    whether its position channels come on top of it.
 
     Args:
         motion: T frames; a motion that is Z or X up is turned to Y up.
@@ -56,11 +56,11 @@ def write_bvh(
     """
     style = style or MotionStyle()
     rig = rig_motion(motion, Path(path), body, style.up or "y")
-    order = _depth_first()
+    order = _depth_first(rig.parents)
     scale = _UNITS_PER_METRE[style.bvh_unit]
     channels = _channels(rig, order, scale)
     with atomic_output(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
-        file.write(_hierarchy(rig, motion, scale, bone_names(style.skeleton)))
+        file.write(_hierarchy(rig, motion, scale, bone_names(style.skeleton, rig.mesh.joint_names)))
         file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10g}\n")
         line = " ".join(["%.5f"] * channels.shape[1]) + "\n"
         for first in range(0, len(channels), _CHUNK):
@@ -69,19 +69,19 @@ def write_bvh(
     return rig.notes
 
 
-def _depth_first() -> list[int]:
+def _depth_first(parents: tuple[int, ...]) -> list[int]:
     """The joints in the order in which a BVH hierarchy names them, which is the order of its channels."""
     order: list[int] = []
     waiting = [0]
     while waiting:
         joint = waiting.pop()
         order.append(joint)
-        waiting += reversed([child for child in range(NUM_JOINTS) if PARENTS[child] == joint])
+        waiting += reversed([child for child, parent in enumerate(parents) if parent == joint])
     return order
 
 
 def _channels(rig: Rig, order: list[int], scale: float) -> np.ndarray:
-    """(T, 75): position of the pelvis, then three angles [deg] a joint."""
+    """(T, 3 + 3 J): position of the pelvis, then three angles [deg] a joint."""
     # Straight down or up, an Euler angle is free; the matrices stay exact, and unwrapping keeps curves whole.
     angles = roma.rotmat_to_euler(_EULER_ORDER, rig.local_rotmat, degrees=True).numpy()
     angles = np.unwrap(angles, period=360.0, axis=0)[:, order]
@@ -89,19 +89,19 @@ def _channels(rig: Rig, order: list[int], scale: float) -> np.ndarray:
 
 
 def _hierarchy(rig: Rig, motion: Motion, scale: float, names: tuple[str, ...]) -> str:
-    offsets = rest_offsets(rig.rest_joints).numpy() * scale
+    offsets = rig.offsets().numpy() * scale
     tips = _tips(rig, motion, scale)
     lines = ["HIERARCHY"]
 
     def add(joint: int, depth: int) -> None:
-        pad, name = "\t" * depth, JOINT_NAMES[joint]
+        pad, name = "\t" * depth, rig.mesh.joint_names[joint]
         offset = np.zeros(3) if joint == 0 else offsets[joint]
         rotations = " ".join(f"{axis}rotation" for axis in _EULER_ORDER)
         channels = f"6 Xposition Yposition Zposition {rotations}" if joint == 0 else f"3 {rotations}"
         lines.extend((f"{pad}{'ROOT' if joint == 0 else 'JOINT'} {names[joint]}", f"{pad}{{"))
         lines.extend((f"{pad}\tOFFSET {_numbers(offset)}", f"{pad}\tCHANNELS {channels}"))
-        for child in range(NUM_JOINTS):
-            if PARENTS[child] == joint:
+        for child, parent in enumerate(rig.parents):
+            if parent == joint:
                 add(child, depth + 1)
         if name in tips:
             lines.extend((f"{pad}\tEnd Site", f"{pad}\t{{", f"{pad}\t\tOFFSET {_numbers(tips[name])}", f"{pad}\t}}"))
@@ -117,9 +117,11 @@ def _tips(rig: Rig, motion: Motion, scale: float) -> dict[str, np.ndarray]:
         name="bone_tips", title="Bone tips", keypoint_names=tuple(_TIPS), points=tuple(_TIPS.values()), edges=()
     )
     rest_pose = torch.zeros(1, NUM_JOINTS, 3, dtype=torch.float64)
-    tips = rig.body.keypoints(rest_pose, motion.betas.cpu(), layout=layout)[0]
+    tips = dict(zip(_TIPS, rig.body.keypoints(rest_pose, motion.betas.cpu(), layout=layout)[0], strict=True))
+    tips |= rig.mesh.fingertips()
+    names = rig.mesh.joint_names
     return {
-        name: (tip - rig.rest_joints[JOINT_INDEX[name]]).numpy() * scale for name, tip in zip(_TIPS, tips, strict=True)
+        name: (tip - rig.rest_joints[names.index(name)]).numpy() * scale for name, tip in tips.items() if name in names
     }
 
 

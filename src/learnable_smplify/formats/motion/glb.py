@@ -1,4 +1,4 @@
-"""Animated GLB (binary glTF 2.0) of SMPL motions: a skinned mesh, 24 joints, rotation tracks. Metres, Y up."""
+"""Animated GLB (binary glTF 2.0) of SMPL motions: a skinned mesh, 24 or 52 joints, rotation tracks. Metres, Y up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import roma
 import torch
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.kinematics import rest_offsets
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import MissingExtraError
@@ -21,7 +20,6 @@ from learnable_smplify.formats.motion.rig import Rig, rig_motion
 from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
-from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2
@@ -43,7 +41,9 @@ _SKIN_COLOR = (0.434, 0.515, 0.610, 1.0)  # linear RGB of the grey blue in which
 def write_glb(
     motion: Motion, path: str | PathLike[str], body: Body | None = None, style: MotionStyle | None = None
 ) -> tuple[str, ...]:
-    """Write a motion as an animated GLB: the body's mesh at the motion's betas, skinned to 24 joints.
+    """Write a motion as an animated GLB: the body's mesh at the motion's betas, skinned to SMPL's 24 joints.
+
+    A motion with fingers gets SMPL-H's 52 joints. Without, hands are at rest and stay so.
 
     Every joint has a track of quaternions, the pelvis also one of positions, all at the motion's frame rate. Each
     vertex follows its four heaviest bones, with weights that sum to 1. Pose correctives, which licensed bodies have,
@@ -66,7 +66,7 @@ def write_glb(
         raise MissingExtraError("pygltflib", "glb", "Writing GLB")
     style = style or MotionStyle()
     rig = rig_motion(motion, Path(path), body, style.up or "y")
-    gltf, left_out = _scene(rig, motion, bone_names(style.skeleton))
+    gltf, left_out = _scene(rig, motion, bone_names(style.skeleton, rig.mesh.joint_names))
     with atomic_output(path) as temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
     against = ("glTF is Y up by its standard: programs will show this file lying down",) if style.up == "z" else ()
@@ -77,7 +77,7 @@ def top_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """The four heaviest bones of every vertex.
 
     Args:
-        weights: (V, 24) skinning weights, rows sum to 1.
+        weights: (V, J) skinning weights, rows sum to 1.
 
     Returns:
         joints (V, 4) uint8; their weights (V, 4) float32, which sum to 1; and the largest share of a vertex that
@@ -107,12 +107,10 @@ def _notes(body: Body, left_out: float) -> list[str]:
 def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, float]:
     import pygltflib as gl
 
-    arrays = rig.body.arrays
-    vertices = rig.body.vertices(torch.zeros(1, NUM_JOINTS, 3), motion.betas.cpu())[0].numpy()
-    faces = rig.body.faces.numpy()
+    vertices, faces, count = rig.mesh.rest_vertices(), rig.mesh.faces, len(rig.parents)
     normals = vertex_normals(vertices.astype(np.float64), faces)
     normals[np.linalg.norm(normals, axis=1) < 0.5] = (0.0, 1.0, 0.0)  # a vertex without faces; glTF wants unit length
-    joints, weights, left_out = top_weights(arrays.weights)
+    joints, weights, left_out = top_weights(rig.mesh.weights)
 
     blob = _Blob()
     attributes = gl.Attributes(
@@ -125,16 +123,16 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
     indices = blob.add(triangles, target=_INDICES)
 
     rest = rig.rest_joints.numpy()
-    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (NUM_JOINTS, 1, 1))
+    inverse_bind = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
     inverse_bind[:, 3, :3] = -rest  # column-major, as glTF stores matrices
-    skin = gl.Skin(name="body", joints=list(range(NUM_JOINTS)), skeleton=0, inverseBindMatrices=blob.add(inverse_bind))
+    skin = gl.Skin(name="body", joints=list(range(count)), skeleton=0, inverseBindMatrices=blob.add(inverse_bind))
 
-    offsets = rest_offsets(rig.rest_joints).tolist()
+    offsets = rig.offsets().tolist()
     nodes = [
         gl.Node(
             name=name,
             translation=offsets[joint],
-            children=[child for child in range(NUM_JOINTS) if PARENTS[child] == joint],
+            children=[child for child, parent in enumerate(rig.parents) if parent == joint],
         )
         for joint, name in enumerate(names)
     ]
@@ -150,7 +148,7 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
     gltf = gl.GLTF2(
         asset=gl.Asset(generator="learnable-smplify", extras={"body": rig.body.name, "fps": motion.fps}),
         scene=0,
-        scenes=[gl.Scene(name="motion", nodes=[0, NUM_JOINTS])],
+        scenes=[gl.Scene(name="motion", nodes=[0, count])],
         nodes=[*nodes, gl.Node(name="mesh", mesh=0, skin=0)],
         meshes=[mesh],
         materials=[material],
@@ -174,7 +172,7 @@ def _animation(rig: Rig, fps: float, blob: _Blob) -> object:
     times = blob.add((np.arange(len(tracks)) / fps).astype(np.float32), bounds=True)
     samplers = [gl.AnimationSampler(input=times, output=blob.add(rig.root_positions.to(torch.float32).numpy()))]
     channels = [gl.AnimationChannel(sampler=0, target=gl.AnimationChannelTarget(node=0, path="translation"))]
-    for joint in range(NUM_JOINTS):
+    for joint in range(len(rig.parents)):
         samplers.append(gl.AnimationSampler(input=times, output=blob.add(tracks[:, joint])))
         target = gl.AnimationChannelTarget(node=joint, path="rotation")
         channels.append(gl.AnimationChannel(sampler=joint + 1, target=target))

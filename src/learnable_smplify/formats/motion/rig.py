@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body, load_body
+from learnable_smplify.body.motion_mesh import MotionMesh
 from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.style import FileUp
 from learnable_smplify.formats.motion.up import turn_between
 from learnable_smplify.motion import Motion
-from learnable_smplify.rotation import rotvec_to_rotmat
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +23,33 @@ class Rig:
     """A motion as a skeleton that moves.
 
     Args:
-        body: whose bones these are.
-        rest_joints: (24, 3) joints in the rest pose at the motion's betas, metres, body frame.
-        local_rotmat: (T, 24, 3, 3) rotation of every joint relative to its parent; joint 0 in the file's world.
+        mesh: whose bones these are: SMPL's 24 joints, or SMPL-H's 52 where the motion has fingers.
+        rest_joints: (J, 3) joints in the rest pose at the motion's betas, metres, body frame.
+        local_rotmat: (T, J, 3, 3) rotation of every joint relative to its parent; joint 0 in the file's world.
         root_positions: (T, 3) pelvis joint in the file's world, metres.
         notes: what was assumed or turned, for the user.
     """
 
-    body: Body
-    rest_joints: Float[Tensor, "24 3"]
-    local_rotmat: Float[Tensor, "T 24 3 3"]
+    mesh: MotionMesh
+    rest_joints: Float[Tensor, "J 3"]
+    local_rotmat: Float[Tensor, "T J 3 3"]
     root_positions: Float[Tensor, "T 3"]
     notes: tuple[str, ...]
+
+    @property
+    def body(self) -> Body:
+        """Whose bones these are."""
+        return self.mesh.body
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """(J,) of each joint, -1 of the root."""
+        return self.mesh.parents
+
+    def offsets(self) -> Float[Tensor, "J 3"]:
+        """Rest position of every joint relative to its parent, of the root from the origin [m]."""
+        rest = self.rest_joints
+        return torch.cat((rest[:1], rest[1:] - rest[list(self.parents[1:])]))
 
 
 def rig_motion(motion: Motion, path: Path, body: Body | None = None, up: FileUp = "y") -> Rig:
@@ -70,10 +85,12 @@ def rig_motion(motion: Motion, path: Path, body: Body | None = None, up: FileUp 
         count = int(motion.flagged.sum())
         notes.append(f"{count} flagged frames are written like the others: this kind of file has no place for flags")
 
-    rest_pose = torch.zeros(1, 24, 3, dtype=torch.float64)
-    rest_joints = body.joints(rest_pose, motion.betas.cpu())[0]
+    if motion.hand_pose is not None and body.hands is None:
+        notes.append(f"the body '{body.name}' has no fingers: those of the motion are left out")
+    mesh = MotionMesh(body, motion)
+    rest_joints = mesh.rest_joints()
     turn = turn_between(motion.up_axis or up, up)
-    local = rotvec_to_rotmat(motion.pose.cpu().to(torch.float64))
+    local = mesh.local_rotmat()
     local = torch.cat((turn @ local[:, :1], local[:, 1:]), dim=1)
     pelvis = rest_joints[0] + motion.transl.cpu().to(torch.float64)
-    return Rig(body, rest_joints, local, pelvis @ turn.T, tuple(notes))
+    return Rig(mesh, rest_joints, local, pelvis @ turn.T, tuple(notes))

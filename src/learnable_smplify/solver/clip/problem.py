@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, PosedPoints, ShapedPoints, pose_derivative
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.clip.banded import BandedColumns
+from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import (
     NUM_ROTATIONS,
     NUM_UNKNOWNS,
@@ -24,6 +25,7 @@ from learnable_smplify.solver.frame.terms import (
     GaussianTerm,
     KeypointTerm,
     apply_step,
+    point_derivatives,
 )
 
 # Frames linearised at once: the Jacobians (about 0.2 MB a frame) stay near the cache.
@@ -78,7 +80,7 @@ class ClipProblem:
     """
 
     folded: FoldedPoints
-    keypoints: KeypointTerm
+    keypoints: KeypointTerm | SightTerm
     priors: tuple[GaussianTerm, ...]
     shape_precision: float
     turn_weight: Float[Tensor, "24"]
@@ -122,18 +124,18 @@ class ClipProblem:
             positions=moved,
         )
 
-    def squared_residual(self, state: ClipState) -> Float[Tensor, "T K"]:
-        """Squared distance of every keypoint from its measurement [m^2]."""
+    def squared_residual(self, state: ClipState) -> Float[Tensor, "T *K"]:
+        """Squared distance of every keypoint from its measurement [m^2], or from where each camera sees it."""
         points = self.folded.shaped(state.betas[None])
         parts = [self.keypoints.select(rows).residual(state.frames(points, rows)) for rows in self._slices()]
         return torch.cat(parts).square().sum(-1)
 
-    def trust(self, state: ClipState) -> Float[Tensor, "T K"]:
+    def trust(self, state: ClipState) -> Float[Tensor, "T *K"]:
         """The share of its pull that each keypoint keeps; 0 for missing ones."""
         return self.keypoints.trust(self.squared_residual(state)) * (self.keypoints.weights > 0)
 
     def _slices(self) -> list[slice]:
-        return _slices(len(self.keypoints.targets))
+        return _slices(len(self.keypoints))
 
     def _burst_cost(self, squared: Tensor) -> Tensor:
         return squared if self.burst is None else self.burst**2 * torch.log1p(squared / self.burst**2)
@@ -232,13 +234,6 @@ class LinearisedClip:
             matrix[:reach, first : first + NUM_UNKNOWNS] += product
         pull = _along_bands(self.move_bands, self.positions, rows)
         right[..., 0] += (here.flatten(1, 2).mT @ pull.flatten(1)[..., None])[..., 0]
-
-
-def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
-    """d keypoint / d unknowns of its frame, without the change of pose correctives."""
-    by_turn = pose_derivative(posed)
-    by_transl = torch.eye(3, dtype=by_turn.dtype, device=by_turn.device).expand(*by_turn.shape[:3], 3)
-    return torch.cat((by_turn, by_transl), dim=-1)
 
 
 def turn_residual(rotmat: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T-2 24 3"]:

@@ -34,9 +34,10 @@ from learnable_smplify.solver.clip.problem import ClipProblem, ClipState, Linear
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
 
-_REFERENCE_FPS = 30.0
+REFERENCE_FPS = 30.0
 # The numbers were chosen on clips of the train split.
 # Measured noise is at least this [m]: errors that stay the same from frame to frame do not show.
 _LEAST_SIGMA = 0.003
@@ -44,7 +45,7 @@ _LEAST_SIGMA = 0.003
 _ROBUST_SIGMAS, _LEAST_ROBUST = 4.0, 0.15
 # Allowed angular acceleration, relative to what is typical of each joint; allowed acceleration of positions [m/s^2];
 # and what share of both is allowed once most of the noise is gone.
-_TURN_SCALE, _MOVE_ACCELERATION, _QUIET = 4.0, 20.0, 0.5
+_TURN_SCALE, _MOVE_ACCELERATION, QUIET = 4.0, 20.0, 0.5
 # What keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas' standard normal
 # prior gets more weight against the keypoints.
 _LEAST_OFFSET = 0.0015
@@ -150,20 +151,26 @@ def smooth_clip(
     Returns:
         the solution, in the dtypes of what came in.
     """
-    folded = _double(points.folded)
+    folded = double_points(points.folded)
     targets, confidence = targets.double(), confidence.double()
     sigma = options.keypoint_sigma
     if sigma is None:
         sigma = max(keypoint_noise(targets, confidence), _LEAST_SIGMA)
-    h = _REFERENCE_FPS / fps
-    problem = _problem(folded, targets, confidence, sigma, h, priors, options, prior_rotmat, prior_precision)
-    state = _bridged(ClipState(rotmat.double(), transl.double(), betas.double()), (confidence > 0).any(dim=1))
-    state, tried, costs = _descend(problem, state, replace(options, refine_shape=False))
+    h = REFERENCE_FPS / fps
+    keypoints = KeypointTerm(
+        targets=torch.where(confidence[..., None] > 0, targets, 0.0),
+        weights=confidence * (h / sigma**2),
+        robust_scale=robust_scale(sigma),
+    )
+    seen = (confidence > 0).any(dim=1)
+    problem = first_problem(folded, keypoints, seen, h, priors, options, prior_rotmat, prior_precision)
+    state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
+    state, tried, costs = descend(problem, state, replace(options, refine_shape=False))
     iterations, history = tried, [costs]
     # Noise looks like bursts; only now, with most of it gone, can bursts be told. Nor does noise in many frames sway
     # betas, but offsets do.
     if options.refine_shape or options.burst is not None:
-        quiet = 1.0 if options.burst is None else _QUIET**2
+        quiet = 1.0 if options.burst is None else QUIET**2
         offset = _offset(problem, state, sigma)
         problem = replace(
             problem,
@@ -172,14 +179,14 @@ def smooth_clip(
             burst=None if options.burst is None else options.burst * h**0.5,
             shape_precision=1 + h * len(targets) * (offset / sigma) ** 2,
         )
-        state, tried, costs = _descend(problem, state, options)
+        state, tried, costs = descend(problem, state, options)
         iterations, history = iterations + tried, [*history, costs]
     contacts = None
     if options.hold_feet:
         joints = folded.shaped(state.betas[None]).pose(state.rotmat).joints + state.transl[:, None]
         contacts = detect_contacts(joints, fps, up_axis)
         problem = replace(problem, hold_weight=problem.hold_weight + _hold_weight(contacts, h))
-        state, tried, costs = _descend(problem, state, replace(options, refine_shape=False))
+        state, tried, costs = descend(problem, state, replace(options, refine_shape=False))
         iterations, history = iterations + tried, [*history, costs]
     return SmoothSolution(
         rotmat=state.rotmat.to(rotmat.dtype),
@@ -207,11 +214,10 @@ def _offset(problem: ClipProblem, state: ClipState, sigma: float) -> float:
     return max(float(squared.median()) / 2.366 - sigma**2, _LEAST_OFFSET**2) ** 0.5
 
 
-def _problem(
+def first_problem(
     folded: FoldedPoints,
-    targets: Tensor,
-    confidence: Tensor,
-    sigma: float,
+    keypoints: KeypointTerm | SightTerm,
+    seen: Bool[Tensor, " T"],
     h: float,
     priors: Priors,
     options: SmoothOptions,
@@ -229,28 +235,23 @@ def _problem(
         precision = prior_precision.double().reshape(-1, 72, 72)
         terms.append(GaussianTerm(prior_rotmat.double(), h * options.network_weight * precision, exact=True))
     names = [name.removeprefix("left_").removeprefix("right_") for name in JOINT_NAMES]
-    typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=targets.device)
-    turn = _TURN_SCALE * typical / _REFERENCE_FPS**2
-    move = _MOVE_ACCELERATION / _REFERENCE_FPS**2
+    typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=seen.device)
+    turn = _TURN_SCALE * typical / REFERENCE_FPS**2
+    move = _MOVE_ACCELERATION / REFERENCE_FPS**2
     return ClipProblem(
         folded=folded,
-        keypoints=KeypointTerm(
-            targets=torch.where(confidence[..., None] > 0, targets, 0.0),
-            weights=confidence * (h / sigma**2),
-            robust_scale=robust_scale(sigma),
-        ),
+        keypoints=keypoints,
         priors=tuple(terms),
         shape_precision=1.0,
         turn_weight=turn**-2 / h**3,
         move_weight=move**-2 / h**3,
-        hold_weight=_unseen_weight(confidence, h),
+        hold_weight=_unseen_weight(~seen, h),
     )
 
 
-def _unseen_weight(confidence: Float[Tensor, "T K"], h: float) -> Float[Tensor, "T-1 24"]:
+def _unseen_weight(unseen: Bool[Tensor, " T"], h: float) -> Float[Tensor, "T-1 24"]:
     """Nobody seen: speeds are held a little, or people at the end of a recording would keep theirs for ever."""
-    unseen = (confidence > 0).sum(dim=1) == 0
-    weight = (unseen[1:] | unseen[:-1]).double() / ((_UNSEEN_SPEED / _REFERENCE_FPS) ** 2 * h)
+    weight = (unseen[1:] | unseen[:-1]).double() / ((_UNSEEN_SPEED / REFERENCE_FPS) ** 2 * h)
     return weight[:, None].expand(-1, len(JOINT_NAMES))
 
 
@@ -260,9 +261,7 @@ def _hold_weight(contacts: Bool[Tensor, "T 4"], h: float) -> Float[Tensor, "T-1 
     return weight / (_SLIP**2 * h)
 
 
-def _descend(
-    problem: ClipProblem, state: ClipState, options: SmoothOptions
-) -> tuple[ClipState, int, tuple[float, ...]]:
+def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> tuple[ClipState, int, tuple[float, ...]]:
     """Minimise from a state. Frames have dampings of their own: where a step made things worse, the next is shorter."""
     cost = problem.cost(state)
     damping = Damping.first(_FIRST_DAMPING, cost)
@@ -332,7 +331,7 @@ def _step(here: LinearisedClip, damping: Float[Tensor, " T"], options: SmoothOpt
     return _Step(pose, betas, foretold_gain(pose, gradient, damped).sum() - betas @ shape_gradient)
 
 
-def _bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:
+def bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:
     """Frames without any keypoint laid between their neighbours that have some."""
     known = seen.nonzero()[:, 0]
     if len(known) in (0, len(seen)):
@@ -348,7 +347,8 @@ def _bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:
     return ClipState(rotmat, transl, state.betas)
 
 
-def _double(folded: FoldedPoints) -> FoldedPoints:
+def double_points(folded: FoldedPoints) -> FoldedPoints:
+    """In float64."""
     return FoldedPoints(
         weight=folded.weight.double(),
         anchor=folded.anchor.double(),

@@ -10,6 +10,7 @@ from learnable_smplify.kernels.rotation import copy_matrices, exp_rotvec, log_ro
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
 from learnable_smplify.solver.frame.damping import FIRST_GROWTH, LEAST_FORETOLD, LEAST_LEFT, MOST_DAMPING
+from learnable_smplify.solver.frame.sight_kernels import sight_cost, sight_distance, sight_quadratic
 
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _LEAST_LEFT, _FIRST_GROWTH = np.float32(LEAST_LEFT), np.float32(FIRST_GROWTH)
@@ -28,20 +29,36 @@ def workspace(count):
     error = np.zeros((2, 72), np.float32)
     pull = np.zeros((2, 72), np.float32)  # prior precision times error
     jacobian = np.empty((count, 3, 75), np.float32)
+    quadratic = np.empty((count, 9), np.float32)
     normal = np.empty((75, 75), np.float32)
     factored = np.empty((75, 75), np.float32)
     vectors = np.empty((3, 75), np.float32)  # gradient, step, diagonal
     scratch = np.empty((2, 3, 72), np.float32)
-    return pose, world, joints, parts, bent, residual, error, pull, jacobian, normal, factored, vectors, scratch
+    return (
+        pose,
+        world,
+        joints,
+        parts,
+        bent,
+        residual,
+        error,
+        pull,
+        jacobian,
+        normal,
+        factored,
+        vectors,
+        scratch,
+        quadratic,
+    )
 
 
 @part
 def evaluate(side, transl, person, frame, prior, robust, solved, work):
     """Pose a side (0 or 1) of the workspace; its cost."""
     offsets, anchor, anchor_pose, weight, _ = person
-    target, trust = frame
+    target, trust, sight = frame
     prior_local, precision, prior_transl, transl_precision = prior
-    pose, world, joints, parts, bent, residual, error, pull, _, _, _, _, scratch = work
+    pose, world, joints, parts, bent, residual, error, pull, _, _, _, _, scratch, _ = work
     pose_points(pose[side], offsets, anchor, anchor_pose, weight, bent, world[side], joints[side], parts[side])
     count = weight.shape[1]
     cost = _ZERO
@@ -54,6 +71,8 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
         if robust > _ZERO:
             squared = squared / (_ONE + squared / robust)
         cost += trust[k] * squared
+    if sight[0].shape[0] > 0:
+        cost += sight_cost(parts[side, 0], transl, sight)
     turned = scratch[0, :, :3]
     away, drag = error[side], pull[side]
     for j in range(solved):
@@ -79,9 +98,9 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
 def linearise(side, transl, person, frame, prior, robust, solved, work):
     """Fill normal matrix (lower triangle) and gradient at a side that was evaluated."""
     weight, share = person[3], person[4]
-    trust = frame[1]
+    trust, sight = frame[1], frame[2]
     precision, prior_transl, transl_precision = prior[1], prior[2], prior[3]
-    _, world, joints, parts, _, residual, _, pull, jacobian, normal, _, vectors, scratch = work
+    _, world, joints, parts, _, residual, _, pull, jacobian, normal, _, vectors, scratch, quadratic = work
     fill_jacobian(parts[side], share, joints[side], world[side], solved, scratch[0], scratch[1], jacobian)
     size = 3 * solved
     whole = size + 3
@@ -113,13 +132,30 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
                 row = normal[i]
                 for j in range(i + 1):
                     row[j] += a * jx[j] + b * jy[j] + c * jz[j]
+    if sight[0].shape[0] > 0:
+        sight_quadratic(parts[side, 0], transl, sight, quadratic)
+        for k in range(weight.shape[1]):
+            of = quadratic[k]
+            if of[0] == _ZERO and of[3] == _ZERO and of[5] == _ZERO:
+                continue
+            jx, jy, jz = jacobian[k, 0], jacobian[k, 1], jacobian[k, 2]
+            for i in range(whole):
+                x, y, z = jx[i], jy[i], jz[i]
+                gradient[i] += of[6] * x + of[7] * y + of[8] * z
+                if x != _ZERO or y != _ZERO or z != _ZERO:
+                    a = of[0] * x + of[1] * y + of[2] * z
+                    b = of[1] * x + of[3] * y + of[4] * z
+                    c = of[2] * x + of[4] * y + of[5] * z
+                    row = normal[i]
+                    for j in range(i + 1):
+                        row[j] += a * jx[j] + b * jy[j] + c * jz[j]
 
 
 @part
 def minimise(local, transl, person, frame, prior, robust, solved, options, work):
-    """Improve `local` (24, 3, 3) and `transl` (3,) in place; cost, whether it converged, mean keypoint distance [m]."""
+    """Improve `local` (24, 3, 3) and `transl` (3,) in place; cost, whether it converged, mean keypoint distance."""
     iterations, step_tolerance, cost_tolerance, damping = options
-    pose, _, _, _, _, residual, _, _, _, normal, factored, vectors, scratch = work
+    pose, _, _, parts, _, residual, _, _, _, normal, factored, vectors, scratch, _ = work
     gradient, step, diagonal = vectors[0], vectors[1], vectors[2]
     tried = scratch[1, 0]
     turn = scratch[0, :, :3]
@@ -182,7 +218,9 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
             converged = True
             break
     copy_matrices(pose[here], local)
-    trust = frame[1]
+    trust, sight = frame[1], frame[2]
+    if sight[0].shape[0] > 0:
+        return cost, converged, sight_distance(parts[here, 0], transl, sight)
     distance, seen = _ZERO, _ZERO
     for k in range(trust.shape[0]):
         if trust[k] > _ZERO:
@@ -203,6 +241,7 @@ def minimise_frames(
     share,
     target,
     trust,
+    sight,
     prior_local,
     precision,
     prior_transl,
@@ -217,15 +256,17 @@ def minimise_frames(
     """`minimise` for B frames; `local` (B, 24, 3, 3), `transl` (B, 3) and the last three (B,) are written.
 
     Anchors, offsets and precision may have one row for all frames. `robust` is the squared scale [m^2], 0 for squares;
-    the first `solved` joints are moved.
+    the first `solved` joints are moved. `sight` is that of `solver.frame.sight_kernels`, its pixels and weights with a
+    first dimension B; without cameras it does nothing.
     """
+    cameras, seen, clear, robust_sight = sight
     work = workspace(weight.shape[1])
     for b in range(local.shape[0]):
         who = b if anchor.shape[0] > 1 else 0
         person = (offsets[who], anchor[who], anchor_pose, weight, share)
         sure = precision[b] if precision.shape[0] > 1 else precision[0]
         prior = (prior_local[b], sure, prior_transl[b], transl_precision)
-        frame = (target[b], trust[b])
+        frame = (target[b], trust[b], (cameras, seen[b], clear[b], robust_sight))
         cost[b], converged[b], distance[b] = minimise(
             local[b], transl[b], person, frame, prior, robust, solved, options, work
         )

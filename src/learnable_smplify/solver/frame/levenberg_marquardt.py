@@ -4,14 +4,16 @@ Each problem looks for joint rotations R and a translation t that minimise
 
     sum_k w_k rho(|k_k(R) + t - y_k|)  +  e^T P e  +  q |t - t_0|^2,      e_j = log(R_j R_j0^T),
 
-with keypoints k, targets y, prior rotations R_0 and prior precision P. Every problem has its own damping and accepts
-or rejects its own steps, so a start that is far off cannot diverge and does not slow the others down.
+with keypoints k, targets y, prior rotations R_0 and prior precision P; in place of the first sum there may be what
+cameras see of the keypoints (`solver.frame.sight`). Every problem has its own damping and accepts or rejects its own
+steps, so a start that is far off cannot diverge and does not slow the others down.
 
 Source: Levenberg 1944 and Marquardt 1963, damped by `solver.frame.damping`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +25,7 @@ from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
+from learnable_smplify.solver.frame.sight import CAMERA_SIZE, LinearisedSight, SightTerm
 from learnable_smplify.solver.frame.terms import (
     NUM_UNKNOWNS,
     Frames,
@@ -64,6 +67,7 @@ class PoseProblem:
         prior_transl: (B, 3) prior mean of transl, metres.
         transl_precision: 1 / variance of transl about it [1/m^2]; a tiny value leaves transl free.
         robust_scale: distance [m] at which a keypoint starts to lose its pull (Geman-McClure); None for squares.
+        sight: what cameras see of the keypoints, in place of `targets`, `weights` and `robust_scale`.
     """
 
     points: ShapedPoints
@@ -74,11 +78,12 @@ class PoseProblem:
     prior_transl: Float[Tensor, "B 3"]
     transl_precision: float = 1e-2
     robust_scale: float | None = None
+    sight: SightTerm | None = None
 
-    def terms(self) -> tuple[KeypointTerm, GaussianTerm, PlaceTerm]:
+    def terms(self) -> tuple[KeypointTerm | SightTerm, GaussianTerm, PlaceTerm]:
         """What the problem is the sum of."""
         return (
-            KeypointTerm(self.targets, self.weights, self.robust_scale),
+            KeypointTerm(self.targets, self.weights, self.robust_scale) if self.sight is None else self.sight,
             GaussianTerm(self.prior_rotmat, self.prior_precision),
             PlaceTerm(self.prior_transl, self.transl_precision),
         )
@@ -93,6 +98,7 @@ class PoseProblem:
             prior_rotmat=self.prior_rotmat[rows],
             prior_precision=self.prior_precision[rows] if self.prior_precision.ndim == 3 else self.prior_precision,
             prior_transl=self.prior_transl[rows],
+            sight=None if self.sight is None else self.sight.select(rows),
         )
 
 
@@ -105,7 +111,8 @@ class PoseSolution:
         transl: (B, 3) metres.
         cost: (B,) final cost.
         converged: (B,) False where `max_iterations` ended the search.
-        distance: (B,) mean distance of the seen keypoints from their measurements [m].
+        distance: (B,) mean distance of the seen keypoints from their measurements [m]; in pictures, in units of what
+            pixels are off by.
         sigma: (B, 24) standard deviation of each rotation's error [rad], where a network said so.
         strangeness: (B,) squared Mahalanobis distance of the change from the start, where it came for free.
         fallback: (B,) True where the numerical solver's answer stands in for a network's.
@@ -119,6 +126,12 @@ class PoseSolution:
     sigma: Float[Tensor, "B 24"] | None = None
     strangeness: Float[Tensor, " B"] | None = None
     fallback: Bool[Tensor, " B"] | None = None
+
+
+def join_solutions(parts: Sequence[PoseSolution]) -> PoseSolution:
+    """Solutions of one problem after the other."""
+    names = ("rotmat", "transl", "cost", "converged", "distance")
+    return PoseSolution(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 def fit_error(
@@ -137,7 +150,7 @@ class Linearised:
     cost: Float[Tensor, " B"]
     normal: Float[Tensor, "B 75 75"]
     gradient: Float[Tensor, "B 75"]
-    keypoints: LinearisedKeypoints
+    keypoints: LinearisedKeypoints | LinearisedSight
 
 
 def solve(
@@ -189,7 +202,7 @@ def solve_tensors(
             if len(keep) == 0:
                 break
             active, damping, part = active[keep], damping.select(keep), part.select(keep)
-    distance = fit_error(problem.points, rotmat, transl, problem.targets, problem.weights)
+    distance = problem.terms()[0].distance(Frames.of(problem.points, rotmat, transl))
     return PoseSolution(rotmat, transl, cost, converged, distance)
 
 
@@ -207,6 +220,11 @@ def _solve_compiled(
     precision = problem.prior_precision
     scale = problem.robust_scale
     float32 = np.float32
+    count, sight = problem.targets.shape[1], problem.sight
+    nobody = torch.empty(0, CAMERA_SIZE), torch.empty(batch, 0, count, 2), torch.empty(batch, 0, count)
+    cameras, seen, sure = (
+        nobody if sight is None else (sight.cameras.packed(), sight.seen.contiguous(), sight.weights.contiguous())
+    )
     minimise_frames(
         rotmat.numpy(),
         transl.numpy(),
@@ -216,7 +234,8 @@ def _solve_compiled(
         tables.weight,
         tables.share,
         problem.targets.contiguous().numpy(),
-        problem.weights.contiguous().numpy(),
+        (problem.weights if sight is None else torch.zeros_like(problem.weights)).contiguous().numpy(),
+        (cameras.numpy(), seen.numpy(), sure.numpy(), float32((sight and sight.robust_scale) or 0) ** 2),
         problem.prior_rotmat.contiguous().numpy(),
         (precision[None] if precision.ndim == 2 else precision).contiguous().numpy(),
         problem.prior_transl.contiguous().numpy(),

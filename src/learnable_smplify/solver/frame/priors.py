@@ -79,7 +79,11 @@ class Priors:
         total = precision + pose_weight * self.pose_precision
         from_mean = rotmat_to_rotvec(mean_rotmat @ self.pose_mean.transpose(-1, -2))
         from_mean[:, 0] = 0
-        pull = torch.linalg.solve(total, pose_weight * self.pose_precision @ from_mean.flatten(1)[..., None])[..., 0]
+        wanted = (pose_weight * from_mean.flatten(1) @ self.pose_precision)[..., None]
+        if total.ndim == 2:  # one matrix for all: factorised once
+            pull = torch.linalg.solve(total, wanted[..., 0].mT).mT
+        else:
+            pull = torch.linalg.solve(total, wanted)[..., 0]
         return rotvec_to_rotmat(-pull.unflatten(-1, (24, 3))) @ mean_rotmat, total
 
 

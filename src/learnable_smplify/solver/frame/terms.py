@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import PosedPoints, ShapedPoints, shape_derivative
+from learnable_smplify.body.fold import PosedPoints, ShapedPoints, pose_derivative, shape_derivative
 from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.skeleton import NUM_JOINTS
 
@@ -44,6 +44,13 @@ def apply_step(
     return turn @ rotmat, transl + step[:, NUM_ROTATIONS:]
 
 
+def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
+    """d keypoint / d unknowns of its frame, without the change of pose correctives."""
+    by_turn = pose_derivative(posed)
+    by_transl = torch.eye(3, dtype=by_turn.dtype, device=by_turn.device).expand(*by_turn.shape[:3], 3)
+    return torch.cat((by_turn, by_transl), dim=-1)
+
+
 @dataclass(frozen=True, eq=False)
 class KeypointTerm:
     """Keypoints near where they were measured: sum_k w_k rho(|k_k - y_k|).
@@ -57,6 +64,10 @@ class KeypointTerm:
     targets: Float[Tensor, "B K 3"]
     weights: Float[Tensor, "B K"]
     robust_scale: float | None
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.targets)
 
     def select(self, rows: slice) -> KeypointTerm:
         """Of some frames."""
@@ -72,6 +83,17 @@ class KeypointTerm:
     def trust(self, squared: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
         """The share of its pull that a keypoint keeps so far off [m^2]: d rho / d r^2 = (1 + r^2 / s^2)^-2."""
         return torch.ones_like(squared) if self.robust_scale is None else (1 + squared / self.robust_scale**2) ** -2
+
+    def distance(self, frames: Frames) -> Float[Tensor, " B"]:
+        """Mean distance of the seen keypoints from their measurements [m]."""
+        seen = self.weights > 0
+        return (self.residual(frames).norm(dim=-1) * seen).sum(1) / seen.sum(1).clamp(min=1)
+
+    def misfit(self, frames: Frames) -> float:
+        """Root mean square of the weighted errors: 1 where they are as large as the weights say."""
+        squared = self.residual(frames).square().sum(-1)
+        weights = self.weights * self.trust(squared)
+        return float(((weights * squared).sum() / (3 * (weights > 0).sum()).clamp(min=1)).sqrt())
 
     def linearise(self, frames: Frames) -> LinearisedKeypoints:
         """The term near these poses, as iteratively reweighted squares."""

@@ -150,7 +150,7 @@ class ShapeEstimator:
         seen = max(min(look.error for look in looks) * sigma, noise, _LEAST_OWN)
         every = replace(prior, weight=1.0)
         own, detected = (_again(look, sigma / seen, every) for look in looks)
-        if _evidence(own, every) > _evidence(detected, every):
+        if not self.layout.markers and _evidence(own, every) > _evidence(detected, every):
             return self._bounded(_again(own, 1.0, prior), prior, False)
         if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self._mean_bmi(), _BUILD_SIGMA))

@@ -121,11 +121,8 @@ def refine_betas(
         elif bool(damping.is_stuck()):
             break
     placed = unknowns.placed(problem, shape)
-    frames, keypoints = Frames.of(placed.points, rotmat, transl), placed.terms()[0]
-    squared = keypoints.residual(frames).square().sum(-1)
-    weights = keypoints.weights * keypoints.trust(squared)
-    mean = (weights * squared).sum() / (3 * (weights > 0).sum()).clamp(min=1)
-    return ShapeFit(unknowns, shape, rotmat, transl, total, float(mean.sqrt()), problem)
+    misfit = placed.terms()[0].misfit(Frames.of(placed.points, rotmat, transl))
+    return ShapeFit(unknowns, shape, rotmat, transl, total, misfit, problem)
 
 
 def _joint_step(here: Near, prior: ShapePrior, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:

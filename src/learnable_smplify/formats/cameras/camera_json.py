@@ -1,10 +1,13 @@
-"""`camera.json`: the intrinsics of a camera and where it stands.
+"""`camera.json`: the lens of a camera and where it stands; or several cameras in one file.
 
     {"fx": 1450.0, "fy": 1450.0, "cx": 960.0, "cy": 540.0,      pixels
      "width": 1920, "height": 1080,                             optional
+     "distortion": [-0.05, 0.14, 0.0006, 0.0007, 0],            optional: OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]
      "R": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],                  optional: world to camera, x_camera = R x_world + t
      "t": [0, 1.2, 4],                                          metres, with R
      "up_axis": "y"}                                            optional, with R: which world axis points up
+
+    {"cameras": {"left": {...}, "right": {...}}}                each as above, with R and t
 
 The camera's frame is OpenCV's: x right, y down, z into the picture. Without R and t the world has its origin at the
 camera, Y up, and the camera looks along -Z: right for a camera that is held level.
@@ -12,48 +15,91 @@ camera, Y up, and the camera looks along -Z: right for a camera that is held lev
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
 from learnable_smplify.formats.keypoints.json_frames import read_json
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.budget import shown
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")
-_KEYS = (*_INTRINSICS, "width", "height", "R", "t", "up_axis")
-_DISTORTION = ("distortion", "dist", "dist_coeffs", "distCoeffs", "k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+_LENS = ("distortion", "dist", "dist_coeffs", "distCoeffs")
+# The same one by one, in OpenCV's order.
+_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+_KEYS = (*_INTRINSICS, "width", "height", "distortion", "R", "t", "up_axis")
 _LEVEL = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
 _EXAMPLE = '{"fx": 1450, "fy": 1450, "cx": 960, "cy": 540}'
 
 
-def read_camera(path: str | PathLike[str]) -> Camera:
-    """Read a camera.json.
+def read_camera_json(path: Path, units: CameraUnits | None = None) -> dict[str, Camera]:
+    """The cameras of a camera.json by name; a single one is named like its file.
 
     Raises:
-        InputError: missing or damaged, a key that is missing or unknown, a value of the wrong kind, only one of R and
-            t, or lens distortion that is not zero.
+        InputError: missing or damaged, a key that is missing or unknown, a value of the wrong kind, or only one of R
+            and t; of several cameras, one without R and t.
     """
-    path = Path(path)
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError("this is not a camera", path=path, expected=_EXAMPLE)
-    for key in _DISTORTION:
-        if key in content and any(_flat(content[key], path, key)):
+    if "cameras" not in content:
+        return {path.stem: replace(_camera(content, path), name=path.stem)}
+    listed = content["cameras"]
+    if not isinstance(listed, dict) or not all(isinstance(camera, dict) for camera in listed.values()):
+        raise InputError(
+            "these are no cameras", path=path, where="key 'cameras'", expected='{"cameras": {"left": {"fx": ...}, ...}}'
+        )
+    raw, ups = [], set()
+    for name, values in listed.items():
+        where = f"camera {shown(name)}"
+        try:
+            # The place is checked with the others' (`placed`), where what is wrong with it is told.
+            camera = _camera({key: value for key, value in values.items() if key not in ("R", "t", "up_axis")}, path)
+        except InputError as error:
             raise InputError(
-                "the camera has lens distortion, which is not modelled",
-                path=path,
-                where=f"key '{key}'",
-                expected="a pinhole camera",
-                hint="undistort the keypoints (cv2.undistortPoints with P=K) and leave this key out",
-            )
+                str(error).removeprefix(f"{path}").lstrip(":, ").rstrip("."), path=path, where=where
+            ) from error
+        if not ("R" in values and "t" in values):
+            raise InputError("the camera has no R and t", path=path, where=where, expected="the place of each camera")
+        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        rotation, transl = np.array(_flat(values["R"], path, "R")), np.array(_flat(values["t"], path, "t"))
+        size = (camera.width, camera.height) if camera.width and camera.height else None
+        raw.append(RawCamera(name, where, matrix, camera.distortion, rotation, transl, size))
+        ups.add(values.get("up_axis"))
+    return placed_cameras(raw, path, units=units, up_axis=ups.pop() if len(ups) == 1 else None)
+
+
+def write_camera_json(cameras: Mapping[str, Camera], path: str | PathLike[str]) -> None:
+    """Write cameras as one file that `read_camera_json` reads.
+
+    Raises:
+        InputError: the path cannot be written.
+    """
+    described = {}
+    for name, camera in cameras.items():
+        values: dict[str, Any] = {key: getattr(camera, key) for key in _INTRINSICS}
+        values |= {"distortion": list(camera.distortion)} if camera.distortion else {}
+        values |= {key: getattr(camera, key) for key in ("width", "height", "up_axis") if getattr(camera, key)}
+        values |= {"R": camera.R_camera_world.double().tolist(), "t": camera.t_camera_world.double().tolist()}
+        described[name] = values
+    with atomic_output(path) as temporary:
+        temporary.write_text(json.dumps({"cameras": described}, indent=1) + "\n", encoding="utf-8")
+
+
+def _camera(content: dict[str, Any], path: Path) -> Camera:
     for key in content:
-        if key not in _KEYS and key not in _DISTORTION:
+        if key not in _KEYS and key not in (*_LENS, *_COEFFICIENTS):
             raise InputError(f"unknown key '{key}'", path=path, expected=", ".join(_KEYS))
     for key in _INTRINSICS:
         if key not in content:
@@ -65,20 +111,41 @@ def read_camera(path: str | PathLike[str]) -> Camera:
     if up_axis is not None and ("R" not in content or up_axis not in get_args(UpAxis)):
         raise InputError(f"up_axis is {shown(up_axis)}", path=path, expected="'x', 'y' or 'z', with R and t")
     placed = "R" in content
+    fx, fy, cx, cy = (_number(content[key], path, key) for key in _INTRINSICS)
     try:
         return Camera(
-            **{key: _number(content[key], path, key) for key in _INTRINSICS},
+            fx,
+            fy,
+            cx,
+            cy,
             R_camera_world=torch.tensor(_flat(content["R"], path, "R") if placed else _LEVEL).reshape(_shape(content)),
             t_camera_world=torch.tensor(_flat(content["t"], path, "t") if placed else [0.0, 0.0, 0.0]),
             width=_side(content.get("width"), path, "width"),
             height=_side(content.get("height"), path, "height"),
             up_axis=up_axis if placed else "y",
+            distortion=_lens(content, path),
             notes=()
             if placed
             else ("the camera file has no R and t: motion is in the camera's place, Y up, if level",),
         )
     except InputError as error:
         raise _in_file(error, path) from error
+
+
+def _lens(content: dict[str, Any], path: Path) -> tuple[float, ...]:
+    key = next((key for key in _LENS if key in content), None)
+    if key is None:
+        single = [_number(content.get(name, 0.0), path, name) for name in _COEFFICIENTS]
+        return tuple(single) if any(single) else ()
+    values = _flat(content[key], path, key)
+    if len(values) not in (0, 4, 5, 8):
+        raise InputError(
+            f"there are {len(values)} distortion coefficients",
+            path=path,
+            where=f"key '{key}'",
+            expected="OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]",
+        )
+    return tuple(values)
 
 
 def _shape(content: dict[str, Any]) -> tuple[int, ...]:

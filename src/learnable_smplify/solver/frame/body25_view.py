@@ -41,8 +41,8 @@ class Body25View:
         return Body25View(matrix.to(device), (matrix != 0).to(device))
 
     def apply(
-        self, keypoints: Float[Tensor, "B K 3"], confidence: Float[Tensor, "B K"]
-    ) -> tuple[Float[Tensor, "B 25 3"], Float[Tensor, "B 25"]]:
+        self, keypoints: Float[Tensor, "B K D"], confidence: Float[Tensor, "B K"]
+    ) -> tuple[Float[Tensor, "B 25 D"], Float[Tensor, "B 25"]]:
         """The network's view of measured keypoints: positions and confidence (the least of the keypoints needed)."""
         least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
         return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)

@@ -1,0 +1,250 @@
+"""What `lsmplify fit` and `lsmplify video` share about several cameras: options, files by camera, and the fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from learnable_smplify.body import OPEN_BODIES, Body
+from learnable_smplify.camera import Camera
+from learnable_smplify.cli.console import print_notes
+from learnable_smplify.cli.progress import frames_progress
+from learnable_smplify.errors import InputError
+from learnable_smplify.fit_summary import FitSummaryViews, summarise_views
+from learnable_smplify.formats.cameras.camera_file import read_cameras
+from learnable_smplify.formats.cameras.placed import CameraUnits
+from learnable_smplify.formats.detections.detection_arrays import camera_names_in
+from learnable_smplify.formats.detections.detection_file import SUFFIXES, read_detections
+from learnable_smplify.jobs.settings import FitSettings, named_output
+from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.motion import Motion
+from learnable_smplify.multiview.gather import Gathered, SeenPerson, gather_people
+from learnable_smplify.multiview.names import match_cameras
+from learnable_smplify.multiview.offsets import parse_offsets
+from learnable_smplify.options import shown
+from learnable_smplify.solver.solver import Solver
+from learnable_smplify.track import Track
+
+
+@dataclass(frozen=True)
+class RigArgs:
+    """Several calibrated cameras."""
+
+    cameras: Annotated[Path | None, shown("CALIBRATION", "one camera, or 3D keypoints")] = None
+    """Calibration of several cameras: Qualisys .qca.txt, Pose2Sim, Anipose or Caliscope .toml, OpenCV .yml, a folder of
+    EasyMocap's intri.yml and extri.yml, OpenCap's .pickle, or our .json."""
+    camera_units: Annotated[CameraUnits | None, shown(None, "what the file says, checked")] = None
+    """Unit of the calibration's translations."""
+    clocks: Annotated[tuple[str, ...], shown("CAMERA=FRAMES ...", "found")] = ()
+    """By how many frames cameras are ahead: cam02=5, if frame 5 of cam02 shows what frame 0 of the first camera shows;
+    0 for those that are not named."""
+    trust_cameras: bool = False
+    """Leave cameras as they are calibrated, also where turning them by fractions of a degree would make them agree."""
+
+    def read(self) -> dict[str, Camera]:
+        """The calibration.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        assert self.cameras is not None
+        return read_cameras(self.cameras, self.camera_units)
+
+    def gather(self, tracks: dict[str, list[Track]], cameras: dict[str, Camera], settings: FitSettings) -> Gathered:
+        """The people whom the cameras saw.
+
+        Raises:
+            InputError: as `gather_people`.
+        """
+        assert self.cameras is not None
+        offsets = parse_offsets(self.clocks, list(cameras)) if self.clocks else None
+        return gather_people(
+            tracks, cameras, self.cameras, offsets=offsets, nudge=not self.trust_cameras, up=settings.up
+        )
+
+
+def check_settings(settings: FitSettings) -> None:
+    """Refuse options that say nothing to keypoints in several cameras' pictures.
+
+    Raises:
+        InputError: there are some.
+    """
+    settings.check()
+    unusable = only_in_space(settings) + (["--method smplify"] if settings.method == "smplify" else [])
+    if unusable:
+        raise InputError(f"{', '.join(unusable)} is for 3D keypoints", hint="leave it out with --cameras")
+
+
+def only_in_space(settings: FitSettings) -> list[str]:
+    """The options given that say nothing to keypoints in pictures."""
+    given = {
+        "--units": settings.units is not None,
+        "--mirrored": settings.mirrored is not None,
+        "--scale-to-body": settings.scale_to_body,
+        "--smooth": settings.smooth,
+        "--hold-feet": settings.hold_feet,
+        "--ground": settings.ground,
+        "--no-repair": settings.no_repair,
+        "--gap": settings.gap != "interpolate",
+        "--offsets": settings.offsets is not None,
+    }
+    return [name for name, used in given.items() if used]
+
+
+def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSettings) -> dict[str, list[Track]]:
+    """What each camera saw: of a folder the entry with its name, or an .npz with arrays of all.
+
+    Raises:
+        InputError: names that do not go together (with both lists), or detections that cannot be read.
+    """
+    inside = camera_names_in(folder)
+    if inside:
+        matched = match_cameras(inside, list(cameras), folder)
+        return {name: read_detections(folder, settings.layout, settings.fps, entry) for name, entry in matched.items()}
+    if not folder.is_dir():
+        raise InputError(
+            "this is not a folder",
+            path=folder,
+            expected="with --cameras a folder that has a file or a folder of detections for each camera",
+        )
+    entries = {
+        (entry.name if entry.is_dir() else entry.stem): entry
+        for entry in sorted(folder.iterdir())
+        if entry.name[0] != "." and (entry.is_dir() or entry.suffix.lower() in SUFFIXES)
+    }
+    if not entries:
+        raise InputError(
+            f"there is nothing of a camera in the folder; the calibration has {', '.join(cameras)}",
+            path=folder,
+            expected="a file or folder of detections for each camera, named like it",
+        )
+    matched = match_cameras(list(entries), list(cameras), folder)
+    return {name: read_detections(entries[entry], settings.layout, settings.fps) for name, entry in matched.items()}
+
+
+def missing_notes(tracks: dict[str, list[Track]], cameras: dict[str, Camera]) -> list[str]:
+    """What readers said, and which cameras saw nothing."""
+    notes = [note for camera in cameras.values() for note in camera.notes]
+    notes += dict.fromkeys(note for found in tracks.values() for track in found for note in track.keypoints.notes)
+    missing = [name for name in cameras if name not in tracks]
+    if missing:
+        notes.append(f"there are no detections of {', '.join(missing)}: solved without")
+    return notes
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedPerson:
+    """A person and their motion.
+
+    Args:
+        person: what the cameras saw.
+        motion: fitted to it.
+        seconds: it took.
+    """
+
+    person: SeenPerson
+    motion: Motion
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPerson:
+    """A person whose motion is in a file.
+
+    Args:
+        solved: the person and their motion.
+        path: of the motion.
+        summary: how well it fits.
+    """
+
+    solved: SolvedPerson
+    path: Path
+    summary: FitSummaryViews
+
+
+Solve = Callable[[Solver, SeenPerson, Tensor | None, Callable[[int, int], None]], Motion]
+"""Solves a person, whose betas are given if they are known; reports frames done and frames in all."""
+
+
+def solve_views(
+    solver: Solver, person: SeenPerson, betas: Tensor | None, progress: Callable[[int, int], None]
+) -> Motion:
+    """From pixels alone."""
+    return solver.fit_views(person.views, betas, progress=progress)
+
+
+def solve_people(
+    people: Sequence[SeenPerson], solver: Solver, settings: FitSettings, notes: Console, solve: Solve = solve_views
+) -> list[SolvedPerson]:
+    """Fit every person, or the one asked for; prints notes.
+
+    Raises:
+        InputError: nobody of the name asked for, or what `solve` raises.
+    """
+    wanted = [person for person in people if settings.person in (None, person.name)]
+    if not wanted:
+        raise InputError(f"there is no person '{settings.person}'", expected=", ".join(one.name for one in people))
+    solved = []
+    for person in wanted:
+        betas = settings.known_betas()
+        own = settings.solver_for(solver, person.views[0].keypoints)
+        with frames_progress(notes, len(person.views[0].keypoints), betas is None) as advance:
+            began = time.perf_counter()
+            motion = solve(own, person, betas, advance)
+            seconds = time.perf_counter() - began
+        said = [note for note in motion.notes if not any(note in view.camera.notes for view in person.views)]
+        print_notes(notes, said if len(wanted) == 1 else [f"person {person.name}: {note}" for note in said])
+        solved.append(SolvedPerson(person, motion, seconds))
+    return solved
+
+
+def write_people(
+    solved: Sequence[SolvedPerson], body: Body, settings: FitSettings, output: Path, console: Console, notes: Console
+) -> list[FittedPerson]:
+    """Write every motion, and print a table of each.
+
+    Raises:
+        InputError: a motion that cannot be written.
+    """
+    fitted = []
+    for one in solved:
+        place = output if len(solved) == 1 else named_output(output, one.person.name)
+        if len(solved) > 1:
+            console.print(f"person {one.person.name}", style="bold", highlight=False, markup=False)
+        print_notes(notes, settings.write(one.motion, place, body))
+        summary = summarise_views(body, one.motion, one.person.views)
+        layout = load_layout(one.person.views[0].keypoints.layout).name
+        print_views_summary(console, summary, one.motion, body, layout, one.seconds)
+        console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
+        fitted.append(FittedPerson(one, place, summary))
+    return fitted
+
+
+def print_views_summary(
+    console: Console, summary: FitSummaryViews, motion: Motion, body: Body, layout: str, seconds: float
+) -> None:
+    """The closing table of a fit to cameras."""
+    table = Table(title="fit", show_header=False, title_justify="left", title_style="bold")
+    table.add_row("frames", f"{summary.frames} ({summary.frames / motion.fps:.1f} s at {motion.fps:g} fps)")
+    table.add_row("median keypoint error", f"{summary.median_error_px:.1f} px")
+    cameras = ", ".join(f"{name} {error:.1f}" for name, error in summary.camera_error_px.items())
+    table.add_row("by camera [px]", cameras)
+    table.add_row("by group [px]", ", ".join(f"{name} {error:.1f}" for name, error in summary.group_error_px.items()))
+    name, error = summary.worst_keypoint
+    table.add_row("worst keypoint", f"{name}, {error:.1f} px")
+    if summary.unobserved:
+        table.add_row("never seen", ", ".join(summary.unobserved))
+    table.add_row("frames flagged", str(summary.flagged))
+    way = float((motion.transl - motion.transl[:1]).norm(dim=-1).max())
+    table.add_row("way", f"up to {way:.2f} m from the start")
+    table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
+    table.add_row("layout", layout)
+    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
+    console.print(table)

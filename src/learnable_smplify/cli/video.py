@@ -1,0 +1,316 @@
+"""`lsmplify video`: a video in, a motion, a report and the body over the video out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from torch import Tensor
+
+from learnable_smplify.body import Body
+from learnable_smplify.camera import Camera
+from learnable_smplify.cli.console import open_console, print_notes
+from learnable_smplify.cli.fit import summary_line
+from learnable_smplify.cli.outputs import check_output_file, check_output_folder
+from learnable_smplify.cli.progress import pictures_progress
+from learnable_smplify.cli.report import make_report
+from learnable_smplify.cli.rig import (
+    FittedPerson,
+    RigArgs,
+    SolvedPerson,
+    check_settings,
+    missing_notes,
+    read_camera_tracks,
+    solve_people,
+    solve_views,
+    write_people,
+)
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.cameras.camera_file import read_camera
+from learnable_smplify.formats.detections.detection_arrays import write_detections
+from learnable_smplify.formats.detections.detection_file import read_detections
+from learnable_smplify.formats.motion.motion_file import WRITERS
+from learnable_smplify.jobs.settings import FitSettings
+from learnable_smplify.motion import Motion
+from learnable_smplify.multiview.gather import Gathered, SeenPerson
+from learnable_smplify.multiview.names import match_cameras
+from learnable_smplify.multiview.points import triangulated
+from learnable_smplify.options import shown
+from learnable_smplify.render.clip import import_extra
+from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.solver.guided import fit_guided
+from learnable_smplify.solver.solver import Solver
+from learnable_smplify.track import Track
+from learnable_smplify.video.detect import check_detector, count_people, detect_people
+from learnable_smplify.video.overlay import Shown, write_overlay
+from learnable_smplify.video.read import VideoInfo, video_info
+from learnable_smplify.views import View
+
+_UP = {"x": 0, "y": 1, "z": 2}
+# Pictures of a calibration and a video of one shape may differ in scale; shapes are alike within this.
+_SAME_SHAPE = 0.004
+# The floor is where the lowest part of the body is in this share of frames; so many are looked at.
+_ON_FLOOR, _LOOKED_AT = 0.1, 60
+_REPORT_PICTURES = 6
+
+
+@dataclass(frozen=True)
+class VideoArgs:
+    """Find a person in a video, fit an SMPL motion, and draw the body over the video.
+
+    Writes the motion, a report (.html beside it) and a film (.overlay.mp4). From one camera how far away people are
+    follows from their size; the camera is taken to be level and the floor to be where feet are, unless --camera says
+    where it stands. Several videos of one scene are solved together with --cameras. Finding people needs the extra
+    `video`; --detections takes another program's instead.
+    """
+
+    videos: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="VIDEO")]]
+    """Videos: one, or one of each camera, with the camera's name in the file's."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
+    """Where to write the motion: .npz, .bvh or .glb. Of several people, each gets a file with their name in it."""
+    settings: Annotated[FitSettings, tyro.conf.arg(name="")] = field(default_factory=FitSettings)
+    camera: Annotated[Path | None, shown("FILE", "guessed, held level")] = None
+    """One camera: its calibration, with or without where it stands."""
+    rig: Annotated[RigArgs, tyro.conf.arg(name="")] = field(default_factory=RigArgs)
+    people: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """How many people to look for, at most; each takes the detector's time once more."""
+    detections: Annotated[Path | None, shown("FILE", "MediaPipe's, found now")] = None
+    """2D keypoints of another program (AlphaPose, RTMLib, OpenPose, Sports2D, ours), or of an earlier run; for several
+    videos a folder with one for each camera, named like it."""
+    save_detections: Annotated[Path | None, shown("FOLDER", "not kept")] = None
+    """Keep what was found, for --detections."""
+    no_overlay: bool = False
+    """Do not write the film."""
+    no_report: bool = False
+    """Do not write the report."""
+    json: bool = False
+    """Print one line of JSON a motion instead of the table."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def video(args: VideoArgs) -> None:
+    """Run `lsmplify video`.
+
+    Raises:
+        InputError: files that cannot be read or written, or options that do not fit.
+        LsmplifyError: a package is not installed; said before any work.
+    """
+    _check(args)
+    console, notes = open_console(), open_console(stderr=True)
+    console.quiet, notes.quiet = args.quiet or args.json, args.quiet or args.json
+    infos = [video_info(path) for path in args.videos]
+    cameras, of_camera, camera_notes = _cameras(args, infos)
+    print_notes(notes, camera_notes)
+    began = time.perf_counter()
+    tracks = _tracks(args, of_camera, cameras, notes)
+    looked_s = time.perf_counter() - began
+    print_notes(notes, missing_notes(tracks, cameras))
+    solver = args.settings.open_solver()
+    if len(cameras) > 1:
+        gathered = args.rig.gather(tracks, cameras, args.settings)
+        print_notes(notes, gathered.notes)
+        solved = solve_people(gathered.people, solver, args.settings, notes)
+    else:
+        ((name, found),) = tracks.items()
+        gathered = _alone(found, cameras[name])
+        solved = solve_people(gathered.people, solver, args.settings, notes, _guided(found))
+        if cameras[name].up_axis is not None and args.rig.cameras is None and _level(cameras[name]):
+            solved = _on_floor(solved, solver.body)
+    fitted = write_people(solved, solver.body, args.settings, args.output, console, notes)
+    if args.detections is None:
+        pictures = sum(len(found[0]) for found in tracks.values())
+        line = f"detector: {1000 * looked_s / pictures:.0f} ms a picture, {looked_s:.1f} s in all"
+        console.print(line, highlight=False)
+    for one in fitted:
+        if args.json:
+            print(summary_line(one.path, one.summary, one.solved.motion, one.solved.seconds, gathered.notes))
+        if not args.no_report:
+            _report(one, solver.body, console)
+    if not args.no_overlay:
+        _overlay(args, fitted, of_camera, gathered, solver.body, console, notes)
+
+
+def _check(args: VideoArgs) -> None:
+    """Refuse what cannot work, before any work."""
+    if not args.videos:
+        raise InputError("no video is given", expected="lsmplify video CLIP.mp4 -o motion.npz")
+    check_output_file(args.output, tuple(WRITERS), *args.videos)
+    check_settings(args.settings)
+    if len(args.videos) > 1 and args.rig.cameras is None:
+        raise InputError(
+            f"there are {len(args.videos)} videos and no calibration",
+            expected="--cameras CALIBRATION of the cameras that took one scene; videos of different scenes one by one",
+        )
+    if args.camera is not None and args.rig.cameras is not None:
+        raise InputError("--camera and --cameras do not go together", expected="one of them")
+    if not 1 <= args.people <= 8:
+        raise InputError(f"--people is {args.people}", expected="1 to 8")
+    if args.save_detections is not None:
+        check_output_folder(args.save_detections)
+    import_extra("imageio_ffmpeg", "imageio-ffmpeg", "Reading a video")
+    if args.detections is None:
+        check_detector()
+
+
+def _cameras(
+    args: VideoArgs, infos: Sequence[VideoInfo]
+) -> tuple[dict[str, Camera], dict[str, VideoInfo], tuple[str, ...]]:
+    """Cameras and their videos by name, and notes on how the two go together."""
+    if args.rig.cameras is None:
+        (info,) = infos
+        camera = Camera.guessed(info.width, info.height) if args.camera is None else read_camera(args.camera)
+        fitted, notes = fitted_camera(camera, info)
+        name = fitted.name or info.path.stem
+        return {name: replace(fitted, name=name)}, {name: info}, notes
+    calibrated = args.rig.read()
+    matched = match_cameras([info.path.stem for info in infos], list(calibrated), args.videos[0].parent)
+    by_stem = {info.path.stem: info for info in infos}
+    cameras: dict[str, Camera] = {}
+    videos: dict[str, VideoInfo] = {}
+    said: list[str] = []
+    for name, stem in matched.items():
+        cameras[name], notes = fitted_camera(calibrated[name], by_stem[stem])
+        videos[name] = by_stem[stem]
+        said += notes
+    return cameras, videos, tuple(said)
+
+
+def fitted_camera(camera: Camera, info: VideoInfo) -> tuple[Camera, tuple[str, ...]]:
+    """A camera for pictures of the video's size, and a note where it was calibrated for another.
+
+    Raises:
+        InputError: it was calibrated for pictures that lie on their side.
+    """
+    if camera.width is None or camera.height is None or (camera.width, camera.height) == (info.width, info.height):
+        return camera, ()
+    name = camera.name or "the camera"
+    sizes = f"{name} is calibrated for {camera.width} x {camera.height}, the video has {info.width} x {info.height}"
+    scale = info.height / camera.height
+    if abs(info.width / camera.width / scale - 1) < _SAME_SHAPE:
+        scaled = replace(
+            camera,
+            fx=camera.fx * scale,
+            fy=camera.fy * scale,
+            cx=camera.cx * scale,
+            cy=camera.cy * scale,
+            width=info.width,
+            height=info.height,
+        )
+        return scaled, (f"{sizes}: scaled",)
+    if (camera.width > camera.height) != (info.width > info.height):
+        raise InputError(sizes, path=info.path, expected="pictures that stand as those of the calibration do")
+    return camera, (f"{sizes}: taken pixel for pixel",)
+
+
+def _tracks(
+    args: VideoArgs, videos: dict[str, VideoInfo], cameras: dict[str, Camera], notes: Console
+) -> dict[str, list[Track]]:
+    rate = next(iter(videos.values())).fps if args.settings.fps is None else args.settings.fps
+    if args.detections is not None:
+        if len(videos) > 1:
+            return read_camera_tracks(args.detections, cameras, replace(args.settings, fps=rate))
+        return {name: read_detections(args.detections, args.settings.layout, rate) for name in videos}
+    tracks = {}
+    for name, info in videos.items():
+        info = info if args.settings.fps is None else replace(info, fps=args.settings.fps)
+        with pictures_progress(notes, f"looking for people in {info.path.name}", info.frames) as advance:
+            tracks[name] = detect_people(info, args.people, progress=advance)
+        if args.save_detections is not None:
+            write_detections(tracks[name], args.save_detections / f"{name}.npz")
+    first = next(iter(videos.values()))
+    if args.people == 1 and count_people(first) > 1:
+        print_notes(notes, (f"a second person is in {first.path.name}: --people 2 fits both",))
+    return tracks
+
+
+def _alone(tracks: Sequence[Track], camera: Camera) -> Gathered:
+    """People of one camera: everybody it followed for long enough."""
+    most = max(track.frames_seen for track in tracks)
+    kept = [track for track in tracks if track.frames_seen >= max(0.1 * most, 5)] or list(tracks)
+    people = tuple(SeenPerson(track.name, (View(track.keypoints, camera),)) for track in kept)
+    return Gathered(people, {str(camera.name): 0}, 0, ())
+
+
+def _guided(
+    tracks: Sequence[Track],
+) -> Callable[[Solver, SeenPerson, Tensor | None, Callable[[int, int], None]], Motion]:
+    by_name = {track.name: track for track in tracks}
+
+    def solve(solver: Solver, person: SeenPerson, betas: Tensor | None, progress: Callable[[int, int], None]) -> Motion:
+        track = by_name[person.name]
+        if track.world is None:
+            return solve_views(solver, person, betas, progress)
+        return fit_guided(solver, track, person.views[0], betas, progress)
+
+    return solve
+
+
+def _level(camera: Camera) -> bool:
+    """Whether the world is the camera's own: at the origin, looking along -Z with Y up, as nothing is known of it."""
+    own = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    return bool(torch.equal(camera.R_camera_world, own)) and float(camera.t_camera_world.abs().max()) == 0
+
+
+def _on_floor(solved: Sequence[SolvedPerson], body: Body) -> list[SolvedPerson]:
+    """The world moved up or down so that people stand at height 0, and the cameras with it."""
+    heights = []
+    for one in solved:
+        rows = torch.linspace(0, len(one.motion) - 1, min(_LOOKED_AT, len(one.motion))).round().long().unique()
+        motion = one.motion
+        vertices = body.vertices(motion.pose[rows], motion.betas, motion.transl[rows])
+        heights.append(float(vertices[..., _UP[motion.up_axis or "y"]].amin(dim=1).quantile(_ON_FLOOR)))
+    floor = sorted(heights)[len(heights) // 2]
+    moved = []
+    for one in solved:
+        shift = torch.zeros(3)
+        shift[_UP[one.motion.up_axis or "y"]] = -floor
+        views = tuple(View(view.keypoints, _moved(view.camera, shift)) for view in one.person.views)
+        motion = replace(one.motion, transl=one.motion.transl + shift)
+        note = f"the floor is put where the feet are: the camera is {-floor:.2f} m above it, if it is level"
+        moved.append(
+            SolvedPerson(replace(one.person, views=views), replace(motion, notes=(*motion.notes, note)), one.seconds)
+        )
+    return moved
+
+
+def _moved(camera: Camera, shift: Tensor) -> Camera:
+    """The same camera in a world whose points are all moved by `shift`."""
+    return replace(camera, t_camera_world=camera.t_camera_world - camera.R_camera_world @ shift)
+
+
+def _report(one: FittedPerson, body: Body, console: Console) -> None:
+    place = one.path.with_suffix(".html")
+    keypoints = triangulated(one.solved.person.views) if len(one.solved.person.views) > 1 else None
+    page = make_report(one.solved.motion, keypoints, body, one.path.name, _REPORT_PICTURES, console.print)
+    with atomic_output(place) as temporary:
+        temporary.write_bytes(page.encode("utf-8", errors="replace"))
+    console.print(f"report: {place}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _overlay(
+    args: VideoArgs,
+    fitted: Sequence[FittedPerson],
+    videos: dict[str, VideoInfo],
+    gathered: Gathered,
+    body: Body,
+    console: Console,
+    notes: Console,
+) -> None:
+    place = args.output.with_suffix(".overlay.mp4")
+    placed = {str(view.camera.name): view.camera for one in fitted for view in one.solved.person.views}
+    shown_videos = [
+        Shown(info, placed[name], gathered.first_frame + gathered.offsets.get(name, 0))
+        for name, info in videos.items()
+        if name in placed
+    ]
+    motions = [one.solved.motion for one in fitted]
+    with pictures_progress(notes, "drawing", len(motions[0])) as advance:
+        write_overlay(shown_videos, motions, body, place, advance)
+    console.print(f"film: {place}", style="bold", highlight=False, soft_wrap=True)

@@ -1,0 +1,190 @@
+"""From cameras: single poses and whole clips seen by one, whole clips seen by four, estimates refined by one and two.
+
+People of the evaluation clips with betas N(0, 1), seen by synthetic cameras of 1920 x 1080 (`evaluation.rig`); BODY_25
+keypoints of the body itself, with the damage that each row names. Joint errors are over SMPL's 24 joints.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learnable_smplify import metrics
+from learnable_smplify.body import Body
+from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.rig import Damage, ring, seen
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver import Solver
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.views import View
+
+# A clip's frames count up to here: nobody needs a minute of each.
+LONGEST = 300
+# A flip lasts when a frame's root-aligned joints are this far off [mm] for so long [s].
+_FLIPPED_MM, _LASTS_S = 150.0, 0.5
+_WHOLE, _FACING = math.tau, (0.0, 1.0, 0.0)
+
+Way = Callable[[Sequence[View], Tensor], Motion]
+
+
+@dataclass(frozen=True)
+class CameraRow:
+    """One way of finding people that cameras saw; means over all frames [mm].
+
+    Args:
+        mpjpe_mm: pelvis joints laid on each other.
+        place_mm: distance of the pelvis from the true one.
+        flips: stretches of at least half a second in which the joints are more than 150 mm off.
+        ms_a_frame: wall clock; `cpu_ms`, of all threads together.
+    """
+
+    method: str
+    detections: str
+    frames: int
+    pa_mpjpe_mm: float
+    mpjpe_mm: float
+    place_mm: float
+    flips: int
+    flagged_share: float
+    ms_a_frame: float
+    cpu_ms: float
+
+
+def evaluate_poses(
+    clips: Sequence[Clip], body: Body, ways: Sequence[tuple[str, Way]], poses: int, noise_px: float = 0.0
+) -> list[CameraRow]:
+    """One pose of each of `poses` clips, spread over the split, turned to a random facing; each alone, from nothing.
+
+    A level camera of 65 degrees (1280 x 960) stands 3 m away. The time is that of one pose alone.
+    """
+    generator = torch.Generator().manual_seed(0)
+    chosen = [clips[index] for index in torch.linspace(0, len(clips) - 1, poses).round().long().tolist()]
+    scenes = []
+    for clip in chosen:
+        pose = clip.pose[int(torch.randint(len(clip.pose), (1,), generator=generator))][None].clone()
+        turn = rotvec_to_rotmat(_WHOLE * torch.rand((), generator=generator) * torch.tensor(_FACING))
+        pose[:, 0] = rotmat_to_rotvec(turn @ rotvec_to_rotmat(pose[:, 0]))
+        betas = torch.randn(10, generator=generator)
+        true = Motion(pose, -body.joints(pose, betas)[:, 0], betas, 30.0)
+        scenes.append((true, _near_view(body, true, noise_px, generator)))
+    rows = []
+    for name, way in ways:
+        way([scenes[0][1]], scenes[0][0].betas)
+        rows.append(_row(name, f"{noise_px:g} px noise", body, [(true, [view]) for true, view in scenes], way))
+    return rows
+
+
+def evaluate_views(
+    clips: Sequence[Clip],
+    body: Body,
+    ways: Sequence[tuple[str, Way]],
+    cameras: int,
+    damages: Sequence[tuple[str, Damage]],
+    progress: Callable[[str], None] | None = None,
+) -> list[CameraRow]:
+    """Whole clips, up to `LONGEST` frames of each, from nothing but betas."""
+    rows = []
+    for label, damage in damages:
+        scenes = []
+        for index, clip in enumerate(clips):
+            generator = torch.Generator().manual_seed(index)
+            scenes.append(scene(clip, body, cameras, damage, generator))
+        for name, way in ways:
+            if progress is not None:
+                progress(f"{cameras} cameras, {label}: {name}")
+            rows.append(_row(name, label, body, scenes, way))
+    return rows
+
+
+def scene(
+    clip: Clip, body: Body, cameras: int, damage: Damage, generator: torch.Generator
+) -> tuple[Motion, list[View]]:
+    """The start of a clip, of a person N(0, 1), and what a ring of cameras sees of it."""
+    betas = torch.randn(10, generator=generator)
+    true = Motion(clip.pose[:LONGEST], clip.transl[:LONGEST], betas, clip.fps)
+    joints = body.joints(true.pose, betas, true.transl)
+    rig = ring(joints, cameras, _WHOLE * float(torch.rand((), generator=generator)))
+    return true, seen(rig, body.keypoints(true.pose, betas, true.transl), clip.fps, damage, generator)
+
+
+def triangulated(solver: Solver) -> Way:
+    """Triangulate every frame, then fit the keypoints in space."""
+
+    def way(views: Sequence[View], betas: Tensor) -> Motion:
+        placed, sure = placed_points(Observed.of(views))
+        first = views[0]
+        positions = torch.where((sure > 0)[..., None], placed, torch.nan)
+        return solver.fit(
+            Keypoints(positions, first.keypoints.layout, first.keypoints.fps, sure, first.camera.up_axis), betas
+        )
+
+    return way
+
+
+def camera_table(rows: Sequence[CameraRow], title: str) -> str:
+    """Errors as Markdown."""
+    header = (
+        *("method", "detections", "PA-MPJPE [mm]", "MPJPE", "place", "flips that last", "flagged"),
+        *("ms a frame", "CPU ms"),
+    )
+    body = [
+        (
+            row.method,
+            row.detections,
+            f"{row.pa_mpjpe_mm:.1f}",
+            f"{row.mpjpe_mm:.1f}",
+            f"{row.place_mm:.0f}",
+            str(row.flips),
+            f"{100 * row.flagged_share:.1f} %",
+            f"{row.ms_a_frame:.1f}",
+            f"{row.cpu_ms:.1f}",
+        )
+        for row in rows
+    ]
+    return table(f"{title} ({rows[0].frames:,} frames)", header, body)
+
+
+def _near_view(body: Body, true: Motion, noise_px: float, generator: torch.Generator) -> View:
+    from learnable_smplify.camera import Camera
+
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    camera = Camera(1000.0, 1000.0, 640.0, 480.0, flip, torch.tensor([0.0, 0.0, 3.0]), 1280, 960, "y")
+    pixels = camera.project(body.keypoints(true.pose, true.betas, true.transl))
+    return View(Keypoints2D(pixels + noise_px * torch.randn(pixels.shape, generator=generator), "body25", 30.0), camera)
+
+
+def _row(name: str, label: str, body: Body, scenes: Sequence[tuple[Motion, list[View]]], way: Way) -> CameraRow:
+    parts, flips, wall, cpu = [], 0, 0.0, 0.0
+    for true, views in scenes:
+        wall_before, cpu_before = time.perf_counter(), time.process_time()
+        found = way(views, true.betas)
+        wall, cpu = wall + time.perf_counter() - wall_before, cpu + time.process_time() - cpu_before
+        joints = body.joints(found.pose, found.betas, found.transl)
+        true_joints = body.joints(true.pose, true.betas, true.transl)
+        roots = joints[:, 0], true_joints[:, 0]
+        aligned = metrics.mpjpe(joints, true_joints, *roots, per_frame=True)
+        flips += _lasting(aligned > _FLIPPED_MM, round(_LASTS_S * true.fps))
+        place = 1000 * (roots[0] - roots[1]).norm(dim=-1)
+        pa = metrics.pa_mpjpe(joints, true_joints, per_frame=True)
+        parts.append(torch.stack((pa, aligned, place, found.flagged.float())))
+    errors = torch.cat(parts, dim=1)
+    mean, frames = errors.mean(dim=1).tolist(), errors.shape[1]
+    return CameraRow(
+        name, label, frames, mean[0], mean[1], mean[2], flips, mean[3], 1000 * wall / frames, 1000 * cpu / frames
+    )
+
+
+def _lasting(wrong: Tensor, frames: int) -> int:
+    """How many runs of at least so many frames."""
+    edges = torch.nn.functional.pad(wrong.int(), (1, 1)).diff()
+    return int(((edges == -1).nonzero()[:, 0] - (edges == 1).nonzero()[:, 0] >= frames).sum())

@@ -1,0 +1,311 @@
+"""From the numbers of a calibration file to a `Camera`, and what is checked of one camera and of all together.
+
+What goes wrong between programs: a rotation that goes from camera to world, an axis mirrored or exchanged, translations
+in millimetres, focal lengths in millimetres, a camera for fish-eye lenses. Each is named, because a solver fed with it
+only answers nonsense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from learnable_smplify.camera import Camera
+from learnable_smplify.errors import InputError
+from learnable_smplify.motion import UpAxis
+
+CameraUnits = Literal["m", "cm", "mm"]
+METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+
+# Cameras that are so far apart, or from the origin [m], stand there in millimetres.
+_FARTHEST = 300.0
+_MAX_ROTATION_ERROR = 1e-2
+# No lens of a video camera is shorter [px]: such a number is millimetres.
+_SHORTEST_FOCAL = 50.0
+# How far cameras that look at one place look past it [rad], at most.
+_LOOK_AT = np.deg2rad(25.0)
+# Cameras must look in ways that differ by this much [rad] before the place they look at is known.
+_APART = np.deg2rad(20.0)
+# A skewed sensor is not modelled; up to this many pixels nobody would see it.
+_MAX_SKEW = 1.0
+_LENSES = (4, 5, 8)
+_FLIP = np.diag([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class RawCamera:
+    """A camera as its file has it.
+
+    Args:
+        name: what it is called.
+        where: its place in the file, for messages.
+        matrix: (3, 3) intrinsics [px].
+        distortion: in OpenCV's order; empty for none.
+        rotation: (3, 3) from world to camera, or (3,) the rotation vector of it.
+        translation: (3,) with the rotation: a world point x is at `rotation x + translation`, in the file's unit.
+        size: (width, height) of the picture [px], None when unknown.
+        fisheye: whether the distortion is OpenCV's fish-eye model.
+    """
+
+    name: str
+    where: str
+    matrix: Float[np.ndarray, "3 3"]
+    distortion: Sequence[float]
+    rotation: Float[np.ndarray, "*N"]
+    translation: Float[np.ndarray, "3"]
+    size: tuple[int, int] | None = None
+    fisheye: bool = False
+
+
+def placed_cameras(
+    raw: Sequence[RawCamera],
+    path: Path,
+    *,
+    stated_unit: CameraUnits | None = None,
+    units: CameraUnits | None = None,
+    up_axis: UpAxis | None = None,
+) -> dict[str, Camera]:
+    """Cameras of a file by name, checked one by one and together.
+
+    Args:
+        raw: as they are in the file.
+        path: for messages.
+        stated_unit: of the translations, where the format fixes it.
+        units: what the user says of the translations; None takes the stated one, else metres, and millimetres where
+            the cameras would stand hundreds of metres apart.
+        up_axis: which world axis points up, where the format fixes it.
+
+    Raises:
+        InputError: no camera, two of one name, a lens or a place that cannot be; the message names the camera.
+    """
+    if not raw:
+        raise InputError("there is no camera in the file", path=path, expected="at least one")
+    names = [camera.name for camera in raw]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two cameras are called '{twice}'", path=path, expected="a name of its own for each")
+    rotations = {camera.name: _rotation(camera, path) for camera in raw}
+    translations = {camera.name: _vector(camera.translation, camera, path, "translation") for camera in raw}
+    unit, note = _unit(rotations, translations, units or stated_unit, path)
+    found: dict[str, Camera] = {}
+    for camera in raw:
+        focal, centre = _intrinsics(camera, path)
+        width, height = (None, None) if camera.size is None else camera.size
+        try:
+            found[camera.name] = Camera(
+                *focal,
+                *centre,
+                torch.as_tensor(rotations[camera.name]),
+                torch.as_tensor(translations[camera.name] * METRES[unit]),
+                width=width,
+                height=height,
+                up_axis=up_axis,
+                notes=note,
+                distortion=_lens(camera, path),
+                name=camera.name,
+            )
+        except InputError as error:
+            raise InputError(str(error).rstrip("."), path=path, where=camera.where) from error
+        note = ()  # once a file
+    check_looks(found, path)
+    return found
+
+
+def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
+    """Cameras of one recording look at one place; those of a file that means its matrices otherwise do not.
+
+    Raises:
+        InputError: they do not as they are, and do if the matrices went the other way or the axes were others.
+    """
+    if len(cameras) < 2:
+        return
+    rotations = np.stack([camera.R_camera_world.double().numpy() for camera in cameras.values()])
+    translations = np.stack([camera.t_camera_world.double().numpy() for camera in cameras.values()])
+    # Cameras that all look the same way may be so, or be level cameras whose matrices go the other way.
+    if _looks_past(rotations, translations) < _LOOK_AT:
+        return
+    back = rotations.transpose(0, 2, 1)
+    back_translations = -np.einsum("nij,nj->ni", back, translations)
+    others = {
+        "if its matrices went from camera to world": (back, back_translations),
+        "if y pointed up and z backwards in its cameras (OpenGL's axes)": (_FLIP @ rotations, translations @ _FLIP),
+        "if its translations were where the cameras stand": (
+            rotations,
+            -np.einsum("nij,nj->ni", rotations, translations),
+        ),
+        "if its matrices went from camera to world, with OpenGL's axes": (_FLIP @ back, back_translations @ _FLIP),
+    }
+    past = {what: _looks_past(turned, moved) for what, (turned, moved) in others.items()}
+    what = min(past, key=lambda what: past[what] if np.isfinite(past[what]) else np.inf)
+    if past[what] < _LOOK_AT:
+        raise InputError(
+            f"the cameras do not look at one place as the file has them, and would {what}",
+            path=path,
+            expected="rotations and translations from world to camera in OpenCV's axes: x right, y down, z into the "
+            "picture",
+        )
+
+
+def _looks_past(rotations: Float[np.ndarray, "N 3 3"], translations: Float[np.ndarray, "N 3"]) -> float:
+    """How far the cameras look past the point nearest to all their axes [rad], the worst; NaN where nothing tells.
+
+    Nothing tells where they all look the same way.
+    """
+    axes = rotations[:, 2]
+    centres = -np.einsum("nij,ni->nj", rotations, translations)
+    apart = np.arccos(np.clip(axes @ axes.T, -1, 1)).max()
+    if apart < _APART:
+        return float("nan")
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    point = np.linalg.lstsq(across.sum(axis=0), np.einsum("nij,nj->i", across, centres), rcond=None)[0]
+    towards = point - centres
+    distance = np.linalg.norm(towards, axis=1)
+    return float(np.arccos(np.clip((towards * axes).sum(axis=1) / np.maximum(distance, 1e-9), -1, 1)).max())
+
+
+def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
+    given = np.asarray(camera.rotation, dtype=np.float64)
+    if given.size not in (3, 9) or not np.isfinite(given).all():
+        raise InputError(
+            f"the rotation of camera '{camera.name}' has shape {given.shape}",
+            path=path,
+            where=camera.where,
+            expected="3 finite numbers (a rotation vector [rad]) or 3 x 3",
+        )
+    if given.size == 3:
+        return rotation_from_vector(given.reshape(3))
+    matrix = given.reshape(3, 3)
+    off = float(np.abs(matrix @ matrix.T - np.eye(3)).max())
+    if off <= _MAX_ROTATION_ERROR and np.linalg.det(matrix) < 0:
+        raise InputError(
+            f"the rotation of camera '{camera.name}' is left-handed (determinant -1): one axis is mirrored, or two are "
+            "exchanged",
+            path=path,
+            where=camera.where,
+            expected="world and camera both right-handed, the camera's axes x right, y down, z into the picture",
+        )
+    if off > _MAX_ROTATION_ERROR:
+        raise InputError(
+            f"the rotation of camera '{camera.name}' is no rotation (R R^T is off by {off:.2g})",
+            path=path,
+            where=camera.where,
+            expected="a rotation vector [rad], or 3 x 3 with R R^T the identity",
+        )
+    # What a file rounds to four digits is put right, as the nearest rotation.
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
+
+
+def rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    """The matrix of a rotation vector [rad] in double precision (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+
+
+def _unit(
+    rotations: Mapping[str, np.ndarray], translations: Mapping[str, np.ndarray], told: CameraUnits | None, path: Path
+) -> tuple[CameraUnits, tuple[str, ...]]:
+    centres = np.stack([-rotations[name].T @ translations[name] for name in rotations])
+    span = np.linalg.norm(centres[:, None] - centres[None], axis=-1).max() if len(centres) > 1 else 0.0
+    reach = float(max(span, np.linalg.norm(centres, axis=1).min()))
+    if told is not None:
+        if reach * METRES[told] > _FARTHEST:
+            raise InputError(
+                f"the cameras are {reach * METRES[told]:.0f} m apart or from the origin",
+                path=path,
+                expected=f"translations in {told}",
+                hint="--camera-units mm",
+            )
+        return told, ()
+    if reach <= _FARTHEST:
+        return "m", ()
+    if reach * METRES["mm"] > _FARTHEST:
+        raise InputError(
+            f"the cameras are {reach:.3g} apart or from the origin", path=path, expected="translations in metres"
+        )
+    return "mm", (f"translations of {reach:.0f} in {path.name}: taken as millimetres (--camera-units)",)
+
+
+def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tuple[float, float]]:
+    matrix = np.asarray(camera.matrix, dtype=np.float64)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+        raise InputError(
+            f"the matrix of camera '{camera.name}' has shape {matrix.shape}",
+            path=path,
+            where=camera.where,
+            expected="3 x 3 finite numbers: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels",
+        )
+    focal, centre = (float(matrix[0, 0]), float(matrix[1, 1])), (float(matrix[0, 2]), float(matrix[1, 2]))
+    if abs(matrix[0, 1]) > _MAX_SKEW or np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max() > 1e-6:
+        raise InputError(
+            f"the matrix of camera '{camera.name}' is skewed or transposed",
+            path=path,
+            where=camera.where,
+            expected="[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]",
+        )
+    if 0 < min(focal) < _SHORTEST_FOCAL:
+        raise InputError(
+            f"the focal length of camera '{camera.name}' is {min(focal):g}, which would be millimetres",
+            path=path,
+            where=camera.where,
+            expected="pixels: the picture's width times the focal length, by the width of the sensor",
+        )
+    if camera.size is not None and (min(camera.size) < 8 or max(focal) > 60 * max(camera.size)):
+        raise InputError(
+            f"a focal length of {max(focal):.0f} px for a picture of {camera.size[0]} x {camera.size[1]}",
+            path=path,
+            where=camera.where,
+            expected="both in pixels",
+        )
+    return focal, centre
+
+
+def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
+    values = [float(value) for value in np.asarray(camera.distortion, dtype=np.float64).reshape(-1)]
+    if camera.fisheye and any(values):
+        raise InputError(
+            f"camera '{camera.name}' has a fish-eye lens, which is not modelled",
+            path=path,
+            where=camera.where,
+            expected="OpenCV's k1 k2 p1 p2 [k3]",
+            hint="undistort the pictures first (cv2.fisheye.undistortImage)",
+        )
+    while len(values) > 8 and values[-1] == 0:
+        values.pop()
+    if len(values) in (1, 2, 3, 6, 7):  # Anipose writes k1 alone, others k1 and k2
+        values += [0.0] * (min(length for length in _LENSES if length >= len(values)) - len(values))
+    if values and len(values) not in _LENSES:
+        raise InputError(
+            f"camera '{camera.name}' has {len(values)} distortion coefficients",
+            path=path,
+            where=camera.where,
+            expected="OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]; thin prisms and tilted sensors are not modelled",
+        )
+    return tuple(values)
+
+
+def _vector(values: np.ndarray, camera: RawCamera, path: Path, what: str) -> Float[np.ndarray, "3"]:
+    vector = np.asarray(values, dtype=np.float64).reshape(-1)
+    if vector.shape != (3,) or not np.isfinite(vector).all():
+        raise InputError(
+            f"the {what} of camera '{camera.name}' has {vector.size} numbers",
+            path=path,
+            where=camera.where,
+            expected="3 finite numbers",
+        )
+    return vector
+
+
+def renamed(camera: Camera, name: str) -> Camera:
+    """The same camera under another name."""
+    return replace(camera, name=name)

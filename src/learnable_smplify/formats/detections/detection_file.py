@@ -1,0 +1,99 @@
+"""Any detections of one camera: the format is told by the suffix, of JSON by what is in it.
+
+A new format is one file with a `read_x` and a line here.
+"""
+
+from __future__ import annotations
+
+import math
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.detections.coco_list import coco_list_tracks, is_coco_list
+from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
+from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
+from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, read_json
+from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
+from learnable_smplify.formats.other_kinds import other_kind
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.track import Track
+
+SUFFIXES = (".npz", ".npy", ".json", ".trc")
+"""Suffixes of files of detections; OpenPose's folder is one too."""
+
+_EXPECTED = (
+    "our keypoints2d.json or .npz, a list of detections (AlphaPose, RTMLib: image_id, keypoints, score), Sports2D's "
+    "_px_ .trc, or OpenPose's folder"
+)
+
+
+def read_detections(
+    path: str | PathLike[str], layout: str | Layout | None = None, fps: float | None = None, camera: str | None = None
+) -> list[Track]:
+    """Everybody whom one camera saw, each over all frames of the recording.
+
+    People are those the file names; where it names nobody they are followed by distance in the picture.
+
+    Args:
+        path: a file of one of the `SUFFIXES`, OpenPose's folder, or a folder that holds one such file.
+        layout: name, TOML path or `Layout`; None takes the file's own, else tells it from the number of keypoints.
+        fps: frames a second; None takes the file's own, else 30 with a note.
+        camera: of an .npz of several cameras, which.
+
+    Raises:
+        InputError: missing, damaged or unknown file, or nobody in it; the message says where.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path, layout, fps)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        told = other_kind(path) if path.is_file() else None
+        what = "" if told is None else f": this is {told[0]}"
+        raise InputError(f"files ending in '{path.suffix}' hold no detections{what}", path=path, expected=_EXPECTED)
+    # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
+    with np.errstate(all="ignore"):
+        if suffix == ".trc":
+            return read_pixel_trc(path, layout, fps)
+        if suffix != ".json":
+            return read_detection_arrays(path, layout, fps, camera)
+        content = read_json(path)
+        if is_coco_list(content):
+            return coco_list_tracks(content, path, layout, fps)
+        if isinstance(content, dict) and "people" in content:
+            return _openpose([path], path, layout, fps)
+        if isinstance(content, dict) and "keypoints" in content:
+            return [Track(read_keypoints2d(path, layout, fps))]
+    raise InputError("these are no detections", path=path, expected=_EXPECTED)
+
+
+def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
+    frames = [file for file in files if file.suffix.lower() == ".json"]
+    if len(frames) > 1 or (frames and len(files) == 1 and b'"people"' in _head(frames[0])):
+        return _openpose(json_files(folder), folder, layout, fps)
+    if len(files) == 1:
+        return read_detections(files[0], layout, fps)
+    what = f"several files could be the detections: {', '.join(file.name for file in files[:4])}" if files else ""
+    raise InputError(
+        what or "there are no detections in this folder", path=folder, expected="one file, or OpenPose's, one a frame"
+    )
+
+
+def _openpose(files: list[Path], path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+    places, frames, notes = frame_places(files, path)
+    sightings = []
+    for file, frame in zip(files, places, strict=True):
+        for table in people_in_picture(file):
+            seen = np.where((np.nan_to_num(table[:, 2:]) > 0), table, math.nan)
+            sightings.append(Sighting(frame, None, seen))
+    return tracks_from_sightings(sightings, frames, path=path, layout=layout, fps=fps, notes=notes)
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(1 << 16)

@@ -1,0 +1,139 @@
+"""From people seen in single pictures to one `Track` a person."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
+from learnable_smplify.formats.keypoints.follow import follow_people
+from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.track import Track
+
+DEFAULT_FPS = 30.0
+# Numbers of keypoints that several layouts have: these are the detectors'.
+_BODY_FIRST = {17: "coco17", 25: "body25"}
+_MOST_PEOPLE = 32
+_MOST_FRAMES = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One person in one picture.
+
+    Args:
+        frame: index of the picture.
+        person: who it is, where the file says so; None has them followed by distance.
+        table: (K, 3) column, row [px] and confidence; NaN where missing.
+        world: (K, 3) metres about the hips, as in `Track`.
+    """
+
+    frame: int
+    person: str | None
+    table: Float[np.ndarray, "K 3"]
+    world: Float[np.ndarray, "K 3"] | None = None
+
+
+def tracks_from_sightings(
+    sightings: Sequence[Sighting],
+    frames: int,
+    *,
+    path: Path,
+    layout: str | Layout | None,
+    fps: float | None,
+    notes: Sequence[str] = (),
+) -> list[Track]:
+    """The people of a recording, each over all its frames.
+
+    Args:
+        sightings: in any order.
+        frames: T, the length of the recording.
+        path: for messages.
+        layout: name, TOML path or `Layout`; None tells it from the number of keypoints.
+        fps: frames a second; None means 30, with a note.
+        notes: lines for the user so far, kept with the first track.
+
+    Returns:
+        in order of first appearance.
+
+    Raises:
+        InputError: nobody in it, or a number of keypoints that changes or fits no layout.
+    """
+    seen = [sighting for sighting in sightings if _trust(sighting.table).any()]
+    if not seen:
+        raise InputError("nobody is in any frame", path=path, expected="2D keypoints of somebody in some frame")
+    if frames > _MOST_FRAMES:
+        raise InputError(f"there are {frames} frames", path=path, expected=f"at most {_MOST_FRAMES}")
+    count = len(seen[0].table)
+    odd = next((sighting for sighting in seen if len(sighting.table) != count), None)
+    if odd is not None:
+        raise InputError(
+            f"a person has {len(odd.table)} keypoints",
+            path=path,
+            where=f"frame {odd.frame}",
+            expected=f"{count}, as before",
+        )
+    points = file_points(layout, count, path, _BODY_FIRST)
+    chosen = points.layout
+    names = _names(seen, points, fps or DEFAULT_FPS)
+    by_name: dict[str, list[Sighting]] = {}
+    for name, sighting in zip(names, seen, strict=True):
+        by_name.setdefault(name, []).append(sighting)
+    kept = list(by_name)
+    said = [*notes, *points.notes]
+    if points.hands:
+        said.append("hands are not fitted to pictures")
+    if len(kept) > _MOST_PEOPLE:
+        longest = set(sorted(kept, key=lambda name: -len(by_name[name]))[:_MOST_PEOPLE])
+        said.append(f"{len(kept) - _MOST_PEOPLE} of {len(kept)} people are left out: seen in fewest frames")
+        kept = [name for name in kept if name in longest]
+    if fps is None:
+        said.append(f"frame rate not given: {DEFAULT_FPS:g} a second assumed (--fps)")
+    tracks: list[Track] = []
+    for name in kept:
+        table = np.full((frames, len(chosen), 3), np.nan)
+        world: np.ndarray | None = None
+        for sighting in by_name[name]:
+            table[sighting.frame] = points.body_of(sighting.table)
+            if sighting.world is not None:
+                world = np.full((frames, len(chosen), 3), np.nan) if world is None else world
+                world[sighting.frame] = points.body_of(sighting.world)
+        keypoints = Keypoints2D(
+            torch.as_tensor(table[..., :2], dtype=torch.float32),
+            chosen,
+            fps or DEFAULT_FPS,
+            torch.as_tensor(np.nan_to_num(table[..., 2]), dtype=torch.float32),
+            tuple(said) if not tracks else (),
+        )
+        tracks.append(Track(keypoints, name, None if world is None else torch.as_tensor(world)))
+    return tracks
+
+
+def _names(seen: Sequence[Sighting], points: FilePoints, fps: float) -> list[str]:
+    unnamed = [index for index, sighting in enumerate(seen) if sighting.person is None]
+    # People are followed in space or in the picture alike: the picture has depth 0.
+    flat = [np.pad(_known(points.body_of(seen[index].table)), ((0, 0), (0, 1))) for index in unnamed]
+    followed = follow_people([seen[index].frame for index in unnamed], flat, fps)
+    taken = {sighting.person for sighting in seen}
+    numbers = (str(number) for number in itertools.count() if str(number) not in taken)
+    number_of = {person: next(numbers) for person in dict.fromkeys(followed)}
+    names = [sighting.person or "" for sighting in seen]
+    for index, person in zip(unnamed, followed, strict=True):
+        names[index] = number_of[person]
+    return names
+
+
+def _trust(table: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K"]:
+    return np.where(np.isfinite(table).all(axis=1), np.nan_to_num(table[:, 2]), 0.0)
+
+
+def _known(table: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K 2"]:
+    return np.where((_trust(table) > 0)[:, None], table[:, :2], np.nan)

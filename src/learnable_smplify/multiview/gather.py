@@ -1,0 +1,354 @@
+"""From what each camera saw to what there is of each person: the door of this room."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from learnable_smplify.camera import Camera
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.axes import settle_people
+from learnable_smplify.formats.keypoints.units import size_of_body
+from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.multiview.nudge import find_nudge
+from learnable_smplify.multiview.offsets import find_offsets
+from learnable_smplify.multiview.people import MEET, match_people, window_costs
+from learnable_smplify.multiview.points import triangulated
+from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.track import Track
+from learnable_smplify.views import View
+
+# Limbs are so many times an adult's, from children to giants.
+_SMALLEST, _LARGEST = 0.3, 3.0
+# Frames that tell whether the calibration is of these cameras.
+_LOOKED_AT = 200
+# How much better another reading of a calibration must be to be named.
+_MUCH_BETTER = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPerson:
+    """One person as all cameras saw them, at the same moments.
+
+    Args:
+        name: "0" for whom the cameras saw most.
+        views: one for each camera that saw them.
+    """
+
+    name: str
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """The people of a recording.
+
+    Args:
+        people: most seen first.
+        offsets: frames by which each camera is ahead of the first.
+        first_frame: the frame of the first camera's recording with which the people's views begin.
+        notes: lines for the user.
+    """
+
+    people: tuple[SeenPerson, ...]
+    offsets: dict[str, int]
+    first_frame: int
+    notes: tuple[str, ...]
+
+
+def gather_people(
+    tracks: Mapping[str, Sequence[Track]],
+    cameras: Mapping[str, Camera],
+    path: Path,
+    *,
+    offsets: Mapping[str, int] | None = None,
+    nudge: bool = True,
+    up: str | None = None,
+) -> Gathered:
+    """Put together what several cameras saw: clocks, people, and which way is up.
+
+    Args:
+        tracks: of each camera, everybody it saw.
+        cameras: the same cameras, calibrated.
+        path: of the calibration, for messages.
+        offsets: frames by which cameras are ahead; None finds them.
+        nudge: turn cameras by fractions of a degree where their rays meet much better then.
+        up: which way is up in the cameras' world, as the user says ("z", "-y", ...); None tells it.
+
+    Raises:
+        InputError: cameras of different frame rates or keypoints; nobody whom two cameras see, or nobody of a size of
+            a person: the message says what may be wrong with the calibration.
+    """
+    with one_thread_per_operation():
+        return _gathered(tracks, cameras, path, offsets, nudge, up)
+
+
+def _gathered(
+    tracks: Mapping[str, Sequence[Track]],
+    cameras: Mapping[str, Camera],
+    path: Path,
+    offsets: Mapping[str, int] | None,
+    nudge: bool,
+    up: str | None,
+) -> Gathered:
+    names = [name for name in cameras if tracks.get(name)]
+    cameras = {name: cameras[name] for name in names}
+    first = tracks[names[0]][0].keypoints
+    layout = load_layout(first.layout)
+    for name in names[1:]:
+        other = tracks[name][0].keypoints
+        if load_layout(other.layout) != layout or abs(other.fps - first.fps) > 0.02 * first.fps:
+            raise InputError(
+                f"camera {name} has {load_layout(other.layout).name} at {other.fps:g} fps, {names[0]} {layout.name} at "
+                f"{first.fps:g}",
+                expected="the same keypoints and frame rate in all cameras",
+                hint="--layout and --fps, where the files do not say",
+            )
+    rig = Rig.of(cameras)
+    steady = steady_keypoints(layout)
+    lines = [
+        sightlines(track, cameras[name], (number, index), steady)
+        for number, name in enumerate(names)
+        for index, track in enumerate(tracks[name])
+    ]
+    notes: list[str] = []
+    if offsets is None:
+        found = find_offsets(lines, rig, first.fps) if len(names) > 1 else {}
+        ahead = {name: found.get(number, 0) for number, name in enumerate(names)}
+        if any(ahead.values()):
+            said = ", ".join(f"{name} {frames:+d}" for name, frames in ahead.items() if frames)
+            notes.append(f"clocks: frames by which cameras are ahead of {names[0]}: {said} (--clocks to say otherwise)")
+    else:
+        ahead = {name: offsets.get(name, 0) for name in names}
+    begin, end = _span([(ahead[name], len(tracks[name][0])) for name in names])
+    lines = [_cut(line, begin + ahead[names[line.camera]], end - begin) for line in lines]
+    matched = match_people(lines, rig, first.fps)
+    if not matched:
+        raise _stranger(lines, rig, path)
+    people = []
+    for number, pieces in enumerate(matched):
+        views = [
+            _view(
+                tracks[name],
+                cameras[name],
+                begin + ahead[name],
+                end - begin,
+                [(track, part) for camera, track, part in pieces if camera == index],
+            )
+            for index, name in enumerate(names)
+        ]
+        people.append(SeenPerson(str(number), tuple(view for view in views if view is not None)))
+    if len(names) > 1:
+        if nudge:
+            people, nudge_notes = _nudged(people)
+            notes += nudge_notes
+        people, up_notes = _settled(people, path, up)
+        notes += up_notes
+        unseen = [
+            f"person {person.name} is seen by {', '.join(str(view.camera.name) for view in person.views)}"
+            for person in people
+            if len(person.views) < len(names)
+        ]
+        notes += unseen
+    return Gathered(tuple(people), ahead, begin, tuple(notes))
+
+
+def _span(recordings: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Frames of the first camera's clock in which two cameras run (or the one)."""
+    begins = sorted(-ahead for ahead, _ in recordings)
+    ends = sorted((length - ahead for ahead, length in recordings), reverse=True)
+    needed = min(2, len(recordings)) - 1
+    begin, end = begins[needed], ends[needed]
+    if end <= begin:
+        raise InputError("no two cameras run at the same time", expected="smaller --clocks")
+    return begin, end
+
+
+def _cut(line: Sightlines, begin: int, count: int) -> Sightlines:
+    rays = np.full((count, *line.rays.shape[1:]), np.nan)
+    low, high = max(begin, 0), min(begin + count, len(line.rays))
+    if high > low:
+        rays[low - begin : high - begin] = line.rays[low:high]
+    return replace(line, rays=rays)
+
+
+def _view(
+    tracks: Sequence[Track], camera: Camera, begin: int, count: int, pieces: Sequence[tuple[int, slice]]
+) -> View | None:
+    """What a camera saw of a person: pieces of its tracks, on the common time axis."""
+    first = tracks[0].keypoints
+    pixels = torch.full((count, *first.pixels.shape[1:]), torch.nan)
+    trust = torch.zeros(count, first.pixels.shape[1])
+    for track, part in pieces:
+        low, high = max(part.start + begin, 0), min(part.stop + begin, len(tracks[track]))
+        if high > low:
+            pixels[low - begin : high - begin] = tracks[track].keypoints.pixels[low:high]
+            trust[low - begin : high - begin] = tracks[track].keypoints.confidence[low:high]
+    if not bool((trust > 0).any()):
+        return None
+    return View(Keypoints2D(pixels, first.layout, first.fps, trust), camera)
+
+
+def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
+    """The people seen by cameras that are turned until their rays of whom they saw most meet."""
+    views = people[0].views
+    found = find_nudge(views)
+    if found is None:
+        return people, []
+    place = {view.camera.name: index for index, view in enumerate(views)}
+    turned = [
+        replace(
+            person,
+            views=tuple(
+                View(view.keypoints, found.apply(view.camera, place[view.camera.name]))
+                if view.camera.name in place
+                else view
+                for view in person.views
+            ),
+        )
+        for person in people
+    ]
+    by = ", ".join(f"{view.camera.name} {angle:.2f}" for view, angle in zip(views, found.degrees(), strict=True))
+    note = (
+        f"the calibration is a little off: cameras are turned by {by} degrees, which takes keypoints from "
+        f"{found.before:.1f} to {found.after:.1f} px (--trust-cameras to leave them)"
+    )
+    return turned, [note]
+
+
+def _settled(people: list[SeenPerson], path: Path, up: str | None) -> tuple[list[SeenPerson], list[str]]:
+    """The people in a world whose up axis is known, where bodies tell it; and of the size of people."""
+    placed: list[Keypoints] = []
+    for person in people:
+        if len(person.views) > 1:
+            points = triangulated(_some(person.views))
+            size = size_of_body(
+                torch.where(points.confidence[..., None] > 0, points.positions, torch.nan).numpy(),
+                load_layout(points.layout),
+            )
+            if size is not None and not _SMALLEST <= size <= _LARGEST:
+                unit = {True: "", 300 < size < 3000: "millimetres", 30 < size < 300: "centimetres"}.get(True, "")
+                what = f", so the translations may be {unit}" if unit else ""
+                raise InputError(
+                    f"people are {size:.3g} times as large as an adult in this calibration{what}",
+                    path=path,
+                    expected="translations in metres",
+                    hint=f"--camera-units {'cm' if unit == 'centimetres' else 'mm'}",
+                )
+            placed.append(points)
+    if not placed:
+        return people, []
+    stated = people[0].views[0].camera.up_axis
+    unknown = [replace(points, up_axis=None) for points in placed]
+    settled = settle_people(unknown, up, assumed=stated, mirrored=False)
+    turned = [after.positions - before.positions for before, after in zip(placed, settled, strict=True)]
+    moved = torch.cat([change.abs().flatten(0, 1) for change in turned]).amax(dim=0) > 1e-6
+    turn = torch.where(moved, -1.0, 1.0)
+    axis = settled[0].up_axis
+
+    def placed_camera(camera: Camera) -> Camera:
+        return replace(camera, R_camera_world=camera.R_camera_world * turn, up_axis=axis)
+
+    people = [
+        replace(person, views=tuple(View(view.keypoints, placed_camera(view.camera)) for view in person.views))
+        for person in people
+    ]
+    said = [note for note in settled[0].notes if note not in placed[0].notes]
+    return people, [note.replace("in the file", "in the calibration") for note in said]
+
+
+def _some(views: Sequence[View]) -> list[View]:
+    """Frames enough to see how people stand."""
+    step = max(1, len(views[0].keypoints) // _LOOKED_AT)
+    return [
+        View(
+            Keypoints2D(
+                view.keypoints.pixels[::step],
+                view.keypoints.layout,
+                view.keypoints.fps / step,
+                view.keypoints.confidence[::step],
+            ),
+            view.camera,
+        )
+        for view in views
+        if bool((view.keypoints.confidence[::step] > 0).any())
+    ]
+
+
+def _stranger(lines: Sequence[Sightlines], rig: Rig, path: Path) -> InputError:
+    """Why nobody is seen by two cameras: the calibration read another way that would fit, where there is one."""
+    now = _fit(lines, rig)
+    if not np.isfinite(now):
+        return InputError(
+            "no two cameras see anybody at the same time", path=path, expected="the cameras of one recording"
+        )
+    flip = np.diag([1.0, -1.0, -1.0])
+    back = rig.rotations.transpose(0, 2, 1)
+    others = {
+        "if its matrices went from camera to world": Rig(rig.names, back, -_turned(back, rig.translations)),
+        "if y pointed up and z backwards in its cameras": Rig(rig.names, flip @ rig.rotations, rig.translations @ flip),
+        "if its translations were where the cameras stand": Rig(
+            rig.names, rig.rotations, -_turned(rig.rotations, rig.translations)
+        ),
+        "if pictures were mirrored": Rig(
+            rig.names, np.diag([-1.0, 1, 1]) @ rig.rotations, rig.translations * [-1, 1, 1]
+        ),
+    }
+    for one, two in itertools.combinations(range(len(rig.names)), 2):
+        order = list(range(len(rig.names)))
+        order[one], order[two] = two, one
+        others[f"if {rig.names[one]} and {rig.names[two]} were exchanged"] = Rig(
+            rig.names, rig.rotations[order], rig.translations[order]
+        )
+    stand = -_turned(back, rig.translations)
+    for first, second in itertools.combinations(range(3), 2):
+        order = list(range(3))
+        order[first], order[second] = second, first
+        others[f"if {'xyz'[first]} and {'xyz'[second]} of where cameras stand were exchanged"] = Rig(
+            rig.names, rig.rotations, -_turned(rig.rotations, stand[:, order])
+        )
+    for axis in range(3):
+        signs = np.where(np.arange(3) == axis, -1.0, 1.0)
+        others[f"if {'xyz'[axis]} of where cameras stand had the other sign"] = Rig(
+            rig.names, rig.rotations, -_turned(rig.rotations, stand * signs)
+        )
+    fits = {what: _fit(lines, other) for what, other in others.items()}
+    what = min(fits, key=lambda what: fits[what])
+    missed = f"rays of the cameras miss each other by {100 * now:.0f} % of a person's size"
+    if fits[what] < min(MEET, _MUCH_BETTER * now):
+        return InputError(
+            f"no two cameras see the same person: {missed}; the calibration would fit {what}",
+            path=path,
+            expected="rotations and translations from world to camera in OpenCV's axes, under the cameras' names",
+        )
+    return InputError(
+        f"no two cameras see the same person: {missed}",
+        path=path,
+        expected="a calibration of these cameras, not moved since, and clocks that agree (--clocks)",
+    )
+
+
+def _turned(rotations: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    return np.einsum("nij,nj->ni", rotations, vectors)
+
+
+def _fit(lines: Sequence[Sightlines], rig: Rig) -> float:
+    """How far the best tracks of each pair of cameras miss each other, in sizes of a person: the median of pairs."""
+    frames = len(lines[0].rays)
+    window = slice(0, frames, max(1, frames // _LOOKED_AT))
+    costs = window_costs(lines, rig, window)
+    cameras = np.array([line.camera for line in lines])
+    best = [
+        float(costs[np.ix_(cameras == one, cameras == two)].min())
+        for one, two in itertools.combinations(sorted(set(cameras.tolist())), 2)
+    ]
+    known = [cost for cost in best if np.isfinite(cost)]
+    return float(np.median(known)) if known else np.inf

@@ -1,0 +1,133 @@
+"""Cameras that were touched since they were calibrated: turned by fractions of a degree until rays meet again.
+
+A camera on a tripod is off by pixels within days. What it is off by is the same for every keypoint in every frame, and
+so can be told from what a detector is off by, as far as cameras look from different sides. Only rotations are moved,
+and every one is held to where the calibration has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from learnable_smplify.camera import Camera
+from learnable_smplify.formats.cameras.placed import rotation_from_vector
+from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.multiview.points import triangulated
+from learnable_smplify.views import View
+
+_ROUNDS = 12
+# Keypoints farther off [rad] lose their pull; a turn weighs so much beside being off by as much.
+_ROBUST, _HELD = 0.012, 0.03
+# Frames looked at, at most, and keypoints of each camera needed.
+_LOOKED_AT, _FEWEST = 40, 200
+# Turns are believed when the median distance falls by this share, and none is larger than this [rad].
+_BETTER, _LARGEST = 0.12, 0.017
+
+
+@dataclass(frozen=True, eq=False)
+class Nudge:
+    """How cameras are turned.
+
+    Args:
+        turns: (V, 3, 3) on the left of each rotation and translation.
+        before, after: median distance of triangulated keypoints from where cameras saw them [px].
+    """
+
+    turns: Float[np.ndarray, "V 3 3"]
+    before: float
+    after: float
+
+    def degrees(self) -> list[float]:
+        """By how much each is turned."""
+        traces = np.trace(self.turns, axis1=1, axis2=2)
+        return [float(angle) for angle in np.rad2deg(np.arccos(np.clip((traces - 1) / 2, -1, 1)))]
+
+    def apply(self, camera: Camera, index: int) -> Camera:
+        """Camera number `index`, turned."""
+        turn = torch.as_tensor(self.turns[index])
+        return replace(
+            camera,
+            R_camera_world=turn @ camera.R_camera_world.double(),
+            t_camera_world=turn @ camera.t_camera_world.double(),
+        )
+
+
+def find_nudge(views: Sequence[View]) -> Nudge | None:
+    """Turns of three or more cameras that saw one person; None where they help little, or nothing tells.
+
+    Alternately, points are triangulated and each camera is turned towards them by one robust Gauss-Newton step.
+    """
+    if len(views) < 3:
+        return None
+    views = [_looked_at(view) for view in views]
+    pixels = [view.camera.undistorted(view.keypoints.pixels.double()).numpy() for view in views]
+    rays = [
+        (seen - [view.camera.cx, view.camera.cy]) / [view.camera.fx, view.camera.fy]
+        for seen, view in zip(pixels, views, strict=True)
+    ]
+    seen = [
+        (view.keypoints.confidence > 0.3).numpy() & np.isfinite(ray).all(axis=-1)
+        for view, ray in zip(views, rays, strict=True)
+    ]
+    vectors = np.zeros((len(views), 3))
+    turned = list(views)
+    before = after = np.inf
+    for number in range(_ROUNDS + 1):
+        points = triangulated(turned)
+        placed, sure = points.positions.double().numpy(), (points.confidence > 0).numpy()
+        if min(int((sure & known).sum()) for known in seen) < _FEWEST:
+            return None
+        after = _missed_px(turned, placed, sure)
+        before = after if number == 0 else before
+        if number == _ROUNDS:
+            break
+        for index, view in enumerate(views):
+            local = placed @ view.camera.R_camera_world.double().numpy().T + view.camera.t_camera_world.double().numpy()
+            vectors[index] = _step(local, rays[index], seen[index] & sure, vectors[index])
+        turns = np.stack([rotation_from_vector(vector) for vector in vectors])
+        nudge = Nudge(turns, before, after)
+        turned = [View(view.keypoints, nudge.apply(view.camera, index)) for index, view in enumerate(views)]
+    found = Nudge(np.stack([rotation_from_vector(vector) for vector in vectors]), before, after)
+    if np.linalg.norm(vectors, axis=1).max() > _LARGEST or after > (1 - _BETTER) * before:
+        return None
+    return found
+
+
+def _looked_at(view: View) -> View:
+    keypoints = view.keypoints
+    rows = slice(None, None, -(-len(keypoints) // _LOOKED_AT))
+    return View(
+        Keypoints2D(keypoints.pixels[rows], keypoints.layout, keypoints.fps, keypoints.confidence[rows]), view.camera
+    )
+
+
+def _step(
+    local: Float[np.ndarray, "T K 3"],
+    rays: Float[np.ndarray, "T K 2"],
+    used: Bool[np.ndarray, "T K"],
+    vector: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "3"]:
+    """The rotation vector after one step: of residuals proj(R local) - rays, held towards zero."""
+    points = local[used] @ rotation_from_vector(vector).T
+    x, y = points[:, 0] / points[:, 2], points[:, 1] / points[:, 2]
+    residual = np.stack([x, y], axis=1) - rays[used]
+    # d (x, y) / d (small turn in the camera's frame).
+    jacobian = np.stack([np.stack([-x * y, 1 + x * x, -y], axis=1), np.stack([-(1 + y * y), x * y, x], axis=1)], axis=1)
+    weight = 1 / (1 + (residual**2).sum(axis=1) / _ROBUST**2) ** 2
+    weight = weight / max(float(weight.sum()), 1e-9)
+    normal = np.einsum("n,nia,nib->ab", weight, jacobian, jacobian)
+    pull = np.einsum("n,nia,ni->a", weight, jacobian, residual)
+    return vector - np.linalg.solve(normal + _HELD * np.eye(3), pull + _HELD * vector)
+
+
+def _missed_px(views: Sequence[View], placed: Float[np.ndarray, "T K 3"], sure: Bool[np.ndarray, "T K"]) -> float:
+    away = []
+    for view in views:
+        distance = (view.camera.project(torch.as_tensor(placed)) - view.keypoints.pixels).norm(dim=-1).numpy()
+        away.append(distance[sure & (view.keypoints.confidence > 0).numpy() & np.isfinite(distance)])
+    return float(np.median(np.concatenate(away)))

@@ -1,0 +1,232 @@
+"""An estimator's motion made better by what cameras saw: the use of the paper, with 2D detections.
+
+    turn and places  ->  levels of error  ->  guesses of the lifting network (one camera)  ->  clip in pixels
+
+Estimate and detections are of the same video, so their frames are the same. The estimate stays in the solve as a
+Gaussian on every joint, and pixels weigh what their noise says they are worth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.errors import InputError
+from learnable_smplify.motion import Motion
+from learnable_smplify.network.weights import load_lifter
+from learnable_smplify.refine.levels import estimate_levels
+from learnable_smplify.refine.options import RefineOptions
+from learnable_smplify.refine.shape import recentred, shape_centre
+from learnable_smplify.refine.turn import drawn_to_rays, find_turn
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.clip.smooth import SmoothOptions
+from learnable_smplify.solver.clip.views import smooth_views
+from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, error_m
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.place import place_in_view
+from learnable_smplify.solver.view.single import SingleOptions, at_origin, chosen_guesses
+from learnable_smplify.solver.view.swaps import unswapped
+from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.views import View, check_views
+
+if TYPE_CHECKING:
+    from learnable_smplify.solver.solver import Solver
+
+# Noise above this at a person's distance [m] is more than the lifting network was trained on.
+_LIFTED_BELOW = 0.035
+# As in `refine.solve`: what pixels do not show is the estimate's to say.
+_POSE_WEIGHT = 0.02
+_REFERENCE_FPS = 30.0
+# What is off in two of three coordinates is all that pictures show of an error.
+_SEEN_SHARE = 2 / 3
+
+
+@dataclass(frozen=True, eq=False)
+class ViewRefinement:
+    """A refined estimate of T frames.
+
+    Args:
+        motion: in the cameras' world.
+        aligned: the estimate in the cameras' world, otherwise unchanged.
+        kept: (T,) frames in which the detections had no say.
+        error_before_m, error_after_m: mean distance of the seen keypoints at the person's distance from the cameras,
+            of the aligned estimate and of the result.
+        noise_px: what each camera's pixels were taken to be off by.
+        estimate_deg: what a joint of the estimate was taken to be off by (root mean square angle).
+        notes: lines for the user.
+    """
+
+    motion: Motion
+    aligned: Motion
+    kept: Bool[Tensor, " T"]
+    error_before_m: float
+    error_after_m: float
+    noise_px: tuple[float, ...]
+    estimate_deg: float
+    notes: tuple[str, ...] = field(default=())
+
+
+@torch.no_grad()
+def refine_by_views(
+    solver: Solver, estimate: Motion, views: Sequence[View], options: RefineOptions | None = None
+) -> ViewRefinement:
+    """Refine an image-based estimator's motion of one person by 2D keypoints of the same frames.
+
+    Args:
+        solver: its body is the result's.
+        estimate: in any frame of reference; betas count only if they are of the solver's body.
+        views: one or several cameras in the world that the result is wanted in, and what they saw.
+        options: None for the defaults; what concerns clocks and paths is not used.
+
+    Returns:
+        the refined motion and how it came about.
+
+    Raises:
+        InputError: views that do not belong together, another number of frames than the estimate's, or no frame with
+            enough keypoints.
+    """
+    check_views(views)
+    options = RefineOptions() if options is None else options
+    frames = len(views[0].keypoints)
+    if frames != len(estimate):
+        raise InputError(
+            f"the estimate has {len(estimate)} frames and the detections {frames}",
+            expected="detections in the frames that the estimator saw",
+        )
+    with one_thread_per_operation():
+        return _refined(solver, estimate, views, options)
+
+
+def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: RefineOptions) -> ViewRefinement:
+    body, device = solver.body, solver.device
+    observed = Observed.of(views, device)
+    if len(views) > 1:
+        observed, _ = unswapped(observed, *placed_points(observed))
+    priors, fps = load_priors().to(device), estimate.fps
+    used = (observed.confidence > 0).sum((1, 2)) >= options.min_keypoints
+    if not bool(used.any()):
+        raise InputError(f"no frame has {options.min_keypoints} keypoints", expected="a person in the pictures")
+    notes: list[str] = []
+    knows_shape = (estimate.body, estimate.gender) == (body.name, body.gender)
+    if not knows_shape:
+        notes.append(f"the estimate's betas are of the body {estimate.body} ({estimate.gender}), and are left out")
+    betas = (estimate.betas if knows_shape else torch.zeros(10)).to(device)
+    folded = body.folded(observed.layout, device)
+    points = folded.shaped(betas[None])
+
+    rotmat = rotvec_to_rotmat(estimate.pose.to(device))
+    noise = observed.noise_px(LEAST_PX)
+    sight = observed.sight(noise, None)
+    turn = torch.eye(3, device=device) if options.align == "none" else find_turn(points, rotmat, sight, used)
+    rotmat[:, 0] = turn @ rotmat[:, 0]
+    transl = _places(points, rotmat, sight, used)
+    before = error_m(sight, Frames.of(points, rotmat, transl))[used]
+    aligned = replace(
+        estimate,
+        pose=rotmat_to_rotvec(rotmat).cpu(),
+        transl=transl.cpu(),
+        betas=betas.cpu(),
+        body=body.name,
+        gender=body.gender,
+        up_axis=views[0].camera.up_axis,
+    )
+    degrees, stays = _levels(points, rotmat, transl, sight, fps)
+    degrees = degrees if options.estimate_deg is None else options.estimate_deg
+    per_axis = math.radians(degrees) / 3**0.5
+    precision = 1 / per_axis**2 / max(stays * _REFERENCE_FPS, 1.0)
+    sources = [(rotmat, precision * torch.eye(72, device=device))]
+    start = rotmat, transl
+    if len(views) == 1 and _height_noise(points, start, sight) < _LIFTED_BELOW:
+        camera = observed.cameras[0]
+        local = rotmat.clone()
+        local[:, 0] = camera.R_camera_world.to(rotmat) @ local[:, 0]
+        rows = used.nonzero()[:, 0]
+        near = (local[rows], precision)
+        best = chosen_guesses(
+            at_origin(observed), rows, points, load_lifter().to(device), priors, SingleOptions(), near
+        )
+        back = camera.R_camera_world.to(rotmat).T
+        lifted, _ = between_keyframes(best.rotmat, best.transl, rows, len(rotmat))
+        mean, _ = between_keyframes(best.mean, best.transl, rows, len(rotmat))
+        lifted[:, 0], mean[:, 0] = back @ lifted[:, 0], back @ mean[:, 0]
+        spread = torch.zeros(len(rotmat), 24, device=device)
+        spread[rows] = best.precision
+        sources.append((mean, SingleOptions().smooth.network_weight * torch.diag_embed(spread.repeat_interleave(3, 1))))
+        start = lifted, _places(points, lifted, sight, used)
+
+    finds_shape = options.shape == "auto" or not knows_shape
+    centre = shape_centre(betas if knows_shape else None, transl) if finds_shape else betas
+    found = smooth_views(
+        recentred(folded, centre),
+        observed.sight(noise, ROBUST),
+        *start,
+        betas - centre,
+        fps,
+        priors,
+        SmoothOptions(pose_weight=_POSE_WEIGHT, network_weight=1.0, refine_shape=finds_shape),
+        sources=sources,
+    )
+    shape = found.betas + centre
+    after = error_m(sight, Frames.of(folded.shaped(shape[None]), found.rotmat, found.transl))[used]
+    motion = Motion(
+        pose=rotmat_to_rotvec(found.rotmat).cpu(),
+        transl=found.transl.cpu(),
+        betas=shape.cpu(),
+        fps=fps,
+        body=body.name,
+        gender=body.gender,
+        up_axis=views[0].camera.up_axis,
+        flagged=~used.cpu() | estimate.flagged.cpu(),
+        start_s=estimate.start_s,
+        notes=(*estimate.notes, *notes),
+    )
+    return ViewRefinement(
+        motion=motion,
+        aligned=aligned,
+        kept=~used.cpu(),
+        error_before_m=float(before.mean()),
+        error_after_m=float(after.mean()),
+        noise_px=tuple(noise.tolist()),
+        estimate_deg=degrees,
+        notes=tuple(notes),
+    )
+
+
+def _places(
+    points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], sight: SightTerm, used: Bool[Tensor, " T"]
+) -> Float[Tensor, "T 3"]:
+    """`transl` that lays every frame's pose on its rays; frames with too few are laid between the others."""
+    keys = used.nonzero()[:, 0]
+    transl = place_in_view(points.pose(rotmat[keys]).positions(), sight.select(keys))
+    return between_keyframes(rotmat[keys], transl, keys, len(rotmat))[1]
+
+
+def _levels(points: ShapedPoints, rotmat: Tensor, transl: Tensor, sight: SightTerm, fps: float) -> tuple[float, float]:
+    """What a joint of the aligned estimate is off by [deg], and for how long [s]: where pixels draw its keypoints."""
+    posed = points.pose(rotmat).positions()
+    drawn = drawn_to_rays(posed + transl[:, None], sight)
+    weight = sight.weights[..., None]
+    targets = (weight * drawn).sum(1) / weight.sum(1).clamp(min=1e-9) - transl[:, None]
+    depth = sight.cameras.local(posed + transl[:, None])[..., 2]
+    seen = sight.weights > 0
+    views = seen.sum(1).clamp(min=1).float()[seen.any(1)].mean()
+    noise = float((depth / sight.cameras.scale[:, :1])[seen].square().mean() / views)
+    degrees, stays = estimate_levels(points, rotmat, targets, seen.any(1).to(posed), _SEEN_SHARE * noise, fps)
+    return degrees / _SEEN_SHARE**0.5, stays
+
+
+def _height_noise(points: ShapedPoints, place: tuple[Tensor, Tensor], sight: SightTerm) -> float:
+    """What pixels are off by at the person's distance [m]."""
+    depth = sight.cameras.local(points.pose(place[0]).positions() + place[1][:, None])[..., 2]
+    return float((depth / sight.cameras.scale[:, :1])[sight.weights > 0].median())

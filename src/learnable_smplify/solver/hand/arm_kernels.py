@@ -1,0 +1,177 @@
+"""`solver.hand.arm`, one frame after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.rotation import copy_matrix, exp_rotvec, log_rotmat, multiply, multiply_transposed
+from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
+
+_ZERO, _ONE, _TINY = np.float32(0), np.float32(1), np.float32(1e-6)
+_SIDES = ("left", "right")
+
+
+def _chain(side: str) -> list[int]:
+    """From the pelvis to the wrist."""
+    chain = [JOINT_INDEX[f"{side}_wrist"]]
+    while PARENTS[chain[0]] >= 0:
+        chain.insert(0, PARENTS[chain[0]])
+    return chain
+
+
+_CHAINS = np.array([_chain(side) for side in _SIDES])
+_LENGTH = _CHAINS.shape[1]
+_SHOULDER, _ELBOW, _WRIST = _LENGTH - 3, _LENGTH - 2, _LENGTH - 1  # places in the chain
+
+
+@kernel
+def _climb(local, transl, offsets, chain, first, last, world, places):
+    """World rotations and places along a chain, its joints `first` to `last`; those before are known."""
+    for n in range(first, last + 1):
+        joint = chain[n]
+        if n == 0:
+            copy_matrix(local[joint], world[0])
+            for c in range(3):
+                places[0, c] = offsets[joint, c] + transl[c]
+            continue
+        above = world[n - 1]
+        multiply(above, local[joint], world[n])
+        x, y, z = offsets[joint, 0], offsets[joint, 1], offsets[joint, 2]
+        for c in range(3):
+            places[n, c] = places[n - 1, c] + above[c, 0] * x + above[c, 1] * y + above[c, 2] * z
+
+
+@kernel
+def arm_ends(local, transl, offsets, turn, place):
+    """World rotations (T, 2, 3, 3) and places (T, 2, 3) of the wrists; the last two are written."""
+    world, places = np.empty((_LENGTH, 3, 3), np.float32), np.empty((_LENGTH, 3), np.float32)
+    for t in range(local.shape[0]):
+        own = offsets[t] if offsets.shape[0] > 1 else offsets[0]
+        for s in range(2):
+            _climb(local[t], transl[t], own, _CHAINS[s], 0, _WRIST, world, places)
+            copy_matrix(world[_WRIST], turn[t, s])
+            for c in range(3):
+                place[t, s, c] = places[_WRIST, c]
+
+
+@kernel
+def hold_hands(local, transl, offsets, turn, place, seen, mean, precision, reach, rolls):
+    """`arm.with_wrists` in place; `reach`: how many steps, their squared damping, the squared farthest gap [m^2]."""
+    world, places = np.empty((_LENGTH, 3, 3), np.float32), np.empty((_LENGTH, 3), np.float32)
+    scratch = np.empty((4, 3, 3), np.float32)
+    for t in range(local.shape[0]):
+        own = offsets[t] if offsets.shape[0] > 1 else offsets[0]
+        for s in range(2):
+            if not seen[t, s]:
+                continue
+            chain = _CHAINS[s]
+            _climb(local[t], transl[t], own, chain, 0, _WRIST, world, places)
+            _reach(local[t], transl[t], own, chain, place[t, s], reach, world, places, scratch)
+            _turn(local[t], own, chain, turn[t, s], world, mean, precision, rolls, scratch)
+
+
+@kernel
+def _reach(local, transl, offsets, chain, place, reach, world, places, scratch):
+    """Turn shoulder and elbow so that the wrist comes to its place (damped least squares)."""
+    steps, damping, farthest = reach
+    gap, pull, arm, twist = np.empty(3, np.float32), np.empty(3, np.float32), scratch[3, 0], scratch[3, 1]
+    square = scratch[0]
+    for _ in range(steps):
+        squared = _ZERO
+        for c in range(3):
+            gap[c] = place[c] - places[_WRIST, c]
+            squared += gap[c] * gap[c]
+        if squared >= farthest:
+            return
+        for i in range(3):
+            for j in range(3):
+                square[i, j] = damping if i == j else _ZERO
+        for n in (_SHOULDER, _ELBOW):
+            length = _ZERO
+            for c in range(3):
+                arm[c] = places[_WRIST, c] - places[n, c]
+                length += arm[c] * arm[c]
+            for i in range(3):
+                square[i, i] += length
+                for j in range(3):
+                    square[i, j] -= arm[i] * arm[j]
+        _solve_three(square, gap, pull)
+        for n in (_SHOULDER, _ELBOW):
+            for c in range(3):
+                arm[c] = places[_WRIST, c] - places[n, c]
+            twist[0] = arm[1] * pull[2] - arm[2] * pull[1]
+            twist[1] = arm[2] * pull[0] - arm[0] * pull[2]
+            twist[2] = arm[0] * pull[1] - arm[1] * pull[0]
+            above = world[n - 1]
+            x = above[0, 0] * twist[0] + above[1, 0] * twist[1] + above[2, 0] * twist[2]
+            y = above[0, 1] * twist[0] + above[1, 1] * twist[1] + above[2, 1] * twist[2]
+            z = above[0, 2] * twist[0] + above[1, 2] * twist[1] + above[2, 2] * twist[2]
+            exp_rotvec(x, y, z, scratch[1])
+            multiply(scratch[1], local[chain[n]], scratch[2])
+            copy_matrix(scratch[2], local[chain[n]])
+        _climb(local, transl, offsets, chain, _SHOULDER, _WRIST, world, places)
+
+
+@kernel
+def _solve_three(m, right, out):
+    """Cramer's rule for a symmetric positive definite 3 x 3 system."""
+    a, b, c = m[0, 0], m[0, 1], m[0, 2]
+    d, e, f = m[1, 1], m[1, 2], m[2, 2]
+    p, q, r = d * f - e * e, c * e - b * f, b * e - c * d
+    whole = a * p + b * q + c * r
+    out[0] = (p * right[0] + q * right[1] + r * right[2]) / whole
+    out[1] = (q * right[0] + (a * f - c * c) * right[1] + (b * c - a * e) * right[2]) / whole
+    out[2] = (r * right[0] + (b * c - a * e) * right[1] + (a * d - b * b) * right[2]) / whole
+
+
+@kernel
+def _turn(local, offsets, chain, turn, world, mean, precision, rolls, scratch):
+    """Turn the wrist as the hand is, and roll the forearm to where the pose prior is happiest."""
+    elbow, wrist = chain[_ELBOW], chain[_WRIST]
+    bone = np.empty(3, np.float32)
+    length = _ZERO
+    for c in range(3):
+        length += offsets[wrist, c] * offsets[wrist, c]
+    for c in range(3):
+        bone[c] = offsets[wrist, c] / np.sqrt(max(length, _TINY))
+    above = world[_ELBOW]
+    for i in range(3):
+        for j in range(3):
+            local[wrist, i, j] = above[0, i] * turn[0, j] + above[1, i] * turn[1, j] + above[2, i] * turn[2, j]
+    error = np.zeros(72, np.float32)
+    for joint in range(1, 24):
+        multiply_transposed(local[joint], mean[joint], scratch[0])
+        x, y, z = log_rotmat(scratch[0])
+        error[3 * joint], error[3 * joint + 1], error[3 * joint + 2] = x, y, z
+    elbow_alone, wrist_alone = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
+    copy_matrix(local[elbow], elbow_alone)
+    copy_matrix(local[wrist], wrist_alone)
+    change = np.empty(6, np.float32)
+    roll = _ZERO
+    for _ in range(rolls):
+        for c in range(3):
+            change[c] = local[elbow, c, 0] * bone[0] + local[elbow, c, 1] * bone[1] + local[elbow, c, 2] * bone[2]
+            change[3 + c] = -bone[c]
+        slope, curve = _ZERO, _ZERO
+        for i in range(6):
+            row = precision[3 * (elbow if i < 3 else wrist) + i % 3]
+            total = _ZERO
+            for j in range(72):
+                total += row[j] * error[j]
+            slope += change[i] * total
+            for j in range(6):
+                curve += change[i] * change[j] * row[3 * (elbow if j < 3 else wrist) + j % 3]
+        roll -= min(max(slope / max(curve, _TINY), -_ONE), _ONE)
+        exp_rotvec(roll * bone[0], roll * bone[1], roll * bone[2], scratch[1])
+        multiply(elbow_alone, scratch[1], local[elbow])
+        for i in range(3):
+            for j in range(3):
+                total = _ZERO
+                for k in range(3):
+                    total += scratch[1][k, i] * wrist_alone[k, j]
+                local[wrist, i, j] = total
+        for joint in (elbow, wrist):
+            multiply_transposed(local[joint], mean[joint], scratch[0])
+            x, y, z = log_rotmat(scratch[0])
+            error[3 * joint], error[3 * joint + 1], error[3 * joint + 2] = x, y, z

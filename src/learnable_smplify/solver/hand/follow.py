@@ -1,0 +1,203 @@
+"""`HandFollower`: two hands frame after frame, each solved from the frame before and given what the arm says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
+from learnable_smplify.solver.hand.anatomy import PARTS, THUMB, Anatomy
+from learnable_smplify.solver.hand.prior import HandPrior
+from learnable_smplify.solver.hand.problem import HandProblem, HandSolution, palm_starts, solve_hands
+
+# Fingers go so far with the mean of the others, of which this many more than are seen count as resting.
+_COMPANY, _ALONE = 0.7, 0.4
+# Flexions that a search from nothing starts from, besides the relaxed hand [rad]: open, and closed.
+_STARTS = (0.05, 1.2)
+
+
+@dataclass(frozen=True)
+class HandOptions:
+    """How hands are followed.
+
+    Args:
+        point_sigma: what a measured coordinate of a hand's point may be off by [m].
+        robust_scale: distance [m] at which a point starts to lose its pull.
+        fewest: a hand with fewer points in a frame is not seen: its fingers go to rest, and it is flagged.
+        lost_error: mean distance of the points [m] above which a hand is searched anew, and flagged if that is no help.
+        wrist_sigma: what the arm's own idea of the hand's rotation may be off by [rad], and of its place [m].
+        speed: how fast joints turn [rad/s].
+        rest_s: time in which an unseen finger goes most of its way to rest [s].
+    """
+
+    point_sigma: float = 0.005
+    robust_scale: float = 0.04
+    fewest: int = 5
+    lost_error: float = 0.02
+    wrist_sigma: tuple[float, float] = (0.9, 0.03)
+    speed: float = 10.0
+    rest_s: float = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class HandFrame:
+    """Two hands in one frame, as left ones.
+
+    Args:
+        turn, place: (2, 3, 3) and (2, 3) world rotation and place [m] of the wrists; the arm's where a hand is unseen.
+        turns: (2, 5, 9) of the fingers [rad].
+        seen: (2,) its points were enough.
+        flagged: (2,) guessed, or its points do not fit.
+        joint_variance: (2, 15) [rad^2] of each joint's turn, its axes together.
+        wrist_variance: (2, 2) of rotation [rad^2] and place [m^2].
+    """
+
+    turn: Float[Tensor, "2 3 3"]
+    place: Float[Tensor, "2 3"]
+    turns: Float[Tensor, "2 5 9"]
+    seen: Bool[Tensor, "2"]
+    flagged: Bool[Tensor, "2"]
+    joint_variance: Float[Tensor, "2 15"]
+    wrist_variance: Float[Tensor, "2 2"]
+
+
+class HandFollower:
+    """Keeps nothing but the latest frame.
+
+    Args:
+        anatomy: the person's.
+        options: how.
+    """
+
+    def __init__(self, anatomy: Anatomy, options: HandOptions) -> None:
+        self._options = options
+        self._before: Tensor | None = None
+        self._known = [False, False]
+        self._sides = torch.arange(2, device=anatomy.offsets.device)
+        self.measured(anatomy)
+
+    def measured(self, anatomy: Anatomy) -> None:
+        """Take these bones from now on; the fingers go on from where they are."""
+        self._anatomy, self._prior = anatomy, HandPrior.of(anatomy)
+        self._spread = self._prior.precision[0, :, 2, 2].rsqrt().clamp(min=0.3)
+
+    def step(
+        self,
+        targets: Float[Tensor, "2 21 3"],
+        trust: Float[Tensor, "2 21"],
+        arm_turn: Float[Tensor, "2 3 3"],
+        arm_place: Float[Tensor, "2 3"],
+        seconds: float,
+    ) -> HandFrame:
+        """The next frame.
+
+        Args:
+            targets, trust: points [m] as left hands in the order of `POINT_ORDER`, and their confidence, 0 = missing.
+            arm_turn, arm_place: where the arms hold the hands, if nothing else is known.
+            seconds: since the frame before.
+        """
+        options, prior = self._options, self._prior
+        seen = (trust > 0).sum(dim=1) >= options.fewest
+        before = prior.mean if self._before is None else self._before
+        mean, precision = self._expected(before, trust, seconds)
+        turn_sigma, place_sigma = options.wrist_sigma
+        ones = torch.ones(2).to(targets)
+        problem = HandProblem(
+            anatomy=self._anatomy,
+            side=self._sides,
+            targets=targets,
+            weights=torch.where(seen[:, None], trust / options.point_sigma**2, 0.0),
+            mean=mean,
+            precision=precision,
+            prior_turn=arm_turn,
+            turn_precision=ones / turn_sigma**2,
+            prior_place=arm_place,
+            place_precision=ones / place_sigma**2,
+            robust_scale=options.robust_scale,
+        )
+        turn, place = palm_starts(self._anatomy, targets, trust, arm_turn, arm_place)
+        found = solve_hands(problem, turn, place, before, LevenbergMarquardt(max_iterations=10))
+        lost = seen & (found.distance > options.lost_error)
+        for side in range(2):
+            if bool(seen[side]) and (bool(lost[side]) or not self._known[side]):
+                found = self._searched(problem, found, turn, place, side)
+        self._before = found.turns
+        self._known = [bool(value) for value in seen]
+        return HandFrame(
+            turn=torch.where(seen[:, None, None], found.turn, arm_turn),
+            place=torch.where(seen[:, None], found.place, arm_place),
+            turns=found.turns,
+            seen=seen,
+            flagged=~seen | (found.distance > options.lost_error),
+            joint_variance=found.joint_variance,
+            wrist_variance=found.wrist_variance,
+        )
+
+    def _expected(self, before: Tensor, trust: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
+        """Mean and precision of the fingers given the frame before: a random walk that is drawn to rest.
+
+        With c times the prior's precision about the frame before, a finger that nobody sees goes 1 / (1 + c) of its way
+        to rest; one that is seen is held as loosely as joints are fast.
+        """
+        options, prior = self._options, self._prior
+        if self._before is None:
+            return prior.mean, prior.precision
+        walk = (self._spread / (options.speed * seconds)).square().clamp(max=50.0)
+        resting = max(options.rest_s / (2 * seconds) - 1.0, 0.1)
+        fingers = trust[:, 1:].unflatten(1, (5, 4))[:, :, 1:]
+        hold = torch.where((fingers > 0).any(dim=-1), walk, torch.full_like(walk, resting))
+        mean = (prior.mean + hold[..., None] * before) / (1 + hold[..., None])
+        return mean, prior.precision * (1 + hold[..., None, None])
+
+    def _in_company(self, turns: Float[Tensor, "5 9"], weights: Float[Tensor, "21"], side: int) -> Tensor:
+        """What is expected of the fingers (5, 9), given how far the others are bent."""
+        mean = self._prior.mean[side].clone()
+        bend = slice(PARTS.index("flexion"), None, 3)
+        away = (turns - mean)[:THUMB, bend]
+        seen = (weights[1:].unflatten(0, (5, 4))[:THUMB, 1:] > 0).float().mean(dim=1, keepdim=True)
+        others, total = (seen * away).sum(0) - seen * away, seen.sum() - seen
+        mean[:THUMB, bend] += _COMPANY * others / (total + _ALONE)
+        return mean
+
+    def _searched(
+        self, problem: HandProblem, found: HandSolution, turn: Tensor, place: Tensor, side: int
+    ) -> HandSolution:
+        """The same hands, one of them solved from several starts without the frame before, if that fits better."""
+        prior, count = self._prior, 1 + len(_STARTS)
+        starts = prior.mean[side].repeat(count, 1, 1)
+        for number, bend in enumerate(_STARTS):
+            starts[1 + number, :THUMB, PARTS.index("flexion") :: 3] = bend
+
+        def many(part: Tensor) -> Tensor:
+            return part[side : side + 1].expand(count, *part.shape[1:])
+
+        alone = replace(
+            problem,
+            side=many(problem.side),
+            targets=many(problem.targets),
+            weights=many(problem.weights),
+            mean=many(prior.mean),
+            precision=many(prior.precision),
+            prior_turn=many(problem.prior_turn),
+            turn_precision=many(problem.turn_precision),
+            prior_place=many(problem.prior_place),
+            place_precision=many(problem.place_precision),
+        )
+        long = LevenbergMarquardt(max_iterations=30)
+        search = solve_hands(alone, many(turn), many(place), starts, long)
+        best = int(search.cost.argmin())
+        # Fingers close together: what the seen ones do is expected of the others too, and all are solved once more.
+        alone = replace(alone, mean=self._in_company(search.turns[best], problem.weights[side], side).expand_as(starts))
+        search = solve_hands(alone, search.turn, search.place, search.turns, long)
+        best = int(search.cost.argmin())
+        if self._known[side] and not bool(search.distance[best] < 0.8 * found.distance[side]):
+            return found
+        parts = {}
+        for name in ("turn", "place", "turns", "cost", "converged", "distance", "joint_variance", "wrist_variance"):
+            part = getattr(found, name).clone()
+            part[side] = getattr(search, name)[best]
+            parts[name] = part
+        return HandSolution(**parts)

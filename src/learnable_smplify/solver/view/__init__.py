@@ -1,0 +1,1 @@
+"""People seen by cameras: triangulation, depth hypotheses, whole clips in pixels."""

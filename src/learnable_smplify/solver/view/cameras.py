@@ -1,0 +1,114 @@
+"""A clip of one person of known shape, seen by several cameras.
+
+Keyframes from triangulated keypoints, then all frames in pixels, as a whole.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.errors import InputError
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.frame.cold_start import cold_start
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.frame.threads import map_chunks
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.sweeps import SweepOptions, sight_problem, solve_side_by_side, sweep
+
+# Keyframes are so far apart [s].
+_KEYFRAMES = 0.2
+# Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
+_POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
+# Pixels are off by this at least, and lose their pull at so many times what they are off by.
+LEAST_PX, ROBUST = 1.0, 8.0
+_FIRST_ROBUST = 20.0
+_FIRST = LevenbergMarquardt(6, step_tolerance=1e-3, initial_damping=1e-3)
+
+
+def solve_cameras(
+    observed: Observed,
+    points: ShapedPoints,
+    placed: Float[Tensor, "T K 3"],
+    sure: Float[Tensor, "T K"],
+    priors: Priors,
+    least_keypoints: int,
+    options: SweepOptions,
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """Rotations and places of every frame.
+
+    Args:
+        placed, sure: triangulated keypoints [m] and their confidence.
+        least_keypoints: a keyframe has so many of them.
+
+    Raises:
+        InputError: no frame has.
+    """
+    enough = (sure > 0).sum(1) >= least_keypoints
+    if not bool(enough.any()):
+        raise InputError(
+            f"in no frame do two cameras agree on {least_keypoints} keypoints",
+            expected="cameras of one calibration that see one person at the same moments",
+        )
+    keys = keyframes(enough, max(1, round(_KEYFRAMES * observed.fps)))
+    weights = sure[keys] / _POINT_SIGMA**2
+
+    def search(rows: Tensor) -> PoseSolution:
+        return cold_start(points, placed[keys[rows]], weights[rows], priors, _POINT_ROBUST)
+
+    rows = torch.arange(len(keys), device=keys.device)
+    found = join_solutions(map_chunks(search, list(rows.split(16)), rows.device))
+    rotmat, transl = between_keyframes(found.rotmat, found.transl, keys, len(observed))
+    sigma = observed.noise_px(LEAST_PX)
+    sight = observed.sight(sigma, _FIRST_ROBUST)
+    problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
+    first = solve_side_by_side(problem, rotmat, transl, _FIRST)
+    rotmat, transl = first.rotmat, first.transl
+    sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
+    sight = observed.sight(sigma, ROBUST)
+    swept = sweep(points, sight, rotmat, transl, priors, observed.fps, options)
+    return swept.rotmat, swept.transl
+
+
+def keyframes(usable: Tensor, apart: int) -> Tensor:
+    """The usable frames nearest to every `apart`-th one, the first and the last usable."""
+    known = usable.nonzero()[:, 0]
+    wanted = torch.arange(0, len(usable) + apart, apart, device=known.device)
+    at = torch.searchsorted(known, wanted).clamp(max=len(known) - 1)
+    return known[torch.cat((at, at.new_tensor([0, len(known) - 1])))].unique()
+
+
+def between_keyframes(
+    rotmat: Float[Tensor, "N 24 3 3"], transl: Float[Tensor, "N 3"], keys: Tensor, frames: int
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """All frames between keyframes, turned evenly; those beyond the first and the last as they are."""
+    at = torch.arange(frames, device=keys.device)
+    after = torch.searchsorted(keys, at).clamp(max=len(keys) - 1)
+    before = (torch.searchsorted(keys, at, right=True) - 1).clamp(min=0)
+    share = ((at - keys[before]) / (keys[after] - keys[before]).clamp(min=1)).clamp(0, 1).to(transl)
+    turn = rotmat_to_rotvec(rotmat[after] @ rotmat[before].mT)
+    return (
+        rotvec_to_rotmat(share[:, None, None] * turn) @ rotmat[before],
+        torch.lerp(transl[before], transl[after], share[:, None]),
+    )
+
+
+def misfit(sight: SightTerm, frames: Frames) -> Float[Tensor, " V"]:
+    """What each camera's coordinates are off by, in units of what they were taken to be; outliers do not sway it."""
+    away = sight.residual(frames).norm(dim=-1)
+    # The median length of a normal vector in the plane is 1.1774 times the deviation of a coordinate.
+    values = [away[:, v][sight.weights[:, v] > 0] for v in range(away.shape[1])]
+    return torch.stack([value.median() / 1.1774 if len(value) else away.new_tensor(1.0) for value in values])
+
+
+def error_m(sight: SightTerm, frames: Frames) -> Float[Tensor, " T"]:
+    """Mean distance of the seen keypoints, at the person's distance from the cameras [m]."""
+    depth = sight.cameras.local(frames.posed.positions() + frames.transl[:, None])[..., 2]
+    away = sight.residual(frames).norm(dim=-1) * depth / sight.cameras.scale[:, :1]
+    seen = sight.weights > 0
+    return (away * seen).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)

@@ -1,0 +1,170 @@
+"""A whole recording of one person, seen by one or several cameras, from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from learnable_smplify.body.body import Body
+from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.body.size import RestMesh
+from learnable_smplify.camera import Camera
+from learnable_smplify.motion import Motion
+from learnable_smplify.network.lifter import Lifter
+from learnable_smplify.rotation import rotmat_to_rotvec
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.frame.tracking import ClipOptions
+from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
+from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
+from learnable_smplify.solver.view.alone import solve_alone
+from learnable_smplify.solver.view.cameras import error_m, solve_cameras
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.single import SingleOptions, at_origin, solve_camera
+from learnable_smplify.solver.view.swaps import unswapped
+from learnable_smplify.solver.view.sweeps import SweepOptions
+from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.views import View
+
+Progress = Callable[[int, int], None]
+
+# A frame whose sides had to be exchanged back in a camera is told of when that was so in this share of frames at least.
+_OFTEN = 0.02
+# Triangulated frames start from so many keypoints at least.
+_LEAST_PLACED = 8
+# Fewer frames than this are no clip.
+_LEAST_CLIP = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ViewSolver:
+    """The solver's parts that a recording of cameras needs.
+
+    Args:
+        body: to fit.
+        priors, lifter: on the device.
+        clip: when a frame counts as lost.
+        known_size: what is known of the person, for shapes that are estimated.
+        device: where to compute.
+    """
+
+    body: Body
+    priors: Priors
+    lifter: Lifter
+    clip: ClipOptions
+    known_size: KnownSize
+    device: torch.device
+
+    def fit(self, views: Sequence[View], betas: Float[Tensor, "10"] | None, progress: Progress | None) -> Motion:
+        """See `Solver.fit_views`."""
+        observed = Observed.of(views, self.device)
+        notes = tuple(dict.fromkeys(note for view in views for note in (*view.keypoints.notes, *view.camera.notes)))
+        fit = self._by_one if len(views) == 1 else self._by_several
+        motion = fit(observed, betas)
+        if progress is not None:
+            progress(len(observed), len(observed))
+        return replace(motion, up_axis=views[0].camera.up_axis, notes=(*notes, *motion.notes))
+
+    def solve_pictures(
+        self, view: View, betas: Float[Tensor, "B 10"]
+    ) -> tuple[Float[Tensor, "B 24 3 3"], Float[Tensor, "B 3"], Bool[Tensor, " B"]]:
+        """Rotations and places in the world of B people, each in a picture of their own, and which are doubtful."""
+        observed = Observed.of([view], self.device)
+        points = self.body.folded(observed.layout, self.device).shaped(betas)
+        found = solve_alone(at_origin(observed), points, self.lifter, self.priors, SingleOptions().guess)
+        return *in_world(observed.cameras[0], points, found.rotmat, found.transl), found.doubtful
+
+    def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
+        mesh = RestMesh.of(self.body, self.device)
+        mean = mesh.height_and_weight(torch.zeros(10, device=self.device))
+        prior = ShapePrior(mesh, self.known_size.wants(float(mean[1] / mean[0] ** 2)))
+        folded = self.body.folded(observed.layout, self.device)
+        local = at_origin(observed)
+        if betas is not None and len(observed) < _LEAST_CLIP:
+            points = folded.shaped(betas[None])
+            alone = solve_alone(local, points, self.lifter, self.priors, SingleOptions().guess)
+            lost = self._lost(local, Frames.of(points, alone.rotmat, alone.transl))
+            rotmat, transl = in_world(observed.cameras[0], points, alone.rotmat, alone.transl)
+            return self._motion(observed, rotmat, transl, betas, None, lost | alone.doubtful, ())
+        found = solve_camera(
+            local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
+        )
+        points = folded.shaped(found.betas[None])
+        lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
+        rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
+        return self._motion(observed, rotmat, transl, found.betas, found.betas_sigma, lost | found.doubtful, ())
+
+    def _by_several(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
+        placed, sure = placed_points(observed)
+        observed, swapped = unswapped(observed, placed, sure)
+        notes = _swap_notes(observed, swapped)
+        found: ShapeEstimate | None = None
+        folded = self.body.folded(observed.layout, self.device)
+        if betas is not None:
+            shape = betas
+        else:
+            mesh = RestMesh.of(self.body, self.device)
+            estimator = ShapeEstimator(folded, observed.layout, mesh, self.priors, self.clip, self.known_size)
+            found = estimator.estimate(placed, sure)
+            shape = found.betas
+            notes += shape_notes(found)
+        points = folded.shaped(shape[None])
+        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED, SweepOptions())
+        lost = self._lost(observed, Frames.of(points, rotmat, transl))
+        sigma = None if found is None else found.sigma
+        return self._motion(observed, rotmat, transl, shape, sigma, lost, tuple(notes))
+
+    def _motion(
+        self,
+        observed: Observed,
+        rotmat: Float[Tensor, "T 24 3 3"],
+        transl: Float[Tensor, "T 3"],
+        betas: Float[Tensor, "10"],
+        betas_sigma: Float[Tensor, "10"] | None,
+        flagged: Bool[Tensor, " T"],
+        notes: tuple[str, ...],
+    ) -> Motion:
+        return Motion(
+            pose=rotmat_to_rotvec(rotmat).float().cpu(),
+            transl=transl.float().cpu(),
+            betas=betas.float().cpu(),
+            fps=observed.fps,
+            body=self.body.name,
+            gender=self.body.gender,
+            flagged=flagged.cpu(),
+            betas_sigma=None if betas_sigma is None else betas_sigma.float().cpu(),
+            notes=notes,
+        )
+
+    def _lost(self, observed: Observed, frames: Frames) -> Bool[Tensor, " T"]:
+        """Frames of which too little is seen, or that are seen elsewhere."""
+        ones = torch.ones(len(observed.cameras), device=self.device)
+        error = error_m(observed.sight(ones, None), frames)
+        few = (observed.confidence > 0).any(1).sum(1) < self.clip.min_keypoints
+        return few | (error > self.clip.lost_error)
+
+
+def in_world(
+    camera: Camera, points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """Poses and places in a camera's frame, in its world."""
+    turned = rotmat.clone()
+    turned[:, 0] = camera.R_camera_world.to(rotmat).T @ rotmat[:, 0]
+    # A body turns about its pelvis joint, and transl moves it afterwards.
+    pelvis = points.offsets[:, 0]
+    return turned, camera.to_world(pelvis + transl) - pelvis
+
+
+def _swap_notes(observed: Observed, swapped: Bool[Tensor, "T V"]) -> list[str]:
+    notes = []
+    for camera, share in zip(observed.cameras, swapped.float().mean(0).tolist(), strict=True):
+        if share >= _OFTEN:
+            name = camera.name or "a camera"
+            notes.append(
+                f"{name}: left and right exchanged back in {100 * share:.0f} % of frames, as the others see it"
+            )
+    return notes

@@ -1,0 +1,208 @@
+"""A clip of one person of known shape, seen by one camera.
+
+A picture fits many poses, so every frame gets several: the lifting network's guesses, each solved against the pixels.
+A chain through them is the start; then all frames are solved as a whole, and near the guesses that were chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.errors import InputError
+from learnable_smplify.network.lifter import Lifter
+from learnable_smplify.rotation import rotmat_to_rotvec
+from learnable_smplify.solver.clip.smooth import SmoothOptions
+from learnable_smplify.solver.clip.views import smooth_views
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.shape.habit import Unknowns
+from learnable_smplify.solver.shape.joint_estimate import refine_betas
+from learnable_smplify.solver.shape.prior import ShapePrior
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, misfit
+from learnable_smplify.solver.view.hypotheses import Guess, Hypotheses, HypothesisOptions, hypotheses
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.paths import best_chain
+from learnable_smplify.solver.view.place import place_in_view
+from learnable_smplify.solver.view.sweeps import sight_problem
+
+# Frames whose hypotheses are solved at once.
+_CHUNK = 256
+# Frames that betas are estimated from; so many of them say as much as one, as a detector errs alike in all.
+_SHAPE_FRAMES, _INDEPENDENT = 48, 16
+# A frame is doubtful when poses that put a keypoint elsewhere by this [m] are likelier than this together.
+_ELSEWHERE, _DOUBT = 0.25, 0.2
+
+
+@dataclass(frozen=True)
+class SingleOptions:
+    """How a clip of one camera is solved.
+
+    Args:
+        guess: how guesses are solved.
+        sharpness: weight of the frames' costs in the chain.
+        smooth: how the clip is solved as a whole; its `network_weight` is that of the chosen guesses.
+    """
+
+    guess: HypothesisOptions = field(default_factory=HypothesisOptions)
+    sharpness: float = 0.2
+    smooth: SmoothOptions = field(default_factory=lambda: SmoothOptions(refine_shape=False, max_iterations=5))
+
+
+@dataclass(frozen=True, eq=False)
+class SingleClip:
+    """A clip in the camera's frame.
+
+    Args:
+        rotmat, transl: of every frame.
+        betas: of the person.
+        betas_sigma: what they may be off by; None where they were given.
+        doubtful: frames that could be another pose.
+    """
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    transl: Float[Tensor, "T 3"]
+    betas: Float[Tensor, "10"]
+    betas_sigma: Float[Tensor, "10"] | None
+    doubtful: Bool[Tensor, " T"]
+
+
+def solve_camera(
+    observed: Observed,
+    folded: FoldedPoints,
+    betas: Float[Tensor, "10"] | None,
+    shape_prior: ShapePrior,
+    lifter: Lifter,
+    priors: Priors,
+    least_keypoints: int,
+    options: SingleOptions,
+) -> SingleClip:
+    """Every frame, in the camera's frame.
+
+    Args:
+        observed: by one camera that stands at the origin and looks along z.
+        betas: the person's, None estimates them.
+        shape_prior: what is known of them; one camera does not tell size from distance.
+        least_keypoints: a frame with fewer lies between its neighbours.
+
+    Raises:
+        InputError: no frame has so many.
+    """
+    shape = torch.zeros(10, device=observed.pixels.device) if betas is None else betas
+    points = folded.shaped(shape[None])
+    rows = ((observed.confidence > 0).sum((1, 2)) >= least_keypoints).nonzero()[:, 0]
+    if len(rows) == 0:
+        raise InputError(f"no frame has {least_keypoints} keypoints", expected="a person in the picture")
+    sigma = observed.noise_px(LEAST_PX)
+    sight = observed.sight(sigma, ROBUST)
+
+    several = all_hypotheses(observed, rows, points, sight, lifter, priors, options)
+    chain = best_chain(several.rotmat, several.transl, several.cost, rows, observed.fps, priors, options.sharpness)
+    best = several.chosen(chain.chosen)
+    betas_sigma = None
+    if betas is None:
+        found_shape = _shape(folded, sight.select(rows), best, shape_prior, priors, options)
+        shape, best, betas_sigma = found_shape
+        points = folded.shaped(shape[None])
+    rotmat, transl = between_keyframes(best.rotmat, best.transl, rows, len(observed))
+    mean, _ = between_keyframes(best.mean, best.transl, rows, len(observed))
+    precision = torch.zeros(len(observed), 24, dtype=rotmat.dtype, device=rotmat.device)
+    precision[rows] = best.precision
+    frames = Frames.of(points, rotmat, transl)
+    sight = observed.sight(torch.maximum(sigma, sigma * misfit(sight, frames)), ROBUST)
+    whole = smooth_views(
+        folded,
+        sight,
+        rotmat,
+        transl,
+        shape,
+        observed.fps,
+        priors,
+        options.smooth,
+        sources=[(mean, torch.diag_embed(precision.repeat_interleave(3, dim=1)))],
+    )
+    doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
+    doubtful[rows] = doubt(several, points, chain.chosen, chain.likely)
+    return SingleClip(whole.rotmat, whole.transl, shape, betas_sigma, doubtful)
+
+
+def all_hypotheses(
+    observed: Observed,
+    rows: Int[Tensor, " N"],
+    points: ShapedPoints,
+    sight: SightTerm,
+    lifter: Lifter,
+    priors: Priors,
+    options: SingleOptions,
+) -> Hypotheses:
+    """The hypotheses of these frames, chunk by chunk."""
+    return Hypotheses.join(
+        [
+            hypotheses(lifter, observed, part, points, sight.select(part), priors, options.guess)
+            for part in rows.split(_CHUNK)
+        ]
+    )
+
+
+def chosen_guesses(
+    observed: Observed,
+    rows: Int[Tensor, " N"],
+    points: ShapedPoints,
+    lifter: Lifter,
+    priors: Priors,
+    options: SingleOptions,
+    near: tuple[Float[Tensor, "N 24 3 3"], float],
+) -> Guess:
+    """The best chain of hypotheses of these frames, where something is known of the poses.
+
+    Args:
+        observed: by one camera that stands at the origin.
+        near: poses in its frame, and 1 / variance of their rotations [1/rad^2].
+    """
+    sight = observed.sight(observed.noise_px(LEAST_PX), ROBUST)
+    several = all_hypotheses(observed, rows, points, sight, lifter, priors, options)
+    away = rotmat_to_rotvec(several.rotmat @ near[0][:, None].mT).square().sum((-1, -2))
+    cost = several.cost + near[1] * away
+    chain = best_chain(several.rotmat, several.transl, cost, rows, observed.fps, priors, options.sharpness)
+    return several.chosen(chain.chosen)
+
+
+def _shape(
+    folded: FoldedPoints, sight: SightTerm, best: Guess, prior: ShapePrior, priors: Priors, options: SingleOptions
+) -> tuple[Float[Tensor, "10"], Guess, Float[Tensor, "10"]]:
+    """Betas from some frames together with their poses; all poses placed anew; and what betas may be off by."""
+    rows = torch.linspace(0, len(best.transl) - 1, min(_SHAPE_FRAMES, len(best.transl)), device=best.transl.device)
+    rows = rows.round().long()
+    betas = torch.zeros(10, dtype=best.transl.dtype, device=best.transl.device)
+    precision = torch.diag_embed(best.precision[rows].repeat_interleave(3, dim=1))
+    mean, whole = priors.and_human(best.mean[rows], precision, options.guess.pose_weight)
+    problem = sight_problem(folded.shaped(betas[None]), sight.select(rows), mean, whole, best.transl[rows])
+    prior = replace(prior, weight=max(1.0, len(rows) / _INDEPENDENT))
+    fit = refine_betas(Unknowns.of(folded, False), problem, best.rotmat[rows], best.transl[rows], betas, prior)
+    posed = folded.shaped(fit.shape[None]).pose(best.rotmat)
+    placed = replace(best, transl=place_in_view(posed.positions(), sight))
+    return fit.shape, placed, torch.linalg.inv(fit.precision(prior)).diagonal().sqrt()
+
+
+def doubt(
+    several: Hypotheses, points: ShapedPoints, chosen: Int[Tensor, " T"], likely: Float[Tensor, "T M"]
+) -> Bool[Tensor, " T"]:
+    """Frames in which poses other than the chosen one are not unlikely."""
+    frames, count = likely.shape
+    each = torch.arange(frames, device=chosen.device).repeat_interleave(count)
+    posed = points.select(each).pose(several.rotmat.flatten(0, 1))
+    placed = (posed.positions() - posed.joints[:, :1]).unflatten(0, (frames, count))
+    away = (placed - placed[torch.arange(frames, device=chosen.device), chosen][:, None]).norm(dim=-1).amax(dim=-1)
+    return (likely * (away > _ELSEWHERE)).sum(1) > _DOUBT
+
+
+def at_origin(observed: Observed) -> Observed:
+    """One camera's frame taken for the world."""
+    camera = observed.cameras[0]
+    local = replace(camera, R_camera_world=torch.eye(3), t_camera_world=torch.zeros(3), up_axis=None)
+    return replace(observed, cameras=(local,))

@@ -1,0 +1,117 @@
+"""A clip seen by cameras, solved as a whole: every frame against its pixels, and near the middle of its neighbours.
+
+    sum_t  sum_v sum_k w_vk rho(|p_vk(R_t) - y_tvk|)  +  |R_t - R_t-1|^2_P  +  |t_t - t_t-1|^2 / s^2  +  human
+
+Frames are solved in turns, even ones and odd ones, each between the two beside it (Gauss-Seidel): a turn is a batch of
+independent problems for the kernels. What is off from frame to frame, noise, is gone after a few turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.frame.levenberg_marquardt import (
+    LevenbergMarquardt,
+    PoseProblem,
+    PoseSolution,
+    join_solutions,
+    solve,
+)
+from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.solver.frame.threads import map_chunks
+
+# Problems that a thread takes at once.
+_CHUNK = 64
+_TURN = LevenbergMarquardt(2, step_tolerance=1e-3)
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a clip is swept.
+
+    Args:
+        change_weight: of the change prior between two frames.
+        pose_weight: of the pose prior in every frame.
+        speed: what a person's place changes by [m/s].
+        sweeps: how often every frame is solved.
+    """
+
+    change_weight: float = 1.0
+    pose_weight: float = 0.2
+    speed: float = 1.0
+    sweeps: int = 3
+
+
+def sweep(
+    points: ShapedPoints,
+    sight: SightTerm,
+    rotmat: Float[Tensor, "T 24 3 3"],
+    transl: Float[Tensor, "T 3"],
+    priors: Priors,
+    fps: float,
+    options: SweepOptions,
+) -> PoseSolution:
+    """The clip, from a start near it."""
+    frames = len(rotmat)
+    rotmat, transl = rotmat.clone(), transl.clone()
+    cost, distance = transl.new_zeros(frames), transl.new_zeros(frames)
+    change = options.change_weight * priors.change_over(1 / fps)
+    held = 2 * (fps / options.speed) ** 2
+    for _ in range(options.sweeps):
+        for first in (0, 1):
+            rows = torch.arange(first, frames, 2, device=rotmat.device)
+            if len(rows) == 0:
+                continue
+            before, after = _beside(rows, frames)
+            between = _middle(rotmat[before], rotmat[after])
+            mean, precision = priors.and_human(between, 2 * change, options.pose_weight)
+            problem = sight_problem(
+                points, sight.select(rows), mean, precision, (transl[before] + transl[after]) / 2, held
+            )
+            found = solve_side_by_side(problem, rotmat[rows], transl[rows], _TURN)
+            rotmat[rows], transl[rows] = found.rotmat, found.transl
+            cost[rows], distance[rows] = found.cost, found.distance
+    return PoseSolution(rotmat, transl, cost, torch.ones_like(cost, dtype=torch.bool), distance)
+
+
+def sight_problem(
+    points: ShapedPoints,
+    sight: SightTerm,
+    mean: Float[Tensor, "B 24 3 3"],
+    precision: Float[Tensor, "*B 72 72"],
+    transl: Float[Tensor, "B 3"],
+    transl_precision: float = 1e-2,
+) -> PoseProblem:
+    """People seen by cameras, with a prior about a pose and a place."""
+    nothing = transl.new_zeros(len(transl), sight.seen.shape[2], 3)
+    return PoseProblem(
+        points, nothing, nothing[..., 0], mean, precision, transl, transl_precision=transl_precision, sight=sight
+    )
+
+
+def solve_side_by_side(
+    problem: PoseProblem, rotmat: Tensor, transl: Tensor, options: LevenbergMarquardt
+) -> PoseSolution:
+    """`solve`, on as many threads as there are."""
+    chunks = list(torch.arange(len(rotmat), device=rotmat.device).split(_CHUNK))
+    return join_solutions(
+        map_chunks(lambda rows: solve(problem.select(rows), rotmat[rows], transl[rows], options), chunks, rotmat.device)
+    )
+
+
+def _beside(rows: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """The frames before and after; at the ends, the only neighbour twice."""
+    before, after = rows - 1, rows + 1
+    before, after = torch.where(before < 0, after, before), torch.where(after >= frames, before, after)
+    return before.clamp(0, frames - 1), after.clamp(0, frames - 1)
+
+
+def _middle(first: Float[Tensor, "B 24 3 3"], second: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
+    return rotvec_to_rotmat(0.5 * rotmat_to_rotvec(second @ first.mT)) @ first

@@ -1,0 +1,1 @@
+"""Videos: their pictures, who is in them, and bodies drawn over them."""
