@@ -204,8 +204,9 @@ def test_every_page_is_in_the_navigation_and_every_layout_in_its_table() -> None
     text = (ROOT / "docs" / "keypoints.md").read_text()
     table = text[text.index("| `--layout` |") : text.index("**Your own layout**")]
     from learnable_smplify import layout_names, load_layout
+    from learnable_smplify.layouts.layout import marker_layout_names
 
-    assert set(re.findall(r"`([a-z0-9_]+)`", table)) == set(layout_names())
+    assert set(re.findall(r"`([a-z0-9_]+)`", table)) == {*layout_names(), *marker_layout_names()}
     counts = {
         name: int(count) for name, count in re.findall(r"^\| `([a-z0-9_]+)` \| (\d+) \|", table, flags=re.MULTILINE)
     }

@@ -30,6 +30,7 @@ PUBLIC_NAMES = [
     "RepairOptions",
     "SmplifyOptions",
     "Solver",
+    "View",
     "layout_names",
     "load_body",
     "load_layout",
@@ -40,6 +41,7 @@ PUBLIC_NAMES = [
     "read_keypoints2d",
     "read_motion",
     "read_people",
+    "refine_by_views",
     "refine_motion",
     "write_motion",
 ]
