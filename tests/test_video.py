@@ -213,7 +213,7 @@ def test_people_of_a_camera_that_looks_down_are_stood_on_a_floor(body: Body, til
     torch.testing.assert_close(moved.to_camera(points[1]), camera.to_camera(points[0]), atol=1e-4, rtol=0)
     lowest = body.vertices(placed.pose, placed.betas, placed.transl)[..., 1].amin(dim=1)
     assert float(lowest.median().abs()) < 0.1
-    assert "degrees off level, as people stand" in placed.notes[-1]
+    assert "degrees off, as people stand" in placed.notes[-1]
 
 
 @pytest.mark.parametrize(("tilt", "lying"), [(0.0, False), (6.0, False), (0.0, True)])

@@ -61,10 +61,13 @@ class Floor:
     @property
     def note(self) -> str:
         """A line for the user."""
-        held = "if it is level"
-        if self.tilt_deg:
-            held = f"and {self.tilt_deg:.0f} degrees off level, as people stand (--camera to say otherwise)"
-        return f"the floor is put where the feet are: the camera is {-self.height:.2f} m above it, {held}"
+        above = f"{-self.height:.2f} m above the floor under people's feet"
+        if not self.tilt_deg:
+            return f"the camera is {above}, if it is level"
+        return (
+            f"the camera is not level but {self.tilt_deg:.0f} degrees off, as people stand in its pictures, and {above} "
+            "(--camera to say otherwise)"
+        )
 
     @property
     def _shift(self) -> Tensor:
