@@ -65,8 +65,8 @@ class Floor:
         if not self.tilt_deg:
             return f"the camera is {above}, if it is level"
         return (
-            f"the camera is not level but {self.tilt_deg:.0f} degrees off, as people stand in its pictures, and {above} "
-            "(--camera to say otherwise)"
+            f"the camera is not level but {self.tilt_deg:.0f} degrees off, as people stand in its pictures, "
+            f"and {above} (--camera to say otherwise)"
         )
 
     @property
