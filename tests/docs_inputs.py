@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -11,15 +12,19 @@ import torch
 from rich.console import Console
 
 import learnable_smplify as ls
+from calibrated import SIZE, room, write_toml
+from crowd import seen, track, walk
 from learnable_smplify.body.export import export_body
 from learnable_smplify.body.open_body import read_open_body
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
+from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.network.authors_checkpoint import to_authors_state
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
+from learnable_smplify.render.film import write_mp4
 from learnable_smplify.solver.shape.offsets import Offsets, write_offsets
 from test_datasets import make_3dpw, make_generic
 from test_import_motion import amc_text, asf_text
@@ -46,6 +51,7 @@ def write_inputs(folder: Path) -> Path:
     _write_openpose(folder / "openpose_3d", np.nan_to_num(seen[:12]))
     _write_2d(folder, seen[:2])
     _write_holistic(folder / "holistic.json")
+    _write_videos(folder)
 
     motion = ls.Solver(body).fit(ls.Keypoints(seen, "body25", 30.0))
     ls.write_motion(motion, folder / "motion.npz")
@@ -108,6 +114,22 @@ def _write_2d(folder: Path, positions: np.ndarray) -> None:
     camera = Camera(**intrinsics, R_camera_world=rotmat, t_camera_world=shift)
     pixels = camera.project(torch.from_numpy(positions).float())
     write_keypoints2d(Keypoints2D(pixels, "body25", 30.0), folder / "keypoints2d.json")
+
+
+def _write_videos(folder: Path) -> None:
+    """Grey videos of two cameras, their calibration, what a detector saw in each; one video alone."""
+    person, cameras = walk(12), room(2)
+    named = [replace(camera, name=name) for camera, name in zip(cameras, ("left", "right"), strict=True)]
+    write_toml(folder / "calib.toml", named)
+    (folder / "detections").mkdir()
+    for camera, name in zip(cameras, ("left", "right"), strict=True):
+        write_detections([track(seen(camera, person))], folder / "detections" / f"{name}.npz")
+    alone = Camera.guessed(*SIZE)
+    shown = alone.project(torch.as_tensor(person - [0, 4, 1])[..., [0, 2, 1]].float() * torch.tensor([-1.0, 1, 1]))
+    write_detections([track(shown.numpy())], folder / "clip.npz")
+    grey = np.full((SIZE[1], SIZE[0], 3), 120, np.uint8)
+    for name in ("left", "right", "clip"):
+        write_mp4(iter([grey] * len(person)), folder / f"{name}.mp4", SIZE, 30.0, preset="ultrafast")
 
 
 def _write_wham(folder: Path, motion: ls.Motion) -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, evaluate_cameras
 from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
 from learnable_smplify.errors import InputError
@@ -56,7 +57,20 @@ from learnable_smplify.evaluation.sequence import SequenceRow, evaluate_cold_sta
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
 
-Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip", "hands"]
+Part = Literal[
+    "foreign",
+    "pairs",
+    "sequences",
+    "cold-start",
+    "refine",
+    "damaged",
+    "round-trip",
+    "hands",
+    "pictures",
+    "camera",
+    "cameras",
+    "refine2d",
+]
 # Foreign motion that needs no other file: the clips with every joint turned, by so many degrees.
 _TURNED = {f"own import, joints turned by {degrees:g} deg": degrees for degrees in (5.0, 10.0)}
 
@@ -99,7 +113,9 @@ class EvaluateArgs:
     """Of motions: what to measure. foreign: pairs and whole clips of motion in conventions that are not our importer's:
     the clips with every joint turned by 5 and by 10 degrees, and what --foreign names. Not by default: refine, a
     simulated estimator's output refined by keypoints; damaged, recordings with noise, gaps, jumps and exchanged sides;
-    round-trip, random poses in every layout, and hands, random hands in those that have them, need no MOTIONS."""
+    round-trip, random poses in every layout, and hands, random hands in those that have them, need no MOTIONS; of
+    synthetic cameras (with --foreign, on that motion as well): pictures, single poses in one; camera, clips in one;
+    cameras, clips in four; refine2d, a simulated estimator's output refined by one and by two."""
     every: int = 9
     """Pairs start at every so many frames of a clip."""
     clip_step: int = 1
@@ -179,6 +195,12 @@ def evaluate(args: EvaluateArgs) -> None:
             trips = evaluate_round_trip(body, hybrid, progress=status.update)
             result["round_trip"] = [asdict(row) for row in trips]
             texts.append(round_trip_table(trips))
+        if set(CAMERA_PARTS) & set(args.parts):
+            sources = {"own import": clips} if args.motions is not None else {}
+            sources |= {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
+            seen, tables = evaluate_cameras(args.parts, sources, hybrid, status.update)
+            result |= seen
+            texts += tables
         if "hands" in args.parts:
             fitted = evaluate_hands(body, hybrid, progress=status.update)
             limits = evaluate_limits(body, progress=status.update)

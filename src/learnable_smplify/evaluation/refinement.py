@@ -100,7 +100,7 @@ def evaluate_refinement(
             keypoints = Keypoints(clean + condition.noise * noise, "body25", clip.fps)
             result = refine_motion(solver, estimate, keypoints, options)
             motions = (estimate, result.aligned or estimate, result.motion)
-            found = [_errors(body, motion, true) for motion in motions]
+            found = [clip_errors(body, motion, true) for motion in motions]
             worse += bool(found[2][0].mean() > found[1][0].mean())
             errors.append(torch.stack([part for pair in zip(*found, strict=True) for part in pair] + [result.kept]))
         mean = torch.cat(errors, dim=1).mean(dim=1).tolist()
@@ -147,7 +147,7 @@ def refine_table(rows: Sequence[RefineRow]) -> str:
             f"{row.pve_before_mm:.1f}",
             f"{row.pve_aligned_mm:.1f}",
             f"{row.pve_mm:.1f}",
-            f"{_change(row.pve_mm, row.pve_before_mm)}, {_change(row.pve_mm, row.pve_aligned_mm)}",
+            f"{change(row.pve_mm, row.pve_before_mm)}, {change(row.pve_mm, row.pve_aligned_mm)}",
             f"{row.root_aligned_mm:.1f}",
             f"{row.root_mm:.1f}",
             f"{100 * row.worse_share:.0f} %",
@@ -164,7 +164,8 @@ def refine_table(rows: Sequence[RefineRow]) -> str:
     return table(title, header, body)
 
 
-def _change(value: float, before: float) -> str:
+def change(value: float, before: float) -> str:
+    """In per cent."""
     return f"{100 * (value / before - 1):+.0f} %"
 
 
@@ -174,7 +175,7 @@ def _smooth_noise(shape: Sequence[int], window: int, generator: torch.Generator)
     return white.unfold(0, window, 1).mean(dim=-1) * window**0.5
 
 
-def _errors(body: Body, motion: Motion, true: Motion) -> tuple[Tensor, Tensor]:
+def clip_errors(body: Body, motion: Motion, true: Motion) -> tuple[Tensor, Tensor]:
     """Pelvis-aligned PVE and the pelvis's distance from the true one, of every frame [mm]."""
     pves, roots = [], []
     for rows in torch.arange(len(true)).split(_CHUNK):

@@ -1,0 +1,67 @@
+"""The parts pictures, camera, cameras and refine2d of `lsmplify evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from learnable_smplify.evaluation.cameras import (
+    camera_table,
+    evaluate_poses,
+    evaluate_views,
+    in_pixels,
+    smplify,
+    triangulated,
+)
+from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.refinement2d import evaluate_view_refinement, view_refine_table
+from learnable_smplify.evaluation.rig import Damage
+from learnable_smplify.solver import Solver
+
+CAMERA_PARTS = ("pictures", "camera", "cameras", "refine2d")
+_POSES = 50
+
+
+def evaluate_cameras(
+    parts: Sequence[str], sources: dict[str, list[Clip]], solver: Solver, progress: Callable[[str], None]
+) -> tuple[dict[str, object], list[str]]:
+    """What was measured, by part and source, and its tables.
+
+    Args:
+        sources: names and clips of motion.
+    """
+    body = solver.body
+    result: dict[str, object] = {}
+    texts = []
+    for source, clips in sources.items():
+        if "pictures" in parts:
+            ways = [("SMPLify", smplify(Solver(body, "smplify"))), ("guesses in pixels, one alone", in_pixels(solver))]
+            progress(f"{source}: poses seen by one camera")
+            poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, ways, solver, _POSES, noise)]
+            result[f"pictures: {source}"] = [asdict(row) for row in poses]
+            texts.append(camera_table(poses, f"{_POSES} poses from nothing, one camera, betas known, {source}"))
+        if "camera" in parts:
+            one = [("betas known", in_pixels(solver)), ("betas not known", in_pixels(solver, knows_betas=False))]
+            damages = [("clean", Damage()), ("5 px noise", Damage(5.0))]
+            whole = evaluate_views(clips, body, one, 1, damages, progress)
+            result[f"camera: {source}"] = [asdict(row) for row in whole]
+            texts.append(camera_table(whole, f"Whole clips from nothing, one camera, {source}"))
+        if "cameras" in parts:
+            several = [
+                ("triangulate, then fit", triangulated(solver)),
+                ("in pixels", in_pixels(solver)),
+                ("in pixels, betas not known", in_pixels(solver, knows_betas=False)),
+            ]
+            damages = [
+                ("clean", Damage()),
+                ("5 px, 10 % missing", Damage(5.0, 0.1)),
+                ("5 px, 10 % missing, one camera's sides exchanged", Damage(5.0, 0.1, (3,))),
+            ]
+            rows = evaluate_views(clips, body, several, 4, damages, progress)
+            result[f"cameras: {source}"] = [asdict(row) for row in rows]
+            texts.append(camera_table(rows, f"Whole clips from nothing, four cameras, {source}"))
+        if "refine2d" in parts:
+            refined = evaluate_view_refinement(clips, solver, progress=progress)
+            result[f"refine2d: {source}"] = [asdict(row) for row in refined]
+            texts.append(view_refine_table(refined, source))
+    return result, texts
