@@ -103,7 +103,7 @@ def test_a_camera_that_goes_astray_is_left_out_for_the_moment(tmp_path: Path) ->
     cameras, person = room(4), walk(FRAMES)
     pixels = {camera.name: seen(camera, person, 8.0) for camera in cameras}
     for camera, frames in ((cameras[1], slice(20, 30)), (cameras[2], slice(36, 60))):
-        beside = camera.rotation.T @ [0.08, 0.22, 0.0]
+        beside = camera.rotation.T @ [0.05, 0.15, 0.0]
         pixels[camera.name][frames] = seen(camera, person[frames] + beside)
     found = gathered(tmp_path, {name: [track(points)] for name, points in pixels.items()}, cameras)
     assert len(found.people) == 1
@@ -114,7 +114,7 @@ def test_a_camera_that_goes_astray_is_left_out_for_the_moment(tmp_path: Path) ->
         assert (~trusted[name][frames]).float().mean() > 0.8
         assert trusted[name][: frames.start - 3].all()
         assert trusted[name][frames.stop + 3 :].all()
-    assert any("cam03 follows somebody else, or nobody" in note for note in found.notes)
+    assert any("cam03 follows somebody else, or nobody" in note for note in found.notes), found.notes
     assert errors(found, [person])[0, 0] < 0.03
 
 
