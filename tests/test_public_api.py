@@ -31,6 +31,7 @@ PUBLIC_NAMES = [
     "SmplifyOptions",
     "Solver",
     "View",
+    "joint_angle_table",
     "layout_names",
     "load_body",
     "load_layout",
