@@ -44,15 +44,19 @@ def astray(lines: Sequence[Sightlines], rig: Rig, fps: float) -> Bool[np.ndarray
 
 def _outsiders(costs: Float[np.ndarray, "V V"]) -> list[int]:
     """The cameras that miss those that agree: from the pair that agrees best on, whoever agrees with them joins."""
-    pairs = [pair for pair in itertools.combinations(range(len(costs)), 2) if np.isfinite(costs[pair])]
-    if not pairs:
+    known = {
+        (one, two): float(costs[one, two])
+        for one, two in itertools.combinations(range(len(costs)), 2)
+        if np.isfinite(costs[one, two])
+    }
+    if not known:
         return []
-    inside = list(min(pairs, key=lambda pair: costs[pair]))
+    inside = list(min(known, key=lambda pair: known[pair]))
     left = [index for index in range(len(costs)) if index not in inside and np.isfinite(costs[index, inside]).all()]
     while left:
         nearest = min(left, key=lambda index: float(costs[index, inside].mean()))
         away = float(costs[nearest, inside].mean())
-        among = np.mean([costs[pair] for pair in itertools.combinations(inside, 2)])
+        among = np.mean([costs[one, two] for one, two in itertools.combinations(inside, 2)])
         if away > _ASTRAY and among < _OTHERS * away:
             return left
         inside.append(nearest)
