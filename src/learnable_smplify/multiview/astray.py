@@ -51,7 +51,7 @@ def _outsiders(costs: Float[np.ndarray, "V V"]) -> list[int]:
     }
     if not known:
         return []
-    inside = list(min(known, key=lambda pair: known[pair]))
+    inside = list(min(known.items(), key=lambda pair: pair[1])[0])
     left = [index for index in range(len(costs)) if index not in inside and np.isfinite(costs[index, inside]).all()]
     while left:
         nearest = min(left, key=lambda index: float(costs[index, inside].mean()))
