@@ -124,12 +124,12 @@ def _write_videos(folder: Path) -> None:
     (folder / "detections").mkdir()
     for camera, name in zip(cameras, ("left", "right"), strict=True):
         write_detections([track(seen(camera, person))], folder / "detections" / f"{name}.npz")
-    alone = Camera.guessed(SIZE[0] // 8, SIZE[1] // 8)
+    alone = Camera.guessed(*SIZE)
     shown = alone.project(torch.as_tensor(person - [0, 4, 1])[..., [0, 2, 1]].float() * torch.tensor([-1.0, 1, 1]))
     write_detections([track(shown.numpy())], folder / "clip.npz")
-    grey = np.full((SIZE[1] // 8, SIZE[0] // 8, 3), 120, np.uint8)
+    grey = np.full((SIZE[1], SIZE[0], 3), 120, np.uint8)
     for name in ("left", "right", "clip"):
-        write_mp4(iter([grey] * len(person)), folder / f"{name}.mp4", (grey.shape[1], grey.shape[0]), 30.0)
+        write_mp4(iter([grey] * len(person)), folder / f"{name}.mp4", SIZE, 30.0, preset="ultrafast")
 
 
 def _write_wham(folder: Path, motion: ls.Motion) -> None:

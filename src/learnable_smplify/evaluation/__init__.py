@@ -1,1 +1,1 @@
-"""Evaluation: how many millimetres a solver is off, on motion nobody tuned it on. One file a table, so more than fifteen."""
+"""Evaluation: how many millimetres a solver is off, on motion nobody tuned it on. A table a file: more than fifteen."""
