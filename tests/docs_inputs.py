@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import imageio_ffmpeg
 import joblib
 import numpy as np
 import torch
 from rich.console import Console
 
 import learnable_smplify as ls
-from calibrated import room, write_toml
+from calibrated import SIZE, room, write_toml
+from crowd import seen, track, walk
 from learnable_smplify.body.export import export_body
 from learnable_smplify.body.open_body import read_open_body
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
-from learnable_smplify.formats.cameras.camera_file import read_camera, read_cameras
 from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.network.authors_checkpoint import to_authors_state
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
+from learnable_smplify.render.film import write_mp4
 from learnable_smplify.solver.shape.offsets import Offsets, write_offsets
-from learnable_smplify.track import Track
 from test_datasets import make_3dpw, make_generic
 from test_import_motion import amc_text, asf_text
 from test_trc import trc_text
@@ -50,8 +50,8 @@ def write_inputs(folder: Path) -> Path:
         file.writelines(json.dumps({"keypoints": rows.tolist()}).replace("NaN", "null") + "\n" for rows in seen[:5])
     _write_openpose(folder / "openpose_3d", np.nan_to_num(seen[:12]))
     _write_2d(folder, seen[:2])
-    _write_seen(folder, clip)
     _write_holistic(folder / "holistic.json")
+    _write_videos(folder)
 
     motion = ls.Solver(body).fit(ls.Keypoints(seen, "body25", 30.0))
     ls.write_motion(motion, folder / "motion.npz")
@@ -116,32 +116,20 @@ def _write_2d(folder: Path, positions: np.ndarray) -> None:
     write_keypoints2d(Keypoints2D(pixels, "body25", 30.0), folder / "keypoints2d.json")
 
 
-def _write_seen(folder: Path, clip: ls.Keypoints) -> None:
-    """A film of nothing, and what one camera and three saw of the person in it."""
-    up = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # the room's Z is up
-    person = torch.where(clip.confidence[..., None] > 0, clip.positions, torch.nan)[:30]
-    rig = room(3)
-    write_toml(folder / "calibration.toml", rig)
-    cameras = read_cameras(folder / "calibration.toml")
-    middle = person.nanmean(dim=(0, 1))
-    for name, camera in cameras.items():
-        _write_track(folder / "detections" / f"{name}.npz", camera.project((person - middle) @ up.T + up[:, 1]))
-        _write_film(folder / f"{name}.mp4", 108, 192)
-    _write_film(folder / "walk.mp4", 160, 90)
-    _write_track(folder / "walk_2d.npz", read_camera(folder / "camera.json").project(person))
-
-
-def _write_track(path: Path, pixels: torch.Tensor) -> None:
-    path.parent.mkdir(exist_ok=True)
-    write_detections([Track(Keypoints2D(pixels, "body25", 30.0))], path)
-
-
-def _write_film(path: Path, width: int, height: int) -> None:
-    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=30.0, macro_block_size=2)
-    writer.send(None)
-    for _ in range(30):
-        writer.send(np.full((height, width, 3), 200, np.uint8))
-    writer.close()
+def _write_videos(folder: Path) -> None:
+    """Grey videos of two cameras, their calibration, what a detector saw in each; one video alone."""
+    person, cameras = walk(12), room(2)
+    named = [replace(camera, name=name) for camera, name in zip(cameras, ("left", "right"), strict=True)]
+    write_toml(folder / "calib.toml", named)
+    (folder / "detections").mkdir()
+    for camera, name in zip(cameras, ("left", "right"), strict=True):
+        write_detections([track(seen(camera, person))], folder / "detections" / f"{name}.npz")
+    alone = Camera.guessed(*SIZE)
+    shown = alone.project(torch.as_tensor(person - [0, 4, 1])[..., [0, 2, 1]].float() * torch.tensor([-1.0, 1, 1]))
+    write_detections([track(shown.numpy())], folder / "clip.npz")
+    grey = np.full((SIZE[1], SIZE[0], 3), 120, np.uint8)
+    for name in ("left", "right", "clip"):
+        write_mp4(iter([grey] * len(person)), folder / f"{name}.mp4", SIZE, 30.0, preset="ultrafast")
 
 
 def _write_wham(folder: Path, motion: ls.Motion) -> None:

@@ -36,9 +36,10 @@ def _columns_of(matrix: torch.Tensor, right: torch.Tensor):
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 11])
 @pytest.mark.parametrize("segment", [1, 2, 4, 100])
-def test_the_solution_is_that_of_a_dense_solver_however_the_frames_are_cut(frames, segment):
+@pytest.mark.parametrize("kept", [0, 5, 200])
+def test_the_solution_is_that_of_a_dense_solver_however_the_frames_are_cut(frames, segment, kept):
     matrix, right = _system(frames, 5, 3)
-    solution = solve_banded(_columns_of(matrix, right), frames, segment)
+    solution = solve_banded(_columns_of(matrix, right), frames, segment, kept)
     dense = torch.linalg.solve(matrix, right.flatten(0, 1))
     assert solution is not None
     torch.testing.assert_close(solution.found.flatten(0, 1), dense)

@@ -264,7 +264,8 @@ def test_a_busy_machine_is_told() -> None:
 def test_the_machine_is_described() -> None:
     found = machine.describe_machine()
     assert found["cores"] >= 1
-    assert found["versions"]["torch"] == torch.__version__
+    # What it was built for ("+cu130") is in torch's own name and not always in the package's.
+    assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     json.dumps(found)
 
 

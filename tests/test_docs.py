@@ -46,10 +46,10 @@ SHORTER = {
     "lsmplify train store -o runs/default --threads 1 --sampling.sharing.share 0 --tracking.sharing.share 0 "
     "--optimisation.bfloat16": f"lsmplify train store -o runs/default {_TINY_NETWORK}",
     **LATER_RUNS,
-    # What a detector would find.
-    "lsmplify video walk.mp4 -o motion.npz": "lsmplify video walk.mp4 --detections walk_2d.npz -o motion.npz",
-    (several := "lsmplify video cam01.mp4 cam02.mp4 cam03.mp4 --cameras calibration.toml -o motion.npz"): (
-        f"{several} --detections detections"
+    # What MediaPipe finds is given.
+    "lsmplify video clip.mp4 -o motion.npz": "lsmplify video clip.mp4 -o motion.npz --detections clip.npz",
+    "lsmplify video left.mp4 right.mp4 --cameras calib.toml -o motion.npz": (
+        "lsmplify video left.mp4 right.mp4 --cameras calib.toml -o motion.npz --detections detections"
     ),
     "lsmplify train store -o runs/stgcn --architecture stgcn": (
         f"lsmplify train store -o runs/stgcn --architecture stgcn {_TINY_NETWORK}"
@@ -68,7 +68,7 @@ NOT_RUN = {"lsmplify stream --udp 9000": "waits for datagrams until Ctrl-C"}
 # Seconds each; the others are done in one or two.
 SLOW = (
     *("benchmark", "ablate", "train", "evaluate", "fit recordings", "--camera", "demo", "film", "--parts", "report"),
-    *("--smooth", "--hold-feet", "--calibrate", "refine", "openpose", "video", "--cameras", "--image-size"),
+    *("--smooth", "--hold-feet", "--calibrate", "refine", "openpose", "video"),
 )
 
 
@@ -208,8 +208,9 @@ def test_every_page_is_in_the_navigation_and_every_layout_in_its_table() -> None
     text = (ROOT / "docs" / "keypoints.md").read_text()
     table = text[text.index("| `--layout` |") : text.index("**Your own layout**")]
     from learnable_smplify import layout_names, load_layout
+    from learnable_smplify.layouts.layout import marker_layout_names
 
-    assert set(re.findall(r"`([a-z0-9_]+)`", table)) == set(layout_names())
+    assert set(re.findall(r"`([a-z0-9_]+)`", table)) == {*layout_names(), *marker_layout_names()}
     counts = {
         name: int(count) for name, count in re.findall(r"^\| `([a-z0-9_]+)` \| (\d+) \|", table, flags=re.MULTILINE)
     }

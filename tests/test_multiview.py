@@ -158,6 +158,9 @@ def test_a_world_with_y_down_is_turned(tmp_path: Path) -> None:
     [
         (lambda camera: replace(camera, transl=camera.transl / 10), r"people are 0\.1\d* times as large as an adult"),
         (lambda camera: replace(camera, transl=camera.transl * 10), r"people are 10\.?\d* times as large as an adult"),
+        (lambda camera: replace(camera, transl=camera.transl * 1e3), "may be millimetres.*--camera-units mm"),
+        (lambda camera: replace(camera, transl=camera.transl * 1e2), "may be centimetres.*--camera-units cm"),
+        (lambda camera: replace(camera, transl=camera.transl / 1e3), r"may be metres.*--camera-units m\b"),
         (
             lambda camera: replace(camera, transl=-camera.rotation @ camera.centre[[1, 0, 2]]),
             "no two cameras see the same person.*would fit if x and y of where cameras stand were exchanged",
@@ -315,6 +318,18 @@ def test_fit_with_cameras_solves_a_folder_of_what_each_saw(tmp_path: Path, capsy
             for true in motions
         ]
         assert min(away) < 0.04
+
+
+def test_a_camera_without_detections_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cameras, person = room(4), walk(30)
+    write_toml(tmp_path / "Calib.toml", cameras)
+    (tmp_path / "seen").mkdir()
+    for camera in (cameras[0], cameras[1], cameras[3]):
+        write_detections([track(seen(camera, person))], tmp_path / "seen" / f"{camera.name}.npz")
+    main(["fit", str(tmp_path / "seen"), "--cameras", str(tmp_path / "Calib.toml"), "-o", str(tmp_path / "m.npz")])
+    said = capsys.readouterr()
+    assert "there are no detections of cam03: solved without" in said.err.replace("\n", " ")
+    assert "cam03" not in said.out
 
 
 def test_fit_with_cameras_names_what_does_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,8 @@ PUBLIC_NAMES = [
     "RepairOptions",
     "SmplifyOptions",
     "Solver",
+    "View",
+    "joint_angle_table",
     "layout_names",
     "load_body",
     "load_layout",
@@ -40,6 +42,7 @@ PUBLIC_NAMES = [
     "read_keypoints2d",
     "read_motion",
     "read_people",
+    "refine_by_views",
     "refine_motion",
     "write_motion",
 ]

@@ -9,6 +9,7 @@ import pytest
 
 import learnable_smplify as ls
 from learnable_smplify.cli.commands import COMMANDS
+from learnable_smplify.layouts.layout import marker_layout_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +34,7 @@ def test_the_layout_of_the_readme_is_read_and_every_layout_is_in_its_table(tmp_p
     (tmp_path / "mine.toml").write_text(blocks("toml")[0])
     assert ls.load_layout(tmp_path / "mine.toml").keypoint_names == ("Hip", "LKnee", "LAnkle")
     table = README[README.index("| `--layout` |") : README.index("**A layout of your own**")]
-    assert set(re.findall(r"`([a-z0-9_]+)`", table)) == set(ls.layout_names())
+    assert set(re.findall(r"`([a-z0-9_]+)`", table)) == {*ls.layout_names(), *marker_layout_names()}
 
 
 def test_every_command_named_exists() -> None:

@@ -62,6 +62,25 @@ def test_a_sphere_is_brighter_where_the_key_light_stands():
     assert upper_left > lower_right + 30
 
 
+def test_machine_code_and_numpy_draw_the_same_picture(monkeypatch):
+    pytest.importorskip("numba")
+    sphere, faces = _sphere()
+    camera = fit_camera(sphere, up_axis="y")
+    dots = np.array([[0.0, 0.1, 0.6], [0.2, 0.0, 0.0]])
+
+    def drawn():
+        return render_frame(
+            sphere, faces, camera, keypoints=dots, edges=[(0, 1)], floor_height=-0.5, size=(96, 120)
+        ).astype(int)
+
+    compiled = drawn()
+    for room in ("raster", "light", "ground", "frame"):
+        monkeypatch.setattr(f"learnable_smplify.render.{room}.has_numba", lambda: False)
+    difference = np.abs(compiled - drawn())
+    assert difference.max() <= 3
+    assert (difference > 0).mean() < 0.01
+
+
 def test_a_mesh_wound_inside_out_looks_the_same():
     points, faces = _sphere(rings=16)
     camera = _straight_camera()

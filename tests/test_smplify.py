@@ -314,9 +314,8 @@ def test_the_command_fits_a_picture_and_tells_pixels(
 @pytest.mark.parametrize(
     ("camera", "options", "message"),
     [
-        ("camera.json", {}, "--method smplify --camera"),
         (None, {"mixture": "gmm_08.pkl"}, "--mixture"),
-        ("camera.json", {"method": "smplify", "units": "mm"}, "--units"),
+        ("no_camera.json", {"method": "neural"}, "no_camera.json"),
         ("no_camera.json", {"method": "smplify"}, "no_camera.json"),
     ],
 )

@@ -15,8 +15,8 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
-    *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics"),
-    *("motion", "options", "resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
+    *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics", "motion"),
+    *("notebook", "options", "resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
@@ -27,11 +27,11 @@ ROOMS: dict[str, set[str]] = {
     "network": {"body", "kernels", "layouts", "safe_files"},
     "repair": {"layouts"},
     "mocap": {"body", "safe_files"},
-    "render": {"body", "layouts", "safe_files"},
+    "render": {"body", "kernels", "layouts", "safe_files"},
     "formats": {"body", "layouts", "safe_files"},
     "datasets": {"formats", "safe_files"},
     "solver.frame": {"body", "kernels", "layouts"},
-    "solver.clip": {"body", "solver.frame"},
+    "solver.clip": {"body", "kernels", "solver.frame"},
     "solver.hand": {"body", "kernels", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},

@@ -21,12 +21,14 @@ from learnable_smplify.formats.detections.detection_file import read_detections
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.guided import fit_guided
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.solver.view.lift import lifted
 from learnable_smplify.track import Track
 from learnable_smplify.video import detect
 from learnable_smplify.video.detect import Found, MissingDetectorError, detect_people, find_people
+from learnable_smplify.video.floor import find_floor
 from learnable_smplify.video.overlay import Shown, draw_bodies, write_overlay
 from learnable_smplify.video.read import VideoInfo, read_pictures, video_info
 from learnable_smplify.views import View
@@ -188,6 +190,38 @@ def test_a_body_is_drawn_where_the_camera_sees_it(body: Body) -> None:
     pixels = camera.project(torch.as_tensor(vertices[0])).numpy() / 2
     assert [columns.min(), columns.max()] == pytest.approx([pixels[:, 0].min(), pixels[:, 0].max()], abs=2)
     assert [rows.min(), rows.max()] == pytest.approx([pixels[:, 1].min(), pixels[:, 1].max()], abs=2)
+
+
+def stood(tilt_deg: float, body: Body, lying: bool = False) -> Motion:
+    """Somebody who stands 4 m before a camera that looks down by so much, as the camera sees it."""
+    pose = 0.3 * swinging_poses(FRAMES)
+    transl = drifting_transl(FRAMES) + torch.tensor([0.0, 0.0, -4.0])
+    turn = torch.tensor([torch.pi / 2 if lying else torch.deg2rad(torch.tensor(tilt_deg)), 0.0, 0.0])
+    pelvis = body.joints(torch.zeros(1, 24, 3), torch.zeros(10))[0, 0]
+    rotmat = rotvec_to_rotmat(turn)
+    pose[:, 0] = rotmat_to_rotvec(rotmat @ rotvec_to_rotmat(pose[:, 0]))
+    return Motion(pose, (transl + pelvis) @ rotmat.T - pelvis, torch.zeros(10), FPS, up_axis="y")
+
+
+@pytest.mark.parametrize("tilt", [25.0, -30.0])
+def test_people_of_a_camera_that_looks_down_are_stood_on_a_floor(body: Body, tilt: float) -> None:
+    motion, camera = stood(tilt, body), Camera.guessed(WIDTH, HEIGHT)
+    floor = find_floor([motion], body)
+    assert floor.tilt_deg == pytest.approx(abs(tilt), abs=6)
+    placed, moved = floor.motion(motion, body), floor.camera(camera)
+    points = [body.joints(one.pose, one.betas, one.transl) for one in (motion, placed)]
+    torch.testing.assert_close(moved.to_camera(points[1]), camera.to_camera(points[0]), atol=1e-4, rtol=0)
+    lowest = body.vertices(placed.pose, placed.betas, placed.transl)[..., 1].amin(dim=1)
+    assert float(lowest.median().abs()) < 0.1
+    assert "degrees off, as people stand" in placed.notes[-1]
+
+
+@pytest.mark.parametrize(("tilt", "lying"), [(0.0, False), (6.0, False), (0.0, True)])
+def test_a_camera_is_level_where_people_stand_about_so_or_lie(body: Body, tilt: float, lying: bool) -> None:
+    floor = find_floor([stood(tilt, body, lying)], body)
+    assert floor.tilt_deg == 0
+    assert torch.equal(floor.turn, torch.eye(3, dtype=torch.float64))
+    assert "if it is level" in floor.note
 
 
 def test_films_of_several_cameras_lie_side_by_side_at_the_videos_rate(body: Body, clip: Path, tmp_path: Path) -> None:

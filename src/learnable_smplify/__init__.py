@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from learnable_smplify.formats.cameras.camera_file import read_camera
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
     from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
+    from learnable_smplify.formats.motion.joint_angles import joint_angle_table
     from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
     from learnable_smplify.keypoints import Keypoints
     from learnable_smplify.keypoints2d import Keypoints2D
@@ -38,6 +39,7 @@ _PLACES = {
     "Camera": "camera",
     "ClipOptions": "solver",
     "InputError": "errors",
+    "joint_angle_table": "formats.motion.joint_angles",
     "Keypoints": "keypoints",
     "Keypoints2D": "keypoints2d",
     "Layout": "layouts.layout",
@@ -80,6 +82,7 @@ __all__ = [
     "SmplifyOptions",
     "Solver",
     "View",
+    "joint_angle_table",
     "layout_names",
     "load_body",
     "load_layout",

@@ -12,6 +12,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.notebook import facts_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,17 @@ class Keypoints:
         hands = "" if self.hands is None else " with hands"
         what = f"layout '{self.layout.name}'{hands}, {share:.0f} % measured"
         return f"Keypoints({len(self)} frames, {seconds}, {what}{who})"
+
+    def _repr_html_(self) -> str:
+        assert not isinstance(self.layout, str)
+        facts = {
+            "frames": f"{len(self)} ({len(self) / self.fps:.1f} s at {self.fps:g} fps)",
+            "layout": f"{self.layout.name}, {len(self.layout)} keypoints",
+            "measured": f"{100 * float((self.confidence > 0).float().mean()):.0f} %",
+            "up": self.up_axis or "unknown",
+        }
+        person = {} if self.person_id is None else {"person": self.person_id}
+        return facts_html("Keypoints", facts | person, self.notes)
 
     def with_note(self, note: str) -> Keypoints:
         """The same keypoints with one more line for the user."""

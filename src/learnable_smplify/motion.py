@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.betas import person_betas
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.hands import NUM_HAND_JOINTS
+from learnable_smplify.notebook import facts_html
 from learnable_smplify.skeleton import NUM_JOINTS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from learnable_smplify import Body
 
 UpAxis = Literal["x", "y", "z"]
 
@@ -166,6 +174,63 @@ class Motion:
             hand_flagged=None if self.hand_flagged is None else self.hand_flagged[frames],
             hand_uncertainty_deg=None if self.hand_uncertainty_deg is None else self.hand_uncertainty_deg[frames],
         )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "frames": f"{len(self)} ({len(self) / self.fps:.1f} s at {self.fps:g} fps)",
+            "body": f"{self.body}, {self.gender}",
+            "up": self.up_axis or "unknown",
+            "flagged": f"{int(self.flagged.sum())} frames",
+            "fingers": "at rest" if self.hand_pose is None else "moving",
+            "betas": " ".join(f"{beta:.2f}" for beta in self.betas.tolist()),
+        }
+        return facts_html("Motion", facts, self.notes)
+
+    def save(self, path: str | PathLike[str]) -> tuple[str, ...]:
+        """Write it as a file: `.npz` keeps everything, see `write_motion` for others and for what is returned."""
+        from learnable_smplify import write_motion  # by the package's front: values do not know files
+
+        bare = Path(path).suffix.lower() == ".npz"  # the other kinds hold bones
+        return write_motion(self, path, body=None if bare else self._own(None))
+
+    def vertices(self, body: Body | None = None) -> Float[Tensor, "T V 3"]:
+        """The body's mesh in every frame, metres, as `Body.faces` has it; `.numpy()` of it is a NumPy array.
+
+        Its fingers do not move; those of `body.motion_mesh.MotionMesh` do.
+
+        Args:
+            body: None loads the one that the motion belongs to.
+
+        Raises:
+            InputError: that is a licensed one, and it is not found.
+        """
+        return self._own(body).vertices(self.pose, self.betas, self.transl)
+
+    def joints(self, body: Body | None = None) -> Float[Tensor, "T 24 3"]:
+        """The 24 joints in every frame, metres. Arguments and errors as in `vertices`."""
+        return self._own(body).joints(self.pose, self.betas, self.transl)
+
+    def joint_angles(self, body: Body | None = None) -> DataFrame:
+        """A pandas table, a row a frame: time [s], OpenSim's coordinates [deg], the pelvis' place [m]; Y up.
+
+        `joint_angle_table` has the same columns without pandas. Arguments as in `vertices`.
+
+        Raises:
+            InputError: the body is not found.
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise MissingExtraError("pandas", "pandas", "A table of joint angles") from error
+        from learnable_smplify import joint_angle_table
+
+        return DataFrame(joint_angle_table(self, self._own(body)))
+
+    def _own(self, body: Body | None) -> Body:
+        from learnable_smplify import load_body
+
+        return load_body(self.body, self.gender) if body is None else body
 
     @property
     def global_orient(self) -> Float[Tensor, "T 3"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.kinematics import rest_offsets, subtree_matrix
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import kernel, part
 from learnable_smplify.kernels.rotation import copy_matrix, multiply
 from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
 
@@ -80,6 +80,7 @@ def pose_points(local, offsets, anchor, anchor_pose, weight, bent, world, joints
     at or below each joint. `parts[0]` are the keypoints themselves. `bent` (24, 3, K) is scratch for corrected anchors.
     """
     count = weight.shape[1]
+    axes = joints.shape[1]  # 3; not a literal: compilers copy the loops inside it for every turn
     copy_matrix(local[0], world[0])
     for x in range(3):
         joints[0, x] = offsets[0, x]
@@ -95,37 +96,29 @@ def pose_points(local, offsets, anchor, anchor_pose, weight, bent, world, joints
         used = bent
         _bend(local, anchor, anchor_pose, bent)
     for j in range(24):
-        for x in range(3):
+        for x in range(axes):
             a, b, c = world[j, x, 0], world[j, x, 1], world[j, x, 2]
             at = joints[j, x]
             for k in range(count):
                 parts[j, x, k] = a * used[j, 0, k] + b * used[j, 1, k] + c * used[j, 2, k] + weight[j, k] * at
     for j in range(23, 0, -1):
         parent = _PARENTS[j]
-        for x in range(3):
+        for x in range(axes):
             for k in range(count):
                 parts[parent, x, k] += parts[j, x, k]
 
 
-@kernel
+@part
 def _bend(local, anchor, anchor_pose, bent):
-    for j in range(24):
-        for x in range(3):
-            for k in range(bent.shape[2]):
-                bent[j, x, k] = anchor[j, x, k]
-    row = 0
-    for j in range(1, 24):
-        for x in range(3):
-            for y in range(3):
-                feature = local[j, x, y] - (_ONE if x == y else _ZERO)
-                if feature != _ZERO:
-                    at = 0
-                    for i in range(24):
-                        for a in range(3):
-                            for k in range(bent.shape[2]):
-                                bent[i, a, k] += feature * anchor_pose[row, at + k]
-                            at += bent.shape[2]
-                row += 1
+    flat, straight = bent.reshape(bent.size), anchor.reshape(anchor.size)
+    for i in range(flat.size):
+        flat[i] = straight[i]
+    for row in range(anchor_pose.shape[0]):
+        j, x, y = 1 + row // 9, row // 3 % 3, row % 3
+        feature = local[j, x, y] - (_ONE if x == y else _ZERO)
+        if feature != _ZERO:
+            for i in range(flat.size):
+                flat[i] += feature * anchor_pose[row, i]
 
 
 @kernel

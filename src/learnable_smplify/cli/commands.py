@@ -53,7 +53,7 @@ COMMANDS: dict[str, Command] = {
         "refine",
         "RefineArgs",
         "refine",
-        "Improve the output of an image-based estimator (WHAM, GVHMR, TRAM, 4D-Humans, ...) by 3D keypoints.",
+        "Improve the output of an image-based estimator (WHAM, GVHMR, TRAM, 4D-Humans, ...) by keypoints, 3D or 2D.",
     ),
     "stream": Command(
         "stream",

@@ -33,6 +33,8 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "c3d": ("reading C3D files", ("c3d",)),
     "glb": ("writing animated GLB", ("pygltflib",)),
     "view": ("motions in the browser", ("viser",)),
+    "pandas": ("tables of joint angles", ("pandas",)),
+    "onnx": ("the network for other programs", ("onnx", "onnxruntime")),
     "ray": ("folders of recordings over a Ray cluster", ("ray",)),
     "bench": ("lsmplify benchmark", ("matplotlib", "keypoints2body", "smplx", "h5py")),
 }
@@ -63,8 +65,12 @@ def doctor(args: DoctorArgs) -> None:
 
 
 def _compile(console: Console) -> None:
-    """Solve a little of everything that has kernels of its own."""
+    """Do a little of everything that has kernels of its own."""
+    import numpy as np
+
+    from learnable_smplify.body import load_body
     from learnable_smplify.cli.demo import demo_keypoints
+    from learnable_smplify.cli.render import motion_clip
     from learnable_smplify.solver.compiled_hybrid import machine_code_folder
     from learnable_smplify.solver.solver import Solver
 
@@ -72,7 +78,10 @@ def _compile(console: Console) -> None:
     keypoints = demo_keypoints()
     clip = replace(keypoints, positions=keypoints.positions[:12], confidence=keypoints.confidence[:12])
     for method in ("neural", "gauss_newton"):
-        Solver(method=method).fit(clip)
+        motion = Solver(method=method).fit(clip)
+    drawn = motion_clip(motion, load_body())
+    camera = drawn.cameras(np.zeros(1, int), view="front", size=(64, 64))[0]
+    drawn.picture(0, camera, panel="body", floor_height=drawn.floor_height(), size=(64, 64))
     folder = machine_code_folder()
     kept = "for this process only: no folder can be written to" if folder is None else f"kept in {folder}"
     console.print(f"\nCompiled in {time.perf_counter() - began:.0f} s, {_escaped(kept)}")

@@ -48,15 +48,13 @@ from learnable_smplify.solver.guided import fit_guided
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.track import Track
 from learnable_smplify.video.detect import check_detector, count_people, detect_people
+from learnable_smplify.video.floor import find_floor
 from learnable_smplify.video.overlay import Shown, write_overlay
 from learnable_smplify.video.read import VideoInfo, video_info
 from learnable_smplify.views import View
 
-_UP = {"x": 0, "y": 1, "z": 2}
 # Pictures of a calibration and a video of one shape may differ in scale; shapes are alike within this.
 _SAME_SHAPE = 0.004
-# The floor is where the lowest part of the body is in this share of frames; so many are looked at.
-_ON_FLOOR, _LOOKED_AT = 0.1, 60
 _REPORT_PICTURES = 6
 
 
@@ -122,7 +120,7 @@ def video(args: VideoArgs) -> None:
         gathered = _alone(found, cameras[name])
         solved = solve_people(gathered.people, solver, args.settings, notes, _guided(found))
         if cameras[name].up_axis is not None and args.rig.cameras is None and _level(cameras[name]):
-            solved = _on_floor(solved, solver.body)
+            solved = _on_floor(solved, solver.body, notes)
     fitted = write_people(solved, solver.body, args.settings, args.output, console, notes)
     if args.detections is None:
         pictures = sum(len(found[0]) for found in tracks.values())
@@ -258,31 +256,21 @@ def _level(camera: Camera) -> bool:
     return bool(torch.equal(camera.R_camera_world, own)) and float(camera.t_camera_world.abs().max()) == 0
 
 
-def _on_floor(solved: Sequence[SolvedPerson], body: Body) -> list[SolvedPerson]:
-    """The world moved up or down so that people stand at height 0, and the cameras with it."""
-    heights = []
-    for one in solved:
-        rows = torch.linspace(0, len(one.motion) - 1, min(_LOOKED_AT, len(one.motion))).round().long().unique()
-        motion = one.motion
-        vertices = body.vertices(motion.pose[rows], motion.betas, motion.transl[rows])
-        heights.append(float(vertices[..., _UP[motion.up_axis or "y"]].amin(dim=1).quantile(_ON_FLOOR)))
-    floor = sorted(heights)[len(heights) // 2]
-    moved = []
-    for one in solved:
-        shift = torch.zeros(3)
-        shift[_UP[one.motion.up_axis or "y"]] = -floor
-        views = tuple(View(view.keypoints, _moved(view.camera, shift)) for view in one.person.views)
-        motion = replace(one.motion, transl=one.motion.transl + shift)
-        note = f"the floor is put where the feet are: the camera is {-floor:.2f} m above it, if it is level"
-        moved.append(
-            SolvedPerson(replace(one.person, views=views), replace(motion, notes=(*motion.notes, note)), one.seconds)
+def _on_floor(solved: Sequence[SolvedPerson], body: Body, notes: Console) -> list[SolvedPerson]:
+    """People who stand on a floor at height 0, and the cameras with them."""
+    floor = find_floor([one.motion for one in solved], body)
+    print_notes(notes, (floor.note,))
+    return [
+        replace(
+            one,
+            motion=floor.motion(one.motion, body),
+            person=replace(
+                one.person,
+                views=tuple(View(view.keypoints, floor.camera(view.camera)) for view in one.person.views),
+            ),
         )
-    return moved
-
-
-def _moved(camera: Camera, shift: Tensor) -> Camera:
-    """The same camera in a world whose points are all moved by `shift`."""
-    return replace(camera, t_camera_world=camera.t_camera_world - camera.R_camera_world @ shift)
+        for one in solved
+    ]
 
 
 def _report(one: FittedPerson, body: Body, console: Console) -> None:

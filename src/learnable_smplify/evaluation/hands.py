@@ -17,6 +17,7 @@ from learnable_smplify.body.kinematics import world_rotations
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import table
 from learnable_smplify.evaluation.random_hands import random_hands
+from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE
 from learnable_smplify.hands import NUM_HAND_POINTS, SIDES, HandKeypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
@@ -30,10 +31,15 @@ from learnable_smplify.solver.hand.recording import with_hands
 # Of the layouts that come with hands, the body's part.
 LAYOUTS: dict[str, str] = {
     "body25": "OpenPose 25 + 21 + 21, EasyMocap bodyhand",
+    "body25b": "OpenPose 135",
     "coco_feet23": "COCO-WholeBody 133",
-    "halpe26": "Halpe 136",
+    "halpe26": "Halpe 136, Halpe 68",
     "mediapipe33": "MediaPipe holistic, freemocap",
+    "mhr70": "SAM 3D Body",
+    "hands": "two hands alone",
 }
+# Orders whose hands have no wrist of their own.
+_WITHOUT_WRIST = ("body25b",)
 # Noise of every coordinate [m], and the share of the hands' points that are missing.
 CONDITIONS: dict[str, tuple[float, float]] = {
     "clean": (0.0, 0.0),
@@ -111,6 +117,8 @@ def evaluate_hands(
     rows = []
     for layout in layouts:
         keypoints = body.keypoints(pose, betas, transl, layout)
+        if layout == "hands":
+            keypoints = points.flatten(1, 2)[:, list(HANDS_ALONE)]
         alone: dict[float, list[Motion]] = {}
         for condition in conditions:
             noise, missing = CONDITIONS[condition]
@@ -121,6 +129,8 @@ def evaluate_hands(
                 frame = keypoints[index] + noise * torch.randn(keypoints[index].shape, generator=generator)
                 shown = points[index : index + 1] + noise * torch.randn(1, *points.shape[1:], generator=generator)
                 trust = (torch.rand(1, *points.shape[1:3], generator=generator) >= missing).float()
+                if layout in _WITHOUT_WRIST:
+                    trust[:, :, 0] = 0
                 seen = Keypoints(frame, layout, hands=HandKeypoints(shown, trust))
                 found.append(solver.fit(seen, betas[index]))
                 if plain:

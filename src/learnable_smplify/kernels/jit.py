@@ -24,21 +24,12 @@ def kernel(function: Function) -> Function:
     numba keeps it beside the package or in the user's folder for caches. Where neither can be written to (a container
     without a home), it is kept in a private folder for temporary files, and where there is none, for this process only.
     """
-    try:
-        return cast(Function, _compiled(function, keep=True))
-    except RuntimeError:  # "no locator available for file ..."
-        folder = _temporary_folder()
-    if folder is None:
-        return cast(Function, _compiled(function, keep=False))
-    settings: Any = numba.config
-    before = settings.CACHE_DIR
-    settings.CACHE_DIR = str(folder)  # the only way to say where; other packages' kernels stay where they are
-    try:
-        return cast(Function, _compiled(function, keep=True))
-    except RuntimeError:
-        return cast(Function, _compiled(function, keep=False))
-    finally:
-        settings.CACHE_DIR = before
+    return cast(Function, _kept(function, {}))
+
+
+def part(function: Function) -> Function:
+    """`kernel` for what only kernels call: without a way in from Python, which is long where there are many arrays."""
+    return cast(Function, _kept(function, {"no_cpython_wrapper": True}))
 
 
 def kept_in(compiled: Any) -> Path | None:
@@ -47,8 +38,29 @@ def kept_in(compiled: Any) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _compiled(function: Function, keep: bool) -> Any:
-    return numba.njit(cache=keep, nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
+def _kept(function: Function, options: dict[str, Any]) -> Any:
+    try:
+        return _compiled(function, options, keep=True)
+    except RuntimeError:  # "no locator available for file ..."
+        folder = _temporary_folder()
+    if folder is None:
+        return _compiled(function, options, keep=False)
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(folder)  # the only way to say where; other packages' kernels stay where they are
+    try:
+        return _compiled(function, options, keep=True)
+    except RuntimeError:
+        return _compiled(function, options, keep=False)
+    finally:
+        settings.CACHE_DIR = before
+
+
+def _compiled(function: Function, options: dict[str, Any], keep: bool) -> Any:
+    jit: Any = numba.njit
+    # Nobody asks for C's way into a kernel.
+    options = {**options, "nogil": True, "error_model": "numpy", "fastmath": _FASTMATH, "no_cfunc_wrapper": True}
+    return jit(cache=keep, **options)(function)
 
 
 def _temporary_folder() -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import kernel, part
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _QUARTER, _SIXTH = np.float32(0.25), np.float32(1 / 6)
@@ -14,7 +14,7 @@ _SHORTEST = np.float32(1e-6)
 _JACOBI_SWEEPS = 6
 
 
-@kernel
+@part
 def exp_rotvec(x, y, z, out):
     """Rodrigues: the matrix of a rotvec [rad]."""
     squared = x * x + y * y + z * z
@@ -39,7 +39,7 @@ def exp_rotvec(x, y, z, out):
     out[2, 1] = yz + x
 
 
-@kernel
+@part
 def log_rotmat(r):
     """The rotvec [rad] of a matrix, by way of the quaternion (Shepperd 1978): three floats."""
     trace = r[0, 0] + r[1, 1] + r[2, 2]
@@ -61,7 +61,7 @@ def log_rotmat(r):
     return scale * x, scale * y, scale * z
 
 
-@kernel
+@part
 def multiply(a, b, out):
     """out = a b; `out` must be neither."""
     for i in range(3):
@@ -69,7 +69,7 @@ def multiply(a, b, out):
             out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
 
 
-@kernel
+@part
 def multiply_transposed(a, b, out):
     """out = a b^T; `out` must be neither."""
     for i in range(3):
@@ -77,7 +77,7 @@ def multiply_transposed(a, b, out):
             out[i, j] = a[i, 0] * b[j, 0] + a[i, 1] * b[j, 1] + a[i, 2] * b[j, 2]
 
 
-@kernel
+@part
 def copy_matrix(a, out):
     """out = a, without the machinery of a general array assignment."""
     for i in range(3):
@@ -85,7 +85,7 @@ def copy_matrix(a, out):
             out[i, j] = a[i, j]
 
 
-@kernel
+@part
 def copy_matrices(a, out):
     """out = a for the first matrices that `a` (N, 3, 3) holds."""
     for n in range(a.shape[0]):
@@ -147,7 +147,7 @@ def closest_rotmat(m, out):
     out[1, 2], out[2, 1] = n * (y * z - w * x), n * (y * z + w * x)
 
 
-@kernel
+@part
 def rot6d_rotmat(d0, d1, d2, d3, d4, d5, out):
     """Gram-Schmidt of the two columns (d0, d2, d4), (d1, d3, d5); the identity where they have no direction."""
     length = np.sqrt(d0 * d0 + d2 * d2 + d4 * d4)
@@ -167,7 +167,7 @@ def rot6d_rotmat(d0, d1, d2, d3, d4, d5, out):
     out[0, 2], out[1, 2], out[2, 2] = b * r - c * q, c * p - a * r, a * q - b * p
 
 
-@kernel
+@part
 def _identity(out):
     for i in range(3):
         for j in range(3):

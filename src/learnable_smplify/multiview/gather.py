@@ -28,6 +28,12 @@ from learnable_smplify.views import View
 
 # Limbs are so many times an adult's, from children to giants.
 _SMALLEST, _LARGEST = 0.3, 3.0
+# How large people are where translations were taken for another unit: for metres, or (small) for millimetres.
+_UNITS = {
+    "millimetres": ((300.0, 3000.0), "mm"),
+    "centimetres": ((30.0, 300.0), "cm"),
+    "metres": ((3e-4, 3e-3), "m"),
+}
 # Frames that tell whether the calibration is of these cameras.
 _LOOKED_AT = 200
 # How much better another reading of a calibration must be to be named.
@@ -235,13 +241,15 @@ def _settled(people: list[SeenPerson], path: Path, up: str | None) -> tuple[list
                 load_layout(points.layout),
             )
             if size is not None and not _SMALLEST <= size <= _LARGEST:
-                unit = {True: "", 300 < size < 3000: "millimetres", 30 < size < 300: "centimetres"}.get(True, "")
+                unit, short = next(
+                    ((word, short) for word, ((low, high), short) in _UNITS.items() if low < size < high), ("", "mm")
+                )
                 what = f", so the translations may be {unit}" if unit else ""
                 raise InputError(
                     f"people are {size:.3g} times as large as an adult in this calibration{what}",
                     path=path,
-                    expected="translations in metres",
-                    hint=f"--camera-units {'cm' if unit == 'centimetres' else 'mm'}",
+                    expected="translations of the unit that the format or --camera-units says",
+                    hint=f"--camera-units {short}",
                 )
             placed.append(points)
     if not placed:

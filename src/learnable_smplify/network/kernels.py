@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from learnable_smplify.body.point_kernels import pose_points
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import kernel, part
 from learnable_smplify.kernels.rotation import closest_rotmat, copy_matrix, log_rotmat, multiply, rot6d_rotmat
 from learnable_smplify.network.pose_mlp import (
     KEYPOINT_SIGMA,
@@ -36,7 +36,7 @@ _FLOORS = np.array(REACH_FLOOR, np.float32)
 _EPSILON = np.float32(1e-5)
 
 
-@kernel
+@part
 def _centre(points, seen, trunk, out):
     """Mean of the seen trunk points (K, 3), or of all seen ones where the trunk is hidden; how many were used."""
     number = _ZERO
@@ -55,7 +55,7 @@ def _centre(points, seen, trunk, out):
         out[x] /= max(number, _ONE)
 
 
-@kernel
+@part
 def encode(local, source, target, confidence, betas, kind, seconds, reach, trunk, first, out, scratch):
     """Features (489,) of one pass, and how far there is to go [m]; `reach` is what the pass before had to cover.
 
@@ -136,7 +136,7 @@ def encode(local, source, target, confidence, betas, kind, seconds, reach, trunk
     return reach
 
 
-@kernel
+@part
 def decode(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, weight_sigma, scratch):
     """Turn `local` (24, 3, 3) by what the network said (270,), and write its sigmas: see `PassOutput`."""
     turn, turned = scratch[0], scratch[1]
@@ -206,7 +206,7 @@ def decode_frames(local, output, reach, sigma, keypoint_sigma, stiffness_sigma, 
         )
 
 
-@kernel
+@part
 def _affine(weight, scale, bias, x, out):
     """out = scale (weight x) + bias, with whole numbers as weights and a scale for every output."""
     columns = weight.shape[1]
@@ -220,7 +220,7 @@ def _affine(weight, scale, bias, x, out):
             out[b, o] = scale[o] * total + bias[o]
 
 
-@kernel
+@part
 def _normalise(x, scale, shift, out):
     """LayerNorm of every row."""
     width = x.shape[1]

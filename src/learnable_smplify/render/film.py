@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ FILM_SUFFIXES = (".gif", ".mp4")
 
 # Delays in a GIF are whole hundredths of a second, and viewers slow down anything shorter than two.
 _SHORTEST_DELAY_CS = 2
+
+_MOST_THREADS, _PIXELS_AT_ONCE = 8, 4_000_000
 
 
 def film(
@@ -84,15 +88,15 @@ def film(
     cameras = clip.cameras(chosen, view=view, size=(width, height), follow=follow, window=window)
     floor = clip.floor_height()
 
+    def picture(number: int) -> UInt8[np.ndarray, "H W 3"]:
+        shown, camera = chosen[number], cameras[number]
+        row = [clip.picture(shown, camera, panel=panel, floor_height=floor, size=(width, height)) for panel in panels]
+        return np.concatenate(row, axis=1)
+
     def pictures() -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         hidden = not (progress and get_console().is_terminal)
-        numbered = track(list(enumerate(chosen)), "Drawing frames", transient=True, disable=hidden)
-        for number, frame in numbered:
-            row = [
-                clip.picture(frame, cameras[number], panel=panel, floor_height=floor, size=(width, height))
-                for panel in panels
-            ]
-            yield np.concatenate(row, axis=1)
+        drawn = _in_order(picture, total, threads=_threads(width * height))
+        yield from track(drawn, "Drawing frames", total=total, transient=True, disable=hidden)
 
     with atomic_output(target) as temporary:
         if suffix == ".gif":
@@ -100,6 +104,29 @@ def film(
         else:
             write_mp4(pictures(), temporary, (width * len(panels), height), rate)
     return total
+
+
+def _threads(pixels: int) -> int:
+    """Pictures drawn at once: the machine code leaves other threads alone, large pictures take much memory."""
+    return max(1, min(os.cpu_count() or 1, _MOST_THREADS, _PIXELS_AT_ONCE // pixels))
+
+
+def _in_order(
+    draw: Callable[[int], UInt8[np.ndarray, "H W 3"]], count: int, *, threads: int
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """The pictures one after the other, the next ones already being drawn."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[UInt8[np.ndarray, "H W 3"]]] = deque()
+        try:
+            for number in range(count):
+                waiting.append(pool.submit(draw, number))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # nobody wants the rest: interrupted, or the encoder stopped
+            for picture in waiting:
+                picture.cancel()
 
 
 def _write_gif(pictures: Iterator[UInt8[np.ndarray, "H W 3"]], path: Path, delay_cs: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from learnable_smplify.body.normals import area_normals
+from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.render.raster import rasterise
 
 _ALL = slice(None)
@@ -99,6 +100,14 @@ class DepthMaps:
         Points on the mesh should be lifted off it by about one `cell`.
         """
         basis = self.basis[chosen]
+        if has_numba():
+            from learnable_smplify.render.kernels import see_lights
+
+            out = np.empty((len(basis), len(points)), np.float32)
+            depth = self.depth.reshape(len(self.basis), -1)[chosen]
+            reach, cell = np.float32(self.reach), np.float32(self.cell)
+            see_lights(np.ascontiguousarray(points - self.middle), basis, reach, cell, self.size, depth, out)
+            return out
         first = range(len(self.basis))[chosen][0]
         wanted = points - self.middle
         seen = (basis.reshape(-1, 3) @ wanted.T).astype(np.float32).reshape(len(basis), 3, -1)
@@ -129,16 +138,23 @@ def depth_maps(
     count = len(directions)
     drawn = (basis.reshape(-1, 3) @ centred.T).astype(np.float32).reshape(count, 3, -1) + np.float32(reach)
     drawn[:, :2] *= 0.5 * size / reach
-    # All maps lie below one another in one tall picture, so that one call draws them all.
-    drawn[:, 1] += np.float32(size) * np.arange(count, dtype=np.float32)[:, None]
     # Half the faces of a closed mesh are enough for its shadow, from any side: those turned to the light.
     turned = directions @ area_normals(vertices, faces).T > 0
+    depth = np.full(count * size * size, np.inf, dtype=np.float32)
+    maps = DepthMaps(basis=basis, middle=middle, reach=reach, size=size, depth=depth)
+    if has_numba():
+        from learnable_smplify.render.kernels import draw_maps
+
+        views, triangles = np.ascontiguousarray(drawn.transpose(0, 2, 1)), np.ascontiguousarray(faces, np.int64)
+        draw_maps(views, triangles, turned, size, depth.reshape(count, -1), np.empty(size * size, np.int64))
+        return maps
+    # All maps lie below one another in one tall picture, so that one call draws them all.
+    drawn[:, 1] += np.float32(size) * np.arange(count, dtype=np.float32)[:, None]
     direction, face = np.nonzero(turned)
     corners = faces[face] + len(vertices) * direction[:, None]
-    depth = np.full(count * size * size, np.inf, dtype=np.float32)
     fragments = rasterise(drawn.transpose(0, 2, 1).reshape(-1, 3), corners, (size, count * size))
     depth[fragments.pixel] = fragments.depth
-    return DepthMaps(basis=basis, middle=middle, reach=reach, size=size, depth=depth)
+    return maps
 
 
 def _unit(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:

@@ -1,7 +1,7 @@
-"""Triangles to pixels on the CPU: a z-buffer in numpy.
+"""Triangles to pixels on the CPU: a z-buffer, as machine code or in numpy.
 
 Own code because the ray casters on the package index lack wheels for some systems (Linux on ARM among them), and a
-body's small triangles suit a rasteriser: all pixels of all triangles are tested in one vectorised pass.
+body's small triangles suit a rasteriser: numpy tests all pixels of all triangles in one vectorised pass.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from learnable_smplify.kernels.usable import has_numba
 
 # Pixel tests held in memory at once; a body at 960 x 960 needs about half a million.
 _CHUNK = 2_000_000
@@ -45,6 +47,8 @@ def rasterise(points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], s
     Triangles facing either way are drawn; those with zero area or a non-finite corner are not.
     """
     width, height = size
+    if has_numba():
+        return _rasterise_compiled(np.asarray(points), np.asarray(faces), width, height)
     # Columns on their own: numpy reduces over a last axis of three far slower than it adds three arrays.
     x, y, depth = (np.ascontiguousarray(column, dtype=np.float32) for column in np.asarray(points).T)
     a, b, c = np.ascontiguousarray(faces.T)
@@ -94,6 +98,22 @@ def rasterise(points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], s
         weights=np.stack([1 - u - v, u, v], axis=1),
         depth=(kept >> np.uint64(32)).astype(np.uint32).view(np.float32),
     )
+
+
+def _rasterise_compiled(
+    points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], width: int, height: int
+) -> Fragments:
+    from learnable_smplify.render.kernels import draw_triangles, weights_of
+
+    corners = np.ascontiguousarray(points, np.float32)
+    triangles = np.ascontiguousarray(faces, np.int64)
+    depth, owner = np.full(width * height, np.inf, np.float32), np.empty(width * height, np.int64)
+    draw_triangles(corners, triangles, width, height, depth, owner)
+    pixel = np.flatnonzero(depth < np.inf)
+    face = owner[pixel]
+    weights = np.empty((len(pixel), 3), np.float32)
+    weights_of(corners, triangles, pixel, face, width, weights)
+    return Fragments(pixel, face, weights, depth[pixel])
 
 
 def _pixel_range(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,9 +14,18 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.network.packed import PackedMlp
-from learnable_smplify.network.pose_mlp import START_KINDS, StartKind
+from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, START_KINDS, StartKind
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import CAMERA_SIZE
+
+if TYPE_CHECKING:
+    from learnable_smplify.body.point_kernels import PointTables
+
+# Frames whose prior precisions (17 KB each) lie in memory at once: they stay near the processor.
+_BLOCK = 64
+# Nothing is known of transl but the keypoints; distances are squared as they are; every step is taken.
+_TRANSL_PRECISION, _SQUARES, _NEVER = np.float32(1e-2), np.float32(0), np.float32(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +49,30 @@ class CompiledAnswer:
     weight_sigma: Float[Tensor, "B K"]
     distance: Float[Tensor, " B"]
     strangeness: Float[Tensor, " B"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """What is known of B frames before their Gauss-Newton steps; `local` and `transl` are written.
+
+    Tables of people (`offsets`, `anchor`) may have one row for all.
+    """
+
+    start: np.ndarray
+    local: np.ndarray
+    transl: np.ndarray
+    stiffness: np.ndarray
+    variance: np.ndarray
+    target: np.ndarray
+    confidence: np.ndarray
+    offsets: np.ndarray
+    anchor: np.ndarray
+
+    def rows(self, rows: slice) -> _Frames:
+        """Some of them, in the same memory."""
+        own = (self.start, self.local, self.transl, self.stiffness, self.variance, self.target, self.confidence)
+        people = (part if len(part) == 1 else part[rows] for part in (self.offsets, self.anchor))
+        return _Frames(*(part[rows] for part in own), *people)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +120,6 @@ class CompiledHybrid:
         """
         from learnable_smplify.body.point_kernels import point_tables
         from learnable_smplify.network.kernels import FEATURES, KEYPOINTS, SOLVED, decode_frames, encode_frames
-        from learnable_smplify.solver.hybrid_kernels import refine_frames
 
         batch = start.shape[0]
         tables, tables25 = point_tables(folded), point_tables(body25)
@@ -127,31 +160,86 @@ class CompiledHybrid:
                 @ sigma_of_layout.numpy()
                 for part in (spread, closeness)
             )
-        distance, strangeness = np.empty((2, batch), np.float32)
-        refine_frames(
-            start_array,
-            local,
-            place,
-            stiffness,
-            np.square(closeness) * np.float32(variance_weight),
-            offsets,
-            anchor,
-            tables.anchor_pose,
-            tables.weight,
-            tables.share,
-            keypoints.contiguous().numpy(),
-            confidence.contiguous().numpy(),
-            self.network.error_precision,
-            self.priors.pose_mean.numpy(),
-            self.priors.pose_precision.numpy(),
-            self.priors.change_precision.numpy(),
-            np.array((pose_weight, self.damping, kind == "exact" and self.refine_steps > 0), np.float32),
-            self.refine_steps,
-            distance,
-            strangeness,
+        distance, strangeness = self._refine(
+            _Frames(
+                start_array,
+                local,
+                place,
+                stiffness,
+                np.square(closeness) * np.float32(variance_weight),
+                keypoints.contiguous().numpy(),
+                confidence.contiguous().numpy(),
+                offsets,
+                anchor,
+            ),
+            tables,
+            pose_weight,
+            asks_change=kind == "exact" and self.refine_steps > 0,
         )
         found = (local, place, sigma, spread, closeness, distance, strangeness)
         return CompiledAnswer(*(torch.from_numpy(part) for part in found))
+
+    def _refine(
+        self, whole: _Frames, tables: PointTables, pose_weight: float, asks_change: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gauss-Newton steps, in place; mean keypoint distance (B,) [m], and (B,) how strange the change is."""
+        from learnable_smplify.solver.frame.kernels import minimise_frames
+        from learnable_smplify.solver.hybrid_kernels import change_frames, prior_frames
+
+        distance, strangeness = np.zeros((2, len(whole.local)), np.float32)
+        for first in range(0, len(distance), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            frames = whole.rows(rows)
+            size = len(frames.local)
+            trust = np.empty_like(frames.confidence)
+            precision = np.empty((size, 3 * SOLVED_JOINTS, 3 * SOLVED_JOINTS), np.float32)
+            shapes = (0, CAMERA_SIZE), (size, 0, trust.shape[1], 2), (size, 0, trust.shape[1])
+            no_camera = (*(np.empty(shape, np.float32) for shape in shapes), _SQUARES)
+            prior_frames(
+                frames.start,
+                frames.local,
+                frames.transl,
+                frames.stiffness,
+                frames.variance,
+                frames.offsets,
+                frames.anchor,
+                tables.anchor_pose,
+                tables.weight,
+                frames.target,
+                frames.confidence,
+                self.network.error_precision,
+                self.priors.pose_mean.numpy(),
+                self.priors.pose_precision.numpy(),
+                np.float32(pose_weight),
+                self.refine_steps,
+                trust,
+                precision,
+            )
+            minimise_frames(
+                frames.local,
+                frames.transl,
+                frames.offsets,
+                frames.anchor,
+                tables.anchor_pose,
+                tables.weight,
+                tables.share,
+                frames.target,
+                trust,
+                no_camera,
+                frames.local.copy(),
+                precision,
+                frames.transl.copy(),
+                _TRANSL_PRECISION,
+                _SQUARES,
+                SOLVED_JOINTS,
+                (self.refine_steps, _NEVER, _NEVER, np.float32(self.damping)),
+                np.empty(size, np.float32),
+                np.empty(size, np.bool_),
+                distance[rows],
+            )
+            if asks_change:
+                change_frames(frames.local, frames.start, self.priors.change_precision.numpy(), strangeness[rows])
+        return distance, strangeness
 
 
 def compiles_first() -> bool:
@@ -159,7 +247,7 @@ def compiles_first() -> bool:
     if not has_numba():
         return False
     folder = machine_code_folder()
-    return folder is None or not any(folder.glob("hybrid_kernels.refine_frames-*.nbi"))
+    return folder is None or not any(folder.glob("hybrid_kernels.prior_frames-*.nbi"))
 
 
 def machine_code_folder() -> Path | None:
@@ -167,6 +255,6 @@ def machine_code_folder() -> Path | None:
     if not has_numba():
         return None
     from learnable_smplify.kernels.jit import kept_in
-    from learnable_smplify.solver.hybrid_kernels import refine_frames
+    from learnable_smplify.solver.hybrid_kernels import prior_frames
 
-    return kept_in(refine_frames)
+    return kept_in(prior_frames)

@@ -1,4 +1,4 @@
-"""From the network's answer to the hybrid's: precision, pose prior, transl, and Gauss-Newton steps.
+"""From the network's answer to the problem of the Gauss-Newton steps: precision, pose prior, transl.
 
 The equations are those of `solver.hybrid`; one frame after the other.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from learnable_smplify.body.point_kernels import pose_points
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import kernel, part
 from learnable_smplify.kernels.rotation import (
     copy_matrices,
     copy_matrix,
@@ -20,18 +20,13 @@ from learnable_smplify.kernels.rotation import (
 from learnable_smplify.network.kernels import SOLVED
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
-from learnable_smplify.solver.frame.kernels import minimise, workspace
-from learnable_smplify.solver.frame.sight import CAMERA_SIZE
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _SIZE = 3 * SOLVED
 _MIN_WEIGHT = np.float32(1e-6)
-# Nothing is known of transl but the keypoints.
-_TRANSL_PRECISION = np.float32(1e-2)
-_SQUARES = np.float32(0)
 
 
-@kernel
+@part
 def _turn_rows(mean, matrix):
     """R M in place: each three rows of a (66, 66) matrix turned by their joint."""
     for j in range(SOLVED):
@@ -44,7 +39,7 @@ def _turn_rows(mean, matrix):
             third[i] = turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z
 
 
-@kernel
+@part
 def _prior_precision(error_precision, sigma, mean, inverse, other, precision):
     """R D^-1 E D^-1 R^T: from the joints' own axes, in units of `sigma` (66,), to their parents' frames.
 
@@ -63,7 +58,7 @@ def _prior_precision(error_precision, sigma, mean, inverse, other, precision):
     _turn_rows(mean, precision)
 
 
-@kernel
+@part
 def _and_human(mean, precision, pose_mean, pose_precision, weight, factored, vector, pull, scratch):
     """Move `mean` to the mode of its Gaussian times the pose prior's, and add the precisions."""
     for j in range(24):
@@ -92,24 +87,7 @@ def _and_human(mean, precision, pose_mean, pose_precision, weight, factored, vec
 
 
 @kernel
-def _strangeness(rotmat, start, precision, change, scratch):
-    """Squared Mahalanobis distance of a change, e^T P e, over the joints below the pelvis."""
-    for j in range(1, SOLVED):
-        multiply_transposed(rotmat[j], start[j], scratch)
-        v = log_rotmat(scratch)
-        change[3 * j], change[3 * j + 1], change[3 * j + 2] = v[0], v[1], v[2]
-    total = _ZERO
-    for i in range(3, _SIZE):
-        row = precision[i]
-        part = _ZERO
-        for j in range(3, _SIZE):
-            part += row[j] * change[j]
-        total += part * change[i]
-    return total
-
-
-@kernel
-def refine_frames(
+def prior_frames(
     start,
     local,
     transl,
@@ -119,85 +97,78 @@ def refine_frames(
     anchor,
     anchor_pose,
     weight,
-    share,
     target,
     confidence,
     error_precision,
     pose_mean,
     pose_precision,
-    change_precision,
-    settings,
+    pose_weight,
     steps,
-    distance,
-    strangeness,
+    trust,
+    precision,
 ):
-    """The hybrid's second half for B frames.
+    """What the Gauss-Newton steps of B frames start from and hold on to.
 
     Args:
         start: (B, 24, 3, 3) start rotations; kept where no keypoint was seen.
-        local: (B, 24, 3, 3) the network's rotations; written.
-        transl: (B, 3) for frames that no keypoint places; written.
+        local: (B, 24, 3, 3) the network's rotations; the prior's mean is written.
+        transl: (B, 3) kept where no keypoint was seen; elsewhere written, where the mean meets the keypoints best.
         stiffness_sigma: (B, 66) of the rotations about the joints' own axes [rad].
         variance: (B, K) of the keypoints [m^2].
         error_precision: (66, 66) in units of the stiffness sigmas.
-        settings: (3,) weight of the pose prior (0 leaves it out); Marquardt damping of the first step; whether
-            `strangeness` is wanted.
-        steps: of Gauss-Newton; none leave the network's pose.
-        distance: (B,) mean keypoint distance [m]; written.
-        strangeness: (B,) squared Mahalanobis distance of the change from `start` under `change_precision` (72, 72), the
-            pelvis left out, or 0; written.
+        pose_weight: of the pose prior; 0 leaves it out.
+        steps: that will follow; none need no precision.
+        trust: (B, K) weights of the keypoints [1/m^2]; written.
+        precision: (B, 66, 66) of the prior in the parents' frames [1/rad^2]; written.
     """
     count = weight.shape[1]
-    work = workspace(count)
-    world, joints, parts, bent = work[1][0], work[2][0], work[3][0], work[4]
-    precision = np.empty((_SIZE, _SIZE), np.float32)
+    world, joints = np.empty((24, 3, 3), np.float32), np.empty((24, 3), np.float32)
+    parts, bent = np.empty((24, 3, count), np.float32), np.empty((24, 3, count), np.float32)
     inverse, other = np.empty(_SIZE, np.float32), np.empty((_SIZE, _SIZE), np.float32)
-    factored = work[10]
-    vector = np.empty(72, np.float32)
-    pull = np.empty(_SIZE, np.float32)
+    vector, pull = np.empty(72, np.float32), np.empty(_SIZE, np.float32)
     small = np.empty((2, 3, 3), np.float32)
-    trust = np.empty(count, np.float32)
-    mean = np.empty((24, 3, 3), np.float32)
-    place = np.empty(3, np.float32)
-    unseen = (
-        np.empty((0, CAMERA_SIZE), np.float32),
-        np.empty((0, count, 2), np.float32),
-        np.empty((0, count), np.float32),
-        _ZERO,
-    )
-    solved = np.int64(SOLVED)
-    pose_weight, asks_change = settings[0], settings[2]
-    options = (steps, _ZERO, _ZERO, settings[1])
     for b in range(local.shape[0]):
+        mean = local[b]
         seen, total = _ZERO, _ZERO
         for k in range(count):
-            trust[k] = confidence[b, k] / variance[b, k]
-            total += trust[k]
+            trust[b, k] = confidence[b, k] / variance[b, k]
+            total += trust[b, k]
             if confidence[b, k] > _ZERO:
                 seen += _ONE
-        if seen == _ZERO:
-            copy_matrices(start[b], local[b])
-            distance[b], strangeness[b] = _ZERO, _ZERO
-            continue
-        who = b if anchor.shape[0] > 1 else 0
-        copy_matrices(local[b], mean)
         if steps > 0 or pose_weight > _ZERO:
-            _prior_precision(error_precision, stiffness_sigma[b], mean, inverse, other, precision)
+            _prior_precision(error_precision, stiffness_sigma[b], mean, inverse, other, precision[b])
+        if seen == _ZERO:
+            copy_matrices(start[b], mean)
+            continue
         if pose_weight > _ZERO:
-            _and_human(mean, precision, pose_mean, pose_precision, pose_weight, factored, vector, pull, small)
+            _and_human(mean, precision[b], pose_mean, pose_precision, pose_weight, other, vector, pull, small)
+        who = b if anchor.shape[0] > 1 else 0
         pose_points(mean, offsets[who], anchor[who], anchor_pose, weight, bent, world, joints, parts)
         for x in range(3):
             gap = _ZERO
             for k in range(count):
-                gap += trust[k] * (target[b, k, x] - parts[0, x, k])
-            place[x] = gap / max(total, _MIN_WEIGHT)
-            transl[b, x] = place[x]
-        copy_matrices(mean, local[b])
-        person = (offsets[who], anchor[who], anchor_pose, weight, share)
-        prior = (mean, precision, place, _TRANSL_PRECISION)
-        _, _, distance[b] = minimise(
-            local[b], transl[b], person, (target[b], trust, unseen), prior, _SQUARES, solved, options, work
-        )
-        strangeness[b] = _ZERO
-        if asks_change > _ZERO:
-            strangeness[b] = _strangeness(local[b], start[b], change_precision, vector, small[0])
+                gap += trust[b, k] * (target[b, k, x] - parts[0, x, k])
+            transl[b, x] = gap / max(total, _MIN_WEIGHT)
+
+
+@kernel
+def change_frames(rotmat, start, precision, out):
+    """Squared Mahalanobis distances (B,) of changes from `start`, e^T P e, over the joints below the pelvis.
+
+    `rotmat` and `start` are (B, 24, 3, 3), `precision` is (72, 72).
+    """
+    change = np.empty(_SIZE, np.float32)
+    scratch = np.empty((3, 3), np.float32)
+    for b in range(rotmat.shape[0]):
+        for j in range(1, SOLVED):
+            multiply_transposed(rotmat[b, j], start[b, j], scratch)
+            v = log_rotmat(scratch)
+            change[3 * j], change[3 * j + 1], change[3 * j + 2] = v[0], v[1], v[2]
+        total = _ZERO
+        for i in range(3, _SIZE):
+            row = precision[i]
+            part = _ZERO
+            for j in range(3, _SIZE):
+                part += row[j] * change[j]
+            total += part * change[i]
+        out[b] = total

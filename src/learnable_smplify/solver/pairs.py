@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
+
+
+class Poses(NamedTuple):
+    """What `Solver.solve_pairs` and `solve_frames` found for B problems: `pose, transl = ...`.
+
+    Args:
+        pose: (B, 24, 3) rotvec [rad].
+        transl: (B, 3) metres.
+    """
+
+    pose: Float[Tensor, "B 24 3"]
+    transl: Float[Tensor, "B 3"]
+
+    @staticmethod
+    def of(solved: Sequence[PoseSolution]) -> Poses:
+        """Those of all chunks."""
+        if len(solved) == 1:
+            return Poses(fast_rotmat_to_rotvec(solved[0].rotmat), solved[0].transl)
+        pose = torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved])
+        return Poses(pose, torch.cat([found.transl for found in solved]))
+
+    def numpy(self) -> tuple[Float[np.ndarray, "B 24 3"], Float[np.ndarray, "B 3"]]:
+        """Both as NumPy arrays: `pose, transl = solver.solve_pairs(...).numpy()`."""
+        return self.pose.cpu().numpy(), self.transl.cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from learnable_smplify.betas import person_betas
 from learnable_smplify.body.body import ArrayLike, Body, load_body
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -32,9 +31,9 @@ from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.threads import map_chunks, one_thread_per_operation
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
-from learnable_smplify.solver.given import checked_device, checked_start, start_before
+from learnable_smplify.solver.given import as_keypoints, checked_device, checked_start, start_before
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
-from learnable_smplify.solver.pairs import PairAnswer
+from learnable_smplify.solver.pairs import PairAnswer, Poses
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.smplify.fit import fit_pairs, search_3d
@@ -126,7 +125,7 @@ class Solver:
         layout: str | Layout = "body25",
         start: StartKind = "exact",
         seconds: float | None = None,
-    ) -> tuple[Float[Tensor, "B 24 3"], Float[Tensor, "B 3"]]:
+    ) -> Poses:
         """From the pose a person had and the keypoints they have now, the pose they have now. B independent problems.
 
         Args:
@@ -150,12 +149,7 @@ class Solver:
         """
         given = checked_start(start, seconds)
         solved = self._solve_all(start_pose, keypoints, betas, start_transl, confidence, load_layout(layout), given)
-        if len(solved) == 1:
-            return fast_rotmat_to_rotvec(solved[0].rotmat), solved[0].transl
-        return (
-            torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved]),
-            torch.cat([found.transl for found in solved]),
-        )
+        return Poses.of(solved)
 
     def answer_pairs(
         self,
@@ -176,17 +170,20 @@ class Solver:
 
     def fit(
         self,
-        keypoints: Keypoints,
+        keypoints: Keypoints | str | PathLike[str] | ArrayLike,
         betas: ArrayLike | Float[Tensor, "10"] | None = None,
         *,
+        layout: str | Layout | None = None,
+        fps: float | None = None,
         start: tuple[ArrayLike, ArrayLike] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Motion:
         """A whole recording of one person, from nothing: betas, translation and the pose of every frame.
 
         Args:
-            keypoints: the recording.
+            keypoints: the recording; or its file; or positions (T, K, 3), metres, with `layout` and `fps` (30).
             betas: (10,) the person's shape if known; None estimates one shape for the whole recording.
+            layout, fps: of an array, or of a file that does not say them.
             start: pose (24, 3) rotvec [rad] and transl (3,) metres just before the first frame, if known; None finds
                 the first pose from its keypoints.
             progress: called with (frames done, frames in all).
@@ -195,9 +192,10 @@ class Solver:
             the motion; `flagged` marks frames whose keypoints are too few, do not fit, or are no person's.
 
         Raises:
-            InputError: betas of another shape or not finite, or no position on earth.
+            InputError: betas of another shape or not finite, no position on earth, or see `read_keypoints`.
         """
         known = None if betas is None else person_betas(betas, self.device)
+        keypoints = as_keypoints(keypoints, layout, fps)
         doubt = examine(keypoints, self.recording_options.scale_to_body)
         given, before, options = doubt.keypoints, start_before(start, self.device), self.recording_options
         with one_thread_per_operation():
@@ -273,7 +271,7 @@ class Solver:
         confidence: ArrayLike | Float[Tensor, "B K"] | None = None,
         *,
         layout: str | Layout = "body25",
-    ) -> tuple[Float[Tensor, "B 24 3"], Float[Tensor, "B 3"]]:
+    ) -> Poses:
         """Poses of B independent frames from their keypoints alone (cold start). Arguments as in `solve_pairs`.
 
         Returns:
@@ -284,7 +282,7 @@ class Solver:
         frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
         folded = self.body.folded(layout, self.device)
         if len(frames) == 0:
-            return frames.start_pose, torch.zeros(0, 3, device=self.device)
+            return Poses(frames.start_pose, torch.zeros(0, 3, device=self.device))
 
         if self.method == "smplify":
             find = search_3d(self._smplify(layout))
@@ -292,16 +290,14 @@ class Solver:
             people = map_chunks(
                 lambda part: find(Measured3D(part.keypoints, part.confidence), part.betas), parts, self.device
             )
-            return torch.cat([part.pose() for part in people]), torch.cat([part.transl for part in people])
+            return Poses(torch.cat([part.pose() for part in people]), torch.cat([part.transl for part in people]))
 
         def search(part: PairInput) -> PoseSolution:
             weights = part.confidence / self.pair_options.keypoint_sigma**2
             return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors)
 
         chunks = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
-        solved = map_chunks(search, chunks, self.device)
-        pose = torch.cat([fast_rotmat_to_rotvec(part.rotmat) for part in solved])
-        return pose, torch.cat([part.transl for part in solved])
+        return Poses.of(map_chunks(search, chunks, self.device))
 
     def fit_2d(
         self,

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.formats.motion.rig import rig_motion
+from learnable_smplify.formats.motion.rig import Rig, rig_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.skeleton import JOINT_INDEX
@@ -47,10 +47,7 @@ def write_joint_angles(motion: Motion, path: str | PathLike[str], body: Body | N
     """
     path = Path(path)
     rig = rig_motion(motion, path, body)
-    columns = {"time": motion.start_s + np.arange(len(motion)) / motion.fps}
-    columns |= joint_angles(rig.local_rotmat)
-    for axis, values in zip("xyz", rig.root_positions.numpy().T, strict=True):
-        columns[f"pelvis_t{axis}"] = values
+    columns = _columns(motion, rig)
     table = np.stack(list(columns.values()), axis=1)
     separator = "\t" if path.suffix.lower() == ".mot" else ","
     with atomic_output(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
@@ -60,6 +57,17 @@ def write_joint_angles(motion: Motion, path: str | PathLike[str], body: Body | N
         file.write(separator.join(columns) + "\n")
         np.savetxt(file, table, fmt="%.8g", delimiter=separator)
     return (*rig.notes, "the angles are OpenSim's coordinates of this pose, not an inverse kinematics of a model")
+
+
+def joint_angle_table(motion: Motion, body: Body) -> dict[str, Float[np.ndarray, "T"]]:
+    """The columns that `write_joint_angles` writes: time [s], angles [deg], the pelvis [m] in a Y-up world."""
+    return _columns(motion, rig_motion(motion, Path("joint angles"), body))
+
+
+def _columns(motion: Motion, rig: Rig) -> dict[str, Float[np.ndarray, "T"]]:
+    columns = {"time": motion.start_s + np.arange(len(motion)) / motion.fps}
+    columns |= joint_angles(rig.local_rotmat)
+    return columns | {f"pelvis_t{axis}": rig.root_positions.numpy()[:, index] for index, axis in enumerate("xyz")}
 
 
 def joint_angles(local_rotmat: Float[Tensor, "T 24 3 3"]) -> dict[str, Float[np.ndarray, "T"]]:

@@ -3,7 +3,8 @@
 Block Cholesky from the first frame to the last, then back: linear in the number of frames. A column of the factor takes
 3 N^2 numbers, too many to keep for a long recording, so the frames are worked off in segments: on the way there only
 the little that the next segment must know is kept, on the way back each segment is factorised once more. The answer is
-that of the whole system, and the memory that of one segment (plus 4 N^2 numbers a segment).
+that of the whole system, and the memory that of two segments (plus 4 N^2 numbers a segment): one is put together while
+another is worked off.
 
 In torch and not in numba: the work is in matrix products of 75 x 75 and 150 x 75, which BLAS does best.
 
@@ -12,7 +13,8 @@ Source: Golub and Van Loan, "Matrix Computations", 4th ed., section 4.3 (band Ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -57,37 +59,56 @@ class BandedSolution:
     products: Float[Tensor, "M M"]
 
 
-def solve_banded(columns_of: Callable[[slice], BandedColumns], frames: int, segment: int) -> BandedSolution | None:
+def solve_banded(
+    columns_of: Callable[[slice], BandedColumns], frames: int, segment: int, kept: int = 0
+) -> BandedSolution | None:
     """Solve the system; None where it is not positive definite.
 
     Args:
         columns_of: the columns of the frames of a slice, in memory that may be overwritten. Asked twice for every
-            segment but the last.
+            segment but the last, and those kept.
         frames: number of blocks T.
         segment: frames worked on at once.
+        kept: frames at most, from the last back, whose factor is kept instead of made twice.
     """
     slices = [slice(first, min(first + segment, frames)) for first in range(0, frames, segment)]
+    first_kept = len(slices) - max(1, kept // segment)
+    factors: list[BandedColumns] = []
     carries: list[_Carry | None] = [None]
-    columns: BandedColumns | None = None
     products: Tensor | float = 0.0
-    for rows in slices:
-        columns = columns_of(rows)
-        carry = _factorise(columns, carries[-1], after=frames - rows.stop)
+    for index, columns in enumerate(_ahead(columns_of, slices)):
+        carry = _factorise(columns, carries[-1], after=frames - slices[index].stop)
         if carry is None:
             return None
         carries.append(carry)
         half = columns.right.flatten(0, 1)  # L^-1 b
         products = half.T @ half + products
-    assert columns is not None
+        if index >= first_kept:
+            factors.append(columns)
     assert isinstance(products, Tensor)
-    found = torch.empty(frames, *columns.right.shape[1:], dtype=columns.right.dtype, device=columns.right.device)
-    later = found.new_zeros(2 * found.shape[1], found.shape[2])
-    for index in reversed(range(len(slices))):
-        if index < len(slices) - 1:
-            columns = columns_of(slices[index])
-            _factorise(columns, carries[index], after=frames - slices[index].stop)
-        later = _substitute_back(columns, later, found[slices[index]])
+    size, right = factors[-1].right.shape[1:]
+    found = products.new_empty(frames, size, right)
+    later = products.new_zeros(2 * size, right)
+    while factors:
+        later = _substitute_back(factors.pop(), later, found[slices.pop()])
+    for columns in _ahead(columns_of, slices[::-1]):
+        rows = slices.pop()
+        _factorise(columns, carries[len(slices)], after=frames - rows.stop)
+        later = _substitute_back(columns, later, found[rows])
     return BandedSolution(found, products)
+
+
+def _ahead(columns_of: Callable[[slice], BandedColumns], slices: Sequence[slice]) -> Iterator[BandedColumns]:
+    """The columns of one slice after the other, those of the next being put together meanwhile."""
+    if not slices:
+        return
+    threads = torch.get_num_threads()  # of this thread; one that is new has as many as there are processors
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+        coming = pool.submit(columns_of, slices[0])
+        for rows in slices[1:]:
+            columns, coming = coming.result(), pool.submit(columns_of, rows)
+            yield columns
+        yield coming.result()
 
 
 def _factorise(columns: BandedColumns, carry: _Carry | None, *, after: int) -> _Carry | None:

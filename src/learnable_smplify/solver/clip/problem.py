@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.clip.banded import BandedColumns
@@ -212,6 +213,17 @@ class LinearisedClip:
         frames = len(self.positions)
         count = rows.stop - rows.start
         wider = slice(rows.start, min(rows.stop + 2, frames))
+        if self.positions.device.type == "cpu" and has_numba():
+            from learnable_smplify.solver.clip.kernels import add_moves
+
+            gradient = right.new_zeros(right.shape[:2])
+            pull = _along_bands(self.move_bands, self.positions, rows)
+            same, next_, second = (band[rows].contiguous().numpy() for band in self.move_bands)
+            rotmat, offsets = self.state.rotmat[wider].contiguous().numpy(), self.joints.offsets[0].contiguous().numpy()
+            blocks = (diagonal.numpy(), below.numpy(), gradient.numpy())
+            add_moves(rotmat, offsets, same, next_, second, pull.numpy(), blocks[0], blocks[1], blocks[2])
+            right[..., 0] += gradient
+            return
         jacobian = point_derivatives(self.joints.pose(self.state.rotmat[wider]))
         here = jacobian[:count]
         for later, (matrix, first) in enumerate(((diagonal, 0), (below, 0), (below, NUM_UNKNOWNS))):

@@ -79,7 +79,8 @@ class SmoothOptions:
         refine_shape: refine betas together with all poses.
         hold_feet: hold feet still while they touch the ground.
         max_iterations: steps tried at most in each round (all alike, with bursts, with held feet).
-        segment: frames held in memory at once (about 0.2 MB each).
+        segment: frames worked off at once; two such pieces are held in memory (about 0.2 MB a frame).
+        kept: frames at most whose part of the solution is kept in memory (0.15 MB each) instead of worked out twice.
     """
 
     keypoint_sigma: float | None = None
@@ -89,7 +90,8 @@ class SmoothOptions:
     refine_shape: bool = True
     hold_feet: bool = False
     max_iterations: int = 10
-    segment: int = 512
+    segment: int = 256
+    kept: int = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,7 +318,7 @@ def _step(here: LinearisedClip, damping: Float[Tensor, " T"], options: SmoothOpt
         diagonal += damped[rows]
         return columns
 
-    solution = solve_banded(columns_of, len(damping), options.segment)
+    solution = solve_banded(columns_of, len(damping), options.segment, options.kept)
     if solution is None or not bool(torch.isfinite(solution.found).all()):
         return None
     pose, by_betas = -solution.found[..., 0], solution.found[..., 1:]

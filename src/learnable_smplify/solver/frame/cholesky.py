@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import part
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-@kernel
+@part
 def factor(a, n):
     """a = L L^T in place, in the lower triangle of the first n rows; False if not positive definite.
 
@@ -33,7 +33,7 @@ def factor(a, n):
     return True
 
 
-@kernel
+@part
 def solve(lower, n, x):
     """x = (L L^T)^-1 x in place, for the first n numbers; `lower` as `factor` left it."""
     for i in range(n):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from learnable_smplify.body.point_kernels import fill_jacobian, pose_points
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import kernel, part
 from learnable_smplify.kernels.rotation import copy_matrices, exp_rotvec, log_rotmat, multiply, multiply_transposed
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
@@ -17,7 +17,7 @@ _LEAST_LEFT, _FIRST_GROWTH = np.float32(LEAST_LEFT), np.float32(FIRST_GROWTH)
 _MOST_DAMPING, _LEAST_FORETOLD = np.float32(MOST_DAMPING), np.float32(LEAST_FORETOLD)
 
 
-@kernel
+@part
 def workspace(count):
     """Scratch for the work on one frame with `count` keypoints."""
     pose = np.empty((2, 24, 3, 3), np.float32)  # local rotations: here, and tried
@@ -52,7 +52,7 @@ def workspace(count):
     )
 
 
-@kernel
+@part
 def evaluate(side, transl, person, frame, prior, robust, solved, work):
     """Pose a side (0 or 1) of the workspace; its cost."""
     offsets, anchor, anchor_pose, weight, _ = person
@@ -94,7 +94,7 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
     return cost
 
 
-@kernel
+@part
 def linearise(side, transl, person, frame, prior, robust, solved, work):
     """Fill normal matrix (lower triangle) and gradient at a side that was evaluated."""
     weight, share = person[3], person[4]
@@ -151,7 +151,7 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
                         row[j] += a * jx[j] + b * jy[j] + c * jz[j]
 
 
-@kernel
+@part
 def minimise(local, transl, person, frame, prior, robust, solved, options, work):
     """Improve `local` (24, 3, 3) and `transl` (3,) in place; cost, whether it converged, mean keypoint distance."""
     iterations, step_tolerance, cost_tolerance, damping = options

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.kernels.jit import kernel
+from learnable_smplify.kernels.jit import part
 from learnable_smplify.solver.frame.sight import NEAREST
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _NEAREST = np.float32(NEAREST)
 
 
-@kernel
+@part
 def sight_cost(points, transl, sight):
     """Of keypoints (3, K) moved by `transl`."""
     cameras, seen, weights, robust = sight
@@ -36,7 +36,7 @@ def sight_cost(points, transl, sight):
     return cost
 
 
-@kernel
+@part
 def sight_distance(points, transl, sight):
     """Mean distance of the seen keypoints in the pictures."""
     cameras, seen, weights, _ = sight
@@ -55,7 +55,7 @@ def sight_distance(points, transl, sight):
     return total / max(count, _ONE)
 
 
-@kernel
+@part
 def sight_quadratic(points, transl, sight, quadratic):
     """Write what cameras say of each keypoint into `quadratic` (K, 9): xx, xy, xz, yy, yz, zz, half a gradient."""
     cameras, seen, weights, robust = sight

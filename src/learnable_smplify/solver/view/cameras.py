@@ -114,8 +114,12 @@ def misfit(sight: SightTerm, frames: Frames) -> Float[Tensor, " V"]:
 
 
 def error_m(sight: SightTerm, frames: Frames) -> Float[Tensor, " T"]:
-    """Mean distance of the seen keypoints, at the person's distance from the cameras [m]."""
+    """Mean distance of the keypoints that a camera sees, at the person's distance from it [m]; the cameras' median.
+
+    One camera that takes somebody else for the person says nothing against the others.
+    """
     depth = sight.cameras.local(frames.posed.positions() + frames.transl[:, None])[..., 2]
     away = sight.residual(frames).norm(dim=-1) * depth / sight.cameras.scale[:, :1]
     seen = sight.weights > 0
-    return (away * seen).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
+    each = torch.where(seen.any(2), (away * seen).sum(2) / seen.sum(2).clamp(min=1), torch.nan)
+    return each.nanquantile(0.5, dim=1).nan_to_num()
