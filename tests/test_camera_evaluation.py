@@ -90,7 +90,7 @@ def test_the_command_prints_and_writes_the_tables_of_cameras(
 ) -> None:
     motions = write_motions(tmp_path / "motions")
     main(["evaluate", str(motions), "--parts", "cameras", "--clip-step", "4", "-o", str(tmp_path / "out")])
-    assert "triangulate, then fit" in capsys.readouterr().out
+    assert "four cameras, own import (60 frames)" in capsys.readouterr().out
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert {row["method"] for row in found["cameras: own import"]} >= {"triangulate, then fit", "in pixels"}
     assert "four cameras, own import" in (tmp_path / "out" / "evaluation.md").read_text()
