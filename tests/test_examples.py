@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 RUNS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     "fit_a_file.py": ((), "keypoints are", ("motion.npz",)),
     "joint_angles.py": ((), "left knee: bends", ("joint_angles.csv", "joint_positions.csv")),
+    "network_in_numpy.py": ((), "left elbow: 20, 40, 60 degrees", ("network.onnx",)),
     "own_layout.py": ((), "13 keypoints", ("thirteen.toml", "motion.npz")),
     "refine_an_estimate.py": ((), "keypoint error", ("motion.npz",)),
     "smooth_to_blender.py": ((), "smooth, feet held", ("motion.npz", "motion.bvh", "motion.glb")),
@@ -41,6 +42,9 @@ def test_every_example_is_run_here_and_is_short() -> None:
 def test_an_example_runs_and_writes_its_files(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if name == "network_in_numpy.py":
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
     arguments, said, files = RUNS[name]
     run(name, (*arguments, *(("--out", str(tmp_path)) if files else ())), monkeypatch)
     assert said in capsys.readouterr().out

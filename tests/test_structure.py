@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
     "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.shape"},
     "solver": {
-        *("body", "kernels", "layouts", "network", "repair"),
+        *("body", "kernels", "layouts", "network", "repair", "safe_files"),
         *("solver.clip", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view"),
     },
     "refine": {

@@ -10,6 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+# Halvings of the angle between Horn's power and its eigenvector: enough where they are 1e-6 apart.
+_SQUARINGS = 24
+# Sine of half an angle below which a turn is its own sine.
+_NO_TURN = 1e-7
+
 
 def rotvec_to_rotmat(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """Rotation matrices of axis-angle vectors [rad] (Rodrigues)."""
@@ -18,6 +23,8 @@ def rotvec_to_rotmat(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
 
 def rotmat_to_rotvec(rotmat: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
     """Axis-angle vectors [rad], angle in [0, pi], of rotation matrices."""
+    if torch.compiler.is_exporting():  # roma sorts matrices into cases, which no graph of fixed operations can
+        return _quaternion_to_rotvec(_longest_column(_attitude(rotmat) + torch.eye(4, dtype=rotmat.dtype)))
     return roma.rotmat_to_rotvec(rotmat)
 
 
@@ -54,4 +61,49 @@ def left_jacobian_inverse(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 
 
 def closest_rotmat(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:
     """The rotation R that maximises trace(R^T matrix): the answer of the weighted Procrustes (Kabsch) problem."""
+    if torch.compiler.is_exporting():  # ONNX has no singular values
+        return _closest_by_squaring(matrix)
     return roma.special_procrustes(matrix)
+
+
+def _closest_by_squaring(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:
+    """`closest_rotmat` in sums and products: the power of Horn's matrix (1987) is its largest eigenvector's."""
+    power = _attitude(matrix.double())
+    power = power / torch.linalg.matrix_norm(power, keepdim=True) + torch.eye(4, dtype=torch.float64)
+    for _ in range(_SQUARINGS):
+        power = power @ power
+        power = power / power.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    w, x, y, z = _longest_column(power).unbind(-1)
+    rows = (
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3)).to(matrix.dtype)
+
+
+def _attitude(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 4 4"]:
+    """Horn's symmetric matrix: q^T N q = trace(R(q)^T matrix) for unit quaternions q, real part first."""
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in matrix.unbind(-2))
+    rows = (
+        *(a + e + i, h - f, c - g, d - b),
+        *(h - f, a - e - i, b + d, c + g),
+        *(c - g, b + d, e - a - i, f + h),
+        *(d - b, c + g, f + h, i - a - e),
+    )
+    return torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
+
+
+def _longest_column(matrix: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B 4"]:
+    """The vector of a matrix that is a multiple of v v^T, of length 1."""
+    longest = matrix.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None].expand(*matrix.shape[:-1], 1)
+    vector = torch.gather(matrix, -1, longest)[..., 0]
+    return vector / torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+
+
+def _quaternion_to_rotvec(quaternion: Float[Tensor, "*B 4"]) -> Float[Tensor, "*B 3"]:
+    """Rotation vectors [rad] of unit quaternions, real part first."""
+    near = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)  # -q turns as q does
+    real, vector = near[..., :1], near[..., 1:]
+    sine = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    return vector * torch.where(sine > _NO_TURN, 2 * torch.atan2(sine, real) / sine.clamp(min=_NO_TURN), 2.0)

@@ -133,6 +133,12 @@ COMMANDS: dict[str, Command] = {
         "export_body_command",
         "Write the open body as an SMPL-format model file for other tools.",
     ),
+    "export-onnx": Command(
+        "export_onnx",
+        "ExportOnnxArgs",
+        "export_onnx",
+        "Write the network as an ONNX file: from a start pose and BODY_25 keypoints to a pose, for onnxruntime.",
+    ),
     "doctor": Command(
         "doctor",
         "DoctorArgs",

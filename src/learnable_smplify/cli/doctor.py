@@ -34,7 +34,7 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "glb": ("writing animated GLB", ("pygltflib",)),
     "view": ("motions in the browser", ("viser",)),
     "pandas": ("tables of joint angles", ("pandas",)),
-    "onnx": ("the network for other programs", ("onnx", "onnxruntime")),
+    "onnx": ("the network for other programs", ("onnx", "onnxscript", "onnxruntime")),
     "ray": ("folders of recordings over a Ray cluster", ("ray",)),
     "bench": ("lsmplify benchmark", ("matplotlib", "keypoints2body", "smplx", "h5py")),
 }

@@ -9,7 +9,10 @@ from pathlib import Path
 from learnable_smplify.errors import InputError, MissingExtraError
 
 # Kinds of files whose writers need a package that may not be installed: its module, its extra, and what for.
-_NEEDS = {".glb": ("pygltflib", "glb", "writing animated GLB")}
+_NEEDS = {
+    ".glb": ("pygltflib", "glb", "writing animated GLB"),
+    ".onnx": ("onnxscript", "onnx", "writing ONNX"),
+}
 
 
 def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path) -> None:

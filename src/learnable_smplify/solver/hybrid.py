@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
@@ -87,11 +87,26 @@ def network_pose(
     passes: int,
 ) -> PassOutput:
     """The network's answer after `passes` passes."""
-    shaped = body25.shaped(betas)
     batch = len(start_rotmat)
-    betas = betas.expand(batch, -1)
     kind = torch.full((batch,), START_KINDS.index(start.kind), device=betas.device)
-    seconds = torch.full_like(betas[:, 0], start.seconds)
+    seconds = torch.full((batch,), start.seconds, dtype=betas.dtype, device=betas.device)
+    return network_passes(network, body25, start_rotmat, target, confidence, betas, kind, seconds, passes)
+
+
+def network_passes(
+    network: PoseMlp | StgcnPass,
+    body25: FoldedPoints,
+    start_rotmat: Float[Tensor, "B 24 3 3"],
+    target: Float[Tensor, "B 25 3"],
+    confidence: Float[Tensor, "B 25"],
+    betas: Float[Tensor, "B 10"],
+    kind: Int[Tensor, " B"],
+    seconds: Float[Tensor, " B"],
+    passes: int,
+) -> PassOutput:
+    """`network_pose` where every problem has a kind of start and a time of its own, as `PassInput` has them."""
+    shaped = body25.shaped(betas)
+    betas = betas.expand(start_rotmat.shape[0], -1)  # `len` would be a fixed number in an exported graph
     rotmat, memory, output = start_rotmat, None, None
     for _ in range(passes):
         keypoints = shaped.pose(rotmat).positions()
