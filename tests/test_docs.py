@@ -22,6 +22,7 @@ from learnable_smplify.benchmark import methods as benchmark_methods
 from learnable_smplify.benchmark.run import Plan
 from learnable_smplify.cli import benchmark as benchmark_command
 from learnable_smplify.cli import evaluate as evaluate_command
+from learnable_smplify.cli import evaluate_cameras as cameras_command
 from learnable_smplify.cli.commands import COMMANDS
 from learnable_smplify.cli.main import main, parsed
 from learnable_smplify.evaluation import ablation, pairs, refinement
@@ -114,6 +115,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(1, (1,), (), starts=1, rounds=1, at_least_s=0, budget_s=1, longest_s=5, subset=2)
     monkeypatch.setattr(Plan, "quick", staticmethod(lambda threads: plan))
     monkeypatch.setattr(Plan, "full", staticmethod(lambda threads: plan))
+    monkeypatch.setattr(cameras_command, "_POSES", 1)
+    refine_views = partial(cameras_command.evaluate_view_refinement, conditions=((1, 0.0),))
+    monkeypatch.setattr(cameras_command, "evaluate_view_refinement", refine_views)
     methods, variants = benchmark_methods.methods, ablation.variants
     monkeypatch.setattr(benchmark_methods, "methods", lambda *args, **more: methods(*args, **more)[-2:])
     monkeypatch.setattr(ablation, "variants", lambda base: {"ours": variants(base)["ours"]})

@@ -141,7 +141,7 @@ def test_compiled_code_and_tensors_start_and_hold_hands_alike(anatomy: Anatomy, 
     expected = arm.arms(rotmat.double(), transl.double(), offsets.double())
     torch.testing.assert_close((turn.double(), place.double()), expected, atol=1e-5, rtol=0)
     generator = torch.Generator().manual_seed(6)
-    turn = rotvec_to_rotmat(0.4 * torch.randn(len(turn), 2, 3, generator=generator)) @ turn
+    turn = rotvec_to_rotmat(0.2 * torch.randn(len(turn), 2, 3, generator=generator)) @ turn
     place = place + 0.01 * torch.randn(place.shape, generator=generator)
     seen = torch.rand(len(turn), 2, generator=generator) > 0.2
     held = arm.with_wrists(rotmat, transl, offsets, turn, place, seen, priors)
@@ -150,6 +150,11 @@ def test_compiled_code_and_tensors_start_and_hold_hands_alike(anatomy: Anatomy, 
     tensors = arm.with_wrists_tensors(*double, seen, precise)
     assert float(degrees_apart(held, tensors).max()) < 0.1
     assert float(degrees_apart(world_rotations(held)[:, WRISTS], turn)[seen].max()) < 0.1
+    wild = rotvec_to_rotmat(3 * torch.randn(len(turn), 2, 3, generator=generator))
+    held = arm.with_wrists(rotmat, transl, offsets, wild, place, seen, priors)
+    double = (part.double() for part in (rotmat, transl, offsets, wild, place))
+    apart = degrees_apart(held, arm.with_wrists_tensors(*double, seen, precise))
+    assert float(apart.flatten(1).amax(dim=1).median()) < 0.1
     shown, trust = hands.positions[3], hands.confidence[3].clone()
     trust[1, 5:] = 0
     still = torch.eye(3).repeat(2, 1, 1), torch.zeros(2, 3)
@@ -157,6 +162,26 @@ def test_compiled_code_and_tensors_start_and_hold_hands_alike(anatomy: Anatomy, 
     wide = Anatomy(**{name: part.double() for name, part in vars(anatomy).items()})
     same = problem.palm_starts(wide, shown.double(), trust.double(), *(part.double() for part in still))
     torch.testing.assert_close(tuple(part.double() for part in found), same, atol=1e-4, rtol=0)
+
+
+def test_a_wrist_twists_and_bends_no_further_than_wrists_do(body: Body, priors: Priors) -> None:
+    motion, _ = moving_hands(body, 2.0)
+    rotmat, transl = rotvec_to_rotmat(motion.pose), motion.transl
+    offsets = rest_offsets(body.joints(torch.zeros(1, 24, 3), motion.betas[None]))
+    turn, place = arm.arms(rotmat, transl, offsets)
+    seen = torch.ones(len(turn), 2, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(7)
+    wild = rotvec_to_rotmat(3 * torch.randn(len(turn), 2, 3, generator=generator))
+    held = arm.with_wrists(rotmat, transl, offsets, wild, place, seen, priors)
+    assert float(arm.wrists_beyond(held, offsets).max()) < 1e-3
+    for side, wrist in enumerate(WRISTS):
+        bone = torch.nn.functional.normalize(offsets[:, wrist], dim=-1).expand(len(turn), 3)
+        # A hand that is turned about the forearm keeps its place in the world: the forearm turns with it.
+        about = rotvec_to_rotmat(2.5 * bone)
+        turned = turn.clone()
+        turned[:, side] = world_rotations(rotmat)[:, wrist - 2] @ about
+        held_too = arm.with_wrists(rotmat, transl, offsets, turned, place, seen, priors)
+        assert float(degrees_apart(world_rotations(held_too)[:, wrist], turned[:, side]).max()) < 0.1
 
 
 def test_any_turns_are_brought_within_the_limits(anatomy: Anatomy) -> None:

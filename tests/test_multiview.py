@@ -99,6 +99,25 @@ def test_a_camera_that_sees_nobody_or_somebody_else_is_left_out(tmp_path: Path) 
     assert "person 0 is seen by cam01, cam02" in found.notes
 
 
+def test_a_camera_that_goes_astray_is_left_out_for_the_moment(tmp_path: Path) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    pixels = {camera.name: seen(camera, person, 8.0) for camera in cameras}
+    for camera, frames in ((cameras[1], slice(20, 30)), (cameras[2], slice(36, 60))):
+        beside = camera.rotation.T @ [0.05, 0.15, 0.0]
+        pixels[camera.name][frames] = seen(camera, person[frames] + beside)
+    found = gathered(tmp_path, {name: [track(points)] for name, points in pixels.items()}, cameras)
+    assert len(found.people) == 1
+    trusted = {view.camera.name: (view.keypoints.confidence > 0).all(dim=1) for view in found.people[0].views}
+    assert trusted["cam01"].all()
+    assert trusted["cam04"].all()
+    for name, frames in (("cam02", slice(20, 30)), ("cam03", slice(36, 60))):
+        assert (~trusted[name][frames]).float().mean() > 0.8
+        assert trusted[name][: frames.start - 3].all()
+        assert trusted[name][frames.stop + 3 :].all()
+    assert any("cam03 follows somebody else, or nobody" in note for note in found.notes), found.notes
+    assert errors(found, [person])[0, 0] < 0.03
+
+
 @pytest.mark.parametrize("two", [False, True])
 def test_clocks_that_differ_are_found(tmp_path: Path, two: bool) -> None:
     cameras = room(3)
@@ -274,7 +293,7 @@ def test_cameras_that_agree_are_left_as_they_are(tmp_path: Path) -> None:
     cameras, person = room(4), walk(FRAMES)
     tracks = {camera.name: [track(seen(camera, person, noise_px=8.0))] for camera in cameras}
     found = gathered(tmp_path, tracks, cameras)
-    assert not any("degrees" in note for note in found.notes)
+    assert not found.notes
 
 
 def test_sides_that_one_camera_exchanges_do_not_part_a_person(tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def test_a_frame_that_shows_nothing_lies_between_its_neighbours_and_is_flagged(s
 
 def test_a_clip_without_a_person_is_refused(solver: ls.Solver) -> None:
     _, views = person(solver, 0.0)
-    nothing = torch.full_like(views[0].keypoints.pixels, torch.nan)
+    nothing = views[0].keypoints.pixels.clone()
+    nothing[:, 3:] = torch.nan
     with pytest.raises(InputError, match="no frame has"):
         solver.fit_views([View(ls.Keypoints2D(nothing, "body25", 30.0), views[0].camera)])
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learnable_smplify.body import Body
 from learnable_smplify.body.fingers import FingeredBody
-from learnable_smplify.body.kinematics import world_rotations
+from learnable_smplify.body.kinematics import rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import table
 from learnable_smplify.evaluation.random_hands import random_hands
@@ -26,6 +26,7 @@ from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
+from learnable_smplify.solver.hand.arm import wrists_beyond
 from learnable_smplify.solver.hand.recording import with_hands
 
 # Of the layouts that come with hands, the body's part.
@@ -76,7 +77,7 @@ class HandRow:
 
 @dataclass(frozen=True)
 class LimitRow:
-    """Hands of random points: how far the worst joint of all is beyond its limits [deg], and how many were solved."""
+    """Hands of random points: how far the worst joint, wrists too, is beyond its limits [deg]; how many were solved."""
 
     frames: int
     beyond_deg: float
@@ -144,6 +145,7 @@ def evaluate_limits(body: Body, frames: int = 10_000, progress: Callable[[str], 
     fingers, priors = _fingers(body), load_priors()
     generator = torch.Generator().manual_seed(0)
     betas = torch.zeros(10)
+    offsets = rest_offsets(body.joints(torch.zeros(1, NUM_JOINTS, 3), betas[None]))
     anatomy, beyond, done = Anatomy.of(fingers.rest(betas)), 0.0, 0
     while done < frames:
         count = min(500, frames - done)
@@ -154,7 +156,8 @@ def evaluate_limits(body: Body, frames: int = 10_000, progress: Callable[[str], 
         trust = (torch.rand(points.shape[:3], generator=generator) >= 0.2).float()
         fitted = with_hands(motion, HandKeypoints(points, trust), body, priors)
         assert fitted.hand_pose is not None
-        beyond = max(beyond, float(anatomy.beyond(anatomy.turns(fitted.hand_pose)).max()))
+        wrists = wrists_beyond(rotvec_to_rotmat(fitted.pose), offsets)
+        beyond = max(beyond, float(anatomy.beyond(anatomy.turns(fitted.hand_pose)).max()), float(wrists.max()))
         done += count
         if progress is not None:
             progress(f"hands: limits, frame {done} of {frames}")

@@ -17,6 +17,7 @@ from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.multiview.astray import astray
 from learnable_smplify.multiview.nudge import find_nudge
 from learnable_smplify.multiview.offsets import find_offsets
 from learnable_smplify.multiview.people import MEET, match_people, window_costs
@@ -156,6 +157,9 @@ def _gathered(
         if nudge:
             people, nudge_notes = _nudged(people)
             notes += nudge_notes
+        cleared = [_without_strays(person, first.fps, steady) for person in people]
+        people = [person for person, _ in cleared]
+        notes += [note for _, said in cleared for note in said]
         people, up_notes = _settled(people, path, up)
         notes += up_notes
         unseen = [
@@ -228,6 +232,23 @@ def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
         f"{found.before:.1f} to {found.after:.1f} px (--trust-cameras to leave them)"
     )
     return turned, [note]
+
+
+def _without_strays(person: SeenPerson, fps: float, steady: Sequence[int]) -> tuple[SeenPerson, list[str]]:
+    """The person without what a camera took for them while the others agreed on something else."""
+    rig = Rig.of({str(view.camera.name): view.camera for view in person.views})
+    lines = [
+        sightlines(Track(view.keypoints), view.camera, (number, 0), steady) for number, view in enumerate(person.views)
+    ]
+    views, notes = [], []
+    for view, out in zip(person.views, astray(lines, rig, fps), strict=True):
+        trust = torch.where(torch.as_tensor(out)[:, None], 0.0, view.keypoints.confidence)
+        if bool((trust > 0).any()):
+            views.append(View(replace(view.keypoints, confidence=trust), view.camera))
+        if out.any():
+            who = f"person {person.name}: {view.camera.name} follows somebody else, or nobody"
+            notes.append(f"{who}, in {100 * out.mean():.0f} % of frames: left out there")
+    return replace(person, views=tuple(views)), notes
 
 
 def _settled(people: list[SeenPerson], path: Path, up: str | None) -> tuple[list[SeenPerson], list[str]]:

@@ -2,10 +2,13 @@
 
 A hand's points tell its rotation in the world and, twenty times over, where its wrist is. The elbow and the shoulder
 turn a little, so that the wrist gets there; the forearm's roll about its own bone moves no joint, and is chosen where
-the pose prior of the whole body is happiest with elbow and wrist together.
+the pose prior of the whole body is happiest with elbow and wrist together. A wrist hardly twists: what a hand is turned
+beyond that is the forearm's; and it bends so far and no further, wherever the hand's points seem to be.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -26,6 +29,9 @@ ARM_JOINTS: tuple[tuple[int, int, int], ...] = tuple(
 # What the arm gives up of its own idea to reach the hand [m]; smaller follows a stretched arm's noise.
 _DAMPING = 0.05
 _REACHES, _ROLLS = 3, 3
+# How far a wrist twists against the forearm, bends to the sides, and to the palm or the back of the hand [rad]. More
+# than anatomy has: the poses that the prior was made from go so far, with one elbow joint for the whole forearm.
+WRIST_LIMITS: tuple[float, float, float] = (math.radians(50), math.radians(70), math.radians(100))
 # A hand further away than this from the arm's wrist belongs to somebody else, or to another unit [m].
 _FARTHEST = 0.15
 
@@ -81,6 +87,7 @@ def with_wrists(
             priors.pose_precision.contiguous().numpy(),
             (_REACHES, np.float32(_DAMPING**2), np.float32(_FARTHEST**2)),
             _ROLLS,
+            np.array(WRIST_LIMITS, np.float32),
         )
         return rotmat
     return with_wrists_tensors(rotmat, transl, offsets, turn, place, seen, priors)
@@ -164,4 +171,33 @@ def _turned(
         turned = rotvec_to_rotmat(roll[:, None] * bone)
         rotmat[:, elbow] = elbow_alone @ turned
         rotmat[:, wrist] = turned.mT @ wrist_alone
+    twist, swing = twist_and_swing(rotmat[:, wrist], bone)
+    kept = twist.clamp(-WRIST_LIMITS[0], WRIST_LIMITS[0])
+    rotmat[:, elbow] = rotmat[:, elbow] @ rotvec_to_rotmat((twist - kept)[:, None] * bone)
+    share = (swing[:, 1:] / swing.new_tensor(WRIST_LIMITS[1:])).norm(dim=-1, keepdim=True).clamp(min=1.0)
+    rotmat[:, wrist] = rotvec_to_rotmat(kept[:, None] * bone) @ rotvec_to_rotmat(swing / share)
     return rotmat
+
+
+def wrists_beyond(rotmat: Float[Tensor, "T 24 3 3"], offsets: Float[Tensor, "#T 24 3"]) -> Float[Tensor, "T 2"]:
+    """How far each wrist twists or bends beyond `WRIST_LIMITS` [rad]; 0 within."""
+    over = []
+    for _, _, wrist in ARM_JOINTS:
+        bone = torch.nn.functional.normalize(offsets[:, wrist], dim=-1).expand(len(rotmat), 3)
+        twist, swing = twist_and_swing(rotmat[:, wrist], bone)
+        share = (swing[:, 1:] / swing.new_tensor(WRIST_LIMITS[1:])).norm(dim=-1).clamp(min=1.0)
+        bent = swing.norm(dim=-1)
+        over.append(torch.maximum((twist.abs() - WRIST_LIMITS[0]).clamp(min=0), bent - bent / share))
+    return torch.stack(over, dim=1)
+
+
+def twist_and_swing(
+    rotmat: Float[Tensor, "N 3 3"], bone: Float[Tensor, "N 3"]
+) -> tuple[Float[Tensor, " N"], Float[Tensor, "N 3"]]:
+    """The angle about a bone [rad] and the rotvec across it [rad] that follow each other to a rotation, swing first."""
+    rotvec = rotmat_to_rotvec(rotmat)
+    half = 0.5 * rotvec.norm(dim=-1).clamp(min=1e-9)
+    along = (rotvec * bone).sum(-1) * half.sin() / (2 * half)
+    twist = 2 * torch.atan2(along, half.cos())
+    twist = torch.where(twist > math.pi, twist - 2 * math.pi, torch.where(twist < -math.pi, twist + 2 * math.pi, twist))
+    return twist, rotmat_to_rotvec(rotvec_to_rotmat(-twist[:, None] * bone) @ rotmat)

@@ -8,7 +8,8 @@ from learnable_smplify.kernels.jit import kernel
 from learnable_smplify.kernels.rotation import copy_matrix, exp_rotvec, log_rotmat, multiply, multiply_transposed
 from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
 
-_ZERO, _ONE, _TINY = np.float32(0), np.float32(1), np.float32(1e-6)
+_ZERO, _HALF, _ONE, _TWO, _TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(1e-6)
+_PI = np.float32(np.pi)
 _SIDES = ("left", "right")
 
 
@@ -56,7 +57,7 @@ def arm_ends(local, transl, offsets, turn, place):
 
 
 @kernel
-def hold_hands(local, transl, offsets, turn, place, seen, mean, precision, reach, rolls):
+def hold_hands(local, transl, offsets, turn, place, seen, mean, precision, reach, rolls, limits):
     """`arm.with_wrists` in place; `reach`: how many steps, their squared damping, the squared farthest gap [m^2]."""
     world, places = np.empty((_LENGTH, 3, 3), np.float32), np.empty((_LENGTH, 3), np.float32)
     scratch = np.empty((4, 3, 3), np.float32)
@@ -69,6 +70,7 @@ def hold_hands(local, transl, offsets, turn, place, seen, mean, precision, reach
             _climb(local[t], transl[t], own, chain, 0, _WRIST, world, places)
             _reach(local[t], transl[t], own, chain, place[t, s], reach, world, places, scratch)
             _turn(local[t], own, chain, turn[t, s], world, mean, precision, rolls, scratch)
+            _limit(local[t], own, chain, limits, scratch)
 
 
 @kernel
@@ -130,11 +132,7 @@ def _turn(local, offsets, chain, turn, world, mean, precision, rolls, scratch):
     """Turn the wrist as the hand is, and roll the forearm to where the pose prior is happiest."""
     elbow, wrist = chain[_ELBOW], chain[_WRIST]
     bone = np.empty(3, np.float32)
-    length = _ZERO
-    for c in range(3):
-        length += offsets[wrist, c] * offsets[wrist, c]
-    for c in range(3):
-        bone[c] = offsets[wrist, c] / np.sqrt(max(length, _TINY))
+    _direction(offsets[wrist], bone)
     above = world[_ELBOW]
     for i in range(3):
         for j in range(3):
@@ -175,3 +173,43 @@ def _turn(local, offsets, chain, turn, world, mean, precision, rolls, scratch):
             multiply_transposed(local[joint], mean[joint], scratch[0])
             x, y, z = log_rotmat(scratch[0])
             error[3 * joint], error[3 * joint + 1], error[3 * joint + 2] = x, y, z
+
+
+@kernel
+def _direction(offset, out):
+    length = _ZERO
+    for c in range(3):
+        length += offset[c] * offset[c]
+    for c in range(3):
+        out[c] = offset[c] / np.sqrt(max(length, _TINY))
+
+
+@kernel
+def _limit(local, offsets, chain, limits, scratch):
+    """Give the forearm what the wrist is twisted too far, and bend the wrist no further than wrists bend."""
+    elbow, wrist = chain[_ELBOW], chain[_WRIST]
+    bone = np.empty(3, np.float32)
+    _direction(offsets[wrist], bone)
+    x, y, z = log_rotmat(local[wrist])
+    half = _HALF * max(np.sqrt(x * x + y * y + z * z), _TINY)
+    along = (x * bone[0] + y * bone[1] + z * bone[2]) * np.sin(half) / (_TWO * half)
+    twist = _TWO * np.arctan2(along, np.cos(half))
+    if twist > _PI:
+        twist -= _TWO * _PI
+    elif twist < -_PI:
+        twist += _TWO * _PI
+    kept = min(max(twist, -limits[0]), limits[0])
+    exp_rotvec(-twist * bone[0], -twist * bone[1], -twist * bone[2], scratch[0])
+    multiply(scratch[0], local[wrist], scratch[1])
+    x, y, z = log_rotmat(scratch[1])
+    share = np.sqrt((y / limits[1]) ** 2 + (z / limits[2]) ** 2)
+    if share <= _ONE and kept == twist:
+        return
+    share = max(share, _ONE)
+    exp_rotvec(kept * bone[0], kept * bone[1], kept * bone[2], scratch[0])
+    exp_rotvec(x / share, y / share, z / share, scratch[1])
+    multiply(scratch[0], scratch[1], local[wrist])
+    over = twist - kept
+    exp_rotvec(over * bone[0], over * bone[1], over * bone[2], scratch[0])
+    multiply(local[elbow], scratch[0], scratch[1])
+    copy_matrix(scratch[1], local[elbow])

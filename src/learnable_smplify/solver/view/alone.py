@@ -21,8 +21,11 @@ from learnable_smplify.solver.view.single import doubt
 
 # What pixels are taken to be off by at first, as a share of how large the person appears (root mean square), ...
 _FIRST_SHARE = 0.025
-# ... and in the end: what the first fit leaves, times this for what it has swallowed; within these shares.
-_SWALLOWED, _LEAST_SHARE, _MOST_SHARE = 1.3, 0.004, 0.06
+# ... and later: what a fit leaves, times this for what it has swallowed; within these shares; found anew so often.
+_SWALLOWED, _LEAST_SHARE, _MOST_SHARE, _ROUNDS = 1.3, 0.001, 0.06, 2
+# Guesses weigh what the options say at this share, less where pixels are sharper, more where they are not: the network
+# is surest of people like those it was trained on, and sharp pixels tell more than it does. Within these multiples.
+_USUAL_SHARE, _LEAST_TRUST, _MOST_TRUST = 0.02, 0.03, 2.0
 _AGAIN = LevenbergMarquardt(12, step_tolerance=1e-3, initial_damping=1e-3)
 
 
@@ -40,7 +43,7 @@ def solve_alone(
 ) -> Pictured:
     """Every picture by itself: the best of its hypotheses.
 
-    How noisy the pixels are shows only in what the poses leave, so there are two rounds.
+    How noisy the pixels are shows only in what the poses leave, so there are several rounds.
 
     Args:
         observed: by one camera that stands at the origin.
@@ -51,14 +54,18 @@ def solve_alone(
     size = _size_px(observed)
     unit = (_FIRST_SHARE * size.median()).clamp(min=1e-3)[None]
     sight = observed.sight(unit, ROBUST)
-    first = hypotheses(lifter, observed, rows, points, _weighed(sight, _FIRST_SHARE * size / unit), priors, options)
-    best = first.chosen(first.cost.argmin(1))
-    left = _left(sight, Frames.of(points, best.rotmat, best.transl)) * unit / size
-    share = (_SWALLOWED * left).clamp(_LEAST_SHARE, _MOST_SHARE)
-    again = solved(first, points, _weighed(sight, share * size / unit), priors, options, _AGAIN)
-    chosen = again.cost.argmin(1)
-    best = again.chosen(chosen)
-    return Pictured(best.rotmat, best.transl, doubt(again, points, chosen, (-0.5 * again.cost).softmax(dim=1)))
+    guesses = hypotheses(lifter, observed, rows, points, _weighed(sight, _FIRST_SHARE * size / unit), priors, options)
+    several = guesses
+    for _ in range(_ROUNDS):
+        best = several.chosen(several.cost.argmin(1))
+        left = _left(sight, Frames.of(points, best.rotmat, best.transl)) * unit / size
+        share = (_SWALLOWED * left).clamp(_LEAST_SHARE, _MOST_SHARE)
+        trust = (share / _USUAL_SHARE).clamp(_LEAST_TRUST, _MOST_TRUST)[:, None]
+        several = replace(several, precision=trust[..., None] * guesses.precision, surprise=trust * guesses.surprise)
+        several = solved(several, points, _weighed(sight, share * size / unit), priors, options, _AGAIN)
+    chosen = several.cost.argmin(1)
+    best = several.chosen(chosen)
+    return Pictured(best.rotmat, best.transl, doubt(several, points, chosen, (-0.5 * several.cost).softmax(dim=1)))
 
 
 def _weighed(sight: SightTerm, sigma: Float[Tensor, " B"]) -> SightTerm:

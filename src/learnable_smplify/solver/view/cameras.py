@@ -5,6 +5,8 @@ Keyframes from triangulated keypoints, then all frames in pixels, as a whole.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,8 +23,9 @@ from learnable_smplify.solver.frame.threads import map_chunks
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.sweeps import SweepOptions, sight_problem, solve_side_by_side, sweep
 
-# Keyframes are so far apart [s].
+# Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
+_KEYFRAME_SWEEPS = 12
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
 _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 # Pixels are off by this at least, and lose their pull at so many times what they are off by.
@@ -55,7 +58,8 @@ def solve_cameras(
             f"in no frame do two cameras agree on {least_keypoints} keypoints",
             expected="cameras of one calibration that see one person at the same moments",
         )
-    keys = keyframes(enough, max(1, round(_KEYFRAMES * observed.fps)))
+    apart = max(1, round(_KEYFRAMES * observed.fps))
+    keys = keyframes(enough, apart)
     weights = sure[keys] / _POINT_SIGMA**2
 
     def search(rows: Tensor) -> PoseSolution:
@@ -63,9 +67,12 @@ def solve_cameras(
 
     rows = torch.arange(len(keys), device=keys.device)
     found = join_solutions(map_chunks(search, list(rows.split(16)), rows.device))
-    rotmat, transl = between_keyframes(found.rotmat, found.transl, keys, len(observed))
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, _FIRST_ROBUST)
+    # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
+    coarse = replace(options, sweeps=_KEYFRAME_SWEEPS)
+    swept = sweep(points, sight.select(keys), found.rotmat, found.transl, priors, observed.fps / apart, coarse)
+    rotmat, transl = between_keyframes(swept.rotmat, swept.transl, keys, len(observed))
     problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
     first = solve_side_by_side(problem, rotmat, transl, _FIRST)
     rotmat, transl = first.rotmat, first.transl
