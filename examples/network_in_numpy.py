@@ -15,7 +15,7 @@ import tyro
 
 
 def main(model: Path | None = None, out: Path | None = None) -> None:
-    """Where people are who raise an arm, from the pose before and the keypoints now.
+    """How people bend a knee, from the pose before and the keypoints now.
 
     Args:
         model: the ONNX file; without, it is written first, which takes torch once.
@@ -35,21 +35,21 @@ def main(model: Path | None = None, out: Path | None = None) -> None:
             "keypoints": keypoints,
             "betas": np.zeros((len(start), 10), np.float32),
             "start_kind": np.zeros(len(start), np.int64),  # 0: the start is true
-            "seconds": np.full(len(start), 1 / 30, np.float32),
+            "seconds": np.full(len(start), 0.1, np.float32),
         },
     )
-    elbow = np.degrees(np.linalg.norm(pose[:, 18], axis=1))
-    print(f"left elbow: {', '.join(f'{angle:.0f}' for angle in elbow)} degrees")
-    print(f"sure within {np.degrees(sigma[:, 18]).mean():.1f} degrees; the pelvis is moved by {transl[0].round(2)} m")
+    knee = np.degrees(np.linalg.norm(pose[:, 4], axis=1))
+    print(f"left knee: {', '.join(f'{angle:.0f}' for angle in knee)} degrees")
+    print(f"sure within {np.degrees(sigma[:, 4]).mean():.1f} degrees; the pelvis moved by {transl[0].round(2) + 0.0} m")
 
 
 def people() -> tuple[np.ndarray, np.ndarray]:
-    """Rest poses (3, 24, 3) and the BODY_25 keypoints (3, 25, 3) [m] of left elbows bent by 20, 40 and 60 degrees."""
+    """Rest poses (3, 24, 3) and the BODY_25 keypoints (3, 25, 3) [m] of left knees bent by 5, 10 and 15 degrees."""
     import learnable_smplify as ls
 
     start = np.zeros((3, 24, 3), np.float32)
     bent = start.copy()
-    bent[:, 18, 1] = -np.radians([20, 40, 60])
+    bent[:, 4, 0] = np.radians([5, 10, 15])
     return start, ls.load_body().keypoints(bent, np.zeros(10, np.float32)).numpy()
 
 

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 RUNS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     "fit_a_file.py": ((), "keypoints are", ("motion.npz",)),
     "joint_angles.py": ((), "left knee: bends", ("joint_angles.csv", "joint_positions.csv")),
-    "network_in_numpy.py": ((), "left elbow: 20, 40, 60 degrees", ("network.onnx",)),
+    "network_in_numpy.py": ((), "left knee: 5, 10, 15 degrees", ("network.onnx",)),
     "own_layout.py": ((), "13 keypoints", ("thirteen.toml", "motion.npz")),
     "refine_an_estimate.py": ((), "keypoint error", ("motion.npz",)),
     "smooth_to_blender.py": ((), "smooth, feet held", ("motion.npz", "motion.bvh", "motion.glb")),

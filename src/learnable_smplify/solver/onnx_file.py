@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import warnings
 from os import PathLike
 from pathlib import Path
 
@@ -121,7 +122,8 @@ def save_onnx(
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns that torchvision, which nobody needs, is not there
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own parts
             program = torch.onnx.export(
                 graph,
                 example,
