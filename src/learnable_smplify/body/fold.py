@@ -10,7 +10,7 @@ exact for every pose. The anchors a_kj are linear in betas, and in the pose feat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -50,6 +50,16 @@ class FoldedPoints:
         anchor = self.anchor + torch.einsum("kjxs,bs->bkjx", self.anchor_shape, betas)
         rest_joints = self.rest_joints + torch.einsum("jxs,bs->bjx", self.rest_joints_shape, betas)
         return ShapedPoints(self, anchor, rest_offsets(rest_joints))
+
+    def of_person(self, betas: Float[Tensor, "10"]) -> FoldedPoints:
+        """The same points of a person with these betas, who has no further shape."""
+        return replace(
+            self,
+            anchor=self.anchor + self.anchor_shape @ betas,
+            anchor_shape=self.anchor_shape[..., :0],
+            rest_joints=self.rest_joints + self.rest_joints_shape @ betas,
+            rest_joints_shape=self.rest_joints_shape[..., :0],
+        )
 
 
 @dataclass(frozen=True, eq=False)

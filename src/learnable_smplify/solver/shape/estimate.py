@@ -34,7 +34,7 @@ from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
 # Frames from which betas are estimated together with the poses.
 _FRAMES = 64
 # ... and as many habits alone.
-_HABIT_FRAMES = 24
+_HABIT_FRAMES = 16
 # As many frames' errors are taken to be independent of each other: what is left of a detector's when the constant part
 # is known still changes slowly, with the pose.
 _INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
@@ -120,12 +120,23 @@ class ShapeEstimator:
             prior_transl=found.transl,
             robust_scale=self.options.robust_scale,
         )
+        if betas is not None and not self.layout.markers:
+            return self._habit_alone(problem, found.rotmat, found.transl, betas)
         noise = keypoint_noise(targets, confidence)
         answer = self._compared(problem, found.rotmat, found.transl, start, noise, betas)
         if betas is not None:
             return answer
         scale = scale_of(limbs, targets, confidence)
         return replace(answer, bounded=answer.bounded or not 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE)
+
+    def _habit_alone(
+        self, problem: PoseProblem, rotmat: Tensor, transl: Tensor, betas: Float[Tensor, "10"]
+    ) -> ShapeEstimate:
+        """Habits of a person whose betas are known, from keypoints taken to be the body's own."""
+        unknowns = Unknowns.of(self.folded.of_person(betas), True)
+        prior = ShapePrior(weight=_share(len(rotmat), _INDEPENDENT_OWN))
+        fit = refine_betas(unknowns, problem, rotmat, transl, unknowns.padded(betas[:0]), prior)
+        return ShapeEstimate(betas, torch.zeros_like(betas), unknowns.habit(fit.shape))
 
     def _compared(
         self,
