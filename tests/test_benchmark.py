@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -314,12 +313,9 @@ def test_bad_arguments_are_refused_before_anything_runs(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_shipped_tables_were_generated_and_the_readme_shows_them() -> None:
+def test_the_shipped_tables_were_generated() -> None:
     source = ROOT / "results" / "benchmark.json"
     if not source.is_file():
         pytest.skip("no benchmark was run yet: lsmplify benchmark --full -o results")
     text = (ROOT / "results" / "benchmark.md").read_text(encoding="utf-8")
     assert text == tables.markdown(read_benchmark(source))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for shown in re.findall(r"<!-- benchmark:begin -->(.*?)<!-- benchmark:end -->", readme, flags=re.DOTALL):
-        assert shown.strip() == text.strip()

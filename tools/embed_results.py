@@ -50,11 +50,17 @@ def foreign(evaluation: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def blocks() -> dict[tuple[str, str], str]:
+    """Page and name of each block, and the table that belongs there."""
+    return {
+        ("docs/training.md", "ablation"): (RESULTS / "ablation.md").read_text(),
+        ("README.md", "beside"): beside_others(json.loads((RESULTS / "benchmark.json").read_text())),
+        ("README.md", "foreign"): foreign(json.loads((RESULTS / "evaluation.json").read_text())),
+    }
+
+
 def main() -> None:
-    blocks = {("docs/training.md", "ablation"): (RESULTS / "ablation.md").read_text()}
-    blocks["README.md", "beside"] = beside_others(json.loads((RESULTS / "benchmark.json").read_text()))
-    blocks["README.md", "foreign"] = foreign(json.loads((RESULTS / "evaluation.json").read_text()))
-    for (page, block), table in blocks.items():
+    for (page, block), table in blocks().items():
         path = ROOT / page
         begin, end = f"<!-- {block}:begin -->", f"<!-- {block}:end -->"
         before, rest = path.read_text().split(begin)
