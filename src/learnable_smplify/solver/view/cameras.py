@@ -20,18 +20,22 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import map_chunks
+from learnable_smplify.solver.shape.habit import habit_of, habitless, with_habit
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.sweeps import SweepOptions, sight_problem, solve_side_by_side, sweep
 
 # Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS = 12
+_KEYFRAME_SWEEPS = 6
+# Keyframes that a search takes at once.
+_SEARCHED = 64
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
 _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 # Pixels are off by this at least, and lose their pull at so many times what they are off by.
 LEAST_PX, ROBUST = 1.0, 8.0
 _FIRST_ROBUST = 20.0
 _FIRST = LevenbergMarquardt(6, step_tolerance=1e-3, initial_damping=1e-3)
+_AGAIN = LevenbergMarquardt(4, step_tolerance=1e-3, initial_damping=1e-3)
 
 
 def solve_cameras(
@@ -66,9 +70,10 @@ def solve_cameras(
         return cold_start(points, placed[keys[rows]], weights[rows], priors, _POINT_ROBUST)
 
     rows = torch.arange(len(keys), device=keys.device)
-    found = join_solutions(map_chunks(search, list(rows.split(16)), rows.device))
+    found = join_solutions(map_chunks(search, list(rows.split(_SEARCHED)), rows.device))
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, _FIRST_ROBUST)
+    found, priors = _of_their_habit(points, sight.select(keys), found, priors, options.pose_weight)
     # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
     coarse = replace(options, sweeps=_KEYFRAME_SWEEPS)
     swept = sweep(points, sight.select(keys), found.rotmat, found.transl, priors, observed.fps / apart, coarse)
@@ -80,6 +85,23 @@ def solve_cameras(
     sight = observed.sight(sigma, ROBUST)
     swept = sweep(points, sight, rotmat, transl, priors, observed.fps, options)
     return swept.rotmat, swept.transl
+
+
+def _of_their_habit(
+    points: ShapedPoints, sight: SightTerm, found: PoseSolution, priors: Priors, pose_weight: float
+) -> tuple[PoseSolution, Priors]:
+    """Poses of some frames by their pixels alone, and the pose prior of this person.
+
+    The pose prior is of one program's poses. Another's are off from it in all frames alike, which neighbours in time
+    never put right: so each frame is solved without them, first with a prior that leaves habits open.
+    """
+    mean = priors.mean_facing(found.rotmat)
+    problem = sight_problem(points, sight, mean, habitless(priors), found.transl)
+    found = solve_side_by_side(problem, found.rotmat, found.transl, _FIRST)
+    priors = with_habit(priors, habit_of(priors, found.rotmat))
+    mean = priors.mean_facing(found.rotmat)
+    problem = sight_problem(points, sight, mean, pose_weight * priors.pose_precision, found.transl)
+    return solve_side_by_side(problem, found.rotmat, found.transl, _AGAIN), priors
 
 
 def keyframes(usable: Tensor, apart: int) -> Tensor:
