@@ -59,6 +59,11 @@ def habitless(priors: Priors) -> Float[Tensor, "72 72"]:
     return wide
 
 
+def open_priors(priors: Priors) -> Priors:
+    """The priors of somebody of unknown habits, of whom one picture or one camera does not tell them."""
+    return replace(priors, pose_precision=habitless(priors))
+
+
 def habit_of(priors: Priors, rotmat: Float[Tensor, "N 24 3 3"]) -> Float[Tensor, "24 3"]:
     """The habit [rad] of somebody from poses spread over a recording, solved with `habitless`.
 
