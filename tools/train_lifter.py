@@ -21,7 +21,7 @@ import tyro
 from torch import Tensor
 
 from learnable_smplify.body import load_body
-from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, world_rotations
 from learnable_smplify.evaluation.clips import read_clips
 from learnable_smplify.layouts.layout import load_layout
@@ -201,9 +201,7 @@ class Moments:
         shared = sharing.any(1).nonzero()[:, 0]
         if len(shared):
             reference = torch.eye(3).expand(len(shared), 24, 3, 3)
-            rotmat[shared] = share_motion(
-                rotmat[shared].transpose(0, 1), reference, sharing[shared]
-            ).transpose(0, 1)
+            rotmat[shared] = share_motion(rotmat[shared].transpose(0, 1), reference, sharing[shared]).transpose(0, 1)
         offset = draw_conventions(replace(_CONVENTIONS, share=1.0), count, rotmat.device, generator)
         collar = torch.deg2rad(torch.tensor(_COLLAR_DEG)) * torch.randn(count, 3, generator=generator)
         collar = collar * (uniform(count, 1) < _COLLAR_SHARE)
@@ -253,7 +251,7 @@ def placed(rotmat: Tensor, offsets: Tensor) -> Tensor:
 
 
 def losses(guesses: Guesses, scene: Scene, taught: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
-    """Expectation maximisation's loss (B,) of the mixture, each guess's mean turn (B, M) [rad] and distance (B, M) [m]."""
+    """Expectation maximisation's loss (B,) of the mixture; each guess's mean turn [rad] and distance [m], (B, M)."""
     count, several = guesses.log_share.shape
     target = scene.rotmat
     squared = (guesses.rotmat - target[:, None]).square().sum((-1, -2))[..., :_SOLVED] / 2  # angle^2 for small ones
@@ -294,7 +292,12 @@ def main(args: TrainLifterArgs) -> None:
     optimiser = torch.optim.AdamW(network.parameters(), lr=args.rate, weight_decay=0.01)
     trained, held = ((~moments.held).nonzero()[:, 0], moments.held.nonzero()[:, 0])
     held = held[torch.randperm(len(held), generator=generator)[:_HELD]]
-    kinds = {"own": Hardness(0, 0), "own, noise": Hardness(0, 1), "turned": Hardness(1, 0), "turned, noise": Hardness(1, 1)}
+    kinds = {
+        "own": Hardness(0, 0),
+        "own, noise": Hardness(0, 1),
+        "turned": Hardness(1, 0),
+        "turned, noise": Hardness(1, 1),
+    }
     scenes = {
         name: moments.scene(held, seconds, hardness, torch.Generator().manual_seed(1))
         for name, hardness in kinds.items()

@@ -117,7 +117,9 @@ class Lifter(nn.Module):
             for _ in range(config.blocks)
         )
         self.last = nn.Sequential(
-            nn.LayerNorm(config.width), nn.GELU(), nn.Linear(config.width, config.guesses * (sum(_NUMBERS) * NUM_JOINTS + 1))
+            nn.LayerNorm(config.width),
+            nn.GELU(),
+            nn.Linear(config.width, config.guesses * (sum(_NUMBERS) * NUM_JOINTS + 1)),
         )
 
     def forward(self, features: Float[Tensor, "B F"]) -> Guesses:

@@ -51,7 +51,9 @@ class SingleOptions:
 
     guess: HypothesisOptions = field(default_factory=HypothesisOptions)
     sharpness: float = 0.2
-    smooth: SmoothOptions = field(default_factory=lambda: SmoothOptions(refine_shape=False, max_iterations=5, pose_weight=0.5))
+    smooth: SmoothOptions = field(
+        default_factory=lambda: SmoothOptions(refine_shape=False, max_iterations=5, pose_weight=0.5)
+    )
 
 
 @dataclass(frozen=True, eq=False)
