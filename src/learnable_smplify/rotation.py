@@ -37,6 +37,13 @@ def rotvec_between(
     return roma.unitquat_to_rotvec(roma.quat_product(first, roma.rotvec_to_unitquat(turn * share)))
 
 
+def rotmat_between(
+    start: Float[Tensor, "*B 3 3"], end: Float[Tensor, "*B 3 3"], share: Float[Tensor, "*#B 1"] | float
+) -> Float[Tensor, "*B 3 3"]:
+    """`rotvec_between` of matrices."""
+    return rotvec_to_rotmat(share * rotmat_to_rotvec(end @ start.mT)) @ start
+
+
 def skew(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """The matrix `[v]x` with `[v]x w = v x w`."""
     x, y, z = vector.unbind(-1)

@@ -68,16 +68,6 @@ def as_given(body: Body, pairs: Pairs, condition: Condition) -> PairBatch:
     return PairBatch(pairs.start_pose, keypoints, joints, pairs.betas)
 
 
-def evenly(pairs: Pairs, most: int) -> Pairs:
-    """At most `most` of the pairs, spread evenly over all."""
-    return select(pairs, spread(len(pairs), most))
-
-
-def spread(count: int, most: int) -> Int[Tensor, " M"]:
-    """At most `most` of the numbers 0 to count - 1, evenly spread."""
-    return torch.linspace(0, count - 1, min(most, count)).round().long()
-
-
 def select(pairs: Pairs, index: Int[Tensor, " M"]) -> Pairs:
     """The pairs at these rows."""
     return Pairs(*(getattr(pairs, field.name)[index] for field in fields(pairs)))

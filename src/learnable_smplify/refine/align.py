@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec
+from learnable_smplify.timeline import between, evenly
 
 AlignMode = Literal["auto", "clip", "frame", "none"]
 
@@ -141,7 +142,7 @@ def fit_rotation(
     some = drawn[:, None].to(rows), picks.to(rows)
     proposals = _kabsch(centred[some], targets[some], torch.ones_like(confidence[some]))
     # What all keypoints of some frames say together is a good proposal where few are wrong.
-    scored = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _SCORED_FRAMES)).round().long().to(rows)]
+    scored = rows[evenly(len(rows), _SCORED_FRAMES).to(rows)]
     proposals = torch.cat((proposals, _kabsch(centred[scored], targets[scored], confidence[scored])))
     seen = confidence[scored] > 0
     costs = []
@@ -244,12 +245,7 @@ def _smooth(values: Float[Tensor, "T D"], usable: Bool[Tensor, " T"], fps: float
     )[:, 0].T
     total = sums[:, -1:]
     known = (total[:, 0] > 1e-3).nonzero()[:, 0]
-    mean = sums[known, :-1] / total[known]
-    frames = torch.arange(len(values), device=values.device)
-    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
-    before = (torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)
-    share = (frames - known[before]) / (known[after] - known[before]).clamp(min=1)
-    return torch.lerp(mean[before], mean[after], share.clamp(0, 1).to(values)[:, None])
+    return between(sums[known, :-1] / total[known], known, len(values))
 
 
 def _scale(turned: Tensor, place: Tensor, usable: Tensor, scale: float | str) -> tuple[float, float]:

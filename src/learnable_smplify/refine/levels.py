@@ -18,6 +18,7 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths
+from learnable_smplify.timeline import evenly
 
 # Median length of a normal vector in space with unit variance in each coordinate, and half of a normal lies within ...
 _MEDIAN_LENGTH, _MEDIAN_SIZE = 1.5382, 0.6745
@@ -92,7 +93,7 @@ def estimate_levels(
         rotmat: the aligned estimate.
         keypoint_variance: of a keypoint coordinate, slow errors included [m^2].
     """
-    rows = torch.linspace(0, len(rotmat) - 1, min(len(rotmat), _FRAMES)).round().long().to(rotmat.device)
+    rows = evenly(len(rotmat), _FRAMES).to(rotmat.device)
     seen = confidence[rows] > 0
     share = seen / seen.sum(dim=1, keepdim=True).clamp(min=1)
     levers = points.pose(rotmat[rows]).levers()

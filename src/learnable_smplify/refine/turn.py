@@ -16,6 +16,7 @@ from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.rotation import closest_rotmat
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.view.place import place_in_view
+from learnable_smplify.timeline import evenly
 
 _TRIED, _FEW_FRAMES, _POLISHED, _FRAMES, _ROUNDS = 500, 10, 6, 64, 40
 # A keypoint that is farther off than this [m] at the person's distance does not sway the rotation.
@@ -34,7 +35,7 @@ def find_turn(
         used: frames that count.
     """
     known = used.nonzero()[:, 0]
-    rows = known[torch.linspace(0, len(known) - 1, min(len(known), _FRAMES)).round().long()]
+    rows = known[evenly(len(known), _FRAMES).to(known)]
     few = rows[:: max(1, len(rows) // _FEW_FRAMES)]
     generator = torch.Generator().manual_seed(0)
     turns = roma.unitquat_to_rotmat(torch.nn.functional.normalize(torch.randn(_TRIED, 4, generator=generator), dim=-1))

@@ -14,6 +14,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotvec_between
+from learnable_smplify.timeline import around
 
 GapPolicy = Literal["interpolate", "cut"]
 Segment = tuple[int, int]
@@ -72,10 +73,8 @@ def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
     if len(kept) == len(motion):
         return motion
     rows = gap.nonzero()[:, 0]
-    place = torch.searchsorted(kept, rows)
-    before, after = kept[(place - 1).clamp(min=0)], kept[place.clamp(max=len(kept) - 1)]
-    before, after = torch.where(place == 0, after, before), torch.where(place == len(kept), before, after)
-    share = ((rows - before) / (after - before).clamp(min=1)).to(motion.pose)
+    before, after, share = (part[rows] for part in around(kept, len(motion)))
+    before, after, share = kept[before], kept[after], share.to(motion.pose)
     pose, transl, flagged = motion.pose.clone(), motion.transl.clone(), motion.flagged.clone()
     pose[rows] = rotvec_between(motion.pose[before], motion.pose[after], share[:, None, None])
     transl[rows] = torch.lerp(motion.transl[before], motion.transl[after], share[:, None])

@@ -19,6 +19,7 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.kernels.convert import fast_rotvec_to_rotmat
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.packed import PackedMlp, can_pack
 from learnable_smplify.network.pose_mlp import (
     SOLVED_JOINTS,
@@ -32,7 +33,6 @@ from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.compiled_hybrid import CompiledHybrid
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,

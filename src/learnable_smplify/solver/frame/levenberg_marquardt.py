@@ -138,9 +138,7 @@ def fit_error(
     points: ShapedPoints, rotmat: Tensor, transl: Tensor, targets: Float[Tensor, "B K 3"], weights: Float[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """Mean distance of the seen keypoints from their measurements, metres."""
-    distance = (points.pose(rotmat).positions() + transl[:, None] - targets).norm(dim=-1)
-    seen = weights > 0
-    return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
+    return KeypointTerm(targets, weights, None).distance(Frames.of(points, rotmat, transl))
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from learnable_smplify.kernels import is_usable
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, damped_step
+from learnable_smplify.solver.frame.terms import kept_pull, robust_error
 from learnable_smplify.solver.hand.anatomy import Anatomy
 
 # Where the points of HAND_POINT_NAMES are when the fingers come in SMPL-H's order.
@@ -156,12 +157,10 @@ def _posed(
 
 def _cost(problem: HandProblem, turn: Tensor, place: Tensor, turns: Tensor) -> Float[Tensor, " B"]:
     squared = (hand_points(problem, turn, place, turns) - problem.targets).square().sum(-1)
-    if problem.robust_scale is not None:
-        squared = squared / (1 + squared / problem.robust_scale**2)
     away = turns - problem.mean
     turned = rotmat_to_rotvec(turn @ problem.prior_turn.mT).square().sum(-1)
     return (
-        (problem.weights * squared).sum(-1)
+        (problem.weights * robust_error(squared, problem.robust_scale)).sum(-1)
         + torch.einsum("bfi,bfij,bfj->b", away, problem.precision, away)
         + problem.turn_precision * turned
         + problem.place_precision * (place - problem.prior_place).square().sum(-1)
@@ -198,9 +197,7 @@ def _linearise(
     jacobian[:, 1:, :, _WRIST : _WRIST + 3] = -skew(points[:, 1:] - place[:, None])
     jacobian[:, :, :, _WRIST + 3 :] = torch.eye(3).to(points)
     residual = points - problem.targets
-    weights = problem.weights
-    if problem.robust_scale is not None:
-        weights = weights * (1 + residual.square().sum(-1) / problem.robust_scale**2) ** -2
+    weights = problem.weights * kept_pull(residual.square().sum(-1), problem.robust_scale)
     flat = jacobian.flatten(1, 2)
     weighted = flat * weights[:, :, None].expand(-1, -1, 3).flatten(1)[..., None]
     normal = weighted.mT @ flat

@@ -20,9 +20,10 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.frame.terms import robust_error
 from learnable_smplify.solver.smplify.mixture_prior import MixturePrior
 from learnable_smplify.solver.smplify.optimisers import adam, lbfgs
-from learnable_smplify.solver.smplify.terms import DataTerm, bend_energy, geman_mcclure
+from learnable_smplify.solver.smplify.terms import DataTerm, bend_energy
 
 Optimiser = Literal["adam", "lbfgs"]
 OPTIMISERS: tuple[Optimiser, ...] = ("lbfgs", "adam")
@@ -158,7 +159,7 @@ class Smplify:
         options = self.options
         points = self.folded.shaped(people.betas) if points is None else points
         positions = points.pose(people.local_rotmat()).positions() + people.transl[:, None]
-        error = geman_mcclure(data.squared_error(positions), options.robust_scale)
+        error = robust_error(data.squared_error(positions), options.robust_scale)
         total = (data.confidence * error).sum(1) / (2 * options.keypoint_sigma**2)
         total = total + pose_weight * self.prior.energy(people.body_pose)
         total = total + options.bend_weight * bend_energy(people.body_pose)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.errors import InputError
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
@@ -22,6 +21,7 @@ from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import map_chunks
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.sweeps import SweepOptions, sight_problem, solve_side_by_side, sweep
+from learnable_smplify.timeline import between, rotations_between
 
 # Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
@@ -72,7 +72,8 @@ def solve_cameras(
     # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
     coarse = replace(options, sweeps=_KEYFRAME_SWEEPS)
     swept = sweep(points, sight.select(keys), found.rotmat, found.transl, priors, observed.fps / apart, coarse)
-    rotmat, transl = between_keyframes(swept.rotmat, swept.transl, keys, len(observed))
+    frames = len(observed)
+    rotmat, transl = rotations_between(swept.rotmat, keys, frames), between(swept.transl, keys, frames)
     problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
     first = solve_side_by_side(problem, rotmat, transl, _FIRST)
     rotmat, transl = first.rotmat, first.transl
@@ -88,21 +89,6 @@ def keyframes(usable: Tensor, apart: int) -> Tensor:
     wanted = torch.arange(0, len(usable) + apart, apart, device=known.device)
     at = torch.searchsorted(known, wanted).clamp(max=len(known) - 1)
     return known[torch.cat((at, at.new_tensor([0, len(known) - 1])))].unique()
-
-
-def between_keyframes(
-    rotmat: Float[Tensor, "N 24 3 3"], transl: Float[Tensor, "N 3"], keys: Tensor, frames: int
-) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
-    """All frames between keyframes, turned evenly; those beyond the first and the last as they are."""
-    at = torch.arange(frames, device=keys.device)
-    after = torch.searchsorted(keys, at).clamp(max=len(keys) - 1)
-    before = (torch.searchsorted(keys, at, right=True) - 1).clamp(min=0)
-    share = ((at - keys[before]) / (keys[after] - keys[before]).clamp(min=1)).clamp(0, 1).to(transl)
-    turn = rotmat_to_rotvec(rotmat[after] @ rotmat[before].mT)
-    return (
-        rotvec_to_rotmat(share[:, None, None] * turn) @ rotmat[before],
-        torch.lerp(transl[before], transl[after], share[:, None]),
-    )
 
 
 def misfit(sight: SightTerm, frames: Frames) -> Float[Tensor, " V"]:

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.lifter import Lifter, lifter_input
 from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm

@@ -24,12 +24,13 @@ from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.shape.habit import Unknowns
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.prior import ShapePrior
-from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, misfit
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, misfit
 from learnable_smplify.solver.view.hypotheses import Guess, Hypotheses, HypothesisOptions, hypotheses
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.paths import best_chain
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem
+from learnable_smplify.timeline import between, evenly, rotations_between
 
 # Frames whose hypotheses are solved at once.
 _CHUNK = 256
@@ -109,8 +110,8 @@ def solve_camera(
         found_shape = _shape(folded, sight.select(rows), best, shape_prior, priors, options)
         shape, best, betas_sigma = found_shape
         points = folded.shaped(shape[None])
-    rotmat, transl = between_keyframes(best.rotmat, best.transl, rows, len(observed))
-    mean, _ = between_keyframes(best.mean, best.transl, rows, len(observed))
+    rotmat, mean = (rotations_between(part, rows, len(observed)) for part in (best.rotmat, best.mean))
+    transl = between(best.transl, rows, len(observed))
     precision = torch.zeros(len(observed), 24, dtype=rotmat.dtype, device=rotmat.device)
     precision[rows] = best.precision
     frames = Frames.of(points, rotmat, transl)
@@ -176,8 +177,7 @@ def _shape(
     folded: FoldedPoints, sight: SightTerm, best: Guess, prior: ShapePrior, priors: Priors, options: SingleOptions
 ) -> tuple[Float[Tensor, "10"], Guess, Float[Tensor, "10"]]:
     """Betas from some frames together with their poses; all poses placed anew; and what betas may be off by."""
-    rows = torch.linspace(0, len(best.transl) - 1, min(_SHAPE_FRAMES, len(best.transl)), device=best.transl.device)
-    rows = rows.round().long()
+    rows = evenly(len(best.transl), _SHAPE_FRAMES).to(best.transl.device)
     betas = torch.zeros(10, dtype=best.transl.dtype, device=best.transl.device)
     precision = torch.diag_embed(best.precision[rows].repeat_interleave(3, dim=1))
     mean, whole = priors.and_human(best.mean[rows], precision, options.guess.pose_weight)

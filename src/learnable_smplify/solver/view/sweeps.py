@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_between
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
@@ -70,8 +70,8 @@ def sweep(
             if len(rows) == 0:
                 continue
             before, after = _beside(rows, frames)
-            between = _middle(rotmat[before], rotmat[after])
-            mean, precision = priors.and_human(between, 2 * change, options.pose_weight)
+            middle = rotmat_between(rotmat[before], rotmat[after], 0.5)
+            mean, precision = priors.and_human(middle, 2 * change, options.pose_weight)
             problem = sight_problem(
                 points, sight.select(rows), mean, precision, (transl[before] + transl[after]) / 2, held
             )
@@ -111,7 +111,3 @@ def _beside(rows: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     before, after = rows - 1, rows + 1
     before, after = torch.where(before < 0, after, before), torch.where(after >= frames, before, after)
     return before.clamp(0, frames - 1), after.clamp(0, frames - 1)
-
-
-def _middle(first: Float[Tensor, "B 24 3 3"], second: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
-    return rotvec_to_rotmat(0.5 * rotmat_to_rotvec(second @ first.mT)) @ first
