@@ -255,7 +255,7 @@ def test_a_person_in_the_camera_is_moved_to_the_world(body: ls.Body, smplify: Sm
 def test_a_person_is_found_in_a_picture(body: ls.Body) -> None:
     pose, transl, _, pixels = people_2d(body, 2)
     # A solver of any method fits pictures.
-    solver = Solver(body, "gauss_newton", smplify_options=QUICK)
+    solver = Solver(body, "gauss_newton")
     motion = solver.fit_2d(Keypoints2D(pixels, "body25", fps=30), CAMERA, BETAS)
     shown = CAMERA.project(body.keypoints(motion.pose, BETAS, motion.transl))
     assert float((shown - pixels).norm(dim=-1).mean()) < 6

@@ -44,6 +44,13 @@ def rotmat_between(
     return rotvec_to_rotmat(share * rotmat_to_rotvec(end @ start.mT)) @ start
 
 
+def twist_angle(rotmat: Float[Tensor, "*B 3 3"], axis: Float[Tensor, "*#B 3"]) -> Float[Tensor, "*B"]:
+    """The angle [rad], at most half a turn, of the part of a rotation that is about a unit axis and leaves it alone."""
+    rotvec = rotmat_to_rotvec(rotmat)
+    half = 0.5 * rotvec.norm(dim=-1).clamp(min=1e-9)
+    return 2 * torch.atan2((rotvec * axis).sum(-1) * half.sin() / (2 * half), half.cos())
+
+
 def skew(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """The matrix `[v]x` with `[v]x w = v x w`."""
     x, y, z = vector.unbind(-1)

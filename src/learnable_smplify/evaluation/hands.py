@@ -18,11 +18,11 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import table
 from learnable_smplify.evaluation.random_hands import random_hands
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE
-from learnable_smplify.hands import NUM_HAND_POINTS, SIDES, HandKeypoints
+from learnable_smplify.hands import NUM_HAND_POINTS, HandKeypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
+from learnable_smplify.skeleton import NUM_JOINTS, WRISTS
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
@@ -48,7 +48,7 @@ CONDITIONS: dict[str, tuple[float, float]] = {
     "20 % missing": (0.0, 0.2),
     "both": (0.005, 0.2),
 }
-_WRISTS = [JOINT_INDEX[f"{side}_wrist"] for side in SIDES]
+_WRISTS = list(WRISTS)
 _TIPS = [index for index in range(1, NUM_HAND_POINTS) if index % 4 == 0]
 
 

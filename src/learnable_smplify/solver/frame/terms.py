@@ -53,7 +53,7 @@ def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
 
 def robust_error(squared: Float[Tensor, "*B"], scale: float | None) -> Float[Tensor, "*B"]:
     """Geman-McClure's error for a squared one, never more than scale^2; the squared error itself without a scale."""
-    return squared if scale is None else squared / (1 + squared / scale**2)
+    return squared if scale is None else squared * (scale**2 / (scale**2 + squared))
 
 
 def kept_pull(squared: Float[Tensor, "*B"], scale: float | None) -> Float[Tensor, "*B"]:

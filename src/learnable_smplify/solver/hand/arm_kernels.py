@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.hands import SIDES
 from learnable_smplify.kernels.jit import kernel, part
 from learnable_smplify.kernels.rotation import (
     copy_matrix,
@@ -15,21 +14,13 @@ from learnable_smplify.kernels.rotation import (
     multiply_inverse,
     times,
 )
-from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
+from learnable_smplify.skeleton import WAYS_UP, WRISTS
 
 _ZERO, _HALF, _ONE, _TWO, _TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(1e-6)
-_PI = np.float32(np.pi)
 
 
-def _chain(side: str) -> list[int]:
-    """From the pelvis to the wrist."""
-    chain = [JOINT_INDEX[f"{side}_wrist"]]
-    while PARENTS[chain[0]] >= 0:
-        chain.insert(0, PARENTS[chain[0]])
-    return chain
-
-
-_CHAINS = np.array([_chain(side) for side in SIDES])
+# From the pelvis to each wrist.
+_CHAINS = np.array([WAYS_UP[wrist][::-1] for wrist in WRISTS])
 _LENGTH = _CHAINS.shape[1]
 _SHOULDER, _ELBOW, _WRIST = _LENGTH - 3, _LENGTH - 2, _LENGTH - 1  # places in the chain
 
@@ -192,10 +183,6 @@ def _limit(local, offsets, chain, limits, scratch):
     half = _HALF * max(np.sqrt(x * x + y * y + z * z), _TINY)
     along = (x * bone[0] + y * bone[1] + z * bone[2]) * np.sin(half) / (_TWO * half)
     twist = _TWO * np.arctan2(along, np.cos(half))
-    if twist > _PI:
-        twist -= _TWO * _PI
-    elif twist < -_PI:
-        twist += _TWO * _PI
     kept = min(max(twist, -limits[0]), limits[0])
     exp_rotvec(-twist * bone[0], -twist * bone[1], -twist * bone[2], scratch[0])
     multiply(scratch[0], local[wrist], scratch[1])

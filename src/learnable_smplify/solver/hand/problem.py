@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from learnable_smplify.hands import FINGERS, POINT_FINGERS
 from learnable_smplify.kernels import is_usable
+from learnable_smplify.kernels.convert import arrays
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
-from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, damped_step
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, damped_step, squared_scale
 from learnable_smplify.solver.frame.terms import kept_pull, robust_error
 from learnable_smplify.solver.hand.anatomy import Anatomy
 
@@ -118,8 +118,7 @@ def palm_starts(
         from learnable_smplify.solver.hand.descent_kernels import palm_starts
 
         turn, place = turn.contiguous().clone(), place.contiguous().clone()
-        measured = targets.contiguous().numpy(), trust.contiguous().numpy(), anatomy.offsets.contiguous().numpy()
-        palm_starts(*measured, _FEWEST_OF_PALM, turn.numpy(), place.numpy())
+        palm_starts(*arrays(targets, trust, anatomy.offsets), _FEWEST_OF_PALM, *arrays(turn, place))
         return turn, place
     palm = list(_PALM)
     weight = trust[:, palm]
@@ -287,34 +286,14 @@ def _solve_compiled(
     cost, distance = torch.empty(batch), torch.empty(batch)
     converged = torch.empty(batch, dtype=torch.bool)
     of_joints, of_wrist = torch.empty(batch, 15), torch.empty(batch, 2)
-    float32, scale = np.float32, problem.robust_scale
     minimise_hands(
-        turn.numpy(),
-        place.numpy(),
-        turns.numpy(),
-        problem.side.numpy(),
-        tuple(
-            part.contiguous().numpy()
-            for part in (anatomy.offsets, anatomy.axes, anatomy.lower, anatomy.upper, anatomy.apart)
-        ),
-        problem.targets.contiguous().numpy(),
-        problem.weights.contiguous().numpy(),
-        (problem.mean.contiguous().numpy(), problem.precision.contiguous().numpy()),
-        problem.prior_turn.contiguous().numpy(),
-        problem.prior_place.contiguous().numpy(),
-        problem.turn_precision.contiguous().numpy(),
-        problem.place_precision.contiguous().numpy(),
-        float32(0 if scale is None else scale**2),
-        (
-            options.max_iterations,
-            float32(options.step_tolerance),
-            float32(options.cost_tolerance),
-            float32(options.initial_damping),
-        ),
-        cost.numpy(),
-        converged.numpy(),
-        distance.numpy(),
-        of_joints.numpy(),
-        of_wrist.numpy(),
+        *arrays(turn, place, turns, problem.side),
+        arrays(anatomy.offsets, anatomy.axes, anatomy.lower, anatomy.upper, anatomy.apart),
+        *arrays(problem.targets, problem.weights),
+        arrays(problem.mean, problem.precision),
+        *arrays(problem.prior_turn, problem.prior_place, problem.turn_precision, problem.place_precision),
+        squared_scale(problem.robust_scale),
+        options.packed(),
+        *arrays(cost, converged, distance, of_joints, of_wrist),
     )
     return HandSolution(turn, place, turns, cost, converged, distance, of_joints, of_wrist)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
-from learnable_smplify.hands import SIDES, HandKeypoints
+from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.skeleton import SIDES, WRISTS
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
 from learnable_smplify.solver.hand.arm import arms, corrected, correction, with_wrists
@@ -26,7 +26,7 @@ from learnable_smplify.solver.hand.prior import HandPrior
 from learnable_smplify.solver.hand.problem import POINT_ORDER
 from learnable_smplify.solver.hand.sizes import bone_lengths
 
-_WRISTS = [JOINT_INDEX[f"{side}_wrist"] for side in SIDES]
+_WRISTS = list(WRISTS)
 # Hands whose bones differ from the body's by less are not worth a word.
 _OWN_SIZE = 0.05
 

@@ -24,7 +24,7 @@ from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
 from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.single import SingleOptions, at_origin, solve_camera
+from learnable_smplify.solver.view.single import SingleClip, SingleOptions, at_origin, solve_camera
 from learnable_smplify.solver.view.swaps import unswapped
 from learnable_smplify.solver.view.sweeps import SweepOptions
 from learnable_smplify.solver.view.triangulate import placed_points
@@ -85,14 +85,12 @@ class ViewSolver:
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
         if betas is not None and len(observed) < _LEAST_CLIP:
-            points = folded.shaped(betas[None])
-            alone = solve_alone(local, points, self.lifter, self.priors, SingleOptions().guess)
-            lost = self._lost(local, Frames.of(points, alone.rotmat, alone.transl))
-            rotmat, transl = in_world(observed.cameras[0], points, alone.rotmat, alone.transl)
-            return self._motion(observed, rotmat, transl, betas, None, lost | alone.doubtful, ())
-        found = solve_camera(
-            local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
-        )
+            alone = solve_alone(local, folded.shaped(betas[None]), self.lifter, self.priors, SingleOptions().guess)
+            found = SingleClip(alone.rotmat, alone.transl, betas, None, alone.doubtful)
+        else:
+            found = solve_camera(
+                local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
+            )
         points = folded.shaped(found.betas[None])
         lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
         rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
