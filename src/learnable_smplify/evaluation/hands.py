@@ -15,7 +15,7 @@ from learnable_smplify.body import Body
 from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.kinematics import rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table, table_of
 from learnable_smplify.evaluation.random_hands import random_hands
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE
 from learnable_smplify.hands import NUM_HAND_POINTS, HandKeypoints
@@ -193,26 +193,20 @@ def evaluate_hand_times(body: Body, solver: Solver, frames: int = 300) -> HandTi
 
 def hand_table(rows: Sequence[HandRow]) -> str:
     """Round trips of hands as Markdown."""
-    header = (
-        *("layout", "of", "condition", "fingertips [mm]", "finger joints [deg]"),
-        *("hand's rotation [deg]", "without its points", "wrist against forearm [deg]", "without"),
-    )
-    body = [
-        (
-            row.layout,
-            LAYOUTS.get(row.layout, ""),
-            row.condition,
-            *(
-                f"{value:.1f}"
-                for value in (
-                    *(row.tip_mm, row.joint_deg, row.wrist_deg, row.wrist_alone_deg),
-                    *(row.local_deg, row.local_alone_deg),
-                )
-            ),
-        )
-        for row in rows
+    columns: Columns[HandRow] = [
+        ("layout", lambda row: row.layout),
+        ("of", lambda row: LAYOUTS.get(row.layout, "")),
+        ("condition", lambda row: row.condition),
+        ("fingertips [mm]", lambda row: f"{row.tip_mm:.1f}"),
+        ("finger joints [deg]", lambda row: f"{row.joint_deg:.1f}"),
+        ("hand's rotation [deg]", lambda row: f"{row.wrist_deg:.1f}"),
+        ("without its points", lambda row: f"{row.wrist_alone_deg:.1f}"),
+        ("wrist against forearm [deg]", lambda row: f"{row.local_deg:.1f}"),
+        ("without", lambda row: f"{row.local_alone_deg:.1f}"),
     ]
-    return table(f"Single frames from nothing: {rows[0].poses} random poses with random hands, and back", header, body)
+    return table_of(
+        f"Single frames from nothing: {rows[0].poses} random poses with random hands, and back", rows, columns
+    )
 
 
 def hand_facts_table(limits: LimitRow, times: HandTimes) -> str:

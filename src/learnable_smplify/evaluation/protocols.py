@@ -22,7 +22,7 @@ from learnable_smplify.body import Body
 from learnable_smplify.datasets.sequence import DatasetSequence
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, make_pairs
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.pairs import STRIDES, Condition, Method, PairRow, damaged, mesh_and_joints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.resample import resample_motion
@@ -194,17 +194,16 @@ def frame_errors(
 
 def clip_table(rows: Sequence[ClipRow], align: Alignment) -> str:
     """Errors on whole clips as Markdown."""
-    header = ("method", "given", "PVE [mm]", "PA-PVE", "MPJPE", "PA-MPJPE", "flagged", "ms a frame")
-    body = [
-        (
-            row.method,
-            row.given,
-            *(f"{value:.1f}" for value in (row.pve_mm, row.pa_pve_mm, row.mpjpe_mm, row.pa_mpjpe_mm)),
-            f"{100 * row.flagged_share:.1f} %",
-            f"{row.ms_a_frame:.2f}",
-        )
-        for row in rows
+    columns: Columns[ClipRow] = [
+        ("method", lambda row: row.method),
+        ("given", lambda row: row.given),
+        ("PVE [mm]", lambda row: f"{row.pve_mm:.1f}"),
+        ("PA-PVE", lambda row: f"{row.pa_pve_mm:.1f}"),
+        ("MPJPE", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("PA-MPJPE", lambda row: f"{row.pa_mpjpe_mm:.1f}"),
+        ("flagged", lambda row: f"{100 * row.flagged_share:.1f} %"),
+        ("ms a frame", lambda row: f"{row.ms_a_frame:.2f}"),
     ]
     where = "the pelvis" if align == "pelvis" else "the right ankle, as in the authors' code"
     title = f"Whole clips, clean keypoints, aligned at {where} ({rows[0].clips} clips, {rows[0].frames:,} frames)"
-    return table(title, header, body)
+    return table_of(title, rows, columns)
