@@ -28,6 +28,12 @@ def rotmat_to_rotvec(rotmat: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
     return roma.rotmat_to_rotvec(rotmat)
 
 
+def random_rotmats(count: int, generator: torch.Generator) -> Float[Tensor, "N 3 3"]:
+    """Rotations that may be any, all alike, on the generator's device."""
+    numbers = torch.randn(count, 4, generator=generator, device=generator.device)
+    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(numbers, dim=-1))
+
+
 def rotvec_between(
     start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"], share: Float[Tensor, "*B 1"]
 ) -> Float[Tensor, "*B 3"]:

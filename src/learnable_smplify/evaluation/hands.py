@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +15,7 @@ from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.kinematics import rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import Columns, table, table_of
-from learnable_smplify.evaluation.random_hands import random_hands
+from learnable_smplify.evaluation.random_people import random_hands, random_people
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE
 from learnable_smplify.hands import NUM_HAND_POINTS, HandKeypoints
 from learnable_smplify.keypoints import Keypoints
@@ -106,12 +105,7 @@ def evaluate_hands(
     """
     fingers = _fingers(body)
     generator = torch.Generator().manual_seed(0)
-    rotmat = load_priors().poses_of(torch.randn(poses, 3 * NUM_JOINTS - 3, generator=generator))
-    rotmat[:, 0] = roma.unitquat_to_rotmat(
-        torch.nn.functional.normalize(torch.randn(poses, 4, generator=generator), dim=-1)
-    )
-    pose = rotmat_to_rotvec(rotmat)
-    betas, transl = torch.randn(poses, 10, generator=generator), torch.randn(poses, 3, generator=generator)
+    pose, betas, transl = random_people(poses, generator)
     hands = torch.cat([random_hands(Anatomy.of(fingers.rest(person)), 1, generator) for person in betas])
     true = pose, hands, betas, transl
     points = fingers.hand_points(*true)

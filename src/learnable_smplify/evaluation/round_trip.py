@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,10 +16,11 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.kinematics import IS_ANCESTOR
 from learnable_smplify.body.observed import unobserved_mask
 from learnable_smplify.evaluation.markdown import Columns, table_of
+from learnable_smplify.evaluation.random_people import random_people
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS
+from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import Priors, load_priors
 
@@ -69,12 +69,7 @@ def evaluate_round_trip(
     """
     priors = load_priors()
     generator = torch.Generator().manual_seed(0)
-    rotmat = priors.poses_of(torch.randn(poses, 3 * NUM_JOINTS - 3, generator=generator))
-    rotmat[:, 0] = roma.unitquat_to_rotmat(
-        torch.nn.functional.normalize(torch.randn(poses, 4, generator=generator), dim=-1)
-    )
-    pose = rotmat_to_rotvec(rotmat)
-    betas, transl = torch.randn(poses, 10, generator=generator), torch.randn(poses, 3, generator=generator)
+    pose, betas, transl = random_people(poses, generator)
     rows = []
     for layout in layout_names() if layouts is None else layouts:
         keypoints, folded = body.keypoints(pose, betas, transl, layout), body.folded(layout)

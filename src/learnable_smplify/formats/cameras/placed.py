@@ -8,7 +8,7 @@ only answers nonsense.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -304,8 +304,3 @@ def _vector(values: np.ndarray, camera: RawCamera, path: Path, what: str) -> Flo
             expected="3 finite numbers",
         )
     return vector
-
-
-def renamed(camera: Camera, name: str) -> Camera:
-    """The same camera under another name."""
-    return replace(camera, name=name)
