@@ -23,6 +23,8 @@ def standing_person(frames: int = 4) -> np.ndarray:
     return points + 0.01 * np.random.default_rng(0).normal(size=points.shape)
 
 
-def settle_axes(person: Keypoints, *given: str, assumed: str | None = None, mirrored: bool | None = None) -> Keypoints:
+def settle_axes(
+    person: Keypoints, up: str | None = None, *, assumed: str | None = None, mirrored: bool | None = None
+) -> Keypoints:
     """`settle_people` of one person."""
-    return settle_people([person], *given, assumed=assumed, mirrored=mirrored)[0]
+    return settle_people([person], up, assumed=assumed, mirrored=mirrored)[0]
