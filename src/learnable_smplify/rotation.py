@@ -50,6 +50,17 @@ def rotmat_between(
     return rotvec_to_rotmat(share * rotmat_to_rotvec(end @ start.mT)) @ start
 
 
+def shortest_turn(start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """The rotation by the smallest angle that takes one direction to another; for opposite ones about any axis."""
+    start, end = (torch.nn.functional.normalize(direction, dim=-1) for direction in (start, end))
+    axis = torch.linalg.cross(start, end)
+    sine, cosine = axis.norm(dim=-1, keepdim=True), (start * end).sum(-1, keepdim=True)
+    least = torch.eye(3).to(start)[start.abs().argmin(-1)]
+    across = torch.nn.functional.normalize(torch.linalg.cross(start, least), dim=-1)
+    axis = torch.where((sine < _NO_TURN**2) & (cosine < 0), across, axis / sine.clamp(min=_NO_TURN**2))
+    return rotvec_to_rotmat(axis * torch.atan2(sine, cosine))
+
+
 def twist_angle(rotmat: Float[Tensor, "*B 3 3"], axis: Float[Tensor, "*#B 3"]) -> Float[Tensor, "*B"]:
     """The angle [rad], at most half a turn, of the part of a rotation that is about a unit axis and leaves it alone."""
     rotvec = rotmat_to_rotvec(rotmat)

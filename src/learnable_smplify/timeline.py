@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from learnable_smplify.rotation import rotmat_between
@@ -12,6 +13,12 @@ from learnable_smplify.rotation import rotmat_between
 def evenly(count: int, most: int) -> Int[Tensor, " N"]:
     """Rows 0 .. count - 1, or `most` of them at even steps, the first and the last among them."""
     return torch.linspace(0, count - 1, min(count, most)).round().long()
+
+
+def runs(mask: Bool[np.ndarray, " T"]) -> list[tuple[int, int]]:
+    """Stretches of frames where `mask` is True: the first, and the one after the last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def around(known: Int[Tensor, " N"], frames: int) -> tuple[Int[Tensor, " T"], Int[Tensor, " T"], Float[Tensor, " T"]]:

@@ -14,7 +14,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotvec_between
-from learnable_smplify.timeline import around
+from learnable_smplify.timeline import around, runs
 
 GapPolicy = Literal["interpolate", "cut"]
 Segment = tuple[int, int]
@@ -28,12 +28,6 @@ def find_gaps(valid: Bool[np.ndarray, "T K"], fps: float, longest_s: float, fewe
     for first, end in runs(absent):
         mask[first:end] = end - first >= longest_s * fps
     return mask
-
-
-def runs(mask: Bool[np.ndarray, " T"]) -> list[Segment]:
-    """Stretches where `mask` is True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def segments(gap: Bool[np.ndarray, " T"], policy: GapPolicy) -> tuple[Segment, ...]:

@@ -14,6 +14,8 @@ from html import escape
 import numpy as np
 from jaxtyping import Bool, Float
 
+from learnable_smplify.timeline import runs
+
 # A chart has no more points than this: a phone shows 350 pixels, a large screen 1000.
 _MOST_POINTS = 500
 _WIDTH, _HEIGHT = 1000.0, 100.0
@@ -112,8 +114,7 @@ def bar(share: float, kind: str = "") -> str:
 
 def spans(flags: Bool[np.ndarray, "T"]) -> list[tuple[int, int]]:
     """Runs of True as (first, last) frame."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(flags, dtype=np.int8), [0]))))
-    return [(int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    return [(first, end - 1) for first, end in runs(flags)]
 
 
 def _binned(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

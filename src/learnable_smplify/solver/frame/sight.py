@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import PosedPoints, shape_derivative
+from learnable_smplify.body.fold import PosedPoints, ShapedPoints, shape_derivative
 from learnable_smplify.camera import Camera
 from learnable_smplify.solver.frame.terms import Frames, MeasuredTerm, point_derivatives
 
@@ -143,3 +143,14 @@ class LinearisedSight:
         weighted = (self.matrix @ by_shape).flatten(1, 2)
         flat = by_shape.flatten(0, 2)
         return by_pose.mT @ weighted, flat.mT @ weighted.flatten(0, 1), flat.mT @ self.pull.flatten()
+
+
+def in_world(
+    camera: Camera, points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """Poses and places in a camera's frame, in its world."""
+    turned = rotmat.clone()
+    turned[:, 0] = camera.R_camera_world.to(rotmat).T @ rotmat[:, 0]
+    # A body turns about its pelvis joint, and transl moves it afterwards.
+    pelvis = points.offsets[:, 0]
+    return turned, camera.to_world(pelvis + transl) - pelvis

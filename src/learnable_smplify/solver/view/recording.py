@@ -10,13 +10,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.body.size import RestMesh
-from learnable_smplify.camera import Camera
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.lifter import Lifter
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
@@ -144,17 +143,6 @@ class ViewSolver:
         error = error_m(observed.sight(ones, None), frames)
         few = (observed.confidence > 0).any(1).sum(1) < self.clip.min_keypoints
         return few | (error > self.clip.lost_error)
-
-
-def in_world(
-    camera: Camera, points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
-) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
-    """Poses and places in a camera's frame, in its world."""
-    turned = rotmat.clone()
-    turned[:, 0] = camera.R_camera_world.to(rotmat).T @ rotmat[:, 0]
-    # A body turns about its pelvis joint, and transl moves it afterwards.
-    pelvis = points.offsets[:, 0]
-    return turned, camera.to_world(pelvis + transl) - pelvis
 
 
 def _swap_notes(observed: Observed, swapped: Bool[Tensor, "T V"]) -> list[str]:
