@@ -17,7 +17,7 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths
+from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths, pair_distances
 from learnable_smplify.timeline import evenly
 
 # Median length of a normal vector in space with unit variance in each coordinate, and half of a normal lies within ...
@@ -130,11 +130,9 @@ def _stays(off: Float[Tensor, "T K 3"], total: float, left: float, fps: float) -
 def _bone_spread(limbs: LimbLengths, targets: Tensor, confidence: Tensor) -> float:
     """Standard deviation of a keypoint coordinate that the changing lengths of bones tell [m]; 0 where none is seen."""
     rigid = limbs.sigma.square() - limbs.sigma.square().min() < _RIGID**2
-    first, second = limbs.pairs[rigid].unbind(1)
-    seen = (confidence[:, first] > 0) & (confidence[:, second] > 0)
-    length = torch.where(seen, (targets[:, first] - targets[:, second]).norm(dim=-1), torch.nan)
+    length = pair_distances(limbs.pairs[rigid], targets, confidence)
     off = (length - length.nanmedian(dim=0).values).abs()
-    enough = seen.sum(dim=0) >= 10
+    enough = torch.isfinite(length).sum(dim=0) >= 10
     if not bool(enough.any()):
         return 0.0
     spread = off.nanmedian(dim=0).values[enough] / _MEDIAN_SIZE / 2**0.5

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.rotation import rotvec_to_rotmat
 
 CameraUnits = Literal["m", "cm", "mm"]
 METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -214,13 +215,8 @@ def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
 
 
 def rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """The matrix of a rotation vector [rad] in double precision (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    """The matrix of a rotation vector [rad] in double precision."""
+    return rotvec_to_rotmat(torch.as_tensor(vector, dtype=torch.float64)).numpy()
 
 
 def _unit(
