@@ -28,6 +28,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver import Solver
+from learnable_smplify.timeline import runs
 
 Protocol = Literal["paper", "standard"]
 Alignment = Literal["pelvis", "reference"]
@@ -41,21 +42,19 @@ _ALIGNED_AT: dict[Alignment, int] = {
 }
 
 
-def clips_of(sequences: Iterable[DatasetSequence], fps: float = FPS) -> list[Clip]:
-    """Sequences as clips at `fps` with the people's own betas, cut where frames are not valid.
+def clips_of(sequences: Iterable[DatasetSequence]) -> list[Clip]:
+    """Sequences as clips at `FPS` with the people's own betas, cut where frames are not valid.
 
     Raises:
         InputError: no two valid frames in a row anywhere.
     """
     clips = []
     for sequence in sequences:
-        motion = resample_motion(sequence.to_motion(), fps)
-        edges = torch.nn.functional.pad((~motion.flagged).int(), (1, 1)).diff()
-        runs = zip((edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist(), strict=True)
-        for first, end in runs:
+        motion = resample_motion(sequence.to_motion(), FPS)
+        for first, end in runs((~motion.flagged).numpy()):
             if end - first > 1:
                 name = sequence.name if end - first == len(motion) else f"{sequence.name} from frame {first}"
-                clips.append(Clip(name, motion.pose[first:end], motion.transl[first:end], fps, motion.betas))
+                clips.append(Clip(name, motion.pose[first:end], motion.transl[first:end], FPS, motion.betas))
     if not clips:
         raise InputError("no two frames in a row are valid in any sequence", expected="motion")
     return clips

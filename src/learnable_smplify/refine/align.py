@@ -53,7 +53,6 @@ class Alignment:
         moving: one rotation does not fit: the estimate is in a moving camera's frame, or turns slowly.
         drifting: one place does not fit: places are measured, smoothed over time.
         error: median distance of a measured keypoint from the aligned estimate's, each frame placed by itself [m].
-        support: share of the keypoints within 3 times that distance.
         notes: lines for the user.
     """
 
@@ -63,7 +62,6 @@ class Alignment:
     moving: bool
     drifting: bool
     error: float
-    support: float
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -98,8 +96,8 @@ def align(
     usable = seen.sum(dim=1) >= 3
     if mode == "none":
         eye = torch.eye(3).to(model).expand(frames, 3, 3)
-        error, support = _quality(centred, targets, seen, eye)
-        return Alignment(eye, 1.0, torch.zeros_like(pelvis), False, False, error, support)
+        error = _error(centred, targets, seen, eye)
+        return Alignment(eye, 1.0, torch.zeros_like(pelvis), False, False, error)
     rotation = fit_rotation(centred, targets, confidence)
     rotmat, moving = rotation.expand(frames, 3, 3), mode == "frame"
     if mode in ("auto", "frame"):
@@ -124,8 +122,8 @@ def align(
         shift = common + _smooth((place - factor * turned - common), usable, fps)
         if not moving:
             notes.append(f"the estimate's path is off by {1000 * off:.0f} mm at the median: places are the keypoints'")
-    error, support = _quality(centred, targets, seen, rotmat)
-    return Alignment(rotmat, factor, shift, moving, drifting, error, support, tuple(notes))
+    error = _error(centred, targets, seen, rotmat)
+    return Alignment(rotmat, factor, shift, moving, drifting, error, tuple(notes))
 
 
 def fit_rotation(
@@ -180,10 +178,8 @@ def _residual(turned: Tensor, targets: Tensor, seen: Tensor) -> Tensor:
     return off - off.nanmedian(dim=-2, keepdim=True).values
 
 
-def _quality(centred: Tensor, targets: Tensor, seen: Tensor, rotmat: Tensor) -> tuple[float, float]:
-    distance = _residual(centred @ rotmat.mT, targets, seen).norm(dim=-1)
-    middle = distance.nanmedian()
-    return float(middle), float((distance[seen] <= 3 * middle).float().mean())
+def _error(centred: Tensor, targets: Tensor, seen: Tensor, rotmat: Tensor) -> float:
+    return float(_residual(centred @ rotmat.mT, targets, seen).norm(dim=-1).nanmedian())
 
 
 def _kabsch(centred: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
-from learnable_smplify.solver.view.single import SingleOptions, at_origin, chosen_guesses
+from learnable_smplify.solver.view.single import SMOOTH, at_origin, chosen_guesses
 from learnable_smplify.solver.view.swaps import unswapped
 from learnable_smplify.solver.view.triangulate import placed_points
 from learnable_smplify.timeline import between, rotations_between
@@ -154,15 +154,13 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         local[:, 0] = camera.R_camera_world.to(rotmat) @ local[:, 0]
         rows = used.nonzero()[:, 0]
         near = (local[rows], precision)
-        best = chosen_guesses(
-            at_origin(observed), rows, points, load_lifter().to(device), priors, SingleOptions(), near
-        )
+        best = chosen_guesses(at_origin(observed), rows, points, load_lifter().to(device), priors, near)
         back = camera.R_camera_world.to(rotmat).T
         lifted, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
         lifted[:, 0], mean[:, 0] = back @ lifted[:, 0], back @ mean[:, 0]
         spread = torch.zeros(len(rotmat), 24, device=device)
         spread[rows] = best.precision
-        sources.append((mean, SingleOptions().smooth.network_weight * torch.diag_embed(spread.repeat_interleave(3, 1))))
+        sources.append((mean, SMOOTH.network_weight * torch.diag_embed(spread.repeat_interleave(3, 1))))
         start = lifted, _places(points, lifted, sight, used)
 
     finds_shape = options.shape == "auto" or not knows_shape

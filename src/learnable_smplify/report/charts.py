@@ -107,9 +107,9 @@ def line_chart(
     )
 
 
-def bar(share: float, kind: str = "") -> str:
+def bar(share: float) -> str:
     """A bar that is filled by `share` in [0, 1], for a table."""
-    return f'<span class="bar {escape(kind)}"><span style="width:{100 * min(max(share, 0.0), 1.0):.0f}%"></span></span>'
+    return f'<span class="bar"><span style="width:{100 * min(max(share, 0.0), 1.0):.0f}%"></span></span>'
 
 
 def spans(flags: Bool[np.ndarray, "T"]) -> list[tuple[int, int]]:

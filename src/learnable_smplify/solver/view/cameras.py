@@ -5,8 +5,6 @@ Keyframes from triangulated keypoints, then all frames in pixels, as a whole.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,12 +18,12 @@ from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import map_chunks
 from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.sweeps import SweepOptions, sight_problem, solve_side_by_side, sweep
+from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side, sweep
 from learnable_smplify.timeline import between, rotations_between
 
 # Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS = 12
+_KEYFRAME_SWEEPS, _SWEEPS = 12, 3
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
 _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 # Pixels are off by this at least, and lose their pull at so many times what they are off by.
@@ -41,7 +39,6 @@ def solve_cameras(
     sure: Float[Tensor, "T K"],
     priors: Priors,
     least_keypoints: int,
-    options: SweepOptions,
 ) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
     """Rotations and places of every frame.
 
@@ -70,17 +67,16 @@ def solve_cameras(
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, _FIRST_ROBUST)
     # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
-    coarse = replace(options, sweeps=_KEYFRAME_SWEEPS)
-    swept = sweep(points, sight.select(keys), found.rotmat, found.transl, priors, observed.fps / apart, coarse)
+    seen, rate = sight.select(keys), observed.fps / apart
+    turned, placed = sweep(points, seen, found.rotmat, found.transl, priors, rate, _KEYFRAME_SWEEPS)
     frames = len(observed)
-    rotmat, transl = rotations_between(swept.rotmat, keys, frames), between(swept.transl, keys, frames)
+    rotmat, transl = rotations_between(turned, keys, frames), between(placed, keys, frames)
     problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
     first = solve_side_by_side(problem, rotmat, transl, _FIRST)
     rotmat, transl = first.rotmat, first.transl
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
-    swept = sweep(points, sight, rotmat, transl, priors, observed.fps, options)
-    return swept.rotmat, swept.transl
+    return sweep(points, sight, rotmat, transl, priors, observed.fps, _SWEEPS)
 
 
 def keyframes(usable: Tensor, apart: int) -> Tensor:

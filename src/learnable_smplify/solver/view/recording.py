@@ -23,9 +23,8 @@ from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
 from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.single import SingleClip, SingleOptions, at_origin, solve_camera
+from learnable_smplify.solver.view.single import SingleClip, at_origin, solve_camera
 from learnable_smplify.solver.view.swaps import unswapped
-from learnable_smplify.solver.view.sweeps import SweepOptions
 from learnable_smplify.solver.view.triangulate import placed_points
 from learnable_smplify.views import View
 
@@ -74,7 +73,7 @@ class ViewSolver:
         """Rotations and places in the world of B people, each in a picture of their own, and which are doubtful."""
         observed = Observed.of([view], self.device)
         points = self.body.folded(observed.layout, self.device).shaped(betas)
-        found = solve_alone(at_origin(observed), points, self.lifter, self.priors, SingleOptions().guess)
+        found = solve_alone(at_origin(observed), points, self.lifter, self.priors)
         return *in_world(observed.cameras[0], points, found.rotmat, found.transl), found.doubtful
 
     def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
@@ -84,12 +83,10 @@ class ViewSolver:
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
         if betas is not None and len(observed) < _LEAST_CLIP:
-            alone = solve_alone(local, folded.shaped(betas[None]), self.lifter, self.priors, SingleOptions().guess)
+            alone = solve_alone(local, folded.shaped(betas[None]), self.lifter, self.priors)
             found = SingleClip(alone.rotmat, alone.transl, betas, None, alone.doubtful)
         else:
-            found = solve_camera(
-                local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
-            )
+            found = solve_camera(local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints)
         points = folded.shaped(found.betas[None])
         lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
         rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
@@ -110,7 +107,7 @@ class ViewSolver:
             shape = found.betas
             notes += shape_notes(found)
         points = folded.shaped(shape[None])
-        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED, SweepOptions())
+        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED)
         lost = self._lost(observed, Frames.of(points, rotmat, transl))
         sigma = None if found is None else found.sigma
         return self._motion(observed, rotmat, transl, shape, sigma, lost, tuple(notes))
