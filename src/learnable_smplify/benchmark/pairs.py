@@ -73,15 +73,14 @@ def select(pairs: Pairs, index: Int[Tensor, " M"]) -> Pairs:
     return Pairs(*(getattr(pairs, field.name)[index] for field in fields(pairs)))
 
 
-def synthetic_pairs(count: int, stride: int, seed: int = 0) -> Pairs:
+def synthetic_pairs(count: int, stride: int) -> Pairs:
     """Pairs without any motion file: starts drawn from the pose prior, targets from the change prior about them.
 
     Args:
         count: number of pairs.
         stride: frames at 30 fps between start and target; the change grows with it.
-        seed: of poses and betas.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     priors = load_priors()
     start = priors.poses_of(torch.randn(count, 69, generator=generator))
     start[:, 0] = rotvec_to_rotmat(torch.randn(count, 1, 3, generator=generator))[:, 0]

@@ -20,7 +20,7 @@ from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
-from learnable_smplify.refine import RefineOptions, refine_motion
+from learnable_smplify.refine import refine_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver import Solver
 
@@ -81,7 +81,6 @@ def evaluate_refinement(
     clips: Sequence[Clip],
     solver: Solver,
     conditions: Sequence[RefineCondition] = CONDITIONS,
-    options: RefineOptions | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[RefineRow]:
     """Refine every clip's simulated estimate by BODY_25 keypoints of the true motion, of a fixed seed for each clip."""
@@ -98,7 +97,7 @@ def evaluate_refinement(
             clean = body.keypoints(true.pose, true.betas, true.transl)
             noise = _smooth_noise(clean.shape, condition.window, generator)
             keypoints = Keypoints(clean + condition.noise * noise, "body25", clip.fps)
-            result = refine_motion(solver, estimate, keypoints, options)
+            result = refine_motion(solver, estimate, keypoints)
             motions = (estimate, result.aligned or estimate, result.motion)
             found = [clip_errors(body, motion, true) for motion in motions]
             worse += bool(found[2][0].mean() > found[1][0].mean())

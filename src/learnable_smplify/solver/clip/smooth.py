@@ -107,8 +107,6 @@ class SmoothSolution:
         betas: (10,).
         trust: (T, K) share of its pull that each keypoint keeps: near 0 for outliers, 0 for missing ones.
         contacts: (T, 4) where the joints `contacts.CONTACT_JOINTS` were held; None without `hold_feet`.
-        keypoint_sigma: what keypoint coordinates were taken to be off by [m].
-        iterations: steps tried.
         costs: of each round, the start's cost and that after every accepted step.
     """
 
@@ -117,8 +115,6 @@ class SmoothSolution:
     betas: Float[Tensor, "10"]
     trust: Float[Tensor, "T K"]
     contacts: Bool[Tensor, "T 4"] | None
-    keypoint_sigma: float
-    iterations: int
     costs: tuple[tuple[float, ...], ...]
 
 
@@ -167,8 +163,8 @@ def smooth_clip(
     seen = (confidence > 0).any(dim=1)
     problem = first_problem(folded, keypoints, seen, h, priors, options, sources)
     state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
-    state, tried, costs = descend(problem, state, replace(options, refine_shape=False))
-    iterations, history = tried, [costs]
+    state, costs = descend(problem, state, replace(options, refine_shape=False))
+    history = [costs]
     # Noise looks like bursts; only now, with most of it gone, can bursts be told. Nor does noise in many frames sway
     # betas, but offsets do.
     if options.refine_shape or options.burst is not None:
@@ -176,23 +172,21 @@ def smooth_clip(
         problem = replace(
             with_bursts(problem, options, h), shape_precision=1 + h * len(targets) * (offset / sigma) ** 2
         )
-        state, tried, costs = descend(problem, state, options)
-        iterations, history = iterations + tried, [*history, costs]
+        state, costs = descend(problem, state, options)
+        history.append(costs)
     contacts = None
     if options.hold_feet:
         joints = folded.shaped(state.betas[None]).pose(state.rotmat).joints + state.transl[:, None]
         contacts = detect_contacts(joints, fps, up_axis)
         problem = replace(problem, hold_weight=problem.hold_weight + _hold_weight(contacts, h))
-        state, tried, costs = descend(problem, state, replace(options, refine_shape=False))
-        iterations, history = iterations + tried, [*history, costs]
+        state, costs = descend(problem, state, replace(options, refine_shape=False))
+        history.append(costs)
     return SmoothSolution(
         rotmat=state.rotmat.to(rotmat.dtype),
         transl=state.transl.to(transl.dtype),
         betas=state.betas.to(betas.dtype),
         trust=problem.trust(state).to(transl.dtype),
         contacts=contacts,
-        keypoint_sigma=sigma,
-        iterations=iterations,
         costs=tuple(history),
     )
 
@@ -265,16 +259,17 @@ def _hold_weight(contacts: Bool[Tensor, "T 4"], h: float) -> Float[Tensor, "T-1 
     return weight / (_SLIP**2 * h)
 
 
-def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> tuple[ClipState, int, tuple[float, ...]]:
-    """Minimise from a state. Frames have dampings of their own: where a step made things worse, the next is shorter."""
+def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> tuple[ClipState, tuple[float, ...]]:
+    """Minimise from a state; and the costs on the way.
+
+    Frames have dampings of their own: where a step made things worse, the next is shorter.
+    """
     cost = problem.cost(state)
     damping = Damping.first(_FIRST_DAMPING, cost)
     everywhere = torch.ones_like(cost, dtype=torch.bool)
     costs = [float(cost.sum())]
     here = problem.linearise(state)
-    tried = 0
-    while tried < options.max_iterations:
-        tried += 1
+    for _ in range(options.max_iterations):
         step = _step(here, damping.value, options)
         if step is None:
             damping = damping.after(~everywhere, everywhere, cost.sum(), cost.sum())
@@ -298,7 +293,7 @@ def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> t
             damping = damping.after(~everywhere, near, gained, step.foretold)
             if bool(damping.is_stuck().any()):
                 break
-    return state, tried, tuple(costs)
+    return state, tuple(costs)
 
 
 @dataclass(frozen=True, eq=False)

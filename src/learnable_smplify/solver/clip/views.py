@@ -64,7 +64,7 @@ def smooth_views(
     double = replace(sight, weights=h * sight.weights).to(seen.new_zeros(1, dtype=torch.float64))
     problem = first_problem(folded.double(), double, seen, h, priors, options, sources)
     state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
-    state, _, _ = descend(problem, state, replace(options, refine_shape=False))
+    state, _ = descend(problem, state, replace(options, refine_shape=False))
     if options.refine_shape or options.burst is not None:
-        state, _, _ = descend(with_bursts(problem, options, h), state, options)
+        state, _ = descend(with_bursts(problem, options, h), state, options)
     return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))
