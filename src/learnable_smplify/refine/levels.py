@@ -1,6 +1,6 @@
 """How wrong the keypoints are and how wrong the estimate is: what each of them is worth.
 
-Keypoints: what changes from frame to frame and is not motion (`solver.clip.smooth.keypoint_noise`), and what changes
+Keypoints: what changes from frame to frame and is not motion (`solver.frame.noise.keypoint_noise`), and what changes
 slowly, which bones give away that do not keep their length. The estimate: what its distance from the keypoints leaves
 over when their part is taken off, as an angle that every joint is off by.
 """
