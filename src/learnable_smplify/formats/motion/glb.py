@@ -12,6 +12,7 @@ import roma
 import torch
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.clothes import suit_cover
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import MissingExtraError
@@ -35,7 +36,8 @@ _SHAPE_NAME = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 _VERTICES, _INDICES = 34962, 34963
 
 _BONES_PER_VERTEX = 4  # more need a second set, which many programs do not read
-_SKIN_COLOR = (0.434, 0.515, 0.610, 1.0)  # linear RGB of the grey blue in which `lsmplify render` draws bodies
+# Linear RGB of the colours in which `lsmplify render` draws bodies and their swimsuit.
+_SKIN_COLOR, _SUIT_COLOR = (0.434, 0.515, 0.610, 1.0), (0.089, 0.138, 0.231, 1.0)
 
 
 def write_glb(
@@ -119,8 +121,9 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
         JOINTS_0=blob.add(joints, target=_VERTICES),
         WEIGHTS_0=blob.add(weights, target=_VERTICES),
     )
-    triangles = faces.ravel().astype(np.uint16 if len(vertices) < 2**16 - 1 else np.uint32)
-    indices = blob.add(triangles, target=_INDICES)
+    triangles = faces.astype(np.uint16 if len(vertices) < 2**16 - 1 else np.uint32)
+    dressed = suit_cover(rig.mesh.weights)[faces].mean(axis=1) > 0.5
+    parts = [triangles[~dressed], triangles[dressed]]
 
     rest = rig.rest_joints.numpy()
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
@@ -136,22 +139,30 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
         )
         for joint, name in enumerate(names)
     ]
-    material = gl.Material(
-        name="skin",
-        alphaMode="OPAQUE",
-        pbrMetallicRoughness=gl.PbrMetallicRoughness(
-            baseColorFactor=list(_SKIN_COLOR), metallicFactor=0.0, roughnessFactor=0.75
-        ),
-    )
+    materials = [
+        gl.Material(
+            name=name,
+            alphaMode="OPAQUE",
+            pbrMetallicRoughness=gl.PbrMetallicRoughness(
+                baseColorFactor=list(color), metallicFactor=0.0, roughnessFactor=0.75
+            ),
+        )
+        for name, color in (("skin", _SKIN_COLOR), ("suit", _SUIT_COLOR))
+    ]
+    primitives = [
+        gl.Primitive(attributes=attributes, indices=blob.add(part.ravel(), target=_INDICES), material=number)
+        for number, part in enumerate(parts)
+        if len(part)
+    ]
     # The skinned mesh stands beside the skeleton: glTF ignores the place of a node that has a skin.
-    mesh = gl.Mesh(name="body", primitives=[gl.Primitive(attributes=attributes, indices=indices, material=0)])
+    mesh = gl.Mesh(name="body", primitives=primitives)
     gltf = gl.GLTF2(
         asset=gl.Asset(generator="learnable-smplify", extras={"body": rig.body.name, "fps": motion.fps}),
         scene=0,
         scenes=[gl.Scene(name="motion", nodes=[0, count])],
         nodes=[*nodes, gl.Node(name="mesh", mesh=0, skin=0)],
         meshes=[mesh],
-        materials=[material],
+        materials=materials,
         skins=[skin],
         animations=[_animation(rig, motion.fps, blob)],
         accessors=blob.accessors,
