@@ -37,7 +37,7 @@ _VERTICES, _INDICES = 34962, 34963
 
 _BONES_PER_VERTEX = 4  # more need a second set, which many programs do not read
 # Linear RGB of the colours in which `lsmplify render` draws bodies and their swimsuit.
-_SKIN_COLOR, _SUIT_COLOR = (0.434, 0.515, 0.610, 1.0), (0.089, 0.138, 0.231, 1.0)
+_SKIN_COLOR, _SUIT_COLOR = np.array([[0.434, 0.515, 0.610]]), np.array([[0.089, 0.138, 0.231]])
 
 
 def write_glb(
@@ -92,6 +92,11 @@ def top_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     return joints.astype(np.uint8), (kept / total).astype(np.float32), float(1 - total.min())
 
 
+def _colors(weights: np.ndarray) -> np.ndarray:
+    suit = suit_cover(weights)[:, None]
+    return ((1 - suit) * _SKIN_COLOR + suit * _SUIT_COLOR).astype(np.float32)
+
+
 def _notes(body: Body, left_out: float) -> list[str]:
     notes = []
     if body.arrays.posedirs is not None:
@@ -120,10 +125,10 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
         NORMAL=blob.add(normals.astype(np.float32), target=_VERTICES),
         JOINTS_0=blob.add(joints, target=_VERTICES),
         WEIGHTS_0=blob.add(weights, target=_VERTICES),
+        COLOR_0=blob.add(_colors(rig.mesh.weights), target=_VERTICES),
     )
-    triangles = faces.astype(np.uint16 if len(vertices) < 2**16 - 1 else np.uint32)
-    dressed = suit_cover(rig.mesh.weights)[faces].mean(axis=1) > 0.5
-    parts = [triangles[~dressed], triangles[dressed]]
+    triangles = faces.ravel().astype(np.uint16 if len(vertices) < 2**16 - 1 else np.uint32)
+    indices = blob.add(triangles, target=_INDICES)
 
     rest = rig.rest_joints.numpy()
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
@@ -139,30 +144,21 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
         )
         for joint, name in enumerate(names)
     ]
-    materials = [
-        gl.Material(
-            name=name,
-            alphaMode="OPAQUE",
-            pbrMetallicRoughness=gl.PbrMetallicRoughness(
-                baseColorFactor=list(color), metallicFactor=0.0, roughnessFactor=0.75
-            ),
-        )
-        for name, color in (("skin", _SKIN_COLOR), ("suit", _SUIT_COLOR))
-    ]
-    primitives = [
-        gl.Primitive(attributes=attributes, indices=blob.add(part.ravel(), target=_INDICES), material=number)
-        for number, part in enumerate(parts)
-        if len(part)
-    ]
+    # White, which the vertices colour.
+    material = gl.Material(
+        name="body",
+        alphaMode="OPAQUE",
+        pbrMetallicRoughness=gl.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.75),
+    )
     # The skinned mesh stands beside the skeleton: glTF ignores the place of a node that has a skin.
-    mesh = gl.Mesh(name="body", primitives=primitives)
+    mesh = gl.Mesh(name="body", primitives=[gl.Primitive(attributes=attributes, indices=indices, material=0)])
     gltf = gl.GLTF2(
         asset=gl.Asset(generator="learnable-smplify", extras={"body": rig.body.name, "fps": motion.fps}),
         scene=0,
         scenes=[gl.Scene(name="motion", nodes=[0, count])],
         nodes=[*nodes, gl.Node(name="mesh", mesh=0, skin=0)],
         meshes=[mesh],
-        materials=materials,
+        materials=[material],
         skins=[skin],
         animations=[_animation(rig, motion.fps, blob)],
         accessors=blob.accessors,
