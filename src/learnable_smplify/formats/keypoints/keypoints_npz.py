@@ -62,13 +62,7 @@ def read_keypoints_npz(
         confidence = _numbers(arrays, "confidence", path)
         if confidence.ndim == 1:
             confidence = np.broadcast_to(confidence, (len(positions), len(confidence)))
-        if confidence.shape != positions.shape[:2]:
-            raise InputError(
-                f"the array has shape {confidence.shape}",
-                path=path,
-                where="array 'confidence'",
-                expected=f"{positions.shape[:2]}",
-            )
+        _check_shape(confidence, "confidence", positions.shape[:2], path)
     if layout is None and (named := _text(arrays, "layout")) is not None:
         layout = shipped_layout(named, path)
     if fps is None and "fps" in arrays:
@@ -115,14 +109,13 @@ def _hands(arrays: dict[str, np.ndarray], frames: int, path: Path) -> tuple[np.n
     confidence = hands[..., 3] if hands.shape[-1] == 4 else None
     if "hand_confidence" in arrays:
         confidence = _numbers(arrays, "hand_confidence", path)
-        if confidence.shape != hands.shape[:3]:
-            raise InputError(
-                f"the array has shape {confidence.shape}",
-                path=path,
-                where="array 'hand_confidence'",
-                expected=f"{hands.shape[:3]}",
-            )
+        _check_shape(confidence, "hand_confidence", hands.shape[:3], path)
     return hands[..., :3], confidence
+
+
+def _check_shape(array: np.ndarray, name: str, shape: tuple[int, ...], path: Path) -> None:
+    if array.shape != shape:
+        raise InputError(f"the array has shape {array.shape}", path=path, where=f"array '{name}'", expected=f"{shape}")
 
 
 def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None:

@@ -14,7 +14,7 @@ from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
-from learnable_smplify.solver.view.hypotheses import Guess, HypothesisOptions, problem_of
+from learnable_smplify.solver.view.hypotheses import Guess, problem_of
 from learnable_smplify.solver.view.sweeps import solve_side_by_side
 
 # Bones, from joint to joint.
@@ -62,7 +62,6 @@ def best_sides(
     points: ShapedPoints,
     sight: SightTerm,
     priors: Priors,
-    options: HypothesisOptions,
 ) -> Guess:
     """Every bone tried on its other side, one at a time; what explains a frame best is kept.
 
@@ -74,7 +73,7 @@ def best_sides(
     if len(frame) == 0:
         return best
     tried = replace(best.select(frame), rotmat=poses[frame, bone])
-    problem = problem_of(tried, points.select(frame), sight.select(frame), priors, options)
+    problem = problem_of(tried, points.select(frame), sight.select(frame), priors)
     found = solve_side_by_side(problem, tried.rotmat, tried.transl, _TRY)
     costs = torch.full(worth.shape, torch.inf, dtype=cost.dtype, device=cost.device)
     costs[frame, bone] = found.cost

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints
 from learnable_smplify.body.kinematics import subtree_matrix
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.lifter import Lifter, lifter_input
 from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
@@ -29,6 +29,9 @@ from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side
 
+# Weight of the network's Gaussians of rotations, which is surer of people it was not trained on than it should be; of
+# those of depths, as the errors of a limb's joints go together; and of the pose prior besides, with habits left open.
+_GUESS_WEIGHT, _DEPTH_WEIGHT, POSE_WEIGHT = 0.3, 0.3, 0.5
 _TRY = LevenbergMarquardt(8, step_tolerance=1e-3, initial_damping=1e-3)
 
 
@@ -43,7 +46,6 @@ class Hypotheses:
         precision, depth_precision: (T, M, 24) of its rotations [1/rad^2] and of its joints' depths [1/m^2].
         axis: (T, M, 3) along which depth is.
         cost: (T, M) twice the negative log of how well a guess explains the frame, and how likely it is.
-        distance: (T, M) mean distance in the picture, in units of what pixels are off by.
         surprise: (T, M) the part of `cost` that does not hang on the pixels.
     """
 
@@ -54,7 +56,6 @@ class Hypotheses:
     depth_precision: Float[Tensor, "T M 24"]
     axis: Float[Tensor, "T M 3"]
     cost: Float[Tensor, "T M"]
-    distance: Float[Tensor, "T M"]
     surprise: Float[Tensor, "T M"]
 
     @staticmethod
@@ -110,22 +111,6 @@ class Guess:
         return slope.mT @ pulled + torch.diag_embed(self.precision.repeat_interleave(3, dim=-1))
 
 
-@dataclass(frozen=True)
-class HypothesisOptions:
-    """How guesses are solved.
-
-    Args:
-        guess_weight: of the network's Gaussians of rotations: it is surer of people it was not trained on than it
-            should be.
-        depth_weight: of those of depths. Errors of a limb's joints go together.
-        pose_weight: of the pose prior besides, which leaves habits open (`solver.shape.habit.open_priors`).
-    """
-
-    guess_weight: float = 0.3
-    depth_weight: float = 0.3
-    pose_weight: float = 0.5
-
-
 def moments(observed: Observed, rows: Tensor, seconds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     """What the network sees at some frames: rays (B, S, K, 2) and their confidence (B, S, K), 0 beyond the ends."""
     steps = torch.tensor([round(value * observed.fps) for value in seconds], device=rows.device)
@@ -142,7 +127,6 @@ def hypotheses(
     points: ShapedPoints,
     sight: SightTerm,
     priors: Priors,
-    options: HypothesisOptions,
 ) -> Hypotheses:
     """Every guess at these frames, solved.
 
@@ -162,21 +146,20 @@ def hypotheses(
     each = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
     transl = place_in_view(points.select(each).pose(mean.flatten(0, 1)).positions(), sight.select(each))
     depth = guesses.away[..., 1]
-    surprise = options.guess_weight * (
+    surprise = _GUESS_WEIGHT * (
         6 * guesses.sigma[..., : NUM_JOINTS - 2].log().sum(-1) - 2 * guesses.log_share
-    ) + options.depth_weight * 2 * depth[..., 1:].log().sum(-1)
+    ) + _DEPTH_WEIGHT * 2 * depth[..., 1:].log().sum(-1)
     unsolved = Hypotheses(
         rotmat=mean,
         transl=transl.unflatten(0, (-1, count)),
         mean=mean,
-        precision=options.guess_weight / guesses.sigma.square(),
-        depth_precision=options.depth_weight / depth.square(),
+        precision=_GUESS_WEIGHT / guesses.sigma.square(),
+        depth_precision=_DEPTH_WEIGHT / depth.square(),
         axis=given.turn[:, None, 2].expand(-1, count, -1),
         cost=torch.zeros_like(surprise),
-        distance=torch.zeros_like(surprise),
         surprise=surprise,
     )
-    return solved(unsolved, points, sight, priors, options, _TRY)
+    return solved(unsolved, points, sight, priors, _TRY)
 
 
 def solved(
@@ -184,29 +167,25 @@ def solved(
     points: ShapedPoints,
     sight: SightTerm,
     priors: Priors,
-    options: HypothesisOptions,
     steps: LevenbergMarquardt,
 ) -> Hypotheses:
     """Hypotheses improved from where they are."""
     frames, count = several.surprise.shape
     each = torch.arange(frames, device=several.cost.device).repeat_interleave(count)
     guess = several.flat()
-    problem = problem_of(guess, points.select(each), sight.select(each), priors, options)
+    problem = problem_of(guess, points.select(each), sight.select(each), priors)
     found = solve_side_by_side(problem, guess.rotmat, guess.transl, steps)
     return replace(
         several,
         rotmat=found.rotmat.unflatten(0, (-1, count)),
         transl=found.transl.unflatten(0, (-1, count)),
         cost=found.cost.unflatten(0, (-1, count)) + several.surprise,
-        distance=found.distance.unflatten(0, (-1, count)),
     )
 
 
-def problem_of(
-    guess: Guess, points: ShapedPoints, sight: SightTerm, priors: Priors, options: HypothesisOptions
-) -> PoseProblem:
+def problem_of(guess: Guess, points: ShapedPoints, sight: SightTerm, priors: Priors) -> PoseProblem:
     """Frames against their pixels, near the network's guesses and what is human."""
-    pinned, whole = priors.and_human(guess.mean, guess.whole_precision(points), options.pose_weight)
+    pinned, whole = priors.and_human(guess.mean, guess.whole_precision(points), POSE_WEIGHT)
     return sight_problem(points, sight, pinned, whole, guess.transl)
 
 
