@@ -28,7 +28,7 @@ from learnable_smplify.refine.turn import drawn_to_rays, find_turn
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.clip.smooth import SmoothOptions
 from learnable_smplify.solver.clip.views import smooth_views
-from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.priors import Priors, load_priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import one_thread_per_operation
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 # Noise above this at a person's distance [m] is more than the lifting network was trained on.
 _LIFTED_BELOW = 0.035
+# More cameras than this place joints by themselves; two may face each other. Fewer keypoints in a frame tell no pose.
+_LIFTED_CAMERAS, _LEAST_LIFTED = 2, 6
 # As in `refine.solve`: what pixels do not show is the estimate's to say.
 _POSE_WEIGHT = 0.02
 _REFERENCE_FPS = 30.0
@@ -148,20 +150,15 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
     precision = 1 / per_axis**2 / max(stays * _REFERENCE_FPS, 1.0)
     sources = [(rotmat, precision * torch.eye(72, device=device))]
     start = rotmat, transl
-    if len(views) == 1 and _height_noise(points, start, sight) < _LIFTED_BELOW:
-        camera = observed.cameras[0]
-        local = rotmat.clone()
-        local[:, 0] = camera.R_camera_world.to(rotmat) @ local[:, 0]
-        rows = used.nonzero()[:, 0]
-        near = (local[rows], precision)
-        best = chosen_guesses(at_origin(observed), rows, points, load_lifter().to(device), priors, near)
-        back = camera.R_camera_world.to(rotmat).T
-        best = best.turned(back)
-        lifted, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
-        lifts = torch.zeros(len(rotmat), 72, 72, device=device)
-        lifts[rows] = SMOOTH.network_weight * best.whole_precision(points)
-        sources.append((mean, lifts))
-        start = lifted, _places(points, lifted, sight, used)
+    if len(views) <= _LIFTED_CAMERAS and _height_noise(points, start, sight) < _LIFTED_BELOW:
+        lifted = [
+            guess
+            for number in range(len(views))
+            if (guess := _lifted(observed.of_camera(number), used, points, rotmat, precision, priors)) is not None
+        ]
+        sources += [(guess.mean, guess.precision) for guess in lifted]
+        if lifted:
+            start = lifted[0].rotmat, _places(points, lifted[0].rotmat, sight, used)
 
     finds_shape = options.shape == "auto" or not knows_shape
     centre = shape_centre(betas if knows_shape else None, transl) if finds_shape else betas
@@ -199,6 +196,38 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         estimate_deg=degrees,
         notes=tuple(notes),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lifted:
+    """What the lifting network makes of a recording near an estimate: poses, its guesses and their precision."""
+
+    rotmat: Float[Tensor, "T 24 3 3"]
+    mean: Float[Tensor, "T 24 3 3"]
+    precision: Float[Tensor, "T 72 72"]
+
+
+def _lifted(
+    observed: Observed,
+    used: Bool[Tensor, " T"],
+    points: ShapedPoints,
+    rotmat: Float[Tensor, "T 24 3 3"],
+    precision: float,
+    priors: Priors,
+) -> _Lifted | None:
+    """The guesses near these poses by what one camera saw, in the world; None where it saw too little throughout."""
+    turn = observed.cameras[0].R_camera_world.to(rotmat)
+    local = rotmat.clone()
+    local[:, 0] = turn @ local[:, 0]
+    rows = (used & ((observed.confidence[:, 0] > 0).sum(1) >= _LEAST_LIFTED)).nonzero()[:, 0]
+    if len(rows) == 0:
+        return None
+    lifter = load_lifter().to(rotmat.device)
+    best = chosen_guesses(at_origin(observed), rows, points, lifter, priors, (local[rows], precision)).turned(turn.T)
+    poses, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
+    weights = torch.zeros(len(rotmat), 72, 72, dtype=rotmat.dtype, device=rotmat.device)
+    weights[rows] = SMOOTH.network_weight * best.whole_precision(points)
+    return _Lifted(poses, mean, weights)
 
 
 def _places(

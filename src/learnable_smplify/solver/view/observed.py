@@ -62,6 +62,16 @@ class Observed:
         """Some frames."""
         return replace(self, pixels=self.pixels[rows], confidence=self.confidence[rows])
 
+    def of_camera(self, number: int) -> Observed:
+        """What one of the cameras saw."""
+        only = slice(number, number + 1)
+        return replace(
+            self,
+            cameras=self.cameras[only],
+            pixels=self.pixels[:, only],
+            confidence=self.confidence[:, only],
+        )
+
     @property
     def focal(self) -> Float[Tensor, "V 2"]:
         """Focal lengths [px]."""
