@@ -18,6 +18,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.safe_files.text import decoded
 
 # BVH states no unit of length. A person is one to two and a half metres tall, so the rest skeleton tells.
 _UNITS = ((5.0, 1.0, "metres"), (100.0, 0.0254, "inches"), (500.0, 0.01, "centimetres"), (5000.0, 0.001, "millimetres"))
@@ -68,7 +69,7 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path, hint="check the path") from error
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = decoded(content, "strict").splitlines()
     except UnicodeDecodeError:
         # Names of older programs; every byte string is valid Latin-1.
         lines = content.decode("latin-1").splitlines()

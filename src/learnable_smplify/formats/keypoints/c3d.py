@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import warnings
+from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
 
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_markers
+from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
 from learnable_smplify.formats.keypoints.units import unit_in_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -66,28 +68,21 @@ def read_c3d(
     values = np.where(table[:, :, 3:4] < 0, np.nan, table[:, :, :3].astype(np.float64))
     if len(labels) < count:
         values = values[:, : len(labels)]
-    columns: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        columns.setdefault(label.rpartition(":")[0], []).append(index)
-    people: list[Keypoints] = []
-    problem: InputError | None = None
-    for name, chosen in columns.items():
-        try:
-            person = keypoints_from_markers(
-                [labels[index].rpartition(":")[2] for index in chosen],
-                values[:, chosen],
-                path=path,
-                layout=layout,
-                fps=rate if fps is None and rate > 0 else fps,
-                units=units,
-                declared_units=unit,
-                up_axis=up,
-                person_id=name or None,
-            )
-        except InputError as error:
-            problem = problem or error
-            continue
-        people.append(person)
+
+    def person(name: str, chosen: Sequence[int]) -> Keypoints:
+        return keypoints_from_markers(
+            [owner(labels[index])[1] for index in chosen],
+            values[:, chosen],
+            path=path,
+            layout=layout,
+            fps=rate if fps is None and rate > 0 else fps,
+            units=units,
+            declared_units=unit,
+            up_axis=up,
+            person_id=name or None,
+        )
+
+    people, problem = everybody(columns_of_people(labels), person)
     if not people:
         raise problem or InputError("the points have no labels", path=path, expected="POINT:LABELS in the file")
     return people

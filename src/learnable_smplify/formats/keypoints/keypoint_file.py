@@ -29,10 +29,10 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 _ONE_PERSON = {
     ".npz": read_keypoints_npz,
     ".npy": read_keypoints_npy,
-    ".csv": read_keypoints_csv,
-    ".trc": read_trc,
 }
 _SEVERAL_PEOPLE = {
+    ".csv": read_keypoints_csv,
+    ".trc": read_trc,
     ".c3d": read_c3d,
     ".skeleton": read_ntu_skeleton,
     "mediapipe": read_mediapipe,
@@ -44,7 +44,7 @@ _ASSUMED_UP = {".trc": "y", ".c3d": "z", ".skeleton": "y", "mediapipe": "-y"}
 # JSON formats are told by the keys in the first part of a file.
 _HEAD_BYTES = 1 << 16
 
-SUFFIXES: tuple[str, ...] = (*_ONE_PERSON, ".c3d", ".skeleton", ".json")
+SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".trc", ".c3d", ".skeleton", ".json")
 """Suffixes of keypoint files; a folder of .json files is a recording too."""
 
 

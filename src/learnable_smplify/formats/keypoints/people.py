@@ -15,11 +15,12 @@ from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_f
 from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
 from learnable_smplify.formats.keypoints.follow import follow_people
 from learnable_smplify.formats.keypoints.picture import refuse_picture
+from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
-_MOST_PEOPLE = 32
+MOST_PEOPLE = 32
 # A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.
 _FREE_FRAMES = 100_000
 _MOST_FRAMES_A_SIGHT = 20
@@ -104,8 +105,8 @@ def people_from_sights(
         by_person.setdefault(name, []).append(index)
     kept = list(by_person)
     left_out: tuple[str, ...] = ()
-    if len(kept) > _MOST_PEOPLE:
-        kept = sorted(kept, key=lambda name: -len(by_person[name]))[:_MOST_PEOPLE]
+    if len(kept) > MOST_PEOPLE:
+        kept = sorted(kept, key=lambda name: -len(by_person[name]))[:MOST_PEOPLE]
         left_out = (f"{len(by_person) - len(kept)} of {len(by_person)} people are left out: seen in fewest frames",)
 
     # The unit is one for the recording: of all people together, not person by person.
@@ -114,6 +115,7 @@ def people_from_sights(
     hand_scores = None if of_hands is None else of_hands[..., 3]
     zero = (positions == 0).all(axis=-1)
     positions[zero] = np.nan
+    blank_notes = blank_placeholders(positions)
     if units is None:
         refuse_picture(positions, chosen, path)
     if of_hands is not None:
@@ -148,7 +150,7 @@ def people_from_sights(
             units="m",
             confidence=confidence,
             person_id=name,
-            notes=(*notes, *follow_notes, *points.notes, *left_out, *unit_notes, *gone),
+            notes=(*notes, *follow_notes, *points.notes, *left_out, *blank_notes, *unit_notes, *gone),
             hands=hands,
             hand_confidence=hand_confidence,
             whole=points.whole,

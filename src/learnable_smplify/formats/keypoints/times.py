@@ -38,7 +38,9 @@ def start_of(times: Float[np.ndarray, "T"]) -> float:
 
 def _rounding(times: Float[np.ndarray, "T"]) -> float:
     """The unit of the last decimal that the times are written with [s]."""
+    # Clocks that count from 1970 have no more digits than these.
+    close = max(1e-9, 4 * float(np.spacing(np.abs(times).max())))
     for decimals in range(_MOST_DECIMALS):
-        if np.allclose(times, np.round(times, decimals), rtol=0, atol=1e-9):
+        if np.allclose(times, np.round(times, decimals), rtol=0, atol=close):
             return float(10.0**-decimals)
     return float(10.0**-_MOST_DECIMALS)
