@@ -165,7 +165,7 @@ def test_keypoints_written_as_npz_are_read_back(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"points": person()}, "there is no array 'keypoints'"),
+        ({"people": person()}, "there is no array 'keypoints'"),
         ({"keypoints": person(), "confidence": np.ones((3, 16))}, r"array 'confidence': the array has shape \(3, 16\)"),
         ({"keypoints": person(), "fps": np.ones(3)}, "fps has shape"),
         ({"keypoints": person(), "fps": np.array(0.0)}, "the frame rate is 0"),

@@ -34,6 +34,8 @@ def read_json_file(path: str | PathLike[str], expected: str, floats: bool = Fals
 
 def parse_json(data: bytes, path: Path, expected: str, floats: bool = False) -> Any:
     """As `read_json_file`, from memory; `path` only names the source in messages."""
+    if not data.strip():
+        raise InputError("the file is empty", path=path, expected=expected)
     try:
         budget = Budget(len(data))
         budget.spend(_LIST * data.count(b"[") + _DICTIONARY * data.count(b"{") + _ITEM * data.count(b","))

@@ -26,11 +26,9 @@ from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 
-_ONE_PERSON = {
+_READERS = {
     ".npz": read_keypoints_npz,
     ".npy": read_keypoints_npy,
-}
-_SEVERAL_PEOPLE = {
     ".csv": read_keypoints_csv,
     ".trc": read_trc,
     ".c3d": read_c3d,
@@ -117,7 +115,9 @@ def read_people(
     kind = path.suffix.lower()
     if path.is_dir() or kind == ".json":
         kind = kind_of_json(path)
-    if kind not in _ONE_PERSON and kind not in _SEVERAL_PEOPLE:
+    elif kind in (".jsonl", ".ndjson"):
+        kind = "mediapipe"
+    if kind not in _READERS:
         told = other_kind(path) if path.is_file() else None
         what = "" if told is None else f": this is {told[0]}"
         raise InputError(
@@ -128,11 +128,7 @@ def read_people(
         )
     # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
     with np.errstate(all="ignore"):
-        people = (
-            [_ONE_PERSON[kind](path, layout=layout, fps=fps, units=units)]
-            if kind in _ONE_PERSON
-            else _SEVERAL_PEOPLE[kind](path, layout=layout, fps=fps, units=units)
-        )
+        people = _READERS[kind](path, layout=layout, fps=fps, units=units)
         assumed = _ASSUMED_UP.get(kind)
         if kind == "mediapipe" and load_layout(people[0].layout).name != "mediapipe33":
             assumed = None  # lists of numbers of another program
@@ -149,7 +145,7 @@ def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
 
 
 def kind_of_json(path: Path) -> str:
-    if path.suffix.lower() in _ONE_PERSON or path.suffix.lower() in _SEVERAL_PEOPLE:
+    if path.suffix.lower() in _READERS:
         return path.suffix.lower()  # a folder named like a file: its reader says so
     if (path / "keypoints3d").is_dir():
         return "easymocap"

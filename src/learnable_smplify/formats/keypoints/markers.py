@@ -71,10 +71,11 @@ def unknown_names(names: Sequence[str], path: Path, error: InputError) -> InputE
 
 
 def _nearest(names: Sequence[str]) -> str:
+    names = [name.rpartition(":")[2] for name in names]
     counts = {name: len(load_layout(name).match(names)) for name in layout_names()}
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
-        return "no layout has any of these names"
+        return "no layout is near: none has any of these names"
     return f"the nearest layout is {best}, with {counts[best]} of its {len(load_layout(best))} names"
 
 
