@@ -12,7 +12,6 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, read_estimates
 from learnable_smplify.formats.motion.motion_file import READERS, read_motion
 from learnable_smplify.formats.motion.up import turned
-from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.motion import Motion
 
 _DEFAULT_FPS = 30.0
@@ -42,16 +41,10 @@ def read_any_motion(
                 raise
             try:  # estimators write .npz too
                 estimates = read_estimates(path)
-            except InputError:
-                raise error from None
+            except InputError as other:
+                raise (other if "these are keypoints" in str(other) else error) from None
     else:
-        told = other_kind(path) if path.is_file() else None
-        try:
-            estimates = read_estimates(path, person)
-        except InputError as error:
-            if told is None or path.suffix.lower() in (".pkl", ".pk", ".pt", ".pth"):
-                raise
-            raise InputError(f"this is {told[0]}", path=path, expected="a motion", hint=told[1]) from error
+        estimates = read_estimates(path, person)
     chosen = max(estimates, key=len)
     notes: tuple[str, ...] = ()
     if len(estimates) > 1:

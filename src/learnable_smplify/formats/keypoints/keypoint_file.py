@@ -126,6 +126,8 @@ def read_people(
             expected="one of " + ", ".join(SUFFIXES) + ", or a folder of .json files",
             hint=None if told is None else told[1],
         )
+    if path.is_file() and path.stat().st_size == 0 and kind in (".npz", ".npy", ".c3d"):
+        raise InputError("the file is empty", path=path, expected="keypoints")
     # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
     with np.errstate(all="ignore"):
         people = _READERS[kind](path, layout=layout, fps=fps, units=units)
@@ -133,6 +135,15 @@ def read_people(
         if kind == "mediapipe" and load_layout(people[0].layout).name != "mediapipe33":
             assumed = None  # lists of numbers of another program
         return settle_people(people, up, assumed=assumed, mirrored=mirrored)
+
+
+def are_keypoints(path: Path) -> bool:
+    """Whether a file or folder, of a kind that may hold other things too, holds 3D keypoints of some layout."""
+    try:
+        read_people(path)
+    except InputError as error:
+        return "several layouts have" in str(error)
+    return True
 
 
 def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
