@@ -79,10 +79,15 @@ def read_estimates(
     if told is not None:
         raise InputError(f"this is {told[0]}", path=path, expected="an estimator's result, or a motion", hint=told[1])
     content = load_content(path)
+    if isinstance(content, list) and content and all(isinstance(frame, dict) for frame in content):
+        content = {f"{number:06d}": frame for number, frame in enumerate(content)}  # a dictionary a frame
     chosen = format or next((name for name in FORMATS if _FORMATS[name].matches(content)), None)
     if chosen is None and are_keypoints(path):
         raise InputError(
-            "these are keypoints", path=path, expected="a motion", hint=f"lsmplify fit {path} -o motion.npz"
+            "these are keypoints",
+            path=path,
+            expected="a motion, or an estimator's result",
+            hint=f"lsmplify fit {path} -o motion.npz",
         )
     if chosen is None:
         raise InputError(
