@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,11 @@ def people_from_sights(
     listed = list(sights)
     if not listed:
         raise InputError("nobody is in any frame", path=path, expected=f"3D keypoints in some of the {frames} frames")
+    taken = Counter((sight.frame, sight.person) for sight in listed if sight.person is not None)
+    if taken and (most := taken.most_common(1)[0])[1] > 1:
+        frame, name = most[0]
+        notes = (*notes, f"frame {frame}: {most[1]} people are called {name}: names are not used")
+        listed = [replace(sight, person=None) for sight in listed]
     count = len(listed[0].positions)
     for sight in listed:
         if len(sight.positions) != count:
