@@ -141,7 +141,7 @@ def _bones(points: Float[np.ndarray, "T K 3"], layout: Layout) -> list[tuple[np.
                 continue
             length = np.linalg.norm(points[:, ends[0]] - points[:, ends[1]], axis=-1)
             length = length[np.isfinite(length)]
-            if len(length):
+            if len(length) and length.any():  # ends in one point are no bone
                 found.append((length, usual))
     return found
 
