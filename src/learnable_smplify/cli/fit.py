@@ -267,7 +267,8 @@ def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
 def read_2d(args: FitArgs) -> Keypoints2D:
     """2D keypoints of one person: of several, the one whom the user names, else the one seen most."""
     settings, kind = args.settings, args.input.suffix.lower()
-    if args.input.is_dir() or (kind == ".json" and settings.person is None and not holds_coco_list(args.input)):
+    plain = args.input.is_dir() or (kind == ".json" and not holds_coco_list(args.input))
+    if plain and settings.person is None:
         return read_keypoints2d(args.input, layout=settings.layout, fps=settings.fps)
     tracks = read_detections(args.input, settings.layout, settings.fps)
     named = ", ".join(track.name for track in tracks[:12])

@@ -116,9 +116,7 @@ def _shape(points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"]) -
         axis = int(np.argmin(np.abs(cloud).max(axis=0)))
         flat = float(np.abs(cloud[:, axis]).max()) < _THINNEST * longest
         where = f" ({'xyz'[axis]} says nothing)" if flat else ""
-        return (
-            f"all keypoints lie in a plane{where}: 2D keypoints are fitted with --camera camera.json --method smplify"
-        )
+        return f"all keypoints lie in a plane{where}: 2D keypoints are fitted with --camera or --image-size"
     return ""
 
 

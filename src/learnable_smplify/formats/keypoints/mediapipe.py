@@ -135,7 +135,7 @@ def read_mediapipe(
             "these are 2D keypoints in pixels: x, y, confidence",
             path=path,
             expected="3D keypoints x, y, z",
-            hint=f"lsmplify fit {path} --camera camera.json --method smplify",
+            hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT)",
         )
     return people_from_sights(
         sights,
