@@ -6,11 +6,11 @@ import torch
 
 from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.axes import is_mirrored, settle_axes, settle_people
+from learnable_smplify.formats.keypoints.axes import is_mirrored, settle_people
 from learnable_smplify.formats.keypoints.upright import standing_direction
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names, load_layout
-from toy_recording import standing_person
+from toy_recording import settle_axes, standing_person
 
 # Turns that take y up to each direction.
 TURNS = {

@@ -18,7 +18,7 @@ import learnable_smplify as ls
 from learnable_smplify.benchmark import machine, plot, tables
 from learnable_smplify.benchmark import worker as worker_module
 from learnable_smplify.benchmark.methods import Method, build, methods
-from learnable_smplify.benchmark.pairs import PairBatch, as_given, select, spread, synthetic_pairs
+from learnable_smplify.benchmark.pairs import PairBatch, as_given, select, synthetic_pairs
 from learnable_smplify.benchmark.processes import Worker, WorkerFailed
 from learnable_smplify.benchmark.published_stgcn import PublishedStgcn
 from learnable_smplify.benchmark.result import Benchmark, Errors, Row, Speed, read_benchmark
@@ -29,6 +29,7 @@ from learnable_smplify.evaluation.clips import Pairs
 from learnable_smplify.evaluation.pairs import errors_of_pairs, mesh_and_joints
 from learnable_smplify.network.weights import load_network, save_network
 from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.timeline import evenly
 from test_stgcn import some_input, some_network
 
 ROOT = Path(__file__).parents[1]
@@ -153,9 +154,9 @@ def test_rows_of_a_batch_start_over_at_the_end() -> None:
 
 
 def test_a_spread_selection_has_both_ends() -> None:
-    assert spread(100, 4).tolist() == [0, 33, 66, 99]
-    assert spread(3, 10).tolist() == [0, 1, 2]
-    assert len(select(synthetic_pairs(9, 1), spread(9, 4))) == 4
+    assert evenly(100, 4).tolist() == [0, 33, 66, 99]
+    assert evenly(3, 10).tolist() == [0, 1, 2]
+    assert len(select(synthetic_pairs(9, 1), evenly(9, 4))) == 4
 
 
 def test_a_worker_gives_what_the_same_method_gives_here_and_tells_when_it_dies(tmp_path: Path) -> None:

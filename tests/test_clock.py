@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnable_smplify.view.clock import Clock, matching_frames, next_run, runs
+from learnable_smplify.timeline import runs
+from learnable_smplify.view.clock import Clock, matching_frames, next_run
 
 
 def test_the_clock_plays_at_its_speed_and_starts_again_after_the_end():
@@ -33,9 +34,9 @@ def test_recordings_of_one_length_go_frame_by_frame_and_others_by_time():
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_runs_are_the_flagged_frames_and_the_next_one_is_found(flags):
     spans = runs(np.array(flags))
-    covered = [frame for first, last in spans for frame in range(first, last + 1)]
+    covered = [frame for first, end in spans for frame in range(first, end)]
     assert covered == [frame for frame, flag in enumerate(flags) if flag]
-    assert all(after - last > 1 for (_, last), (after, _) in pairwise(spans))
+    assert all(after > end for (_, end), (after, _) in pairwise(spans))
     found = next_run(np.array(flags), 3)
     assert (found is None) == (not spans)
     if found is not None:

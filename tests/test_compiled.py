@@ -11,11 +11,11 @@ from learnable_smplify.body import Body, load_body
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.packed import PackedMlp
 from learnable_smplify.network.pose_mlp import PoseMlp, PoseMlpConfig
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve, solve_tensors
 from learnable_smplify.solver.frame.numeric import PairOptions
 from learnable_smplify.solver.frame.priors import load_priors

@@ -38,6 +38,7 @@ class ReadGlb:
         self.normals = self.array(primitive.attributes.NORMAL)
         self.joints = self.array(primitive.attributes.JOINTS_0)
         self.weights = self.array(primitive.attributes.WEIGHTS_0)
+        self.colors = self.array(primitive.attributes.COLOR_0)
         self.faces = self.array(primitive.indices).reshape(-1, 3)
         self.skin = self.gltf.skins[self.gltf.nodes[-1].skin]
 
@@ -145,6 +146,19 @@ def test_trimesh_opens_the_mesh(tmp_path):
     true = MotionMesh(load_body(), some_motion())
     np.testing.assert_allclose(mesh.vertices, true.rest_vertices(), atol=1e-6)
     np.testing.assert_array_equal(mesh.faces, true.faces)
+
+
+def test_the_body_wears_a_suit_and_nothing_on_its_limbs(tmp_path):
+    write_motion(some_motion(), tmp_path / "a.glb")
+    glb = ReadGlb(tmp_path / "a.glb")
+    darkest = glb.colors.min(axis=0)
+    suited = glb.rest[(glb.colors == darkest).all(axis=1)]
+    assert len(glb.rest) / 2 > len(suited) > 500
+    pose = torch.zeros(24, 3)
+    places = dict(zip(JOINT_NAMES, load_body().joints(pose, some_motion().betas)[0].numpy(), strict=True))
+    assert np.abs(suited[..., 0]).max() < places["left_elbow"][0]
+    assert places["left_knee"][1] < suited[..., 1].min()
+    assert suited[..., 1].max() < places["head"][1]
 
 
 def test_neighbouring_quaternions_lie_on_the_same_side(tmp_path):

@@ -11,11 +11,11 @@ import torch
 import learnable_smplify as ls
 from learnable_smplify.body import load_body
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.weights import load_network
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,

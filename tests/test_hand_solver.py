@@ -11,7 +11,7 @@ import torch
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.kinematics import rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.random_hands import random_hands
+from learnable_smplify.evaluation.random_people import random_hands
 from learnable_smplify.hands import HandKeypoints, mirrored_hand, relaxed_hands
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion

@@ -112,9 +112,9 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
         ({"means": None}, "key 'means' is missing"),
         ({"means": np.zeros((8, 63))}, "shapes"),
         ({"weights": np.zeros(8)}, "weight is not above 0"),
-        ({"weights": np.full(8, np.nan)}, "not finite"),
+        ({"weights": np.full(8, np.nan)}, "NaN or infinity"),
         ({"covars": -np.tile(np.eye(69), (8, 1, 1))}, r"covars\[0\].*not a covariance"),
-        ({"weights": "heavy"}, "not an array of numbers"),
+        ({"weights": "heavy"}, "no table of numbers"),
     ],
 )
 def test_a_mixture_that_is_none_is_refused(tmp_path: Path, changes: dict, message: str) -> None:

@@ -31,7 +31,6 @@ from learnable_smplify.metrics import pve
 from learnable_smplify.motion import Motion
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
 from learnable_smplify.refine.align import align, find_jumps
-from learnable_smplify.refine.shape import recentred
 from learnable_smplify.refine.times import find_offset, keypoints_at
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver import Solver
@@ -268,7 +267,7 @@ def test_betas_of_another_body_do_not_count(body: Body, solver: Solver, true: Mo
 def test_a_recentred_body_is_the_same_body(body: Body, true: Motion) -> None:
     folded, rotmat = body.folded("body25"), rotvec_to_rotmat(true.pose)
     about = torch.linspace(-1, 1, 10)
-    moved = recentred(folded, about).shaped((true.betas - about)[None]).pose(rotmat).positions()
+    moved = folded.recentred(about).shaped((true.betas - about)[None]).pose(rotmat).positions()
     torch.testing.assert_close(moved, folded.shaped(true.betas[None]).pose(rotmat).positions(), atol=1e-5, rtol=0)
 
 

@@ -263,6 +263,6 @@ def test_a_given_gaussian_draws_the_pose_to_itself():
     options = SmoothOptions(refine_shape=False, network_weight=1.0)
     found = smooth_clip(
         points, toy.keypoints, toy.confidence, toy.rotmat, toy.start_transl, toy.fps, load_priors(), options, toy.betas,
-        prior_rotmat=prior, prior_precision=1e6 * torch.eye(72),
+        sources=[(prior, 1e6 * torch.eye(72))],
     )  # fmt: skip
     torch.testing.assert_close(found.rotmat, prior, rtol=0, atol=1e-2)

@@ -16,7 +16,7 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
     *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics", "motion"),
-    *("notebook", "options", "resample", "rotation", "skeleton", "splits", "track", "views", "__init__"),
+    *("notebook", "options", "resample", "rotation", "skeleton", "splits", "timeline", "track", "views", "__init__"),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {

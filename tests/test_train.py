@@ -33,27 +33,36 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MotionStore:
     return tiny_store(Path(tmp_path_factory.mktemp("store")))
 
 
+@pytest.fixture(scope="module")
+def trained(store: MotionStore, tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.nn.Module, Path]:
+    """A network that was trained in one go, and its folder."""
+    folder = Path(tmp_path_factory.mktemp("run"))
+    return train(store, ls.load_body(), TINY, RunFolder(folder, TINY), "cpu"), folder
+
+
 def metrics_of(folder: Path, key: str) -> list[float]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [line[key] for line in lines if key in line]
 
 
-def test_the_loss_falls_and_the_run_folder_tells_where_it_came_from(store: MotionStore, tmp_path: Path) -> None:
-    train(store, ls.load_body(), TINY, RunFolder(tmp_path, TINY), "cpu")
-    losses = metrics_of(tmp_path, "loss")
+def test_the_loss_falls_and_the_run_folder_tells_where_it_came_from(trained: tuple[torch.nn.Module, Path]) -> None:
+    _, folder = trained
+    losses = metrics_of(folder, "loss")
     assert len(losses) == 100 // LOG_EVERY
-    holdout = metrics_of(tmp_path, "holdout_mm")
+    holdout = metrics_of(folder, "holdout_mm")
     assert holdout[-1] < 200
-    assert json.loads((tmp_path / "config.json").read_text())["network"]["width"] == 32
-    assert "torch" in json.loads((tmp_path / "provenance.json").read_text())
+    assert json.loads((folder / "config.json").read_text())["network"]["width"] == 32
+    assert "torch" in json.loads((folder / "provenance.json").read_text())
 
 
 class Killed(Exception):
     """Stands for a kill in the middle of a run."""
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(store: MotionStore, tmp_path: Path) -> None:
-    whole = train(store, ls.load_body(), TINY, RunFolder(tmp_path / "whole", TINY), "cpu")
+def test_a_killed_run_goes_on_to_the_same_weights(
+    store: MotionStore, trained: tuple[torch.nn.Module, Path], tmp_path: Path
+) -> None:
+    whole, _ = trained
 
     def kill(step: int, _: dict[str, float]) -> None:
         if step == LOG_EVERY:
@@ -72,6 +81,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path, replace(TINY, evaluate_every=7))
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(store: MotionStore, tmp_path: Path) -> None:
     config = replace(TINY, optimisation=replace(TINY.optimisation, steps=LOG_EVERY), evaluate_every=1000)
     alone = tmp_path / "alone"

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from learnable_smplify.formats.keypoints.axes import settle_axes
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.formats.keypoints.upright import overrules, standing_direction
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
-from toy_recording import standing_person
+from toy_recording import settle_axes, standing_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
 Y_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from learnable_smplify.formats.keypoints.axes import settle_people
+from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 
 BODY25 = load_layout("body25").keypoint_names
@@ -19,3 +21,10 @@ def standing_person(frames: int = 4) -> np.ndarray:
         low = 0.05 if part in ("BigToe", "SmallToe", "Heel") else 1.6
         points[:, index] = [{"L": 0.15, "R": -0.15}.get(name[0], 0.0), height.get(part, low), forward]
     return points + 0.01 * np.random.default_rng(0).normal(size=points.shape)
+
+
+def settle_axes(
+    person: Keypoints, up: str | None = None, *, assumed: str | None = None, mirrored: bool | None = None
+) -> Keypoints:
+    """`settle_people` of one person."""
+    return settle_people([person], up, assumed=assumed, mirrored=mirrored)[0]

@@ -162,6 +162,11 @@ class Camera:
         unfolded = (xx + yy > 0) & (xx * yy > xy * xy) & ((rays * seen).sum(-1) >= 0)
         return (focal * torch.where((near & unfolded)[..., None], rays, torch.nan) + centre).to(pixels.dtype)
 
+    def rays(self, pixels: Float[Tensor, "*N 2"]) -> Float[Tensor, "*N 2"]:
+        """x / z and y / z in the camera's frame (float64) of what is seen at these pixels; NaN as `undistorted`."""
+        straight = self.undistorted(pixels.double())
+        return (straight - straight.new_tensor([self.cx, self.cy])) / straight.new_tensor([self.fx, self.fy])
+
 
 def _bent(rays: Float[Tensor, "*N 2"], lens: tuple[float, ...]) -> Float[Tensor, "*N 2"]:
     """Where a lens shows rays (x / z, y / z), in focal lengths."""

@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS, SIDES
 
-SIDES: tuple[str, str] = ("left", "right")
 # SMPL-H's order of the fingers' joints, each from the knuckle to the last; the thumb's first is at its root.
 FINGERS: tuple[str, ...] = ("index", "middle", "pinky", "ring", "thumb")
 HAND_JOINT_NAMES: tuple[str, ...] = tuple(

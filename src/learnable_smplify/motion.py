@@ -74,36 +74,27 @@ class Motion:
 
     def __post_init__(self) -> None:
         pose = torch.as_tensor(self.pose).detach().to(torch.float32)
-        transl = torch.as_tensor(self.transl).detach().to(torch.float32)
         betas = person_betas(self.betas)
         if pose.ndim == 2 and pose.shape[1] == NUM_JOINTS * 3:
             pose = pose.reshape(-1, NUM_JOINTS, 3)
         if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3) or pose.shape[0] == 0:
             raise InputError(f"pose has shape {tuple(pose.shape)}", expected="(T, 24, 3) with at least one frame")
-        if transl.shape != (pose.shape[0], 3):
-            raise InputError(f"transl has shape {tuple(transl.shape)}", expected=f"({pose.shape[0]}, 3)")
-        for name, value in (("pose", pose), ("transl", transl)):
-            if not bool(torch.isfinite(value).all()):
-                raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
+        frames = pose.shape[0]
+        pose = _checked(pose, "pose", tuple(pose.shape))
+        transl = _checked(self.transl, "transl", (frames, 3))
         if not (self.fps > 0 and self.fps < 1e5):
             raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0")
         if not math.isfinite(self.start_s):
             raise InputError(f"the start time is {self.start_s}", expected="seconds")
         flagged = (
-            torch.zeros(pose.shape[0], dtype=torch.bool) if self.flagged is None else torch.as_tensor(self.flagged)
+            torch.zeros(frames) if self.flagged is None else _checked(self.flagged, "flagged", (frames,), finite=False)
         )
-        if flagged.shape != (pose.shape[0],):
-            raise InputError(f"flagged has shape {tuple(flagged.shape)}", expected=f"({pose.shape[0]},)")
         if self.uncertainty_deg is not None:
-            uncertainty = torch.as_tensor(self.uncertainty_deg).detach().to(torch.float32)
-            if uncertainty.shape != pose.shape[:2]:
-                raise InputError(
-                    f"uncertainty_deg has shape {tuple(uncertainty.shape)}", expected=f"({pose.shape[0]}, 24)"
-                )
+            uncertainty = _checked(self.uncertainty_deg, "uncertainty_deg", (frames, NUM_JOINTS), finite=False)
             object.__setattr__(self, "uncertainty_deg", uncertainty)
         if self.betas_sigma is not None:
             object.__setattr__(self, "betas_sigma", person_betas(self.betas_sigma))
-        self._check_hands(pose.shape[0])
+        self._check_hands(frames)
         object.__setattr__(self, "pose", pose)
         object.__setattr__(self, "transl", transl)
         object.__setattr__(self, "betas", betas)
@@ -115,28 +106,17 @@ class Motion:
             object.__setattr__(self, "hand_flagged", None)
             object.__setattr__(self, "hand_uncertainty_deg", None)
             return
-        hands = torch.as_tensor(self.hand_pose).detach().to(torch.float32)
+        hands = torch.as_tensor(self.hand_pose)
         if hands.ndim == 2 and hands.shape[1] == NUM_HAND_JOINTS * 3:
             hands = hands.reshape(-1, NUM_HAND_JOINTS, 3)
-        if hands.shape != (frames, NUM_HAND_JOINTS, 3):
-            raise InputError(
-                f"hand_pose has shape {tuple(hands.shape)}", expected=f"({frames}, {NUM_HAND_JOINTS}, 3) rotvec"
-            )
-        if not bool(torch.isfinite(hands).all()):
-            raise InputError("hand_pose holds NaN or infinity", expected="finite numbers")
-        flagged = torch.zeros(frames, 2, dtype=torch.bool)
-        if self.hand_flagged is not None:
-            flagged = torch.as_tensor(self.hand_flagged).to(torch.bool)
-        if flagged.shape != (frames, 2):
-            raise InputError(f"hand_flagged has shape {tuple(flagged.shape)}", expected=f"({frames}, 2)")
+        flagged = torch.zeros(frames, 2) if self.hand_flagged is None else self.hand_flagged
+        flagged = _checked(flagged, "hand_flagged", (frames, 2), finite=False).to(torch.bool)
         if self.hand_uncertainty_deg is not None:
-            unsure = torch.as_tensor(self.hand_uncertainty_deg).detach().to(torch.float32)
-            if unsure.shape != (frames, NUM_HAND_JOINTS):
-                raise InputError(
-                    f"hand_uncertainty_deg has shape {tuple(unsure.shape)}", expected=f"({frames}, {NUM_HAND_JOINTS})"
-                )
+            unsure = _checked(
+                self.hand_uncertainty_deg, "hand_uncertainty_deg", (frames, NUM_HAND_JOINTS), finite=False
+            )
             object.__setattr__(self, "hand_uncertainty_deg", unsure)
-        object.__setattr__(self, "hand_pose", hands)
+        object.__setattr__(self, "hand_pose", _checked(hands, "hand_pose", (frames, NUM_HAND_JOINTS, 3)))
         object.__setattr__(self, "hand_flagged", flagged)
 
     def __len__(self) -> int:
@@ -241,3 +221,13 @@ class Motion:
     def body_pose(self) -> Float[Tensor, "T 23 3"]:
         """Rotations of the other joints relative to their parents, rotvec [rad]."""
         return self.pose[:, 1:]
+
+
+def _checked(value: Tensor, name: str, shape: tuple[int, ...], *, finite: bool = True) -> Tensor:
+    """A value as a tensor of float32, of this shape."""
+    tensor = torch.as_tensor(value).detach().to(torch.float32)
+    if tensor.shape != shape:
+        raise InputError(f"{name} has shape {tuple(tensor.shape)}", expected=f"{shape}")
+    if finite and not bool(torch.isfinite(tensor).all()):
+        raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
+    return tensor

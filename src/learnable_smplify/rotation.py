@@ -28,6 +28,12 @@ def rotmat_to_rotvec(rotmat: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
     return roma.rotmat_to_rotvec(rotmat)
 
 
+def random_rotmats(count: int, generator: torch.Generator) -> Float[Tensor, "N 3 3"]:
+    """Rotations that may be any, all alike, on the generator's device."""
+    numbers = torch.randn(count, 4, generator=generator, device=generator.device)
+    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(numbers, dim=-1))
+
+
 def rotvec_between(
     start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"], share: Float[Tensor, "*B 1"]
 ) -> Float[Tensor, "*B 3"]:
@@ -35,6 +41,31 @@ def rotvec_between(
     first, last = roma.rotvec_to_unitquat(start), roma.rotvec_to_unitquat(end)
     turn = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(first), last))
     return roma.unitquat_to_rotvec(roma.quat_product(first, roma.rotvec_to_unitquat(turn * share)))
+
+
+def rotmat_between(
+    start: Float[Tensor, "*B 3 3"], end: Float[Tensor, "*B 3 3"], share: Float[Tensor, "*#B 1"] | float
+) -> Float[Tensor, "*B 3 3"]:
+    """`rotvec_between` of matrices."""
+    return rotvec_to_rotmat(share * rotmat_to_rotvec(end @ start.mT)) @ start
+
+
+def shortest_turn(start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
+    """The rotation by the smallest angle that takes one direction to another; for opposite ones about any axis."""
+    start, end = (torch.nn.functional.normalize(direction, dim=-1) for direction in (start, end))
+    axis = torch.linalg.cross(start, end)
+    sine, cosine = axis.norm(dim=-1, keepdim=True), (start * end).sum(-1, keepdim=True)
+    least = torch.eye(3).to(start)[start.abs().argmin(-1)]
+    across = torch.nn.functional.normalize(torch.linalg.cross(start, least), dim=-1)
+    axis = torch.where((sine < _NO_TURN**2) & (cosine < 0), across, axis / sine.clamp(min=_NO_TURN**2))
+    return rotvec_to_rotmat(axis * torch.atan2(sine, cosine))
+
+
+def twist_angle(rotmat: Float[Tensor, "*B 3 3"], axis: Float[Tensor, "*#B 3"]) -> Float[Tensor, "*B"]:
+    """The angle [rad], at most half a turn, of the part of a rotation that is about a unit axis and leaves it alone."""
+    rotvec = rotmat_to_rotvec(rotmat)
+    half = 0.5 * rotvec.norm(dim=-1).clamp(min=1e-9)
+    return 2 * torch.atan2((rotvec * axis).sum(-1) * half.sin() / (2 * half), half.cos())
 
 
 def skew(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:

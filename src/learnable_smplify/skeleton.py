@@ -33,7 +33,26 @@ PARENTS: tuple[int, ...] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13
 
 NUM_JOINTS = len(JOINT_NAMES)
 
+
+def _way_up(joint: int) -> tuple[int, ...]:
+    return (joint,) if PARENTS[joint] < 0 else (joint, *_way_up(PARENTS[joint]))
+
+
+WAYS_UP: tuple[tuple[int, ...], ...] = tuple(_way_up(joint) for joint in range(NUM_JOINTS))
+"""From each joint by its parents to the pelvis."""
+
 JOINT_INDEX: dict[str, int] = {name: index for index, name in enumerate(JOINT_NAMES)}
+
+
+SIDES: tuple[str, str] = ("left", "right")
+
+
+def sided(*names: str) -> tuple[str, ...]:
+    """The names of both sides: all of the left's, then the right's."""
+    return tuple(f"{side}_{name}" for side in SIDES for name in names)
+
+
+WRISTS: tuple[int, int] = (JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"])
 
 
 def mirrored_name(name: str) -> str:

@@ -23,6 +23,12 @@ class View:
     keypoints: Keypoints2D
     camera: Camera
 
+    def every(self, step: int) -> View:
+        """Every so many frames."""
+        seen = self.keypoints
+        rows = slice(None, None, step)
+        return View(Keypoints2D(seen.pixels[rows], seen.layout, seen.fps / step, seen.confidence[rows]), self.camera)
+
 
 def check_views(views: Sequence[View]) -> None:
     """Views of one person must be of the same moments and the same keypoints.

@@ -68,30 +68,19 @@ def as_given(body: Body, pairs: Pairs, condition: Condition) -> PairBatch:
     return PairBatch(pairs.start_pose, keypoints, joints, pairs.betas)
 
 
-def evenly(pairs: Pairs, most: int) -> Pairs:
-    """At most `most` of the pairs, spread evenly over all."""
-    return select(pairs, spread(len(pairs), most))
-
-
-def spread(count: int, most: int) -> Int[Tensor, " M"]:
-    """At most `most` of the numbers 0 to count - 1, evenly spread."""
-    return torch.linspace(0, count - 1, min(most, count)).round().long()
-
-
 def select(pairs: Pairs, index: Int[Tensor, " M"]) -> Pairs:
     """The pairs at these rows."""
     return Pairs(*(getattr(pairs, field.name)[index] for field in fields(pairs)))
 
 
-def synthetic_pairs(count: int, stride: int, seed: int = 0) -> Pairs:
+def synthetic_pairs(count: int, stride: int) -> Pairs:
     """Pairs without any motion file: starts drawn from the pose prior, targets from the change prior about them.
 
     Args:
         count: number of pairs.
         stride: frames at 30 fps between start and target; the change grows with it.
-        seed: of poses and betas.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     priors = load_priors()
     start = priors.poses_of(torch.randn(count, 69, generator=generator))
     start[:, 0] = rotvec_to_rotmat(torch.randn(count, 1, 3, generator=generator))[:, 0]

@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from learnable_smplify.benchmark.methods import Method
-from learnable_smplify.benchmark.pairs import as_given, select, spread
+from learnable_smplify.benchmark.pairs import as_given, select
 from learnable_smplify.benchmark.processes import Worker, WorkerFailed
 from learnable_smplify.benchmark.result import Errors, Row, Speed
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.evaluation.clips import Pairs
 from learnable_smplify.evaluation.pairs import Condition, errors_of_pairs, mesh_and_joints
+from learnable_smplify.timeline import evenly
 
 CLEAN = Condition("clean")
 NOISY = Condition("20 mm noise", noise=0.020)
@@ -247,7 +248,7 @@ def _measure_errors(
     for condition, stride in conditions:
         group = pairs[stride]
         truth = mesh_and_joints(body, group.target_pose, group.betas)
-        chosen = spread(len(group), subset)
+        chosen = evenly(len(group), subset)
         given, some, output = (folder / f"{name}.safetensors" for name in ("given", "some", "output"))
         batch = as_given(body, group, condition)
         batch.save(given)

@@ -13,14 +13,12 @@ from learnable_smplify.hands import (
     HAND_JOINT_NAMES,
     HAND_POINT_NAMES,
     NUM_SHARED_JOINTS,
-    SIDES,
     SMPLH_JOINT_NAMES,
     SMPLH_PARENTS,
 )
 from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.skeleton import SIDES, WRISTS
 
-_WRISTS = tuple(JOINT_INDEX[f"{side}_wrist"] for side in SIDES)
 _PER_HAND = len(HAND_JOINT_NAMES) // 2
 # Frames posed at once when making vertices: bounds the memory of long clips.
 _VERTEX_CHUNK = 128
@@ -62,7 +60,7 @@ class FingeredBody:
     def rest(self, betas: Float[Tensor, "10"]) -> RestHands:
         """The hands of a person."""
         joints, tips = (part.to(betas) for part in self._rest(betas.double()[None]))
-        wrists = joints[0, list(_WRISTS)]
+        wrists = joints[0, list(WRISTS)]
         fingers = joints[0, NUM_SHARED_JOINTS:].reshape(2, _PER_HAND, 3)
         return RestHands(torch.cat((wrists[:, None], fingers), dim=1), tips[0].reshape(2, 5, 3)[:, list(_TO_SMPLH)])
 

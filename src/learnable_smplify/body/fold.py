@@ -51,15 +51,27 @@ class FoldedPoints:
         rest_joints = self.rest_joints + torch.einsum("jxs,bs->bjx", self.rest_joints_shape, betas)
         return ShapedPoints(self, anchor, rest_offsets(rest_joints))
 
-    def of_person(self, betas: Float[Tensor, "10"]) -> FoldedPoints:
-        """The same points of a person with these betas, who has no further shape."""
+    def recentred(self, betas: Float[Tensor, "10"]) -> FoldedPoints:
+        """The same body with its betas counted from these: a standard normal prior on the rest is one about these."""
         return replace(
             self,
             anchor=self.anchor + self.anchor_shape @ betas,
-            anchor_shape=self.anchor_shape[..., :0],
             rest_joints=self.rest_joints + self.rest_joints_shape @ betas,
+        )
+
+    def of_person(self, betas: Float[Tensor, "10"]) -> FoldedPoints:
+        """The same points of a person with these betas, who has no further shape."""
+        return replace(
+            self.recentred(betas),
+            anchor_shape=self.anchor_shape[..., :0],
             rest_joints_shape=self.rest_joints_shape[..., :0],
         )
+
+    def double(self) -> FoldedPoints:
+        """In float64."""
+        pose = None if self.anchor_pose is None else self.anchor_pose.double()
+        rest = self.rest_joints.double(), self.rest_joints_shape.double()
+        return FoldedPoints(self.weight.double(), self.anchor.double(), self.anchor_shape.double(), pose, *rest)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,34 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
+from learnable_smplify.skeleton import NUM_JOINTS, PARENTS, WAYS_UP
 
-
-def _levels() -> tuple[tuple[int, ...], ...]:
-    depth = [0] * NUM_JOINTS
-    for joint in range(1, NUM_JOINTS):
-        depth[joint] = depth[PARENTS[joint]] + 1
-    return tuple(tuple(j for j in range(NUM_JOINTS) if depth[j] == level) for level in range(max(depth) + 1))
-
-
-def _ancestors() -> tuple[tuple[bool, ...], ...]:
-    rows = []
-    for joint in range(NUM_JOINTS):
-        chain = set()
-        node = joint
-        while node >= 0:
-            chain.add(node)
-            node = PARENTS[node]
-        rows.append(tuple(other in chain for other in range(NUM_JOINTS)))
-    return tuple(rows)
-
-
-LEVELS = _levels()
+LEVELS: tuple[tuple[int, ...], ...] = tuple(
+    tuple(joint for joint, way in enumerate(WAYS_UP) if len(way) == length)
+    for length in range(1, 1 + max(len(way) for way in WAYS_UP))
+)
 # Joints in the order in which the levels visit them, and the way back to SMPL's order.
 _LEVEL_ORDER = tuple(joint for level in LEVELS for joint in level)
 _BACK_TO_SMPL_ORDER = tuple(_LEVEL_ORDER.index(joint) for joint in range(NUM_JOINTS))
 # IS_ANCESTOR[j][i]: joint i lies on the way from the root to joint j (j itself included).
-IS_ANCESTOR = _ancestors()
+IS_ANCESTOR = tuple(tuple(other in way for other in range(NUM_JOINTS)) for way in WAYS_UP)
 
 
 @cache

@@ -31,27 +31,17 @@ def read_open_body(child: bool = False) -> BodyArrays:
     taller; the first is size (11 cm of stature a unit round a mean of 1.70 m), the second mostly slimness. They are
     not SMPL's betas. Built by `tools/build_open_body.py`.
     """
-    with (resources.files(__package__) / "open_body.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
-        arrays = dict(data)
-    shape = arrays
-    if child:
-        with (
-            (resources.files(__package__) / "open_child.npz").open("rb") as file,
-            np.load(file, allow_pickle=False) as data,
-        ):
-            shape = dict(data)
-    template = shape["v_template"]
+    arrays = _shipped("open_body.npz")
+    shape = _shipped("open_child.npz") if child else arrays
     names = tuple(str(name) for name in arrays["point_names"])
-    weights = np.zeros((len(template), NUM_JOINTS), dtype=np.float32)
-    np.put_along_axis(weights, arrays["weight_joints"].astype(np.int64), arrays["weight_values"], axis=1)
     return BodyArrays(
         name=OPEN_BODIES[child],
         gender=str(arrays["gender"]),
-        v_template=template,
+        v_template=shape["v_template"],
         shapedirs=shape["shapedirs"],
         posedirs=None,
         j_regressor=_dense(arrays, "joint", NUM_JOINTS),
-        weights=weights,
+        weights=_skin_weights(arrays, NUM_JOINTS),
         faces=arrays["faces"].astype(np.int64),
         point_names=names,
         point_regressor=_dense(arrays, "point", len(names)),
@@ -64,23 +54,29 @@ def read_open_hands() -> HandArrays:
     The skin outside the hands is the open body's, vertex by vertex (numbered otherwise); the hands have as many
     vertices as fingers need that bend. Built by `tools/build_open_hands.py`.
     """
-    with (
-        (resources.files(__package__) / "open_hands.npz").open("rb") as file,
-        np.load(file, allow_pickle=False) as data,
-    ):
-        arrays = dict(data)
-    template, joints = arrays["v_template"], len(SMPLH_JOINT_NAMES)
-    weights = np.zeros((len(template), joints), dtype=np.float32)
-    np.put_along_axis(weights, arrays["weight_joints"].astype(np.int64), arrays["weight_values"], axis=1)
+    arrays = _shipped("open_hands.npz")
+    joints = len(SMPLH_JOINT_NAMES)
     return HandArrays(
-        v_template=template,
+        v_template=arrays["v_template"],
         shapedirs=arrays["shapedirs"],
         posedirs=None,
         j_regressor=_dense(arrays, "joint", joints),
-        weights=weights,
+        weights=_skin_weights(arrays, joints),
         faces=arrays["faces"].astype(np.int64),
         tips=tuple(int(vertex) for vertex in arrays["tips"]),
     )
+
+
+def _shipped(name: str) -> dict[str, np.ndarray]:
+    with (resources.files(__package__) / name).open("rb") as file, np.load(file, allow_pickle=False) as data:
+        return dict(data)
+
+
+def _skin_weights(arrays: dict[str, np.ndarray], joints: int) -> np.ndarray:
+    """(V, J) float32 from the few joints that the file names of each vertex."""
+    weights = np.zeros((len(arrays["v_template"]), joints), dtype=np.float32)
+    np.put_along_axis(weights, arrays["weight_joints"].astype(np.int64), arrays["weight_values"], axis=1)
+    return weights
 
 
 def _dense(arrays: dict[str, np.ndarray], name: str, row_count: int) -> np.ndarray:

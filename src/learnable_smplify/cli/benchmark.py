@@ -107,8 +107,9 @@ def benchmark(args: BenchmarkArgs) -> None:
 
 def _pairs(args: BenchmarkArgs) -> tuple[dict[int, Pairs], str]:
     """The pairs of every stride, and what they are in words."""
-    from learnable_smplify.benchmark.pairs import select, spread, synthetic_pairs
+    from learnable_smplify.benchmark.pairs import select, synthetic_pairs
     from learnable_smplify.evaluation.pairs import STRIDES
+    from learnable_smplify.timeline import evenly
 
     if args.motions is None:
         count = _SYNTHETIC_FULL if args.full else _PAIRS_QUICK
@@ -122,7 +123,7 @@ def _pairs(args: BenchmarkArgs) -> tuple[dict[int, Pairs], str]:
     pairs = {stride: make_pairs(clips, stride, every) for stride in STRIDES}
     if args.full or args.every is not None:
         return pairs, f"Eval split, {len(clips)} clips, every {every}th frame"
-    few = {stride: select(group, spread(len(group), _PAIRS_QUICK)) for stride, group in pairs.items()}
+    few = {stride: select(group, evenly(len(group), _PAIRS_QUICK)) for stride, group in pairs.items()}
     return few, f"Eval split, {_PAIRS_QUICK} pairs a stride spread over {len(clips)} clips: a quick look"
 
 

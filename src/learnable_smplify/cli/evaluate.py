@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from learnable_smplify.benchmark.machine import cpu_name
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, evaluate_cameras
@@ -322,14 +323,8 @@ def _write(folder: Path | None, result: dict[str, object], texts: list[str], con
 
 def machine() -> dict[str, str | int]:
     """What the numbers were measured on."""
-    cpu = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
-    except OSError:
-        pass
     return {
-        "cpu": cpu,
+        "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

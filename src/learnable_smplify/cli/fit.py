@@ -12,9 +12,8 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
-from rich.table import Table
 
-from learnable_smplify.body import OPEN_BODIES, Body, body_of_motion
+from learnable_smplify.body import Body, body_of_motion
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit_folder import fit_folder_command
@@ -23,8 +22,10 @@ from learnable_smplify.cli.progress import frames_progress
 from learnable_smplify.cli.rig import (
     RigArgs,
     check_settings,
+    listed_errors,
     missing_notes,
     only_in_space,
+    print_table,
     read_camera_tracks,
     solve_people,
     write_people,
@@ -292,24 +293,18 @@ def print_summary(
     seconds: float,
 ) -> None:
     """The closing table of a fit."""
-    table = Table(title="fit", show_header=False, title_justify="left", title_style="bold")
-    rate = f"{motion.fps:g} fps"
-    table.add_row("frames", f"{summary.frames} ({summary.frames / motion.fps:.1f} s at {rate})")
     if isinstance(summary, FitSummary2D):
         unit, mean, by_group = "px", summary.mean_error_px, summary.group_error_px
     else:
         unit, mean, by_group = "mm", summary.mean_error_mm, summary.group_error_mm
-    table.add_row("mean keypoint error", f"{mean:.1f} {unit}")
-    groups = ", ".join(f"{group} {error:.1f}" for group, error in by_group.items())
-    table.add_row(f"by group [{unit}]", groups)
     name, error = summary.worst_keypoint
-    table.add_row("worst keypoint", f"{name}, {error:.1f} {unit}")
-    if summary.unobserved:
-        table.add_row("never measured", ", ".join(summary.unobserved))
-    if isinstance(summary, FitSummary) and summary.prior_joints:
-        table.add_row("joints no keypoint shows", f"{', '.join(summary.prior_joints)}: left to the prior")
-    table.add_row("frames flagged", str(summary.flagged))
-    table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
-    table.add_row("layout", load_layout(keypoints.layout).name)
-    table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
-    console.print(table)
+    unseen = summary.prior_joints if isinstance(summary, FitSummary) else ()
+    rows = {
+        "mean keypoint error": f"{mean:.1f} {unit}",
+        f"by group [{unit}]": listed_errors(by_group),
+        "worst keypoint": f"{name}, {error:.1f} {unit}",
+        "never measured": ", ".join(summary.unobserved),
+        "joints no keypoint shows": f"{', '.join(unseen)}: left to the prior" if unseen else "",
+        "frames flagged": str(summary.flagged),
+    }
+    print_table(console, rows, motion, body, load_layout(keypoints.layout).name, seconds)

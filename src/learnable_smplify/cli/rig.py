@@ -231,20 +231,35 @@ def print_views_summary(
     console: Console, summary: FitSummaryViews, motion: Motion, body: Body, layout: str, seconds: float
 ) -> None:
     """The closing table of a fit to cameras."""
-    table = Table(title="fit", show_header=False, title_justify="left", title_style="bold")
-    table.add_row("frames", f"{summary.frames} ({summary.frames / motion.fps:.1f} s at {motion.fps:g} fps)")
-    table.add_row("median keypoint error", f"{summary.median_error_px:.1f} px")
-    cameras = ", ".join(f"{name} {error:.1f}" for name, error in summary.camera_error_px.items())
-    table.add_row("by camera [px]", cameras)
-    table.add_row("by group [px]", ", ".join(f"{name} {error:.1f}" for name, error in summary.group_error_px.items()))
-    name, error = summary.worst_keypoint
-    table.add_row("worst keypoint", f"{name}, {error:.1f} px")
-    if summary.unobserved:
-        table.add_row("never seen", ", ".join(summary.unobserved))
-    table.add_row("frames flagged", str(summary.flagged))
     way = float((motion.transl - motion.transl[:1]).norm(dim=-1).max())
-    table.add_row("way", f"up to {way:.2f} m from the start")
-    table.add_row("time", f"{1000 * seconds / summary.frames:.2f} ms a frame, {seconds:.1f} s in all")
+    name, error = summary.worst_keypoint
+    rows = {
+        "median keypoint error": f"{summary.median_error_px:.1f} px",
+        "by camera [px]": listed_errors(summary.camera_error_px),
+        "by group [px]": listed_errors(summary.group_error_px),
+        "worst keypoint": f"{name}, {error:.1f} px",
+        "never seen": ", ".join(summary.unobserved),
+        "frames flagged": str(summary.flagged),
+        "way": f"up to {way:.2f} m from the start",
+    }
+    print_table(console, rows, motion, body, layout, seconds)
+
+
+def listed_errors(errors: dict[str, float]) -> str:
+    """Names and their errors in a row."""
+    return ", ".join(f"{name} {error:.1f}" for name, error in errors.items())
+
+
+def print_table(
+    console: Console, rows: dict[str, str], motion: Motion, body: Body, layout: str, seconds: float
+) -> None:
+    """The closing table of any fit: these rows, but for empty ones, between what all fits have."""
+    table, frames = Table(title="fit", show_header=False, title_justify="left", title_style="bold"), len(motion)
+    table.add_row("frames", f"{frames} ({frames / motion.fps:.1f} s at {motion.fps:g} fps)")
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    table.add_row("time", f"{1000 * seconds / frames:.2f} ms a frame, {seconds:.1f} s in all")
     table.add_row("layout", layout)
     table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
     console.print(table)

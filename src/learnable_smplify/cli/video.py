@@ -271,10 +271,7 @@ def _on_floor(solved: Sequence[SolvedPerson], body: Body, notes: Console) -> lis
         replace(
             one,
             motion=floor.motion(one.motion, body),
-            person=replace(
-                one.person,
-                views=tuple(View(view.keypoints, floor.camera(view.camera)) for view in one.person.views),
-            ),
+            person=one.person.with_cameras(floor.camera),
         )
         for one in solved
     ]

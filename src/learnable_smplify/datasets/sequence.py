@@ -75,7 +75,6 @@ def sequence_of(
     body: str,
     valid: np.ndarray | None,
     path: Path,
-    up_axis: UpAxis | None = None,
 ) -> DatasetSequence:
     """A `DatasetSequence` from arrays as they were read.
 
@@ -84,7 +83,7 @@ def sequence_of(
         transl: (T, 3) metres.
         betas: (N,).
         valid: (T,), None for all. Frames with NaN or infinity are not valid, whatever it says.
-        name, subject, gender, fps, body, path, up_axis: as in `DatasetSequence`.
+        name, subject, gender, fps, body, path: as in `DatasetSequence`.
 
     Raises:
         InputError: no frame, or lengths that differ.
@@ -116,7 +115,6 @@ def sequence_of(
         body=body,
         valid=torch.from_numpy(valid & finite),
         path=path,
-        up_axis=up_axis,
     )
 
 

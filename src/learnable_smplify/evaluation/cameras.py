@@ -18,7 +18,7 @@ from learnable_smplify import metrics
 from learnable_smplify.body import Body
 from learnable_smplify.camera import Camera
 from learnable_smplify.evaluation.clips import Clip
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
@@ -155,25 +155,18 @@ def triangulated(solver: Solver) -> Way:
 
 def camera_table(rows: Sequence[CameraRow], title: str) -> str:
     """Errors as Markdown."""
-    header = (
-        *("method", "detections", "PA-MPJPE [mm]", "MPJPE", "place", "flips that last", "flagged"),
-        *("ms a frame", "CPU ms"),
-    )
-    body = [
-        (
-            row.method,
-            row.detections,
-            f"{row.pa_mpjpe_mm:.1f}",
-            f"{row.mpjpe_mm:.1f}",
-            f"{row.place_mm:.0f}",
-            str(row.flips),
-            f"{100 * row.flagged_share:.1f} %",
-            f"{row.ms_a_frame:.1f}",
-            f"{row.cpu_ms:.1f}",
-        )
-        for row in rows
+    columns: Columns[CameraRow] = [
+        ("method", lambda row: row.method),
+        ("detections", lambda row: row.detections),
+        ("PA-MPJPE [mm]", lambda row: f"{row.pa_mpjpe_mm:.1f}"),
+        ("MPJPE", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("place", lambda row: f"{row.place_mm:.0f}"),
+        ("flips that last", lambda row: str(row.flips)),
+        ("flagged", lambda row: f"{100 * row.flagged_share:.1f} %"),
+        ("ms a frame", lambda row: f"{row.ms_a_frame:.1f}"),
+        ("CPU ms", lambda row: f"{row.cpu_ms:.1f}"),
     ]
-    return table(f"{title} ({rows[0].frames:,} frames)", header, body)
+    return table_of(f"{title} ({rows[0].frames:,} frames)", rows, columns)
 
 
 def _near_view(body: Body, true: Motion, noise_px: float, generator: torch.Generator) -> View:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learnable_smplify.body import Body
 from learnable_smplify.evaluation.clips import Clip
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.protocols import frame_errors
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -242,46 +242,32 @@ def _share(parts: list[Tensor]) -> float:
 
 def damaged_table(rows: Sequence[DamagedRow]) -> str:
     """Errors on damaged recordings."""
-    header = (
-        "method",
-        "keypoints",
-        "MPJPE [mm]",
-        "worst clip",
-        "PVE [mm]",
-        "acceleration error [m/s²]",
-        "of the input",
-        "of its noise alone",
-        "flagged",
-    )
-    body = [
-        (
-            row.method,
-            row.keypoints,
-            f"{row.mpjpe_mm:.1f}",
-            f"{row.worst_mpjpe_mm:.1f} ({row.worst_clip})",
-            f"{row.pve_mm:.1f}",
-            f"{row.acceleration:.1f}",
-            f"{row.input_acceleration:.1f}",
-            f"{row.noise_acceleration:.1f}",
-            f"{100 * row.flagged_share:.1f} %",
-        )
-        for row in rows
+    columns: Columns[DamagedRow] = [
+        ("method", lambda row: row.method),
+        ("keypoints", lambda row: row.keypoints),
+        ("MPJPE [mm]", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("worst clip", lambda row: f"{row.worst_mpjpe_mm:.1f} ({row.worst_clip})"),
+        ("PVE [mm]", lambda row: f"{row.pve_mm:.1f}"),
+        ("acceleration error [m/s²]", lambda row: f"{row.acceleration:.1f}"),
+        ("of the input", lambda row: f"{row.input_acceleration:.1f}"),
+        ("of its noise alone", lambda row: f"{row.noise_acceleration:.1f}"),
+        ("flagged", lambda row: f"{100 * row.flagged_share:.1f} %"),
     ]
     title = f"Whole clips from nothing, betas unknown ({rows[0].clips} clips, {rows[0].frames:,} frames)"
-    return table(title, header, body)
+    return table_of(title, rows, columns)
 
 
 def repair_table(rows: Sequence[RepairRow]) -> str:
     """What repair finds in damaged recordings."""
-    header = ("keypoints", "jumps removed", "good ones removed", "exchanged ones put back", "right ones exchanged")
-    body = [
-        (
-            row.keypoints,
-            *(
-                "" if math.isnan(share) else f"{100 * share:.2f} %"
-                for share in (row.jumps_found, row.good_removed, row.swaps_found, row.wrongly_swapped)
-            ),
-        )
-        for row in rows
+
+    def per_cent(share: float) -> str:
+        return "" if math.isnan(share) else f"{100 * share:.2f} %"
+
+    columns: Columns[RepairRow] = [
+        ("keypoints", lambda row: row.keypoints),
+        ("jumps removed", lambda row: per_cent(row.jumps_found)),
+        ("good ones removed", lambda row: per_cent(row.good_removed)),
+        ("exchanged ones put back", lambda row: per_cent(row.swaps_found)),
+        ("right ones exchanged", lambda row: per_cent(row.wrongly_swapped)),
     ]
-    return table("Repair, shares of the keypoints seen (jumps of more than 0.3 m)", header, body)
+    return table_of("Repair, shares of the keypoints seen (jumps of more than 0.3 m)", rows, columns)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,14 +14,14 @@ from learnable_smplify.body import Body
 from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.kinematics import rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.markdown import table
-from learnable_smplify.evaluation.random_hands import random_hands
+from learnable_smplify.evaluation.markdown import Columns, table, table_of
+from learnable_smplify.evaluation.random_people import random_hands, random_people
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE
-from learnable_smplify.hands import NUM_HAND_POINTS, SIDES, HandKeypoints
+from learnable_smplify.hands import NUM_HAND_POINTS, HandKeypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
+from learnable_smplify.skeleton import NUM_JOINTS, WRISTS
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
@@ -48,7 +47,7 @@ CONDITIONS: dict[str, tuple[float, float]] = {
     "20 % missing": (0.0, 0.2),
     "both": (0.005, 0.2),
 }
-_WRISTS = [JOINT_INDEX[f"{side}_wrist"] for side in SIDES]
+_WRISTS = list(WRISTS)
 _TIPS = [index for index in range(1, NUM_HAND_POINTS) if index % 4 == 0]
 
 
@@ -106,12 +105,7 @@ def evaluate_hands(
     """
     fingers = _fingers(body)
     generator = torch.Generator().manual_seed(0)
-    rotmat = load_priors().poses_of(torch.randn(poses, 3 * NUM_JOINTS - 3, generator=generator))
-    rotmat[:, 0] = roma.unitquat_to_rotmat(
-        torch.nn.functional.normalize(torch.randn(poses, 4, generator=generator), dim=-1)
-    )
-    pose = rotmat_to_rotvec(rotmat)
-    betas, transl = torch.randn(poses, 10, generator=generator), torch.randn(poses, 3, generator=generator)
+    pose, betas, transl = random_people(poses, generator)
     hands = torch.cat([random_hands(Anatomy.of(fingers.rest(person)), 1, generator) for person in betas])
     true = pose, hands, betas, transl
     points = fingers.hand_points(*true)
@@ -193,26 +187,20 @@ def evaluate_hand_times(body: Body, solver: Solver, frames: int = 300) -> HandTi
 
 def hand_table(rows: Sequence[HandRow]) -> str:
     """Round trips of hands as Markdown."""
-    header = (
-        *("layout", "of", "condition", "fingertips [mm]", "finger joints [deg]"),
-        *("hand's rotation [deg]", "without its points", "wrist against forearm [deg]", "without"),
-    )
-    body = [
-        (
-            row.layout,
-            LAYOUTS.get(row.layout, ""),
-            row.condition,
-            *(
-                f"{value:.1f}"
-                for value in (
-                    *(row.tip_mm, row.joint_deg, row.wrist_deg, row.wrist_alone_deg),
-                    *(row.local_deg, row.local_alone_deg),
-                )
-            ),
-        )
-        for row in rows
+    columns: Columns[HandRow] = [
+        ("layout", lambda row: row.layout),
+        ("of", lambda row: LAYOUTS.get(row.layout, "")),
+        ("condition", lambda row: row.condition),
+        ("fingertips [mm]", lambda row: f"{row.tip_mm:.1f}"),
+        ("finger joints [deg]", lambda row: f"{row.joint_deg:.1f}"),
+        ("hand's rotation [deg]", lambda row: f"{row.wrist_deg:.1f}"),
+        ("without its points", lambda row: f"{row.wrist_alone_deg:.1f}"),
+        ("wrist against forearm [deg]", lambda row: f"{row.local_deg:.1f}"),
+        ("without", lambda row: f"{row.local_alone_deg:.1f}"),
     ]
-    return table(f"Single frames from nothing: {rows[0].poses} random poses with random hands, and back", header, body)
+    return table_of(
+        f"Single frames from nothing: {rows[0].poses} random poses with random hands, and back", rows, columns
+    )
 
 
 def hand_facts_table(limits: LimitRow, times: HandTimes) -> str:

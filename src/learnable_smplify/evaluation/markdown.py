@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias, TypeVar
 
 from learnable_smplify.evaluation.ablation import AblationRow
 from learnable_smplify.evaluation.pairs import PairRow
 from learnable_smplify.evaluation.sequence import ColdRow, SequenceRow
+
+Row = TypeVar("Row")
+Columns: TypeAlias = list[tuple[str, Callable[[Row], str]]]
+"""What stands above each column of a table, and what a row has in it."""
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table under a bold title."""
     lines = [f"**{title}**", "", _line(header), _line(["---"] * len(header))]
     return "\n".join(lines + [_line(row) for row in rows])
+
+
+def table_of(title: str, rows: Sequence[Row], columns: Columns[Row]) -> str:
+    """A table with a line a row."""
+    return table(title, [name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
 
 
 PairMetric = Literal["PVE", "PA-PVE", "MPJPE"]
@@ -108,69 +117,48 @@ def sequence_table(rows: Sequence[SequenceRow], source: str = "") -> str:
     Args:
         source: of the motion, for the title.
     """
-    header = ("method", "given", "PVE [mm]", "MPJPE [mm]", "PVE first / last quarter", "flagged")
-    body = [
-        (
-            row.method,
-            row.given,
-            f"{row.pve_mm:.1f}",
-            f"{row.mpjpe_mm:.1f}",
-            f"{row.first_quarter_pve_mm:.1f} / {row.last_quarter_pve_mm:.1f}",
-            f"{100 * row.flagged_share:.1f} %",
-        )
-        for row in rows
+    columns: Columns[SequenceRow] = [
+        ("method", lambda row: row.method),
+        ("given", lambda row: row.given),
+        ("PVE [mm]", lambda row: f"{row.pve_mm:.1f}"),
+        ("MPJPE [mm]", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("PVE first / last quarter", lambda row: f"{row.first_quarter_pve_mm:.1f} / {row.last_quarter_pve_mm:.1f}"),
+        ("flagged", lambda row: f"{100 * row.flagged_share:.1f} %"),
     ]
     where = f"{source}: " if source else ""
     title = f"{where}Whole clips, frame after frame, clean keypoints ({rows[0].clips} clips, {rows[0].frames:,} frames)"
-    return table(title, header, body)
+    return table_of(title, rows, columns)
 
 
 def cold_table(rows: Sequence[ColdRow]) -> str:
     """Frames from nothing."""
-    header = ("poses", "number", "solved below 20 mm", "mean keypoint error [mm]", "worst [mm]")
-    body = [
-        (
-            row.poses,
-            f"{row.number:,}",
-            f"{100 * row.solved_share:.1f} %",
-            f"{row.mean_error_mm:.2f}",
-            f"{row.worst_error_mm:.1f}",
-        )
-        for row in rows
+    columns: Columns[ColdRow] = [
+        ("poses", lambda row: row.poses),
+        ("number", lambda row: f"{row.number:,}"),
+        ("solved below 20 mm", lambda row: f"{100 * row.solved_share:.1f} %"),
+        ("mean keypoint error [mm]", lambda row: f"{row.mean_error_mm:.2f}"),
+        ("worst [mm]", lambda row: f"{row.worst_error_mm:.1f}"),
     ]
-    return table("Single frames from nothing (betas known)", header, body)
+    return table_of("Single frames from nothing (betas known)", rows, columns)
 
 
 def ablation_table(rows: Sequence[AblationRow], samples: int) -> str:
     """What each ingredient is worth."""
-    header = (
-        "variant",
-        "M parameters",
-        "network alone [mm], stride 1 / 3 / 5 / 7 / 9",
-        "the same, foreign",
-        "hybrid [mm]",
-        "the same, foreign",
-        "20 mm noise",
-        "20 % missing",
-    )
-    body = [
-        (
-            row.name,
-            f"{row.million_parameters:.1f}",
-            _errors(row.single_pve_mm),
-            _errors(row.single_foreign_mm),
-            _errors(row.hybrid_pve_mm),
-            _errors(row.hybrid_foreign_mm),
-            f"{row.noisy_mm:.1f}",
-            f"{row.missing_mm:.1f}",
-        )
-        for row in rows
+    columns: Columns[AblationRow] = [
+        ("variant", lambda row: row.name),
+        ("M parameters", lambda row: f"{row.million_parameters:.1f}"),
+        ("network alone [mm], stride 1 / 3 / 5 / 7 / 9", lambda row: _errors(row.single_pve_mm)),
+        ("the same, foreign", lambda row: _errors(row.single_foreign_mm)),
+        ("hybrid [mm]", lambda row: _errors(row.hybrid_pve_mm)),
+        ("the same, foreign", lambda row: _errors(row.hybrid_foreign_mm)),
+        ("20 mm noise", lambda row: f"{row.noisy_mm:.1f}"),
+        ("20 % missing", lambda row: f"{row.missing_mm:.1f}"),
     ]
     title = (
         f"PVE after short equal runs of {samples:,} pairs. Foreign: every joint turned by 10 degrees; noise and gaps: "
         "hybrid, foreign, stride 5"
     )
-    return table(title, header, body)
+    return table_of(title, rows, columns)
 
 
 def _errors(values: Sequence[float]) -> str:

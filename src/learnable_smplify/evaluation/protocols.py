@@ -22,12 +22,13 @@ from learnable_smplify.body import Body
 from learnable_smplify.datasets.sequence import DatasetSequence
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, make_pairs
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.pairs import STRIDES, Condition, Method, PairRow, damaged, mesh_and_joints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver import Solver
+from learnable_smplify.timeline import runs
 
 Protocol = Literal["paper", "standard"]
 Alignment = Literal["pelvis", "reference"]
@@ -41,21 +42,19 @@ _ALIGNED_AT: dict[Alignment, int] = {
 }
 
 
-def clips_of(sequences: Iterable[DatasetSequence], fps: float = FPS) -> list[Clip]:
-    """Sequences as clips at `fps` with the people's own betas, cut where frames are not valid.
+def clips_of(sequences: Iterable[DatasetSequence]) -> list[Clip]:
+    """Sequences as clips at `FPS` with the people's own betas, cut where frames are not valid.
 
     Raises:
         InputError: no two valid frames in a row anywhere.
     """
     clips = []
     for sequence in sequences:
-        motion = resample_motion(sequence.to_motion(), fps)
-        edges = torch.nn.functional.pad((~motion.flagged).int(), (1, 1)).diff()
-        runs = zip((edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist(), strict=True)
-        for first, end in runs:
+        motion = resample_motion(sequence.to_motion(), FPS)
+        for first, end in runs((~motion.flagged).numpy()):
             if end - first > 1:
                 name = sequence.name if end - first == len(motion) else f"{sequence.name} from frame {first}"
-                clips.append(Clip(name, motion.pose[first:end], motion.transl[first:end], fps, motion.betas))
+                clips.append(Clip(name, motion.pose[first:end], motion.transl[first:end], FPS, motion.betas))
     if not clips:
         raise InputError("no two frames in a row are valid in any sequence", expected="motion")
     return clips
@@ -194,17 +193,16 @@ def frame_errors(
 
 def clip_table(rows: Sequence[ClipRow], align: Alignment) -> str:
     """Errors on whole clips as Markdown."""
-    header = ("method", "given", "PVE [mm]", "PA-PVE", "MPJPE", "PA-MPJPE", "flagged", "ms a frame")
-    body = [
-        (
-            row.method,
-            row.given,
-            *(f"{value:.1f}" for value in (row.pve_mm, row.pa_pve_mm, row.mpjpe_mm, row.pa_mpjpe_mm)),
-            f"{100 * row.flagged_share:.1f} %",
-            f"{row.ms_a_frame:.2f}",
-        )
-        for row in rows
+    columns: Columns[ClipRow] = [
+        ("method", lambda row: row.method),
+        ("given", lambda row: row.given),
+        ("PVE [mm]", lambda row: f"{row.pve_mm:.1f}"),
+        ("PA-PVE", lambda row: f"{row.pa_pve_mm:.1f}"),
+        ("MPJPE", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("PA-MPJPE", lambda row: f"{row.pa_mpjpe_mm:.1f}"),
+        ("flagged", lambda row: f"{100 * row.flagged_share:.1f} %"),
+        ("ms a frame", lambda row: f"{row.ms_a_frame:.2f}"),
     ]
     where = "the pelvis" if align == "pelvis" else "the right ankle, as in the authors' code"
     title = f"Whole clips, clean keypoints, aligned at {where} ({rows[0].clips} clips, {rows[0].frames:,} frames)"
-    return table(title, header, body)
+    return table_of(title, rows, columns)

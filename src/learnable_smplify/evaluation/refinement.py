@@ -17,10 +17,10 @@ from torch import Tensor
 from learnable_smplify import metrics
 from learnable_smplify.body import Body
 from learnable_smplify.evaluation.clips import Clip
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
-from learnable_smplify.refine import RefineOptions, refine_motion
+from learnable_smplify.refine import refine_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver import Solver
 
@@ -81,7 +81,6 @@ def evaluate_refinement(
     clips: Sequence[Clip],
     solver: Solver,
     conditions: Sequence[RefineCondition] = CONDITIONS,
-    options: RefineOptions | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[RefineRow]:
     """Refine every clip's simulated estimate by BODY_25 keypoints of the true motion, of a fixed seed for each clip."""
@@ -98,7 +97,7 @@ def evaluate_refinement(
             clean = body.keypoints(true.pose, true.betas, true.transl)
             noise = _smooth_noise(clean.shape, condition.window, generator)
             keypoints = Keypoints(clean + condition.noise * noise, "body25", clip.fps)
-            result = refine_motion(solver, estimate, keypoints, options)
+            result = refine_motion(solver, estimate, keypoints)
             motions = (estimate, result.aligned or estimate, result.motion)
             found = [clip_errors(body, motion, true) for motion in motions]
             worse += bool(found[2][0].mean() > found[1][0].mean())
@@ -140,20 +139,16 @@ def simulated_estimate(body: Body, true: Motion, generator: torch.Generator) -> 
 
 def refine_table(rows: Sequence[RefineRow]) -> str:
     """Before and after, by the keypoints' noise."""
-    header = ("keypoints", "PVE before", "aligned", "refined", "change", "root aligned", "refined", "worse", "kept")
-    body = [
-        (
-            row.condition,
-            f"{row.pve_before_mm:.1f}",
-            f"{row.pve_aligned_mm:.1f}",
-            f"{row.pve_mm:.1f}",
-            f"{change(row.pve_mm, row.pve_before_mm)}, {change(row.pve_mm, row.pve_aligned_mm)}",
-            f"{row.root_aligned_mm:.1f}",
-            f"{row.root_mm:.1f}",
-            f"{100 * row.worse_share:.0f} %",
-            f"{100 * row.kept_share:.0f} %",
-        )
-        for row in rows
+    columns: Columns[RefineRow] = [
+        ("keypoints", lambda row: row.condition),
+        ("PVE before", lambda row: f"{row.pve_before_mm:.1f}"),
+        ("aligned", lambda row: f"{row.pve_aligned_mm:.1f}"),
+        ("refined", lambda row: f"{row.pve_mm:.1f}"),
+        ("change", lambda row: changes(row.pve_mm, row.pve_before_mm, row.pve_aligned_mm)),
+        ("root aligned", lambda row: f"{row.root_aligned_mm:.1f}"),
+        ("refined", lambda row: f"{row.root_mm:.1f}"),
+        ("worse", lambda row: f"{100 * row.worse_share:.0f} %"),
+        ("kept", lambda row: f"{100 * row.kept_share:.0f} %"),
     ]
     title = (
         f"Refinement of a simulated estimator: {JOINT_ERROR_DEG:g} degrees a joint, {1000 * ROOT_ERROR_M:g} mm root, "
@@ -161,12 +156,12 @@ def refine_table(rows: Sequence[RefineRow]) -> str:
         "root position [mm]; change against before and against the rigid alignment alone; clips made worse than by the "
         "alignment alone; frames in which the estimate stayed"
     )
-    return table(title, header, body)
+    return table_of(title, rows, columns)
 
 
-def change(value: float, before: float) -> str:
-    """In per cent."""
-    return f"{100 * (value / before - 1):+.0f} %"
+def changes(value: float, *before: float) -> str:
+    """What a value is more or less than each of some others, in per cent."""
+    return ", ".join(f"{100 * (value / other - 1):+.0f} %" for other in before)
 
 
 def _smooth_noise(shape: Sequence[int], window: int, generator: torch.Generator) -> Tensor:

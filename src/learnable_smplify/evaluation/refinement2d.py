@@ -11,8 +11,8 @@ import torch
 
 from learnable_smplify.evaluation.cameras import LONGEST
 from learnable_smplify.evaluation.clips import Clip
-from learnable_smplify.evaluation.markdown import table
-from learnable_smplify.evaluation.refinement import change, clip_errors, simulated_estimate
+from learnable_smplify.evaluation.markdown import Columns, table_of
+from learnable_smplify.evaluation.refinement import changes, clip_errors, simulated_estimate
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.motion import Motion
 from learnable_smplify.refine import refine_by_views
@@ -91,32 +91,19 @@ def evaluate_view_refinement(
 
 def view_refine_table(rows: Sequence[ViewRefineRow], source: str) -> str:
     """Before and after, by cameras and noise."""
-    header = (
-        "cameras",
-        "noise",
-        "PVE before [mm]",
-        "aligned",
-        "refined",
-        "change, against aligned",
-        "worse",
-        "ms a frame",
-    )
-    body = [
-        (
-            str(row.cameras),
-            f"{row.noise_px:g} px",
-            f"{row.pve_before_mm:.1f}",
-            f"{row.pve_aligned_mm:.1f}",
-            f"{row.pve_mm:.1f}",
-            f"{change(row.pve_mm, row.pve_before_mm)}, {change(row.pve_mm, row.pve_aligned_mm)}",
-            f"{100 * row.worse_share:.0f} %",
-            f"{row.ms_a_frame:.0f}",
-        )
-        for row in rows
+    columns: Columns[ViewRefineRow] = [
+        ("cameras", lambda row: str(row.cameras)),
+        ("noise", lambda row: f"{row.noise_px:g} px"),
+        ("PVE before [mm]", lambda row: f"{row.pve_before_mm:.1f}"),
+        ("aligned", lambda row: f"{row.pve_aligned_mm:.1f}"),
+        ("refined", lambda row: f"{row.pve_mm:.1f}"),
+        ("change, against aligned", lambda row: changes(row.pve_mm, row.pve_before_mm, row.pve_aligned_mm)),
+        ("worse", lambda row: f"{100 * row.worse_share:.0f} %"),
+        ("ms a frame", lambda row: f"{row.ms_a_frame:.0f}"),
     ]
     title = (
         f"Refinement of the simulated estimator by 2D keypoints, betas not known, {source} ({rows[0].clips} "
         f"clips, {rows[0].frames:,} frames); clips made worse than the estimate that is only turned into the "
         "cameras' world"
     )
-    return table(title, header, body)
+    return table_of(title, rows, columns)

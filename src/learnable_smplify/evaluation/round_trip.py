@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -16,11 +15,12 @@ from learnable_smplify.body import Body
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.kinematics import IS_ANCESTOR
 from learnable_smplify.body.observed import unobserved_mask
-from learnable_smplify.evaluation.markdown import table
+from learnable_smplify.evaluation.markdown import Columns, table_of
+from learnable_smplify.evaluation.random_people import random_people
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS
+from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import Priors, load_priors
 
@@ -69,12 +69,7 @@ def evaluate_round_trip(
     """
     priors = load_priors()
     generator = torch.Generator().manual_seed(0)
-    rotmat = priors.poses_of(torch.randn(poses, 3 * NUM_JOINTS - 3, generator=generator))
-    rotmat[:, 0] = roma.unitquat_to_rotmat(
-        torch.nn.functional.normalize(torch.randn(poses, 4, generator=generator), dim=-1)
-    )
-    pose = rotmat_to_rotvec(rotmat)
-    betas, transl = torch.randn(poses, 10, generator=generator), torch.randn(poses, 3, generator=generator)
+    pose, betas, transl = random_people(poses, generator)
     rows = []
     for layout in layout_names() if layouts is None else layouts:
         keypoints, folded = body.keypoints(pose, betas, transl, layout), body.folded(layout)
@@ -94,36 +89,24 @@ def evaluate_round_trip(
 
 def round_trip_table(rows: Sequence[RoundTripRow]) -> str:
     """Round trips as Markdown."""
-    header = (
-        "layout",
-        "betas",
-        "below 25 mm",
-        "MPJPE [mm]",
-        "joints placed by keypoints: below 25 mm",
-        "MPJPE",
-        "other joints",
-        "unobserved joints: off [deg]",
-        "from the prior [deg]",
-        "which",
-    )
-    body = [
-        (
-            row.layout,
-            row.betas,
-            f"{100 * row.found_share:.1f} %",
-            f"{row.mpjpe_mm:.1f}",
-            f"{100 * row.placed_found_share:.1f} %",
-            f"{row.placed_mpjpe_mm:.1f}",
-            *(
-                "" if math.isnan(value) else f"{value:.1f}"
-                for value in (row.unplaced_mpjpe_mm, row.unobserved_deg, row.from_prior_deg)
-            ),
-            _both_sides(row.unobserved),
-        )
-        for row in rows
+
+    def known(value: float) -> str:
+        return "" if math.isnan(value) else f"{value:.1f}"
+
+    columns: Columns[RoundTripRow] = [
+        ("layout", lambda row: row.layout),
+        ("betas", lambda row: row.betas),
+        ("below 25 mm", lambda row: f"{100 * row.found_share:.1f} %"),
+        ("MPJPE [mm]", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("joints placed by keypoints: below 25 mm", lambda row: f"{100 * row.placed_found_share:.1f} %"),
+        ("MPJPE", lambda row: f"{row.placed_mpjpe_mm:.1f}"),
+        ("other joints", lambda row: known(row.unplaced_mpjpe_mm)),
+        ("unobserved joints: off [deg]", lambda row: known(row.unobserved_deg)),
+        ("from the prior [deg]", lambda row: known(row.from_prior_deg)),
+        ("which", lambda row: _both_sides(row.unobserved)),
     ]
     title = f"Single frames from nothing: {rows[0].poses} random poses as keypoints of a layout, and back"
-    return table(title, header, body)
+    return table_of(title, rows, columns)
 
 
 def _row(

@@ -18,13 +18,14 @@ Function = TypeVar("Function", bound=Callable[..., object])
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on first use, keep the result on disk, and let other threads run meanwhile.
 
     numba keeps it beside the package or in the user's folder for caches. Where neither can be written to (a container
     without a home), it is kept in a private folder for temporary files, and where there is none, for this process only.
     """
-    return cast(Function, _kept(function, {}))
+    compiled: Callable[..., Any] = _kept(function, {})
+    return compiled
 
 
 def part(function: Function) -> Function:

@@ -70,11 +70,30 @@ def multiply(a, b, out):
 
 
 @part
-def multiply_transposed(a, b, out):
-    """out = a b^T; `out` must be neither."""
+def multiply_inverse(a, b, out):
+    """out = a^T b; `out` must be neither."""
     for i in range(3):
         for j in range(3):
-            out[i, j] = a[i, 0] * b[j, 0] + a[i, 1] * b[j, 1] + a[i, 2] * b[j, 2]
+            out[i, j] = a[0, i] * b[0, j] + a[1, i] * b[1, j] + a[2, i] * b[2, j]
+
+
+@part
+def log_between(a, b, scratch):
+    """log(a b^T), three floats; `scratch` (3, 3) is neither."""
+    for i in range(3):
+        for j in range(3):
+            scratch[i, j] = a[i, 0] * b[j, 0] + a[i, 1] * b[j, 1] + a[i, 2] * b[j, 2]
+    return log_rotmat(scratch)
+
+
+@part
+def times(m, x, y, z):
+    """m (x, y, z), three floats."""
+    return (
+        m[0, 0] * x + m[0, 1] * y + m[0, 2] * z,
+        m[1, 0] * x + m[1, 1] * y + m[1, 2] * z,
+        m[2, 0] * x + m[2, 1] * y + m[2, 2] * z,
+    )
 
 
 @part

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from learnable_smplify.mocap.bone_map import BoneMap
 from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.mocap.target import RetargetTarget
+from learnable_smplify.rotation import shortest_turn
 from learnable_smplify.skeleton import JOINT_INDEX
 
 # SMPL joints whose bone is aligned -> the joint at the far end of that bone.
@@ -67,7 +67,7 @@ def rest_alignment(
             bone_smpl = target.rest_joints[JOINT_INDEX[_ALIGNED[name]]] - target.rest_joints[JOINT_INDEX[name]]
             bone_source = ends[name] - starts[name]
             if float(bone_source.norm()) > _SHORTEST_M:
-                turn = _shortest_turn(stance @ bone_smpl, bone_source)
+                turn = shortest_turn(stance @ bone_smpl, bone_source)
                 align = turn @ stance
                 angle_deg = _angle_deg(stance @ bone_smpl, bone_source)
                 if angle_deg > _ODD_REST_DEG:
@@ -147,17 +147,4 @@ def _splay(shin: Tensor, stance: Tensor) -> Tensor:
     """(3, 3) the rest stance, leaning sideways as far as the rest shin does."""
     sideways = stance.mT @ shin
     down = torch.stack([sideways[0], sideways[1], torch.zeros_like(sideways[2])])
-    return stance @ _shortest_turn(torch.tensor([0.0, -1.0, 0.0], dtype=shin.dtype), down)
-
-
-def _shortest_turn(start: Tensor, end: Tensor) -> Tensor:
-    """(3, 3) smallest rotation that takes the direction of `start` to the direction of `end`."""
-    a, b = start / start.norm(), end / end.norm()
-    axis = torch.linalg.cross(a, b)
-    sine = axis.norm()
-    if float(sine) < 1e-12:
-        if float(a @ b) > 0:
-            return torch.eye(3, dtype=a.dtype)
-        side = torch.linalg.cross(a, torch.eye(3, dtype=a.dtype)[int(a.abs().argmin())])
-        return roma.rotvec_to_rotmat(torch.pi * side / side.norm())
-    return roma.rotvec_to_rotmat(axis / sine * torch.atan2(sine, a @ b))
+    return stance @ shortest_turn(torch.tensor([0.0, -1.0, 0.0], dtype=shin.dtype), down)

@@ -126,8 +126,8 @@ class _AsfParser:
             raise self.fail(f"cannot read '{' '.join(words)}'", expected=f"{count} finite numbers")
         return values
 
-    def order(self, words: list[str], default: str = "XYZ") -> str:
-        order = words[0].upper() if words else default
+    def order(self, words: list[str]) -> str:
+        order = words[0].upper() if words else "XYZ"
         if order not in _AXES:
             raise self.fail(f"unknown axis order '{order}'", expected=" or ".join(_AXES))
         return order

@@ -17,6 +17,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.bone_map import BoneMap
 from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.mocap.target import RetargetTarget
+from learnable_smplify.rotation import rotmat_between, shortest_turn
 from learnable_smplify.skeleton import JOINT_INDEX
 
 # Axes that knee and elbow bend about, of the left side, in SMPL's rest pose: where they lie in CMU's ASF skeletons,
@@ -128,7 +129,7 @@ class _Calibration:
             if joint in self.turns and joint not in self.aligned:
                 same = self.bones[joint] == self.bones[chest]
                 self.aligned[joint] = (
-                    self.aligned[chest] if same else self.follow(joint, _between(below, above, share), straight)
+                    self.aligned[chest] if same else self.follow(joint, rotmat_between(below, above, share), straight)
                 )
         for side in ("left", "right"):
             if f"{side}_collar" in self.turns:
@@ -139,7 +140,7 @@ class _Calibration:
             self.head(above, line)
         if "neck" in self.turns:
             top = self.world("head") if "head" in self.turns else above
-            self.aligned["neck"] = self.follow("neck", _between(above, top, 0.5))
+            self.aligned["neck"] = self.follow("neck", rotmat_between(above, top, 0.5))
 
     def head(self, chest: Tensor, line: Tensor) -> None:
         """The head faces where the chest does in the mean; while the person is upright, its gaze is level."""
@@ -169,7 +170,7 @@ class _Calibration:
         upper = _unit(self.places[elbow] - self.places[shoulder])
         chest = self.world(next(j for j in ("spine3", "spine2", "spine1", "pelvis") if j in self.aligned))
         sideways = _unit(self.rest(shoulder, elbow))
-        swing = _shortest_turns(sideways.expand_as(upper), torch.einsum("tji,tj->ti", chest, upper))
+        swing = shortest_turn(sideways.expand_as(upper), torch.einsum("tji,tj->ti", chest, upper))
         down = -torch.einsum("tji,tj->ti", chest, upper)[:, 1]
         level_deg, slope_deg, most_deg = _ARM_TWIST_DEG
         inwards = torch.deg2rad((level_deg + slope_deg * down).clamp(level_deg, most_deg)).unsqueeze(-1)
@@ -282,16 +283,3 @@ def _frame(first: Tensor, second: Tensor) -> Tensor:
         y = y - (y @ x) * x
     y = _unit(y)
     return torch.stack([x, y, torch.linalg.cross(x, y)], dim=1)
-
-
-def _between(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """(T, 3, 3) that share of the way from one rotation to the other."""
-    return start @ roma.rotvec_to_rotmat(share * roma.rotmat_to_rotvec(start.mT @ end))
-
-
-def _shortest_turns(start: Tensor, end: Tensor) -> Tensor:
-    """(T, 3, 3) smallest rotations between unit vectors (T, 3)."""
-    axis = torch.linalg.cross(start, end)
-    sine = axis.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, (start * end).sum(dim=-1, keepdim=True))
-    return roma.rotvec_to_rotmat(axis / sine.clamp(min=1e-12) * angle)

@@ -19,6 +19,7 @@ from learnable_smplify.body.fingers import RestHands
 from learnable_smplify.hands import FINGERS, HAND_JOINT_NAMES, SIDES
 from learnable_smplify.mocap.bone_name import plain_names
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.rotation import shortest_turn
 from learnable_smplify.skeleton import JOINT_INDEX
 
 # The fingers in the words of the common tools, and their three bones from the knuckle on.
@@ -118,7 +119,7 @@ def hand_pose(
                 along = source.tips[bone] if last else places[bones[f"{side}_{finger}{number + 2}"]] - places[bone]
                 # Where a file does not say how the last bone lies, it goes on as SMPL-H's does.
                 if float(along.norm()) > 1e-6 and not (last and _is_guess(along, source.offsets[bone])):
-                    turn = _between(alignment[wrist] @ (ends[number + 1] - ends[number]), along) @ alignment[wrist]
+                    turn = shortest_turn(alignment[wrist] @ (ends[number + 1] - ends[number]), along) @ alignment[wrist]
                 here = source.rotations[:, bone] @ turn
                 local = above.mT @ here
                 pose[:, HAND_JOINT_NAMES.index(f"{side}_{finger}{number + 1}")] = roma.rotmat_to_rotvec(local)
@@ -134,13 +135,3 @@ def _is_guess(along: Float[Tensor, "3"], above: Float[Tensor, "3"]) -> bool:
     """Whether a bone's end was put straight on from the bone above it, as readers do where a file has none."""
     cosine = (along @ above) / (along.norm() * above.norm()).clamp(min=1e-12)
     return float(cosine) > 1 - 1e-9
-
-
-def _between(start: Float[Tensor, "3"], end: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
-    """The smallest rotation that turns one direction onto another."""
-    start, end = start / start.norm(), end / end.norm()
-    axis = torch.linalg.cross(start, end)
-    sine, cosine = axis.norm(), start @ end
-    if float(sine) < 1e-9:
-        return torch.eye(3, dtype=start.dtype)
-    return roma.rotvec_to_rotmat(axis / sine * torch.atan2(sine, cosine))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.cameras.placed import other_readings, turned
 from learnable_smplify.formats.keypoints.axes import settle_people
 from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.keypoints import Keypoints
@@ -52,6 +53,10 @@ class SeenPerson:
 
     name: str
     views: tuple[View, ...]
+
+    def with_cameras(self, moved: Callable[[Camera], Camera]) -> SeenPerson:
+        """The same person seen by cameras that stand elsewhere."""
+        return replace(self, views=tuple(View(view.keypoints, moved(view.camera)) for view in self.views))
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,24 +219,16 @@ def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
     if found is None:
         return people, []
     place = {view.camera.name: index for index, view in enumerate(views)}
-    turned = [
-        replace(
-            person,
-            views=tuple(
-                View(view.keypoints, found.apply(view.camera, place[view.camera.name]))
-                if view.camera.name in place
-                else view
-                for view in person.views
-            ),
-        )
-        for person in people
-    ]
+
+    def nudged(camera: Camera) -> Camera:
+        return found.apply(camera, place[camera.name]) if camera.name in place else camera
+
     by = ", ".join(f"{view.camera.name} {angle:.2f}" for view, angle in zip(views, found.degrees(), strict=True))
     note = (
         f"the calibration is a little off: cameras are turned by {by} degrees, which takes keypoints from "
         f"{found.before:.1f} to {found.after:.1f} px (--trust-cameras to leave them)"
     )
-    return turned, [note]
+    return [person.with_cameras(nudged) for person in people], [note]
 
 
 def _without_strays(person: SeenPerson, fps: float, steady: Sequence[int]) -> tuple[SeenPerson, list[str]]:
@@ -278,38 +275,23 @@ def _settled(people: list[SeenPerson], path: Path, up: str | None) -> tuple[list
     stated = people[0].views[0].camera.up_axis
     unknown = [replace(points, up_axis=None) for points in placed]
     settled = settle_people(unknown, up, assumed=stated, mirrored=False)
-    turned = [after.positions - before.positions for before, after in zip(placed, settled, strict=True)]
-    moved = torch.cat([change.abs().flatten(0, 1) for change in turned]).amax(dim=0) > 1e-6
+    changes = [after.positions - before.positions for before, after in zip(placed, settled, strict=True)]
+    moved = torch.cat([change.abs().flatten(0, 1) for change in changes]).amax(dim=0) > 1e-6
     turn = torch.where(moved, -1.0, 1.0)
     axis = settled[0].up_axis
 
     def placed_camera(camera: Camera) -> Camera:
         return replace(camera, R_camera_world=camera.R_camera_world * turn, up_axis=axis)
 
-    people = [
-        replace(person, views=tuple(View(view.keypoints, placed_camera(view.camera)) for view in person.views))
-        for person in people
-    ]
+    people = [person.with_cameras(placed_camera) for person in people]
     said = [note for note in settled[0].notes if note not in placed[0].notes]
     return people, [note.replace("in the file", "in the calibration") for note in said]
 
 
 def _some(views: Sequence[View]) -> list[View]:
     """Frames enough to see how people stand."""
-    step = max(1, len(views[0].keypoints) // _LOOKED_AT)
-    return [
-        View(
-            Keypoints2D(
-                view.keypoints.pixels[::step],
-                view.keypoints.layout,
-                view.keypoints.fps / step,
-                view.keypoints.confidence[::step],
-            ),
-            view.camera,
-        )
-        for view in views
-        if bool((view.keypoints.confidence[::step] > 0).any())
-    ]
+    some = [view.every(max(1, len(views[0].keypoints) // _LOOKED_AT)) for view in views]
+    return [view for view in some if bool((view.keypoints.confidence > 0).any())]
 
 
 def _stranger(lines: Sequence[Sightlines], rig: Rig, path: Path) -> InputError:
@@ -319,35 +301,27 @@ def _stranger(lines: Sequence[Sightlines], rig: Rig, path: Path) -> InputError:
         return InputError(
             "no two cameras see anybody at the same time", path=path, expected="the cameras of one recording"
         )
-    flip = np.diag([1.0, -1.0, -1.0])
-    back = rig.rotations.transpose(0, 2, 1)
-    others = {
-        "if its matrices went from camera to world": Rig(rig.names, back, -_turned(back, rig.translations)),
-        "if y pointed up and z backwards in its cameras": Rig(rig.names, flip @ rig.rotations, rig.translations @ flip),
-        "if its translations were where the cameras stand": Rig(
-            rig.names, rig.rotations, -_turned(rig.rotations, rig.translations)
-        ),
-        "if pictures were mirrored": Rig(
-            rig.names, np.diag([-1.0, 1, 1]) @ rig.rotations, rig.translations * [-1, 1, 1]
-        ),
-    }
+    others = {what: Rig(rig.names, *read) for what, read in other_readings(rig.rotations, rig.translations).items()}
+    others["if pictures were mirrored"] = Rig(
+        rig.names, np.diag([-1.0, 1, 1]) @ rig.rotations, rig.translations * [-1, 1, 1]
+    )
     for one, two in itertools.combinations(range(len(rig.names)), 2):
         order = list(range(len(rig.names)))
         order[one], order[two] = two, one
         others[f"if {rig.names[one]} and {rig.names[two]} were exchanged"] = Rig(
             rig.names, rig.rotations[order], rig.translations[order]
         )
-    stand = -_turned(back, rig.translations)
+    stand = -turned(rig.rotations.transpose(0, 2, 1), rig.translations)
     for first, second in itertools.combinations(range(3), 2):
         order = list(range(3))
         order[first], order[second] = second, first
         others[f"if {'xyz'[first]} and {'xyz'[second]} of where cameras stand were exchanged"] = Rig(
-            rig.names, rig.rotations, -_turned(rig.rotations, stand[:, order])
+            rig.names, rig.rotations, -turned(rig.rotations, stand[:, order])
         )
     for axis in range(3):
         signs = np.where(np.arange(3) == axis, -1.0, 1.0)
         others[f"if {'xyz'[axis]} of where cameras stand had the other sign"] = Rig(
-            rig.names, rig.rotations, -_turned(rig.rotations, stand * signs)
+            rig.names, rig.rotations, -turned(rig.rotations, stand * signs)
         )
     fits = {what: _fit(lines, other) for what, other in others.items()}
     what = min(fits, key=lambda what: fits[what])
@@ -363,10 +337,6 @@ def _stranger(lines: Sequence[Sightlines], rig: Rig, path: Path) -> InputError:
         path=path,
         expected="a calibration of these cameras, not moved since, and clocks that agree (--clocks)",
     )
-
-
-def _turned(rotations: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    return np.einsum("nij,nj->ni", rotations, vectors)
 
 
 def _fit(lines: Sequence[Sightlines], rig: Rig) -> float:

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.formats.cameras.placed import rotation_from_vector
-from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.views import View
 
@@ -64,12 +63,8 @@ def find_nudge(views: Sequence[View]) -> Nudge | None:
     """
     if len(views) < 3:
         return None
-    views = [_looked_at(view) for view in views]
-    pixels = [view.camera.undistorted(view.keypoints.pixels.double()).numpy() for view in views]
-    rays = [
-        (seen - [view.camera.cx, view.camera.cy]) / [view.camera.fx, view.camera.fy]
-        for seen, view in zip(pixels, views, strict=True)
-    ]
+    views = [view.every(-(-len(view.keypoints) // _LOOKED_AT)) for view in views]
+    rays = [view.camera.rays(view.keypoints.pixels).numpy() for view in views]
     seen = [
         (view.keypoints.confidence > 0.3).numpy() & np.isfinite(ray).all(axis=-1)
         for view, ray in zip(views, rays, strict=True)
@@ -96,14 +91,6 @@ def find_nudge(views: Sequence[View]) -> Nudge | None:
     if np.linalg.norm(vectors, axis=1).max() > _LARGEST or after > (1 - _BETTER) * before:
         return None
     return found
-
-
-def _looked_at(view: View) -> View:
-    keypoints = view.keypoints
-    rows = slice(None, None, -(-len(keypoints) // _LOOKED_AT))
-    return View(
-        Keypoints2D(keypoints.pixels[rows], keypoints.layout, keypoints.fps, keypoints.confidence[rows]), view.camera
-    )
 
 
 def _step(

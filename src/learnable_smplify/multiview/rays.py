@@ -63,8 +63,7 @@ def sightlines(track: Track, camera: Camera, index: tuple[int, int], keypoints: 
         index: of the camera, and of the track in it.
         keypoints: which of the layout's to take.
     """
-    pixels = camera.undistorted(track.keypoints.pixels[:, list(keypoints)].double()).numpy()
-    rays = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
+    rays = camera.rays(track.keypoints.pixels[:, list(keypoints)]).numpy()
     seen = track.keypoints.confidence[:, list(keypoints)].numpy() > 0
     rays = np.where(seen[..., None], rays, np.nan)
     with np.errstate(all="ignore"):

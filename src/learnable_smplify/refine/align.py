@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec
+from learnable_smplify.timeline import between, evenly
 
 AlignMode = Literal["auto", "clip", "frame", "none"]
 
@@ -52,7 +53,6 @@ class Alignment:
         moving: one rotation does not fit: the estimate is in a moving camera's frame, or turns slowly.
         drifting: one place does not fit: places are measured, smoothed over time.
         error: median distance of a measured keypoint from the aligned estimate's, each frame placed by itself [m].
-        support: share of the keypoints within 3 times that distance.
         notes: lines for the user.
     """
 
@@ -62,7 +62,6 @@ class Alignment:
     moving: bool
     drifting: bool
     error: float
-    support: float
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -97,8 +96,8 @@ def align(
     usable = seen.sum(dim=1) >= 3
     if mode == "none":
         eye = torch.eye(3).to(model).expand(frames, 3, 3)
-        error, support = _quality(centred, targets, seen, eye)
-        return Alignment(eye, 1.0, torch.zeros_like(pelvis), False, False, error, support)
+        error = _error(centred, targets, seen, eye)
+        return Alignment(eye, 1.0, torch.zeros_like(pelvis), False, False, error)
     rotation = fit_rotation(centred, targets, confidence)
     rotmat, moving = rotation.expand(frames, 3, 3), mode == "frame"
     if mode in ("auto", "frame"):
@@ -123,8 +122,8 @@ def align(
         shift = common + _smooth((place - factor * turned - common), usable, fps)
         if not moving:
             notes.append(f"the estimate's path is off by {1000 * off:.0f} mm at the median: places are the keypoints'")
-    error, support = _quality(centred, targets, seen, rotmat)
-    return Alignment(rotmat, factor, shift, moving, drifting, error, support, tuple(notes))
+    error = _error(centred, targets, seen, rotmat)
+    return Alignment(rotmat, factor, shift, moving, drifting, error, tuple(notes))
 
 
 def fit_rotation(
@@ -141,7 +140,7 @@ def fit_rotation(
     some = drawn[:, None].to(rows), picks.to(rows)
     proposals = _kabsch(centred[some], targets[some], torch.ones_like(confidence[some]))
     # What all keypoints of some frames say together is a good proposal where few are wrong.
-    scored = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _SCORED_FRAMES)).round().long().to(rows)]
+    scored = rows[evenly(len(rows), _SCORED_FRAMES).to(rows)]
     proposals = torch.cat((proposals, _kabsch(centred[scored], targets[scored], confidence[scored])))
     seen = confidence[scored] > 0
     costs = []
@@ -179,10 +178,8 @@ def _residual(turned: Tensor, targets: Tensor, seen: Tensor) -> Tensor:
     return off - off.nanmedian(dim=-2, keepdim=True).values
 
 
-def _quality(centred: Tensor, targets: Tensor, seen: Tensor, rotmat: Tensor) -> tuple[float, float]:
-    distance = _residual(centred @ rotmat.mT, targets, seen).norm(dim=-1)
-    middle = distance.nanmedian()
-    return float(middle), float((distance[seen] <= 3 * middle).float().mean())
+def _error(centred: Tensor, targets: Tensor, seen: Tensor, rotmat: Tensor) -> float:
+    return float(_residual(centred @ rotmat.mT, targets, seen).norm(dim=-1).nanmedian())
 
 
 def _kabsch(centred: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -244,12 +241,7 @@ def _smooth(values: Float[Tensor, "T D"], usable: Bool[Tensor, " T"], fps: float
     )[:, 0].T
     total = sums[:, -1:]
     known = (total[:, 0] > 1e-3).nonzero()[:, 0]
-    mean = sums[known, :-1] / total[known]
-    frames = torch.arange(len(values), device=values.device)
-    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
-    before = (torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)
-    share = (frames - known[before]) / (known[after] - known[before]).clamp(min=1)
-    return torch.lerp(mean[before], mean[after], share.clamp(0, 1).to(values)[:, None])
+    return between(sums[known, :-1] / total[known], known, len(values))
 
 
 def _scale(turned: Tensor, place: Tensor, usable: Tensor, scale: float | str) -> tuple[float, float]:

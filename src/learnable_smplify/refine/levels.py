@@ -1,6 +1,6 @@
 """How wrong the keypoints are and how wrong the estimate is: what each of them is worth.
 
-Keypoints: what changes from frame to frame and is not motion (`solver.clip.smooth.keypoint_noise`), and what changes
+Keypoints: what changes from frame to frame and is not motion (`solver.frame.noise.keypoint_noise`), and what changes
 slowly, which bones give away that do not keep their length. The estimate: what its distance from the keypoints leaves
 over when their part is taken off, as an angle that every joint is off by.
 """
@@ -17,7 +17,8 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths
+from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_lengths, pair_distances
+from learnable_smplify.timeline import evenly
 
 # Median length of a normal vector in space with unit variance in each coordinate, and half of a normal lies within ...
 _MEDIAN_LENGTH, _MEDIAN_SIZE = 1.5382, 0.6745
@@ -92,7 +93,7 @@ def estimate_levels(
         rotmat: the aligned estimate.
         keypoint_variance: of a keypoint coordinate, slow errors included [m^2].
     """
-    rows = torch.linspace(0, len(rotmat) - 1, min(len(rotmat), _FRAMES)).round().long().to(rotmat.device)
+    rows = evenly(len(rotmat), _FRAMES).to(rotmat.device)
     seen = confidence[rows] > 0
     share = seen / seen.sum(dim=1, keepdim=True).clamp(min=1)
     levers = points.pose(rotmat[rows]).levers()
@@ -129,11 +130,9 @@ def _stays(off: Float[Tensor, "T K 3"], total: float, left: float, fps: float) -
 def _bone_spread(limbs: LimbLengths, targets: Tensor, confidence: Tensor) -> float:
     """Standard deviation of a keypoint coordinate that the changing lengths of bones tell [m]; 0 where none is seen."""
     rigid = limbs.sigma.square() - limbs.sigma.square().min() < _RIGID**2
-    first, second = limbs.pairs[rigid].unbind(1)
-    seen = (confidence[:, first] > 0) & (confidence[:, second] > 0)
-    length = torch.where(seen, (targets[:, first] - targets[:, second]).norm(dim=-1), torch.nan)
+    length = pair_distances(limbs.pairs[rigid], targets, confidence)
     off = (length - length.nanmedian(dim=0).values).abs()
-    enough = seen.sum(dim=0) >= 10
+    enough = torch.isfinite(length).sum(dim=0) >= 10
     if not bool(enough.any()):
         return 0.0
     spread = off.nanmedian(dim=0).values[enough] / _MEDIAN_SIZE / 2**0.5

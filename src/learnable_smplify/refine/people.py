@@ -12,6 +12,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.refine.align import align
 from learnable_smplify.refine.times import keypoints_at
+from learnable_smplify.timeline import evenly
 
 _FRAMES = 200
 _LEAST_FRAMES = 3
@@ -58,7 +59,7 @@ def _distance(body: Body, motion: Motion, start_s: float, person: Keypoints) -> 
     rows = ((confidence > 0).sum(dim=1) >= 3).nonzero()[:, 0]
     if len(rows) < _LEAST_FRAMES:
         return float("inf")
-    rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _FRAMES)).round().long()]
+    rows = rows[evenly(len(rows), _FRAMES)]
     betas = motion.betas if (motion.body, motion.gender) == (body.name, body.gender) else torch.zeros(10)
     pose, transl = motion.pose[rows], motion.transl[rows]
     model = body.keypoints(pose, betas, transl, layout=person.layout)

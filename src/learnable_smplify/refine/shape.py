@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,15 +12,6 @@ from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb
 
 # With noisier keypoints [m] limbs measure too long, and the search starts from the prior instead.
 _LENGTHS_BELOW = 0.025
-
-
-def recentred(folded: FoldedPoints, betas: Float[Tensor, "10"]) -> FoldedPoints:
-    """The same body with its betas counted from these: a standard normal prior on what is left is one about these."""
-    return replace(
-        folded,
-        anchor=folded.anchor + folded.anchor_shape @ betas,
-        rest_joints=folded.rest_joints + folded.rest_joints_shape @ betas,
-    )
 
 
 def shape_centre(estimated: Float[Tensor, "10"] | None, like: Tensor) -> Float[Tensor, "10"]:
@@ -44,5 +33,4 @@ def first_betas(
     """Betas to start from: of the limbs' lengths where the keypoints are good enough to measure them."""
     if noise > _LENGTHS_BELOW:
         return centre
-    about = recentred(folded, centre)
-    return centre + betas_from_lengths(limb_lengths(about, priors), targets, confidence)
+    return centre + betas_from_lengths(limb_lengths(folded.recentred(centre), priors), targets, confidence)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.refine.levels import Levels
-from learnable_smplify.refine.shape import recentred
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_between
 from learnable_smplify.solver.clip.smooth import SmoothOptions, robust_scale, smooth_clip
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.timeline import around
 
 # Where keypoints have no say, the estimate's own stand in for them, this uncertain [m]; and so long [s] after the last
 # frame with a say, the motion is the estimate again.
@@ -104,7 +104,7 @@ def _whole(
     centre = start.betas if shape_centre is None else shape_centre
     identity = torch.eye(72, dtype=targets.dtype, device=targets.device)
     found = smooth_clip(
-        recentred(folded, centre).shaped((start.betas - centre)[None]),
+        folded.recentred(centre).shaped((start.betas - centre)[None]),
         targets,
         confidence,
         start.rotmat,
@@ -118,8 +118,7 @@ def _whole(
             refine_shape=shape_centre is not None,
         ),
         start.betas - centre,
-        prior_rotmat=estimate.rotmat,
-        prior_precision=levels.estimate_precision() * identity,
+        sources=[(estimate.rotmat, levels.estimate_precision() * identity)],
     )
     betas = found.betas + centre
     return People(found.rotmat, found.transl + rest_pelvis(folded, betas), betas)
@@ -146,10 +145,8 @@ def _frame_by_frame(
 def _faded(found: People, estimate: People, used: Bool[Tensor, " T"], fps: float) -> People:
     """The estimate itself where no keypoint had a say for long."""
     frames, known = torch.arange(len(used), device=used.device), used.nonzero()[:, 0]
-    after = known[torch.searchsorted(known, frames).clamp(max=len(known) - 1)]
-    before = known[(torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)]
-    away = torch.minimum((frames - before).abs(), (frames - after).abs()) / fps
+    before, after, _ = around(known, len(used))
+    away = torch.minimum((frames - known[before]).abs(), (frames - known[after]).abs()) / fps
     share = (away / _FADE_S).clamp(max=1).to(found.rotmat)
-    turn = rotmat_to_rotvec(estimate.rotmat @ found.rotmat.mT)
-    rotmat = rotvec_to_rotmat(share[:, None, None] * turn) @ found.rotmat
+    rotmat = rotmat_between(found.rotmat, estimate.rotmat, share[:, None, None])
     return People(rotmat, torch.lerp(found.pelvis, estimate.pelvis, share[:, None]), found.betas)

@@ -7,15 +7,15 @@ rays, the estimate laid on them, and again.
 
 from __future__ import annotations
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
-from learnable_smplify.rotation import closest_rotmat
+from learnable_smplify.rotation import closest_rotmat, random_rotmats
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.view.place import place_in_view
+from learnable_smplify.timeline import evenly
 
 _TRIED, _FEW_FRAMES, _POLISHED, _FRAMES, _ROUNDS = 500, 10, 6, 64, 40
 # A keypoint that is farther off than this [m] at the person's distance does not sway the rotation.
@@ -34,11 +34,10 @@ def find_turn(
         used: frames that count.
     """
     known = used.nonzero()[:, 0]
-    rows = known[torch.linspace(0, len(known) - 1, min(len(known), _FRAMES)).round().long()]
+    rows = known[evenly(len(known), _FRAMES).to(known)]
     few = rows[:: max(1, len(rows) // _FEW_FRAMES)]
     generator = torch.Generator().manual_seed(0)
-    turns = roma.unitquat_to_rotmat(torch.nn.functional.normalize(torch.randn(_TRIED, 4, generator=generator), dim=-1))
-    turns = torch.cat((torch.eye(3)[None], turns)).to(rotmat)
+    turns = torch.cat((torch.eye(3)[None], random_rotmats(_TRIED, generator))).to(rotmat)
     shape = points.pose(rotmat[few]).positions()
     scores = torch.stack([_miss(turn, shape, sight.select(few)) for turn in turns])
     best = turns[scores.argsort()[:_POLISHED]]

@@ -23,7 +23,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.network.weights import load_lifter
 from learnable_smplify.refine.levels import estimate_levels
 from learnable_smplify.refine.options import RefineOptions
-from learnable_smplify.refine.shape import recentred, shape_centre
+from learnable_smplify.refine.shape import shape_centre
 from learnable_smplify.refine.turn import drawn_to_rays, find_turn
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.clip.smooth import SmoothOptions
@@ -32,12 +32,13 @@ from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import one_thread_per_operation
-from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, error_m
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
-from learnable_smplify.solver.view.single import SingleOptions, at_origin, chosen_guesses
+from learnable_smplify.solver.view.single import SMOOTH, at_origin, chosen_guesses
 from learnable_smplify.solver.view.swaps import unswapped
 from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.timeline import between, rotations_between
 from learnable_smplify.views import View, check_views
 
 if TYPE_CHECKING:
@@ -153,22 +154,19 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         local[:, 0] = camera.R_camera_world.to(rotmat) @ local[:, 0]
         rows = used.nonzero()[:, 0]
         near = (local[rows], precision)
-        best = chosen_guesses(
-            at_origin(observed), rows, points, load_lifter().to(device), priors, SingleOptions(), near
-        )
+        best = chosen_guesses(at_origin(observed), rows, points, load_lifter().to(device), priors, near)
         back = camera.R_camera_world.to(rotmat).T
-        lifted, _ = between_keyframes(best.rotmat, best.transl, rows, len(rotmat))
-        mean, _ = between_keyframes(best.mean, best.transl, rows, len(rotmat))
+        lifted, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
         lifted[:, 0], mean[:, 0] = back @ lifted[:, 0], back @ mean[:, 0]
         spread = torch.zeros(len(rotmat), 24, device=device)
         spread[rows] = best.precision
-        sources.append((mean, SingleOptions().smooth.network_weight * torch.diag_embed(spread.repeat_interleave(3, 1))))
+        sources.append((mean, SMOOTH.network_weight * torch.diag_embed(spread.repeat_interleave(3, 1))))
         start = lifted, _places(points, lifted, sight, used)
 
     finds_shape = options.shape == "auto" or not knows_shape
     centre = shape_centre(betas if knows_shape else None, transl) if finds_shape else betas
     found = smooth_views(
-        recentred(folded, centre),
+        folded.recentred(centre),
         observed.sight(noise, ROBUST),
         *start,
         betas - centre,
@@ -209,7 +207,7 @@ def _places(
     """`transl` that lays every frame's pose on its rays; frames with too few are laid between the others."""
     keys = used.nonzero()[:, 0]
     transl = place_in_view(points.pose(rotmat[keys]).positions(), sight.select(keys))
-    return between_keyframes(rotmat[keys], transl, keys, len(rotmat))[1]
+    return between(transl, keys, len(rotmat))
 
 
 def _levels(points: ShapedPoints, rotmat: Tensor, transl: Tensor, sight: SightTerm, fps: float) -> tuple[float, float]:

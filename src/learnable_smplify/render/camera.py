@@ -171,18 +171,17 @@ def follow_cameras(
     centres = centres - (centres @ up)[:, None] * up
     if follow is None:
         follow = float(np.linalg.norm(np.ptp(centres, axis=0))) > 1.2
-    path = _smoothed(centres, window) if follow else np.zeros_like(centres)
+    # Twice, so that the camera neither starts nor stops with a jerk.
+    path = steadied(steadied(centres, window), window) if follow else np.zeros_like(centres)
     camera = fit_camera(cloud - path[:, None], up_axis=up_axis, forward=forward, view=view, size=size, fov=fov)
     return [camera.moved(offset) for offset in path]
 
 
-def _smoothed(path: Float[np.ndarray, "T 3"], window: int) -> Float[np.ndarray, "T 3"]:
-    """Moving average with the ends held; twice, so that the camera neither starts nor stops with a jerk."""
-    half = max(0, min(window, len(path)) // 2)
+def steadied(path: Float[np.ndarray, "T 3"], window: int) -> Float[np.ndarray, "T 3"]:
+    """Moving average over about `window` frames, with the ends held."""
+    half = min(window, len(path)) // 2
     if half == 0:
         return path
-    kernel = np.full(2 * half + 1, 1.0 / (2 * half + 1))
-    for _ in range(2):
-        padded = np.pad(path, ((half, half), (0, 0)), mode="edge")
-        path = np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in range(3)], axis=1)
-    return path
+    padded = np.pad(path, ((half + 1, half), (0, 0)), mode="edge")
+    total = np.cumsum(padded - path[0], axis=0)
+    return path[0] + (total[2 * half + 1 :] - total[: -2 * half - 1]) / (2 * half + 1)

@@ -17,6 +17,8 @@ from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.render.raster import rasterise
 
 _ALL = slice(None)
+# Directions of the sky's light.
+_SKY = 40
 _GOLDEN = np.pi * (3.0 - np.sqrt(5.0))
 
 
@@ -52,7 +54,7 @@ class LightRig:
         return slice(len(self.key_cone), len(self.key_cone) + len(self.sky))
 
 
-def light_rig(R_camera_world: Float[np.ndarray, "3 3"], up: Float[np.ndarray, "3"], sky_count: int = 40) -> LightRig:
+def light_rig(R_camera_world: Float[np.ndarray, "3 3"], up: Float[np.ndarray, "3"]) -> LightRig:
     """Key light over the camera's left shoulder, rim light from behind on the right, sky all around."""
     right = R_camera_world[0]
     back = np.cross(right, up)  # toward the viewer, level
@@ -63,8 +65,8 @@ def light_rig(R_camera_world: Float[np.ndarray, "3 3"], up: Float[np.ndarray, "3
     index = np.arange(14)
     radius, angle = 0.13 * np.sqrt((index + 0.5) / 14), _GOLDEN * index
     cone = key + radius[:, None] * (np.cos(angle)[:, None] * side_a + np.sin(angle)[:, None] * side_b)
-    index = np.arange(sky_count)
-    height = 1.0 - 2.0 * (index + 0.5) / sky_count
+    index = np.arange(_SKY)
+    height = 1.0 - 2.0 * (index + 0.5) / _SKY
     angle = _GOLDEN * index
     level = np.sqrt(1.0 - height**2)[:, None]
     sky = level * (np.cos(angle)[:, None] * right + np.sin(angle)[:, None] * back) + height[:, None] * up

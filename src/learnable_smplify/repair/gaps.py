@@ -14,6 +14,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotvec_between
+from learnable_smplify.timeline import around, runs
 
 GapPolicy = Literal["interpolate", "cut"]
 Segment = tuple[int, int]
@@ -27,12 +28,6 @@ def find_gaps(valid: Bool[np.ndarray, "T K"], fps: float, longest_s: float, fewe
     for first, end in runs(absent):
         mask[first:end] = end - first >= longest_s * fps
     return mask
-
-
-def runs(mask: Bool[np.ndarray, " T"]) -> list[Segment]:
-    """Stretches where `mask` is True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def segments(gap: Bool[np.ndarray, " T"], policy: GapPolicy) -> tuple[Segment, ...]:
@@ -87,10 +82,8 @@ def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
     if len(kept) == len(motion):
         return motion
     rows = gap.nonzero()[:, 0]
-    place = torch.searchsorted(kept, rows)
-    before, after = kept[(place - 1).clamp(min=0)], kept[place.clamp(max=len(kept) - 1)]
-    before, after = torch.where(place == 0, after, before), torch.where(place == len(kept), before, after)
-    share = ((rows - before) / (after - before).clamp(min=1)).to(motion.pose)
+    before, after, share = (part[rows] for part in around(kept, len(motion)))
+    before, after, share = kept[before], kept[after], share.to(motion.pose)
     pose, transl, flagged = motion.pose.clone(), motion.transl.clone(), motion.flagged.clone()
     pose[rows] = rotvec_between(motion.pose[before], motion.pose[after], share[:, None, None])
     transl[rows] = torch.lerp(motion.transl[before], motion.transl[after], share[:, None])

@@ -17,12 +17,13 @@ from torch import Tensor
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.repair.frozen import find_frozen
-from learnable_smplify.repair.gaps import GapPolicy, Segment, find_gaps, runs, segments
+from learnable_smplify.repair.gaps import GapPolicy, Segment, find_gaps, segments
 from learnable_smplify.repair.hands import repair_hands
 from learnable_smplify.repair.parts import body_parts
 from learnable_smplify.repair.plausible import implausible, size_note
 from learnable_smplify.repair.spikes import find_spikes
 from learnable_smplify.repair.swaps import exchange, find_swaps
+from learnable_smplify.timeline import runs
 
 # Stretches and names listed in a line of the summary.
 _LISTED = 6

@@ -14,6 +14,8 @@ from html import escape
 import numpy as np
 from jaxtyping import Bool, Float
 
+from learnable_smplify.timeline import runs
+
 # A chart has no more points than this: a phone shows 350 pixels, a large screen 1000.
 _MOST_POINTS = 500
 _WIDTH, _HEIGHT = 1000.0, 100.0
@@ -105,15 +107,14 @@ def line_chart(
     )
 
 
-def bar(share: float, kind: str = "") -> str:
+def bar(share: float) -> str:
     """A bar that is filled by `share` in [0, 1], for a table."""
-    return f'<span class="bar {escape(kind)}"><span style="width:{100 * min(max(share, 0.0), 1.0):.0f}%"></span></span>'
+    return f'<span class="bar"><span style="width:{100 * min(max(share, 0.0), 1.0):.0f}%"></span></span>'
 
 
 def spans(flags: Bool[np.ndarray, "T"]) -> list[tuple[int, int]]:
     """Runs of True as (first, last) frame."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(flags, dtype=np.int8), [0]))))
-    return [(int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    return [(first, end - 1) for first, end in runs(flags)]
 
 
 def _binned(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

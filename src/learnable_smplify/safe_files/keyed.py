@@ -92,6 +92,10 @@ class Keyed:
             raise self.fail(f"'{name}' holds NaN or infinity in row {first[0] if first.size else 0}", "finite numbers")
         return array
 
+    def listed(self, *names: str) -> list[float]:
+        """The numbers under the first of these names that is there, one after another; none where none is."""
+        return self.numbers(*names).reshape(-1).tolist() if self.has(*names) else []
+
     def word(self, name: str, default: str | None = None) -> str:
         """The text under a key, also where it is stored as bytes or in an array of one; `default` where it is not."""
         if default is not None and name not in self.values:

@@ -17,6 +17,7 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.timeline import between
 
 # The middle of the hips stays within this of one place, and of the origin [m].
 _STILL, _ORIGIN = 0.02, 0.05
@@ -114,12 +115,7 @@ def _rest_heights(folded: FoldedPoints, feet: list[int]) -> Float[Tensor, " F"]:
 def _filled(values: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
     """Infinite values between others on straight lines, at the ends as the nearest."""
     known = torch.isfinite(values).nonzero()[:, 0]
-    frames = torch.arange(len(values))
-    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
-    before = (torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)
-    first, last = known[before], known[after]
-    share = ((frames - first) / (last - first).clamp(min=1)).clamp(0, 1).to(values)
-    return torch.lerp(values[first], values[last], share)
+    return between(values[known], known, len(values))
 
 
 def _steadied(values: Float[Tensor, " T"], fps: float) -> Float[Tensor, " T"]:

@@ -19,6 +19,7 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.kernels.convert import fast_rotvec_to_rotmat
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.packed import PackedMlp, can_pack
 from learnable_smplify.network.pose_mlp import (
     SOLVED_JOINTS,
@@ -32,7 +33,6 @@ from learnable_smplify.network.stgcn import Stgcn
 from learnable_smplify.network.stgcn_pass import StgcnPass
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.compiled_hybrid import CompiledHybrid
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
@@ -75,24 +75,6 @@ class Start:
     seconds: float = 0.0
 
 
-@torch.no_grad()
-def network_pose(
-    network: PoseMlp | StgcnPass,
-    body25: FoldedPoints,
-    start_rotmat: Float[Tensor, "B 24 3 3"],
-    target: Float[Tensor, "B 25 3"],
-    confidence: Float[Tensor, "B 25"],
-    betas: Float[Tensor, "B 10"],
-    start: Start,
-    passes: int,
-) -> PassOutput:
-    """The network's answer after `passes` passes."""
-    batch = len(start_rotmat)
-    kind = torch.full((batch,), START_KINDS.index(start.kind), device=betas.device)
-    seconds = torch.full((batch,), start.seconds, dtype=betas.dtype, device=betas.device)
-    return network_passes(network, body25, start_rotmat, target, confidence, betas, kind, seconds, passes)
-
-
 def network_passes(
     network: PoseMlp | StgcnPass,
     body25: FoldedPoints,
@@ -104,7 +86,7 @@ def network_passes(
     seconds: Float[Tensor, " B"],
     passes: int,
 ) -> PassOutput:
-    """`network_pose` where every problem has a kind of start and a time of its own, as `PassInput` has them."""
+    """The network's answer after so many passes; every problem has a kind of start and a time of its own."""
     shaped = body25.shaped(betas)
     betas = betas.expand(start_rotmat.shape[0], -1)  # `len` would be a fixed number in an exported graph
     rotmat, memory, output = start_rotmat, None, None
@@ -307,7 +289,9 @@ class NeuralPairs:
                 strangeness=answer.strangeness,
             )
             return solution, answer.keypoint_sigma
-        output = network_pose(self.network, body25, start_rotmat, target, seen, betas, start, self.passes)
+        kind = betas.new_full((len(start_rotmat),), START_KINDS.index(start.kind), dtype=torch.int64)
+        seconds = betas.new_full((len(start_rotmat),), start.seconds)
+        output = network_passes(self.network, body25, start_rotmat, target, seen, betas, kind, seconds, self.passes)
         keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
         variance = variance_weight * view.sigma_of_layout(output.weight_sigma).square()
         if isinstance(self.network, PoseMlp):

@@ -9,14 +9,7 @@ import numpy as np
 
 from learnable_smplify.body.point_kernels import pose_points
 from learnable_smplify.kernels.jit import kernel, part
-from learnable_smplify.kernels.rotation import (
-    copy_matrices,
-    copy_matrix,
-    exp_rotvec,
-    log_rotmat,
-    multiply,
-    multiply_transposed,
-)
+from learnable_smplify.kernels.rotation import copy_matrices, copy_matrix, exp_rotvec, log_between, multiply
 from learnable_smplify.network.kernels import SOLVED
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
@@ -65,8 +58,7 @@ def _and_human(mean, precision, pose_mean, pose_precision, weight, factored, vec
         if j == 0:
             vector[0], vector[1], vector[2] = _ZERO, _ZERO, _ZERO
         else:
-            multiply_transposed(mean[j], pose_mean[j], scratch[0])
-            v = log_rotmat(scratch[0])
+            v = log_between(mean[j], pose_mean[j], scratch[0])
             vector[3 * j], vector[3 * j + 1], vector[3 * j + 2] = v[0], v[1], v[2]
     for i in range(_SIZE):
         total = _ZERO
@@ -161,8 +153,7 @@ def change_frames(rotmat, start, precision, out):
     scratch = np.empty((3, 3), np.float32)
     for b in range(rotmat.shape[0]):
         for j in range(1, SOLVED):
-            multiply_transposed(rotmat[b, j], start[b, j], scratch)
-            v = log_rotmat(scratch)
+            v = log_between(rotmat[b, j], start[b, j], scratch)
             change[3 * j], change[3 * j + 1], change[3 * j + 2] = v[0], v[1], v[2]
         total = _ZERO
         for i in range(3, _SIZE):

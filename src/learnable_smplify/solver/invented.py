@@ -15,6 +15,7 @@ from torch import Tensor
 
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.skeleton import sided
 
 # How far invented points are trusted: a measured one has 1.
 _TRUST = 0.1
@@ -28,6 +29,7 @@ _LIMBS = (
     ("hip", "knee", _THIGH),
     ("knee", "ankle", _SHANK),
 )
+_JOINTS = sided("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _ANKLE_HEIGHT = 0.08
 # Hips at this share of the height of somebody who stands, above a floor at zero, are on a chair.
 _CHAIR = (0.4, 0.85)
@@ -46,10 +48,10 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
     """
     layout = load_layout(keypoints.layout)
     seen = (keypoints.confidence > 0).double().mean(dim=0) > _SEEN
-    points = {name: _place(keypoints, layout, seen, name) for name in _names()}
-    legs = any(points[name] is not None for name in _sided("knee", "ankle"))
-    hips = all(points[name] is not None for name in _sided("hip"))
-    shoulders = all(points[name] is not None for name in _sided("shoulder"))
+    points = {name: _place(keypoints, layout, seen, name) for name in _JOINTS}
+    legs = any(points[name] is not None for name in sided("knee", "ankle"))
+    hips = all(points[name] is not None for name in sided("hip"))
+    shoulders = all(points[name] is not None for name in sided("shoulder"))
     if legs == shoulders or not (hips or shoulders):
         return _with_limbs_named(keypoints, layout, points)
     if keypoints.up_axis is None:
@@ -186,11 +188,3 @@ def _place(keypoints: Keypoints, layout: Layout, seen: Tensor, name: str) -> Flo
         return None
     there = (keypoints.confidence[:, index] > 0)[:, None]
     return torch.where(there, keypoints.positions[:, index], torch.nan).double().cpu()
-
-
-def _names() -> tuple[str, ...]:
-    return _sided("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-
-
-def _sided(*names: str) -> tuple[str, ...]:
-    return tuple(f"{side}_{name}" for side in ("left", "right") for name in names)

@@ -152,7 +152,7 @@ class RecordingSolver:
             repaired, gap = repairs.flagged.cpu(), repairs.gap
             check_seen(keypoints, gap, options.repair.min_keypoints)
         keypoints = with_invented(keypoints)
-        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        targets, confidence = self._measured(keypoints)
 
         offsets, notes = options.offsets, keypoints.notes
         found: ShapeEstimate | None = None
@@ -180,8 +180,9 @@ class RecordingSolver:
         elif layout.markers and offsets is not None:
             notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
-        if options.smooth or options.hold_feet:
-            smooth = smooth_clip(
+        smooth, own = options.smooth or options.hold_feet, found is not None and found.offsets is None
+        if smooth:
+            whole = smooth_clip(
                 _with(plain, offsets).shaped(shape[None]),
                 targets,
                 confidence,
@@ -189,12 +190,11 @@ class RecordingSolver:
                 transl,
                 keypoints.fps,
                 used.priors,
-                SmoothOptions(hold_feet=options.hold_feet, refine_shape=found is not None and found.offsets is None),
+                SmoothOptions(hold_feet=options.hold_feet, refine_shape=own),
                 shape,
                 up_axis=keypoints.up_axis,
             )
-            rotmat, transl, shape = smooth.rotmat, smooth.transl, smooth.betas
-        own = found is not None and found.offsets is None
+            rotmat, transl, shape = whole.rotmat, whole.transl, whole.betas
         rotmat = rested_wrists(rotmat, plain, confidence, trusted=own or found is None)
         motion = Motion(
             pose=rotmat_to_rotvec(rotmat.float()).cpu(),
@@ -210,10 +210,9 @@ class RecordingSolver:
             start_s=keypoints.start_s,
             notes=notes,
         )
-        if gap is not None and bool(gap.any()) and not (options.smooth or options.hold_feet):
+        if gap is not None and bool(gap.any()) and not smooth:
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
-        smooth_hands = options.smooth or options.hold_feet
-        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth_hands), offsets
+        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth), offsets
 
     def _shape(
         self,
@@ -225,7 +224,11 @@ class RecordingSolver:
     ) -> ShapeEstimate:
         mesh = RestMesh.of(self.body, self.device)
         estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
-        return estimator.estimate(keypoints.positions.to(self.device), keypoints.confidence.to(self.device), betas)
+        return estimator.estimate(*self._measured(keypoints), betas)
+
+    def _measured(self, keypoints: Keypoints) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
+        """Positions [m] and confidence, on the device."""
+        return keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
 
     def _followed(
         self,
@@ -236,9 +239,8 @@ class RecordingSolver:
         start: tuple[Tensor, Tensor] | None,
         progress: Progress | None,
     ) -> ClipSolution:
-        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
         tracker = Tracker(self.finder(layout, folded, shape), self.clip, keypoints.fps, start)
-        return track(tracker, targets, confidence, progress)
+        return track(tracker, *self._measured(keypoints), progress)
 
     def _calibrated(
         self,
@@ -252,7 +254,7 @@ class RecordingSolver:
         progress: Progress | None,
     ) -> tuple[ClipSolution, Offsets, str]:
         """The clip with offsets calibrated on it, unless the keypoints then fit worse; and what was done, in words."""
-        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        targets, confidence = self._measured(keypoints)
 
         def error_mm(points: FoldedPoints, fitted: ClipSolution) -> float:
             error = fit_error(points.shaped(shape[None]), fitted.rotmat, fitted.transl, targets, confidence)
@@ -278,7 +280,7 @@ class RecordingSolver:
     def _marker_note(
         self, keypoints: Keypoints, plain: FoldedPoints, offsets: Offsets, shape: Tensor, clip: ClipSolution
     ) -> str:
-        targets, confidence = keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+        targets, confidence = self._measured(keypoints)
         points = _with(plain, offsets).shaped(shape[None])
         error = fit_error(points, clip.rotmat, clip.transl, targets, confidence)
         off, away = 1000 * float(error[(confidence > 0).any(dim=1)].mean()), 1000 * offsets.offset.norm(dim=-1).mean()
@@ -294,23 +296,18 @@ class RecordingSolver:
             scale, whose = scale * height_m / mean, f"those of somebody of {height_m:.2f} m"
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
-        positions = torch.where(_seen(keypoints), keypoints.positions * scale, torch.nan)
+        positions = torch.where((keypoints.confidence > 0)[..., None], keypoints.positions * scale, torch.nan)
         hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
         scaled = replace(keypoints, positions=positions, hands=hands)
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as {whose}")
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
-        limbs = limb_lengths(folded, self.priors)
-        return scale_of(limbs, keypoints.positions.to(self.device), keypoints.confidence.to(self.device))
+        return scale_of(limb_lengths(folded, self.priors), *self._measured(keypoints))
 
 
 def _is_skeleton(layout: Layout) -> bool:
     """Whether all keypoints are joints of SMPL's skeleton, as only a body has them."""
     return all(len(row) == 1 and row[0][0] in JOINT_INDEX for row in layout.points)
-
-
-def _seen(keypoints: Keypoints) -> Tensor:
-    return (keypoints.confidence > 0)[..., None]
 
 
 def _with(folded: FoldedPoints, offsets: Offsets | None) -> FoldedPoints:

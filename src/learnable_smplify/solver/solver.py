@@ -68,7 +68,7 @@ class Solver:
         pair_options: of the numerical solver in `solve_pairs`.
         clip_options: how `fit` and `stream` follow a person.
         recording_options: what `fit` does besides: repair, smoothing, keypoint offsets. "smplify" only repairs.
-        smplify_options: for the method "smplify", and for `fit_2d` of any method.
+        smplify_options: for the method "smplify".
 
     Raises:
         InputError: an unknown method, weights or a mixture that cannot be read, a device torch does not have, or
@@ -107,7 +107,7 @@ class Solver:
         self.smplify_options = SmplifyOptions() if smplify_options is None else smplify_options
         self._priors = load_priors().to(self.device)
         self._mixture: MixturePrior | None = None
-        if method == "smplify" or smplify_options is not None:
+        if method == "smplify":
             self._mixture = load_mixture_prior(self.smplify_options.mixture).to(self.device)
         self._neural: NeuralPairs | None = None
         if method == "neural":
@@ -284,11 +284,11 @@ class Solver:
         if len(frames) == 0:
             return Poses(frames.start_pose, torch.zeros(0, 3, device=self.device))
 
+        chunks = frames.chunks(_SMALL_CHUNK)
         if self.method == "smplify":
             find = search_3d(self._smplify(layout))
-            parts = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
             people = map_chunks(
-                lambda part: find(Measured3D(part.keypoints, part.confidence), part.betas), parts, self.device
+                lambda part: find(Measured3D(part.keypoints, part.confidence), part.betas), chunks, self.device
             )
             return Poses(torch.cat([part.pose() for part in people]), torch.cat([part.transl for part in people]))
 
@@ -296,7 +296,6 @@ class Solver:
             weights = part.confidence / self.pair_options.keypoint_sigma**2
             return cold_start(folded.shaped(part.betas), part.keypoints, weights, self._priors)
 
-        chunks = [frames.rows(slice(first, first + _SMALL_CHUNK)) for first in range(0, len(frames), _SMALL_CHUNK)]
         return Poses.of(map_chunks(search, chunks, self.device))
 
     def fit_2d(
@@ -362,8 +361,7 @@ class Solver:
         return RecordingSolver(self.body, self._priors, self._neural, self.clip_options, self.device)
 
     def _smplify(self, layout: Layout) -> Smplify:
-        if self._mixture is None:
-            self._mixture = load_mixture_prior(self.smplify_options.mixture).to(self.device)
+        assert self._mixture is not None
         return Smplify(self.body.folded(layout, self.device), self._mixture, self.smplify_options)
 
     def _solve_all(
@@ -379,7 +377,7 @@ class Solver:
         """Solutions, chunk by chunk; one empty chunk for no problems."""
         pairs = check_pairs(start_pose, keypoints, betas, start_transl, confidence, layout, self.device)
         size = min(max(-(-len(pairs) // torch.get_num_threads()), _SMALL_CHUNK), _CHUNK)
-        chunks = [pairs.rows(slice(first, first + size)) for first in range(0, len(pairs), size)]
+        chunks = pairs.chunks(size)
         if not chunks:
             nobody = torch.zeros(0, device=self.device)
             return [

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from roma import unitquat_to_rotmat
 from torch import Tensor
 
 from learnable_smplify.layouts.layout import load_layout
-from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.rotation import random_rotmats, rotvec_to_rotmat
 
 # Limbs that disappear together when a person is partly hidden, as BODY_25 keypoints.
 _LIMBS: tuple[tuple[str, ...], ...] = (
@@ -116,10 +115,7 @@ def corrupt_start(
     error[torch.arange(batch, device=device), joint, axis] += twist
     damaged = rotmat @ rotvec_to_rotmat(torch.where(bad, error, 0.0))
     lost = torch.rand(batch, 1, 1, generator=generator, device=device) < options.lost_heading_share
-    anywhere = unitquat_to_rotmat(
-        torch.nn.functional.normalize(torch.randn(batch, 4, generator=generator, device=device))
-    )
-    damaged[:, 0] = torch.where(lost, anywhere, damaged[:, 0])
+    damaged[:, 0] = torch.where(lost, random_rotmats(batch, generator), damaged[:, 0])
     return damaged
 
 

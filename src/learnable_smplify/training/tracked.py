@@ -16,6 +16,7 @@ from torch import Tensor
 
 from learnable_smplify.network.pose_mlp import START_KINDS
 from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.timeline import runs
 from learnable_smplify.training.conventions import Conventions, draw_conventions
 from learnable_smplify.training.corrupt import limb_masks
 from learnable_smplify.training.pairs import PairBatch, Poses
@@ -227,7 +228,6 @@ def _runs(store: MotionStore) -> tuple[np.ndarray, np.ndarray]:
     first, last = np.zeros(len(store), dtype=np.int64), np.zeros(len(store), dtype=np.int64)
     for clip in store.clips("train"):
         rows = np.arange(clip.first, clip.first + clip.frames)
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], store.usable[rows].astype(np.int8), [0]))))
-        for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        for begin, end in runs(store.usable[rows].astype(bool)):
             first[rows[begin:end]], last[rows[begin:end]] = rows[begin], rows[end - 1]
     return first, last

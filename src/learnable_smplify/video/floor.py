@@ -18,6 +18,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.timeline import evenly
 
 # The floor is where the lowest part of the body is in this share of frames; so many frames are looked at.
 _ON_FLOOR, _LOOKED_AT = 0.1, 60
@@ -90,7 +91,7 @@ def find_floor(motions: Sequence[Motion], body: Body) -> Floor:
 
 
 def _posed(motion: Motion, body: Body) -> tuple[Float[Tensor, "T V 3"], Float[Tensor, "T 24 3"]]:
-    rows = torch.linspace(0, len(motion) - 1, min(_LOOKED_AT, len(motion))).round().long().unique()
+    rows = evenly(len(motion), _LOOKED_AT).unique()
     pose, transl = motion.pose[rows], motion.transl[rows]
     vertices, joints = body.vertices(pose, motion.betas, transl), body.joints(pose, motion.betas, transl)
     return vertices.double(), joints.double()

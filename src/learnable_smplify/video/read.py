@@ -12,8 +12,6 @@ from jaxtyping import UInt8
 
 from learnable_smplify.errors import InputError, MissingExtraError
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
-
 
 @dataclass(frozen=True)
 class VideoInfo:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Int
 
+from learnable_smplify.timeline import runs
+
 
 @dataclass(eq=False)
 class Clock:
@@ -57,12 +59,6 @@ def matching_frames(frames: int, fps: float, other_frames: int, other_fps: float
         return np.arange(frames)
     nearest = np.floor(np.arange(frames) / fps * other_fps + 0.5).astype(np.int64)
     return np.where(nearest < other_frames, nearest, -1)
-
-
-def runs(flags: Bool[np.ndarray, "T"]) -> list[tuple[int, int]]:
-    """First and last frame of every run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(first), int(after) - 1) for first, after in edges.reshape(-1, 2)]
 
 
 def next_run(flags: Bool[np.ndarray, "T"], frame: int) -> int | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.motion_mesh import MotionMesh
 from learnable_smplify.motion import Motion
+from learnable_smplify.timeline import evenly
 
 # Posed meshes that are kept for the next time round: 80 KB to 125 KB each.
 _KEPT_FRAMES = 256
@@ -87,7 +88,7 @@ class Figure:
 
     def ground_height(self, up: Float[np.ndarray, "3"]) -> float:
         """How far up the ground is [m]: what the lowest vertex reaches, but for the few lowest frames."""
-        sample = torch.linspace(0, len(self) - 1, min(len(self), _GROUND_SAMPLES)).round().long()
+        sample = evenly(len(self), _GROUND_SAMPLES)
         return float(np.percentile((self._posed(sample) @ up.astype(np.float32)).min(axis=1), 5))
 
     def _posed(self, frames: Tensor) -> Float[np.ndarray, "N V 3"]:

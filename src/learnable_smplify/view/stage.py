@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from learnable_smplify.formats.keypoints.upright import standing_direction
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.render.camera import horizontal
+from learnable_smplify.render.camera import horizontal, steadied
 from learnable_smplify.view.figure import Figure
 
 Placing: TypeAlias = Literal["beside", "in its own place", "pelvis on pelvis"]
@@ -151,12 +151,4 @@ def set_stage(figure: Figure, up_direction: str) -> Stage:
     extent = np.array([np.abs(reach @ sideways).max() + 0.15, np.abs(reach @ forward).max() + 0.15, 0.0])
     extent[2] = float(np.percentile(figure.joints @ up, 99)) + 0.15 - float(ground @ up)
     window = max(1, round(_FOLLOW_SECONDS * figure.motion.fps))
-    return Stage(up, _smoothed(flat, window) + ground, pelvis, forward, extent)
-
-
-def _smoothed(path: Float[np.ndarray, "T 3"], window: int) -> Float[np.ndarray, "T 3"]:
-    """Moving average over `window` frames, with the ends held."""
-    half = min(window, len(path)) // 2
-    padded = np.pad(path, ((half + 1, half), (0, 0)), mode="edge")
-    total = np.cumsum(padded - path[0], axis=0)
-    return path[0] + (total[2 * half + 1 :] - total[: -2 * half - 1]) / (2 * half + 1)
+    return Stage(up, steadied(flat, window) + ground, pelvis, forward, extent)

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Int
 
 from learnable_smplify.errors import InputError, MissingExtraError
-from learnable_smplify.view.clock import Clock, matching_frames, next_run, runs
+from learnable_smplify.timeline import runs
+from learnable_smplify.view.clock import Clock, matching_frames, next_run
 from learnable_smplify.view.dots import Dots
 from learnable_smplify.view.figure import Figure
 from learnable_smplify.view.heat import RGB, scale_top_deg
@@ -306,7 +307,7 @@ def _heat_top(figures: list[Figure]) -> float | None:
     return max(map(scale_top_deg, values)) if values else None
 
 
-def _in_words(spans: list[tuple[int, int]], most: int = 12) -> str:
+def _in_words(stretches: list[tuple[int, int]], most: int = 12) -> str:
     """Runs of frames as people write them: 3, 10-12."""
-    words = [f"{first}" if first == last else f"{first}-{last}" for first, last in spans[:most]]
-    return ", ".join(words) + (f" and {len(spans) - most} more" if len(spans) > most else "")
+    words = [f"{first}" if end == first + 1 else f"{first}-{end - 1}" for first, end in stretches[:most]]
+    return ", ".join(words) + (f" and {len(stretches) - most} more" if len(stretches) > most else "")

@@ -60,9 +60,7 @@ def _camera(table: Keyed, key: str) -> RawCamera:
         name=_name(table.values, key),
         where=table.where or key,
         matrix=table.numbers("matrix", shape=(3, 3)),
-        distortion=table.numbers("distortions", "distortion", "dist").reshape(-1).tolist()
-        if table.has("distortions", "distortion", "dist")
-        else [],
+        distortion=table.listed("distortions", "distortion", "dist"),
         rotation=table.numbers("rotation"),
         translation=table.numbers("translation").reshape(-1),
         size=None if size is None else (_side(size[0]), _side(size[1])),

@@ -50,7 +50,7 @@ def _camera(file: Path) -> RawCamera:
         name=name,
         where=f"camera {name}",
         matrix=matrix,
-        distortion=values.numbers("distortion").reshape(-1).tolist() if values.has("distortion") else [],
+        distortion=values.listed("distortion"),
         rotation=values.numbers("rotation"),
         translation=values.numbers("translation").reshape(-1),
         size=_size(values, matrix),

@@ -49,13 +49,12 @@ def read_easymocap_cameras(folder: Path, units: CameraUnits | None = None) -> di
     for name in with_lens:
         sides = [_whole(lenses, f"{letter}_{name}") for letter in "WH"]
         rotation = places.numbers(f"Rot_{name}" if places.has(f"Rot_{name}") else f"R_{name}")
-        lens = f"dist_{name}" if lenses.has(f"dist_{name}") else f"D_{name}"
         cameras.append(
             RawCamera(
                 name=name,
                 where=f"camera {name}",
                 matrix=lenses.numbers(f"K_{name}", shape=(3, 3)),
-                distortion=lenses.numbers(lens).reshape(-1).tolist() if lenses.has(lens) else [],
+                distortion=lenses.listed(f"dist_{name}", f"D_{name}"),
                 rotation=rotation,
                 translation=places.numbers(f"T_{name}", f"t_{name}").reshape(-1),
                 size=(sides[0], sides[1]) if sides[0] and sides[1] else None,
@@ -92,7 +91,7 @@ def read_opencv_cameras(paths: list[Path], path: Path, units: CameraUnits | None
                 name=file.stem,
                 where=file.name,
                 matrix=matrix,
-                distortion=values.numbers(*_LENS).reshape(-1).tolist() if values.has(*_LENS) else [],
+                distortion=values.listed(*_LENS),
                 rotation=values.numbers(*_ROTATION) if placed else np.zeros(3),
                 translation=values.numbers(*_TRANSLATION).reshape(-1) if placed else np.zeros(3),
                 size=(width, height) if width and height else None,

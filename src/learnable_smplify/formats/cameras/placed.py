@@ -8,7 +8,7 @@ only answers nonsense.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.rotation import rotvec_to_rotmat
 
 CameraUnits = Literal["m", "cm", "mm"]
 METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -61,6 +62,10 @@ class RawCamera:
     translation: Float[np.ndarray, "3"]
     size: tuple[int, int] | None = None
     fisheye: bool = False
+
+    def fail(self, path: Path, problem: str, expected: str, hint: str | None = None) -> InputError:
+        """The error for something wrong with this camera."""
+        return InputError(problem, path=path, where=self.where, expected=expected, hint=hint)
 
 
 def placed_cameras(
@@ -130,18 +135,10 @@ def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
     # Cameras that all look the same way may be so, or be level cameras whose matrices go the other way.
     if _looks_past(rotations, translations) < _LOOK_AT:
         return
-    back = rotations.transpose(0, 2, 1)
-    back_translations = -np.einsum("nij,nj->ni", back, translations)
-    others = {
-        "if its matrices went from camera to world": (back, back_translations),
-        "if y pointed up and z backwards in its cameras (OpenGL's axes)": (_FLIP @ rotations, translations @ _FLIP),
-        "if its translations were where the cameras stand": (
-            rotations,
-            -np.einsum("nij,nj->ni", rotations, translations),
-        ),
-        "if its matrices went from camera to world, with OpenGL's axes": (_FLIP @ back, back_translations @ _FLIP),
-    }
-    past = {what: _looks_past(turned, moved) for what, (turned, moved) in others.items()}
+    others = other_readings(rotations, translations)
+    back, moved = others["if its matrices went from camera to world"]
+    others["if its matrices went from camera to world, with OpenGL's axes"] = _FLIP @ back, moved @ _FLIP
+    past = {what: _looks_past(*read) for what, read in others.items()}
     what = min(past, key=lambda what: past[what] if np.isfinite(past[what]) else np.inf)
     if past[what] < _LOOK_AT:
         raise InputError(
@@ -150,6 +147,24 @@ def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
             expected="rotations and translations from world to camera in OpenCV's axes: x right, y down, z into the "
             "picture",
         )
+
+
+def turned(rotations: Float[np.ndarray, "N 3 3"], vectors: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    """Each vector by its rotation."""
+    found: np.ndarray = np.einsum("nij,nj->ni", rotations, vectors)
+    return found
+
+
+def other_readings(
+    rotations: Float[np.ndarray, "N 3 3"], translations: Float[np.ndarray, "N 3"]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Cameras as they would be if their file meant its matrices in another way, by what that is."""
+    back = rotations.transpose(0, 2, 1)
+    return {
+        "if its matrices went from camera to world": (back, -turned(back, translations)),
+        "if y pointed up and z backwards in its cameras (OpenGL's axes)": (_FLIP @ rotations, translations @ _FLIP),
+        "if its translations were where the cameras stand": (rotations, -turned(rotations, translations)),
+    }
 
 
 def _looks_past(rotations: Float[np.ndarray, "N 3 3"], translations: Float[np.ndarray, "N 3"]) -> float:
@@ -172,30 +187,27 @@ def _looks_past(rotations: Float[np.ndarray, "N 3 3"], translations: Float[np.nd
 def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
     given = np.asarray(camera.rotation, dtype=np.float64)
     if given.size not in (3, 9) or not np.isfinite(given).all():
-        raise InputError(
+        raise camera.fail(
+            path,
             f"the rotation of camera '{camera.name}' has shape {given.shape}",
-            path=path,
-            where=camera.where,
-            expected="3 finite numbers (a rotation vector [rad]) or 3 x 3",
+            "3 finite numbers (a rotation vector [rad]) or 3 x 3",
         )
     if given.size == 3:
         return rotation_from_vector(given.reshape(3))
     matrix = given.reshape(3, 3)
     off = float(np.abs(matrix @ matrix.T - np.eye(3)).max())
     if off <= _MAX_ROTATION_ERROR and np.linalg.det(matrix) < 0:
-        raise InputError(
+        raise camera.fail(
+            path,
             f"the rotation of camera '{camera.name}' is left-handed (determinant -1): one axis is mirrored, or two are "
             "exchanged",
-            path=path,
-            where=camera.where,
-            expected="world and camera both right-handed, the camera's axes x right, y down, z into the picture",
+            "world and camera both right-handed, the camera's axes x right, y down, z into the picture",
         )
     if off > _MAX_ROTATION_ERROR:
-        raise InputError(
+        raise camera.fail(
+            path,
             f"the rotation of camera '{camera.name}' is no rotation (R R^T is off by {off:.2g})",
-            path=path,
-            where=camera.where,
-            expected="a rotation vector [rad], or 3 x 3 with R R^T the identity",
+            "a rotation vector [rad], or 3 x 3 with R R^T the identity",
         )
     # What a file rounds to four digits is put right, as the nearest rotation.
     left, _, right = np.linalg.svd(matrix)
@@ -203,13 +215,8 @@ def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
 
 
 def rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """The matrix of a rotation vector [rad] in double precision (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    """The matrix of a rotation vector [rad] in double precision."""
+    return rotvec_to_rotmat(torch.as_tensor(vector, dtype=torch.float64)).numpy()
 
 
 def _unit(
@@ -239,33 +246,29 @@ def _unit(
 def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tuple[float, float]]:
     matrix = np.asarray(camera.matrix, dtype=np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise InputError(
+        raise camera.fail(
+            path,
             f"the matrix of camera '{camera.name}' has shape {matrix.shape}",
-            path=path,
-            where=camera.where,
-            expected="3 x 3 finite numbers: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels",
+            "3 x 3 finite numbers: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels",
         )
     focal, centre = (float(matrix[0, 0]), float(matrix[1, 1])), (float(matrix[0, 2]), float(matrix[1, 2]))
     if abs(matrix[0, 1]) > _MAX_SKEW or np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max() > 1e-6:
-        raise InputError(
+        raise camera.fail(
+            path,
             f"the matrix of camera '{camera.name}' is skewed or transposed",
-            path=path,
-            where=camera.where,
-            expected="[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]",
+            "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]",
         )
     if 0 < min(focal) < _SHORTEST_FOCAL:
-        raise InputError(
+        raise camera.fail(
+            path,
             f"the focal length of camera '{camera.name}' is {min(focal):g}, which would be millimetres",
-            path=path,
-            where=camera.where,
-            expected="pixels: the picture's width times the focal length, by the width of the sensor",
+            "pixels: the picture's width times the focal length, by the width of the sensor",
         )
     if camera.size is not None and (min(camera.size) < 8 or max(focal) > 60 * max(camera.size)):
-        raise InputError(
+        raise camera.fail(
+            path,
             f"a focal length of {max(focal):.0f} px for a picture of {camera.size[0]} x {camera.size[1]}",
-            path=path,
-            where=camera.where,
-            expected="both in pixels",
+            "both in pixels",
         )
     return focal, centre
 
@@ -273,23 +276,21 @@ def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tup
 def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
     values = [float(value) for value in np.asarray(camera.distortion, dtype=np.float64).reshape(-1)]
     if camera.fisheye and any(values):
-        raise InputError(
+        raise camera.fail(
+            path,
             f"camera '{camera.name}' has a fish-eye lens, which is not modelled",
-            path=path,
-            where=camera.where,
-            expected="OpenCV's k1 k2 p1 p2 [k3]",
-            hint="undistort the pictures first (cv2.fisheye.undistortImage)",
+            "OpenCV's k1 k2 p1 p2 [k3]",
+            "undistort the pictures first (cv2.fisheye.undistortImage)",
         )
     while len(values) > 8 and values[-1] == 0:
         values.pop()
     if len(values) in (1, 2, 3, 6, 7):  # Anipose writes k1 alone, others k1 and k2
         values += [0.0] * (min(length for length in _LENSES if length >= len(values)) - len(values))
     if values and len(values) not in _LENSES:
-        raise InputError(
+        raise camera.fail(
+            path,
             f"camera '{camera.name}' has {len(values)} distortion coefficients",
-            path=path,
-            where=camera.where,
-            expected="OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]; thin prisms and tilted sensors are not modelled",
+            "OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]; thin prisms and tilted sensors are not modelled",
         )
     return tuple(values)
 
@@ -297,15 +298,5 @@ def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
 def _vector(values: np.ndarray, camera: RawCamera, path: Path, what: str) -> Float[np.ndarray, "3"]:
     vector = np.asarray(values, dtype=np.float64).reshape(-1)
     if vector.shape != (3,) or not np.isfinite(vector).all():
-        raise InputError(
-            f"the {what} of camera '{camera.name}' has {vector.size} numbers",
-            path=path,
-            where=camera.where,
-            expected="3 finite numbers",
-        )
+        raise camera.fail(path, f"the {what} of camera '{camera.name}' has {vector.size} numbers", "3 finite numbers")
     return vector
-
-
-def renamed(camera: Camera, name: str) -> Camera:
-    """The same camera under another name."""
-    return replace(camera, name=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
-from learnable_smplify.formats.keypoints.follow import follow_people
+from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.keypoints.follow import most_seen, name_people
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -21,7 +20,6 @@ from learnable_smplify.track import Track
 DEFAULT_FPS = 30.0
 # Numbers of keypoints that several layouts have: these are the detectors'.
 _BODY_FIRST = {17: "coco17", 25: "body25"}
-_MOST_PEOPLE = 32
 _MOST_FRAMES = 2_000_000
 
 
@@ -83,18 +81,21 @@ def tracks_from_sightings(
         )
     points = file_points(layout, count, path, _BODY_FIRST)
     chosen = points.layout
-    names = _names(seen, points, fps or DEFAULT_FPS)
+    # People are followed in space or in the picture alike: the picture has depth 0.
+    names, _ = name_people(
+        [sighting.frame for sighting in seen],
+        [sighting.person for sighting in seen],
+        lambda index: np.pad(_known(points.body_of(seen[index].table)), ((0, 0), (0, 1))),
+        fps or DEFAULT_FPS,
+    )
     by_name: dict[str, list[Sighting]] = {}
     for name, sighting in zip(names, seen, strict=True):
         by_name.setdefault(name, []).append(sighting)
-    kept = list(by_name)
+    kept, left_out = most_seen(by_name)
     said = [*notes, *points.notes]
     if points.hands:
         said.append("hands are not fitted to pictures")
-    if len(kept) > _MOST_PEOPLE:
-        longest = set(sorted(kept, key=lambda name: -len(by_name[name]))[:_MOST_PEOPLE])
-        said.append(f"{len(kept) - _MOST_PEOPLE} of {len(kept)} people are left out: seen in fewest frames")
-        kept = [name for name in kept if name in longest]
+    said += left_out
     if fps is None:
         said.append(f"frame rate not given: {DEFAULT_FPS:g} a second assumed (--fps)")
     tracks: list[Track] = []
@@ -115,20 +116,6 @@ def tracks_from_sightings(
         )
         tracks.append(Track(keypoints, name, None if world is None else torch.as_tensor(world)))
     return tracks
-
-
-def _names(seen: Sequence[Sighting], points: FilePoints, fps: float) -> list[str]:
-    unnamed = [index for index, sighting in enumerate(seen) if sighting.person is None]
-    # People are followed in space or in the picture alike: the picture has depth 0.
-    flat = [np.pad(_known(points.body_of(seen[index].table)), ((0, 0), (0, 1))) for index in unnamed]
-    followed = follow_people([seen[index].frame for index in unnamed], flat, fps)
-    taken = {sighting.person for sighting in seen}
-    numbers = (str(number) for number in itertools.count() if str(number) not in taken)
-    number_of = {person: next(numbers) for person in dict.fromkeys(followed)}
-    names = [sighting.person or "" for sighting in seen]
-    for index, person in zip(unnamed, followed, strict=True):
-        names[index] = number_of[person]
-    return names
 
 
 def _trust(table: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K"]:

@@ -32,32 +32,7 @@ def read_any_motion(
     Raises:
         InputError: no such file, or one that is neither; for a motion file that is damaged, why.
     """
-    if path.suffix.lower() in READERS and person is None:
-        try:
-            motion = read_motion(path)
-            return motion, motion.notes
-        except InputError as error:
-            if not path.is_file():
-                raise
-            try:  # estimators write .npz too
-                estimates = read_estimates(path)
-            except InputError as other:
-                raise (other if "these are keypoints" in str(other) else error) from None
-    else:
-        estimates = read_estimates(path, person)
-    chosen = max(estimates, key=len)
-    notes: tuple[str, ...] = ()
-    if len(estimates) > 1:
-        others = ", ".join(one.person_id for one in estimates if one is not chosen)
-        notes += (f"person {chosen.person_id} of several (--person for another: {others})",)
-    rate = fps or chosen.fps
-    if rate is None:
-        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (convert --video-fps)",)
-    motion = chosen.to_motion(rate or _DEFAULT_FPS, body)
-    if level and chosen.frame == "camera" and motion.up_axis is None:
-        motion = _levelled(motion, chosen, body)
-        notes += ("the person is in the camera's frame, y down: turned upright as if the camera was held level",)
-    return motion, (*motion.notes, *notes)
+    return _as_motion(_read(path, person), body, fps, level)
 
 
 def read_motion_and_body(
@@ -68,14 +43,48 @@ def read_motion_and_body(
     Raises:
         InputError: as `read_any_motion`, or no such body.
     """
+    found = _read(path, person)
     if body is None:
-        return (*read_any_motion(path, None, person, fps, level=True), None)
-    try:
-        gender = read_any_motion(path, None, person, fps)[0].gender
-    except InputError:  # it may be readable with the body
-        gender = "neutral"
+        return (*_as_motion(found, None, fps, True), None)
+    gender = (found if isinstance(found, Motion) else max(found, key=len)).gender
     loaded = load_body(body, "neutral" if body in OPEN_BODIES else gender)
-    return (*read_any_motion(path, loaded, person, fps, level=True), loaded)
+    return (*_as_motion(found, loaded, fps, True), loaded)
+
+
+def _read(path: Path, person: str | None) -> Motion | list[Estimate]:
+    """A motion file, or the people of an estimator's result."""
+    if path.suffix.lower() in READERS and person is None:
+        try:
+            return read_motion(path)
+        except InputError as error:
+            if not path.is_file():
+                raise
+            try:  # estimators write .npz too
+                return read_estimates(path)
+            except InputError as other:
+                raise (other if "these are keypoints" in str(other) else error) from None
+    return read_estimates(path, person)
+
+
+def _as_motion(
+    found: Motion | list[Estimate], body: Body | None, fps: float | None, level: bool
+) -> tuple[Motion, tuple[str, ...]]:
+    """The motion of the person seen most, and notes; arguments as of `read_any_motion`."""
+    if isinstance(found, Motion):
+        return found, found.notes
+    chosen = max(found, key=len)
+    notes: tuple[str, ...] = ()
+    if len(found) > 1:
+        others = ", ".join(one.person_id for one in found if one is not chosen)
+        notes += (f"person {chosen.person_id} of several (--person for another: {others})",)
+    rate = fps or chosen.fps
+    if rate is None:
+        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (convert --video-fps)",)
+    motion = chosen.to_motion(rate or _DEFAULT_FPS, body)
+    if level and chosen.frame == "camera" and motion.up_axis is None:
+        motion = _levelled(motion, chosen, body)
+        notes += ("the person is in the camera's frame, y down: turned upright as if the camera was held level",)
+    return motion, (*motion.notes, *notes)
 
 
 def _levelled(motion: Motion, estimate: Estimate, body: Body | None) -> Motion:

@@ -17,6 +17,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.hands import relaxed_hands
 from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_between, rotvec_to_rotmat
+from learnable_smplify.timeline import around
 
 Frame = Literal["camera", "world"]
 Pivot = Literal["pelvis", "origin"]
@@ -112,12 +113,8 @@ class Estimate:
         first, last = int(self.frames[0]), int(self.frames[-1])
         if last - first > _MAX_SPREAD * len(self):
             raise self._fail(f"{len(self)} frames between frame {first} and frame {last}", "one track of one video")
-        times = torch.arange(first, last + 1)
-        after = torch.searchsorted(self.frames, times)
-        seen = self.frames[after] == times
-        before = torch.where(seen, after, (after - 1).clamp(min=0))
-        width = (self.frames[after] - self.frames[before]).clamp(min=1)
-        share = ((times - self.frames[before]) / width)[:, None].to(torch.float64)
+        before, after, ratio = around(self.frames - first, last - first + 1)
+        seen, share = before == after, ratio[:, None].to(torch.float64)
 
         def filled(turns: Float[Tensor, "T J 3"]) -> Float[Tensor, "N J 3"]:
             start = turns[before].to(torch.float64)
@@ -131,7 +128,7 @@ class Estimate:
         if self.transl is None:
             notes = (*notes, f"{self.source} places nobody: the pelvis stays where transl is zero")
         if not bool(seen.all()):
-            notes = (*notes, f"{int((~seen).sum())} of {len(times)} frames were not estimated: filled and flagged")
+            notes = (*notes, f"{int((~seen).sum())} of {len(seen)} frames were not estimated: filled and flagged")
         return Motion(
             pose=pose,
             transl=torch.lerp(placed[before], placed[after], share),

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.people import MOST_PEOPLE
+from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.layouts.whole_body import whole_body
 

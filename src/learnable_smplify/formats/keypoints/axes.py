@@ -29,34 +29,23 @@ _FORWARD_COSINE = 0.3
 _KNEE_OFFSET = 0.08
 
 
-def settle_axes(
-    keypoints: Keypoints, up: str | None = None, *, assumed: str | None = None, mirrored: bool | None = None
-) -> Keypoints:
+def settle_people(
+    people: Sequence[Keypoints], up: str | None = None, *, assumed: str | None = None, mirrored: bool | None = None
+) -> list[Keypoints]:
     """Keypoints whose `up_axis` is known where it can be, with that axis pointing up, in right-handed coordinates.
 
     Args:
-        keypoints: of one person, in any frame.
+        people: of one recording; they share its frame, and all are turned the same way.
         up: "x", "y", "z", "-x", "-y" or "-z": which way is up in the file, as the user says; obeyed without looking.
-            None believes `keypoints.up_axis`, else looks at the direction from feet to head over the recording.
-        assumed: which way is up in most files of this format. Given, `keypoints.up_axis` counts as a habit of the
+            None believes their `up_axis`, else looks at the direction from feet to head over the recording.
+        assumed: which way is up in most files of this format. Given, their `up_axis` counts as a habit of the
             format and not as a statement, so people who stand along another axis are believed instead.
         mirrored: whether left and right are mirrored (left-handed coordinates); None looks at where toes, knees and
             face point.
 
     Returns:
-        The keypoints, with a note for everything that was told from the data or changed. `up_axis` stays None, with a
+        The people, with a note for everything that was told from the data or changed. `up_axis` stays None, with a
         note, where nothing says which way is up.
-
-    Raises:
-        InputError: `up` is no direction.
-    """
-    return settle_people([keypoints], up, assumed=assumed, mirrored=mirrored)[0]
-
-
-def settle_people(
-    people: Sequence[Keypoints], up: str | None = None, *, assumed: str | None = None, mirrored: bool | None = None
-) -> list[Keypoints]:
-    """As `settle_axes`, for the people of one recording, who share its frame: all are turned the same way.
 
     Raises:
         InputError: `up` is no direction.

@@ -9,19 +9,14 @@ from jaxtyping import Float
 
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.skeleton import sided
 
-
-def sided(*names: str) -> frozenset[str]:
-    """The points of both sides."""
-    return frozenset(f"{side}_{name}" for side in ("left", "right") for name in names)
-
-
-SHOULDERS = sided("shoulder", "collar") | {"neck"}
-HIPS = sided("hip") | {"pelvis"}
-FACE = sided("eye", "eye_inner", "eye_outer", "mouth") | {"nose", "chin"}
-HEAD = FACE | sided("ear") | {"head", "head_top", "upper_neck"}
+SHOULDERS = frozenset({*sided("shoulder", "collar"), "neck"})
+HIPS = frozenset({*sided("hip"), "pelvis"})
+FACE = frozenset({*sided("eye", "eye_inner", "eye_outer", "mouth"), "nose", "chin"})
+HEAD = FACE | {*sided("ear"), "head", "head_top", "upper_neck"}
 TOP = SHOULDERS | HEAD | {"jugular"}
-FEET = sided("ankle", "foot", "heel", "big_toe", "small_toe")
+FEET = frozenset(sided("ankle", "foot", "heel", "big_toe", "small_toe"))
 
 
 def measured(person: Keypoints) -> tuple[Float[np.ndarray, "T K 3"], Layout]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ _NEAR, _NEAR_A_SECOND = 0.6, 5.0
 _KEPT_S = 0.5
 # The share of the latest step in the velocity.
 _FRESH = 0.4
+MOST_PEOPLE = 32
 # What nobody can be matched at.
 _NEVER = 1e9
 
@@ -74,6 +75,41 @@ def follow_people(frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3
                     tracks[given].see(frame, points[index])
                     person[index] = given
     return person
+
+
+def name_people(
+    frames: Sequence[int],
+    stated: Sequence[str | None],
+    points: Callable[[int], Float[np.ndarray, "K 3"]],
+    fps: float,
+) -> tuple[list[str], int]:
+    """Whom each sight shows: the file's name, else a number of those who are followed; and how many these are.
+
+    Args:
+        frames: the frame of each sight.
+        stated: its name in the file, None where there is none.
+        points: a sight's keypoints, as `follow_people` has them.
+        fps: frames a second.
+    """
+    unnamed = [index for index, name in enumerate(stated) if name is None]
+    followed = follow_people([frames[index] for index in unnamed], [points(index) for index in unnamed], fps)
+    taken = set(stated)
+    numbers = (str(number) for number in itertools.count() if str(number) not in taken)
+    number_of = {person: next(numbers) for person in dict.fromkeys(followed)}
+    names = [name or "" for name in stated]
+    for index, person in zip(unnamed, followed, strict=True):
+        names[index] = number_of[person]
+    return names, len(number_of)
+
+
+def most_seen(sights: Mapping[str, Sized]) -> tuple[list[str], tuple[str, ...]]:
+    """Names of the people with the most sights, in their order, and a note on those who are left out."""
+    names = list(sights)
+    if len(names) <= MOST_PEOPLE:
+        return names, ()
+    longest = set(sorted(names, key=lambda name: -len(sights[name]))[:MOST_PEOPLE])
+    note = f"{len(names) - MOST_PEOPLE} of {len(names)} people are left out: seen in fewest frames"
+    return [name for name in names if name in longest], (note,)
 
 
 def _nearest(cost: Float[np.ndarray, "N M"]) -> list[int | None]:

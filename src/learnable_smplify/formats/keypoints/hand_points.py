@@ -18,8 +18,8 @@ from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.layouts.whole_body import WholeBody
+from learnable_smplify.skeleton import SIDES
 
-SIDES = ("left", "right")
 # Nothing on earth is measured further away.
 _FARTHEST_M = 1e6
 # A hand whose wrist is this far from the body's in most frames is in a frame of its own. Detectors are off by less.

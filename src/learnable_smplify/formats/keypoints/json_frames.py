@@ -84,6 +84,35 @@ def frame_places(files: Sequence[Path], folder: Path) -> tuple[list[int], int, t
     return [(number - known[0]) // step for number in known], count, tuple(notes)
 
 
+def openpose_people(file: Path, key: str, columns: str) -> list[tuple[str, dict[str, Any], np.ndarray]]:
+    """Everybody in a file of OpenPose: the place for messages, all that is said of them, and their rows of numbers.
+
+    Args:
+        file: of one frame.
+        key: of the flat list of numbers; (0, C) where somebody has none.
+        columns: what stands for each keypoint, such as "x, y, c".
+
+    Raises:
+        InputError: not such a file; the message says where.
+    """
+    content = read_json(file)
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list):
+        example = f'{{"people": [{{"{key}": [{columns}, ...]}}]}}'
+        raise InputError("there is no list 'people'", path=file, expected=example)
+    found = []
+    for index, person in enumerate(people):
+        where = f"person {index}"
+        if not isinstance(person, dict):
+            raise InputError("this is not a person", path=file, where=where, expected=f"an object with '{key}'")
+        where = f"{where}, '{key}'"
+        row, width = number_list(person.get(key) or [], file, where), columns.count(",") + 1
+        if len(row) % width:
+            raise InputError(f"there are {len(row)} numbers", path=file, where=where, expected=f"{columns} of each")
+        found.append((f"person {index}", person, row.reshape(-1, width)))
+    return found
+
+
 def number_table(value: Any, columns: Sequence[int], path: Path, where: str) -> np.ndarray:
     """A list of rows of numbers as an array (K, columns); null is NaN.
 

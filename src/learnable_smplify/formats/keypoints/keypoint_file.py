@@ -64,9 +64,9 @@ def read_keypoints(
         layout: layout name ("body25"), path of a layout TOML, or `Layout`; None infers it where the file allows.
         fps: frames a second; None takes the file's own, else 30 with a note.
         units: "m", "cm", "mm", "in" or "ft"; None obeys the file and detects millimetres and centimetres.
-        up: "x", "y", "z", "-x", "-y" or "-z", which way is up in the file; None tells it (see `axes.settle_axes`).
+        up: "x", "y", "z", "-x", "-y" or "-z", which way is up in the file; None tells it (see `axes.settle_people`).
         person: the person's id, where the recording has several.
-        mirrored: whether left and right are mirrored; None tells it (see `axes.settle_axes`).
+        mirrored: whether left and right are mirrored; None tells it (see `axes.settle_people`).
 
     Returns:
         Keypoints in metres, `up_axis` up where it is known; missing ones have confidence 0.

@@ -20,8 +20,8 @@ from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.json_frames import (
     frame_places,
     json_files,
-    number_list,
     number_table,
+    openpose_people,
     read_json,
 )
 from learnable_smplify.keypoints2d import Keypoints2D
@@ -140,26 +140,8 @@ def people_in_picture(file: Path) -> list[np.ndarray]:
     Raises:
         InputError: not such a file; the message says where.
     """
-    content = read_json(file)
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        raise InputError(
-            "there is no list 'people'", path=file, expected=f'{{"people": [{{"{_KEY}": [x, y, c, ...]}}]}}'
-        )
-    found = []
-    for index, person in enumerate(people):
-        where = f"person {index}"
-        if not isinstance(person, dict):
-            raise InputError("this is not a person", path=file, where=where, expected=f"an object with '{_KEY}'")
-        row = number_list(person.get(_KEY) or [], file, f"{where}, '{_KEY}'")
-        if len(row) % 3:
-            raise InputError(
-                f"there are {len(row)} numbers", path=file, where=f"{where}, '{_KEY}'", expected="x, y, c of each"
-            )
-        table = row.reshape(-1, 3)
-        if bool((np.nan_to_num(table[:, 2:]) > 0).any()):
-            found.append(table)
-    return found
+    tables = [table for _, _, table in openpose_people(file, _KEY, "x, y, c")]
+    return [table for table in tables if bool((np.nan_to_num(table[:, 2:]) > 0).any())]
 
 
 def _same_person(people: list[np.ndarray], before: np.ndarray | None) -> np.ndarray:

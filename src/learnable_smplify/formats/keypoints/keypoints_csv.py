@@ -30,8 +30,8 @@ from learnable_smplify.formats.keypoints.csv_headings import (
 )
 from learnable_smplify.formats.keypoints.csv_table import CsvTable, read_table
 from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
 from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
-from learnable_smplify.formats.keypoints.people import MOST_PEOPLE
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout

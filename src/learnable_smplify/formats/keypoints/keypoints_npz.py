@@ -162,14 +162,13 @@ def _hands(arrays: dict[str, np.ndarray], frames: int, path: Path) -> tuple[np.n
     confidence = hands[..., 3] if hands.shape[-1] == 4 else None
     if "hand_confidence" in arrays:
         confidence = _numbers(arrays, "hand_confidence", path)
-        if confidence.shape != hands.shape[:3]:
-            raise InputError(
-                f"the array has shape {confidence.shape}",
-                path=path,
-                where="array 'hand_confidence'",
-                expected=f"{hands.shape[:3]}",
-            )
+        _check_shape(confidence, "hand_confidence", hands.shape[:3], path)
     return hands[..., :3], confidence
+
+
+def _check_shape(array: np.ndarray, name: str, shape: tuple[int, ...], path: Path) -> None:
+    if array.shape != shape:
+        raise InputError(f"the array has shape {array.shape}", path=path, where=f"array '{name}'", expected=f"{shape}")
 
 
 def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-_SIDES = ("left", "right")
+from learnable_smplify.skeleton import SIDES
+
 _KEYS = tuple(
     (
         f"{side}_hand_world_landmarks",
@@ -21,7 +22,7 @@ _KEYS = tuple(
         f"{side}_hand_landmarks",
         f"{side}HandLandmarks",
     )
-    for side in _SIDES
+    for side in SIDES
 )
 _LIST_KEYS = (
     *("hand_world_landmarks", "handWorldLandmarks", "multi_hand_world_landmarks", "multiHandWorldLandmarks"),

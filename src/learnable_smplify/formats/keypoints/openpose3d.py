@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_list, read_json
+from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_list, openpose_people
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -46,25 +46,12 @@ def read_openpose3d(
     sights: list[Sight] = []
     flat = False
     for file, frame in zip(files, places, strict=True):
-        for index, person in enumerate(_people(read_json(file), file)):
-            where = f"person {index}"
-            if not isinstance(person, dict):
-                raise InputError("this is not a person", path=file, where=where, expected=f"an object with '{_KEY}'")
-            numbers = person.get(_KEY)
-            if not numbers:
+        for where, person, table in openpose_people(file, _KEY, "x, y, z, c"):
+            if len(table) == 0:
                 flat = flat or bool(person.get("pose_keypoints_2d"))
                 continue
-            row = number_list(numbers, file, f"{where}, '{_KEY}'")
-            if len(row) % 4:
-                raise InputError(
-                    f"there are {len(row)} numbers",
-                    path=file,
-                    where=f"{where}, '{_KEY}'",
-                    expected="x, y, z, c of each",
-                )
             name = _person_id(person.get("person_id"))
-            row = row.reshape(-1, 4)
-            sights.append(Sight(frame, name, row[:, :3], row[:, 3], _hands(person, file, where)))
+            sights.append(Sight(frame, name, table[:, :3], table[:, 3], _hands(person, file, where)))
     if not sights and flat:
         raise InputError(
             f"the people have only 2D keypoints, '{_KEY}' is empty",
@@ -75,15 +62,6 @@ def read_openpose3d(
     return people_from_sights(
         sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
     )
-
-
-def _people(content: Any, file: Path) -> list[Any]:
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        raise InputError(
-            "there is no list 'people'", path=file, expected=f'{{"people": [{{"{_KEY}": [x, y, z, c, ...]}}]}}'
-        )
-    return people
 
 
 def _hands(person: dict[str, Any], file: Path, where: str) -> np.ndarray | None:

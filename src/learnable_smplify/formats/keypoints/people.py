@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +13,13 @@ from jaxtyping import Float
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
-from learnable_smplify.formats.keypoints.follow import follow_people
+from learnable_smplify.formats.keypoints.follow import most_seen, name_people
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
-MOST_PEOPLE = 32
 # A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.
 _FREE_FRAMES = 100_000
 _MOST_FRAMES_A_SIGHT = 20
@@ -105,15 +103,17 @@ def people_from_sights(
         )
     points = file_points(layout, count, path, body_first)
     chosen = points.layout
-    names, follow_notes = _names(listed, points, fps)
+    names, followed = name_people(
+        [sight.frame for sight in listed],
+        [sight.person for sight in listed],
+        lambda index: _without_zeros(_known_positions(listed[index], points)),
+        fps or _USUAL_FPS,
+    )
+    follow_notes = ("the file does not follow people over time: they are followed by distance",) if followed > 1 else ()
     by_person: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         by_person.setdefault(name, []).append(index)
-    kept = list(by_person)
-    left_out: tuple[str, ...] = ()
-    if len(kept) > MOST_PEOPLE:
-        kept = sorted(kept, key=lambda name: -len(by_person[name]))[:MOST_PEOPLE]
-        left_out = (f"{len(by_person) - len(kept)} of {len(by_person)} people are left out: seen in fewest frames",)
+    kept, left_out = most_seen(by_person)
 
     # The unit is one for the recording: of all people together, not person by person.
     positions = np.stack([_known_positions(sight, points) for sight in listed])
@@ -192,22 +192,8 @@ def _over_time(seen: np.ndarray, places: list[int], frames: int) -> np.ndarray:
     return track
 
 
-def _names(listed: Sequence[Sight], points: FilePoints, fps: float | None) -> tuple[list[str], tuple[str, ...]]:
-    """Whose each sight is: the file's name, or a number of those that are followed by distance; and a note on it."""
-    unnamed = [index for index, sight in enumerate(listed) if sight.person is None]
-    taken = {sight.person for sight in listed}
-    positions = [_known_positions(listed[index], points) for index in unnamed]
-    for known in positions:
-        known[(known == 0).all(axis=-1)] = np.nan
-    followed = follow_people([listed[index].frame for index in unnamed], positions, fps or _USUAL_FPS)
-    numbers = (str(number) for number in itertools.count() if str(number) not in taken)
-    number_of = {person: next(numbers) for person in dict.fromkeys(followed)}
-    names = [sight.person or "" for sight in listed]
-    for index, person in zip(unnamed, followed, strict=True):
-        names[index] = number_of[person]
-    if len(number_of) < 2:
-        return names, ()
-    return names, ("the file does not follow people over time: they are followed by distance",)
+def _without_zeros(positions: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K 3"]:
+    return np.where((positions == 0).all(axis=-1, keepdims=True), np.nan, positions)
 
 
 def _known_positions(sight: Sight, points: FilePoints) -> Float[np.ndarray, "K 3"]:

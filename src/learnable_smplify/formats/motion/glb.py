@@ -12,6 +12,7 @@ import roma
 import torch
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.clothes import suit_cover
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import MissingExtraError
@@ -35,7 +36,8 @@ _SHAPE_NAME = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 _VERTICES, _INDICES = 34962, 34963
 
 _BONES_PER_VERTEX = 4  # more need a second set, which many programs do not read
-_SKIN_COLOR = (0.434, 0.515, 0.610, 1.0)  # linear RGB of the grey blue in which `lsmplify render` draws bodies
+# Linear RGB of the colours in which `lsmplify render` draws bodies and their swimsuit.
+_SKIN_COLOR, _SUIT_COLOR = np.array([[0.434, 0.515, 0.610]]), np.array([[0.089, 0.138, 0.231]])
 
 
 def write_glb(
@@ -90,6 +92,11 @@ def top_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     return joints.astype(np.uint8), (kept / total).astype(np.float32), float(1 - total.min())
 
 
+def _colors(weights: np.ndarray) -> np.ndarray:
+    suit = suit_cover(weights)[:, None]
+    return ((1 - suit) * _SKIN_COLOR + suit * _SUIT_COLOR).astype(np.float32)
+
+
 def _notes(body: Body, left_out: float) -> list[str]:
     notes = []
     if body.arrays.posedirs is not None:
@@ -118,6 +125,7 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
         NORMAL=blob.add(normals.astype(np.float32), target=_VERTICES),
         JOINTS_0=blob.add(joints, target=_VERTICES),
         WEIGHTS_0=blob.add(weights, target=_VERTICES),
+        COLOR_0=blob.add(_colors(rig.mesh.weights), target=_VERTICES),
     )
     triangles = faces.ravel().astype(np.uint16 if len(vertices) < 2**16 - 1 else np.uint32)
     indices = blob.add(triangles, target=_INDICES)
@@ -136,12 +144,11 @@ def _scene(rig: Rig, motion: Motion, names: tuple[str, ...]) -> tuple[GLTF2, flo
         )
         for joint, name in enumerate(names)
     ]
+    # White, which the vertices colour.
     material = gl.Material(
-        name="skin",
+        name="body",
         alphaMode="OPAQUE",
-        pbrMetallicRoughness=gl.PbrMetallicRoughness(
-            baseColorFactor=list(_SKIN_COLOR), metallicFactor=0.0, roughnessFactor=0.75
-        ),
+        pbrMetallicRoughness=gl.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.75),
     )
     # The skinned mesh stands beside the skeleton: glTF ignores the place of a node that has a skin.
     mesh = gl.Mesh(name="body", primitives=[gl.Primitive(attributes=attributes, indices=indices, material=0)])

@@ -8,24 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from learnable_smplify.kernels.jit import kernel, part
-from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
+from learnable_smplify.skeleton import NUM_JOINTS, PARENTS, WAYS_UP
 
-
-def _above() -> np.ndarray:
-    """The joints above each joint (24, N), nearest first, -1 where there are no more."""
-    lines = []
-    for joint in range(NUM_JOINTS):
-        line = []
-        while PARENTS[joint] >= 0:
-            joint = PARENTS[joint]
-            line.append(joint)
-        lines.append(line)
-    longest = max(len(line) for line in lines)
-    return np.array([line + [-1] * (longest - len(line)) for line in lines])
-
-
-_PARENTS, _ABOVE = np.array(PARENTS), _above()
-_LONGEST = _ABOVE.shape[1]
+_LONGEST = max(len(way) for way in WAYS_UP) - 1
+# The joints above each joint (24, N), nearest first, -1 where there are no more.
+_ABOVE = np.array([(*way[1:], *[-1] * (_LONGEST + 1 - len(way))) for way in WAYS_UP])
+_PARENTS = np.array(PARENTS)
 _TRANSL = 3 * NUM_JOINTS
 
 

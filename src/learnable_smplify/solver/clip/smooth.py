@@ -18,10 +18,10 @@ are missing for two seconds, span too many digits for less.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -36,8 +36,11 @@ from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
+from learnable_smplify.timeline import between, rotations_between
 
 REFERENCE_FPS = 30.0
+# Somebody's answer for each frame, rotations (T, 24, 3, 3) and their precision (*T, 72, 72) in 1/30 s [1/rad^2].
+Source: TypeAlias = tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "*T 72 72"]]
 # The numbers were chosen on clips of the train split.
 # Measured noise is at least this [m]: errors that stay the same from frame to frame do not show.
 _LEAST_SIGMA = 0.003
@@ -45,7 +48,7 @@ _LEAST_SIGMA = 0.003
 _ROBUST_SIGMAS, _LEAST_ROBUST = 4.0, 0.15
 # Allowed angular acceleration, relative to what is typical of each joint; allowed acceleration of positions [m/s^2];
 # and what share of both is allowed once most of the noise is gone.
-_TURN_SCALE, _MOVE_ACCELERATION, QUIET = 4.0, 20.0, 0.5
+_TURN_SCALE, _MOVE_ACCELERATION, _QUIET = 4.0, 20.0, 0.5
 # What keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas' standard normal
 # prior gets more weight against the keypoints.
 _LEAST_OFFSET = 0.0015
@@ -104,8 +107,6 @@ class SmoothSolution:
         betas: (10,).
         trust: (T, K) share of its pull that each keypoint keeps: near 0 for outliers, 0 for missing ones.
         contacts: (T, 4) where the joints `contacts.CONTACT_JOINTS` were held; None without `hold_feet`.
-        keypoint_sigma: what keypoint coordinates were taken to be off by [m].
-        iterations: steps tried.
         costs: of each round, the start's cost and that after every accepted step.
     """
 
@@ -114,8 +115,6 @@ class SmoothSolution:
     betas: Float[Tensor, "10"]
     trust: Float[Tensor, "T K"]
     contacts: Bool[Tensor, "T 4"] | None
-    keypoint_sigma: float
-    iterations: int
     costs: tuple[tuple[float, ...], ...]
 
 
@@ -130,8 +129,7 @@ def smooth_clip(
     options: SmoothOptions,
     betas: Float[Tensor, "10"],
     *,
-    prior_rotmat: Float[Tensor, "T 24 3 3"] | None = None,
-    prior_precision: Float[Tensor, "*T 72 72"] | None = None,
+    sources: Sequence[Source] = (),
     up_axis: Literal["x", "y", "z"] | None = None,
 ) -> SmoothSolution:
     """Solve a recording of one person as one problem.
@@ -145,13 +143,13 @@ def smooth_clip(
         fps: frames a second.
         priors: over poses.
         betas: (10,) those of `points`.
-        prior_rotmat, prior_precision: the network's own answer for each frame and its precision [1/rad^2], if wanted.
+        sources: others' answers for each frame, as the network's own; `network_weight` weighs them.
         up_axis: for `hold_feet`; None finds it.
 
     Returns:
         the solution, in the dtypes of what came in.
     """
-    folded = double_points(points.folded)
+    folded = points.folded.double()
     targets, confidence = targets.double(), confidence.double()
     sigma = options.keypoint_sigma
     if sigma is None:
@@ -163,39 +161,32 @@ def smooth_clip(
         robust_scale=robust_scale(sigma),
     )
     seen = (confidence > 0).any(dim=1)
-    problem = first_problem(folded, keypoints, seen, h, priors, options, prior_rotmat, prior_precision)
+    problem = first_problem(folded, keypoints, seen, h, priors, options, sources)
     state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
-    state, tried, costs = descend(problem, state, replace(options, refine_shape=False))
-    iterations, history = tried, [costs]
+    state, costs = descend(problem, state, replace(options, refine_shape=False))
+    history = [costs]
     # Noise looks like bursts; only now, with most of it gone, can bursts be told. Nor does noise in many frames sway
     # betas, but offsets do.
     if options.refine_shape or options.burst is not None:
-        quiet = 1.0 if options.burst is None else QUIET**2
         offset = _offset(problem, state, sigma)
         problem = replace(
-            problem,
-            turn_weight=problem.turn_weight / quiet,
-            move_weight=problem.move_weight / quiet,
-            burst=None if options.burst is None else options.burst * h**0.5,
-            shape_precision=1 + h * len(targets) * (offset / sigma) ** 2,
+            with_bursts(problem, options, h), shape_precision=1 + h * len(targets) * (offset / sigma) ** 2
         )
-        state, tried, costs = descend(problem, state, options)
-        iterations, history = iterations + tried, [*history, costs]
+        state, costs = descend(problem, state, options)
+        history.append(costs)
     contacts = None
     if options.hold_feet:
         joints = folded.shaped(state.betas[None]).pose(state.rotmat).joints + state.transl[:, None]
         contacts = detect_contacts(joints, fps, up_axis)
         problem = replace(problem, hold_weight=problem.hold_weight + _hold_weight(contacts, h))
-        state, tried, costs = descend(problem, state, replace(options, refine_shape=False))
-        iterations, history = iterations + tried, [*history, costs]
+        state, costs = descend(problem, state, replace(options, refine_shape=False))
+        history.append(costs)
     return SmoothSolution(
         rotmat=state.rotmat.to(rotmat.dtype),
         transl=state.transl.to(transl.dtype),
         betas=state.betas.to(betas.dtype),
         trust=problem.trust(state).to(transl.dtype),
         contacts=contacts,
-        keypoint_sigma=sigma,
-        iterations=iterations,
         costs=tuple(history),
     )
 
@@ -221,19 +212,18 @@ def first_problem(
     h: float,
     priors: Priors,
     options: SmoothOptions,
-    prior_rotmat: Tensor | None,
-    prior_precision: Tensor | None,
+    sources: Sequence[Source],
 ) -> ClipProblem:
-    """The first round's problem, without bursts or contacts."""
+    """The first round's problem, without bursts or contacts; `network_weight` weighs what the sources say."""
     pose_precision = priors.pose_precision.double().clone()
     pose_precision[:3] = 0  # the pelvis may point anywhere
     pose_precision[:, :3] = 0
     terms = [
         GaussianTerm(priors.pose_mean.double()[None], (h * options.pose_weight) * pose_precision[None], exact=True)
     ]
-    if prior_rotmat is not None and prior_precision is not None:
-        precision = prior_precision.double().reshape(-1, 72, 72)
-        terms.append(GaussianTerm(prior_rotmat.double(), h * options.network_weight * precision, exact=True))
+    for mean, precision in sources:
+        weighted = h * options.network_weight * precision.double().reshape(-1, 72, 72)
+        terms.append(GaussianTerm(mean.double(), weighted, exact=True))
     names = [name.removeprefix("left_").removeprefix("right_") for name in JOINT_NAMES]
     typical = torch.tensor([float(_TYPICAL[name]) for name in names], dtype=torch.float64, device=seen.device)
     turn = _TURN_SCALE * typical / REFERENCE_FPS**2
@@ -249,6 +239,14 @@ def first_problem(
     )
 
 
+def with_bursts(problem: ClipProblem, options: SmoothOptions, h: float) -> ClipProblem:
+    """The second round's problem: accelerations held closer, those that are bursts let go."""
+    if options.burst is None:
+        return problem
+    turn, move = problem.turn_weight / _QUIET**2, problem.move_weight / _QUIET**2
+    return replace(problem, turn_weight=turn, move_weight=move, burst=options.burst * h**0.5)
+
+
 def _unseen_weight(unseen: Bool[Tensor, " T"], h: float) -> Float[Tensor, "T-1 24"]:
     """Nobody seen: speeds are held a little, or people at the end of a recording would keep theirs for ever."""
     weight = (unseen[1:] | unseen[:-1]).double() / ((_UNSEEN_SPEED / REFERENCE_FPS) ** 2 * h)
@@ -261,16 +259,17 @@ def _hold_weight(contacts: Bool[Tensor, "T 4"], h: float) -> Float[Tensor, "T-1 
     return weight / (_SLIP**2 * h)
 
 
-def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> tuple[ClipState, int, tuple[float, ...]]:
-    """Minimise from a state. Frames have dampings of their own: where a step made things worse, the next is shorter."""
+def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> tuple[ClipState, tuple[float, ...]]:
+    """Minimise from a state; and the costs on the way.
+
+    Frames have dampings of their own: where a step made things worse, the next is shorter.
+    """
     cost = problem.cost(state)
     damping = Damping.first(_FIRST_DAMPING, cost)
     everywhere = torch.ones_like(cost, dtype=torch.bool)
     costs = [float(cost.sum())]
     here = problem.linearise(state)
-    tried = 0
-    while tried < options.max_iterations:
-        tried += 1
+    for _ in range(options.max_iterations):
         step = _step(here, damping.value, options)
         if step is None:
             damping = damping.after(~everywhere, everywhere, cost.sum(), cost.sum())
@@ -294,7 +293,7 @@ def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> t
             damping = damping.after(~everywhere, near, gained, step.foretold)
             if bool(damping.is_stuck().any()):
                 break
-    return state, tried, tuple(costs)
+    return state, tuple(costs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,24 +335,5 @@ def bridged(state: ClipState, seen: Bool[Tensor, " T"]) -> ClipState:
     known = seen.nonzero()[:, 0]
     if len(known) in (0, len(seen)):
         return state
-    frames = torch.arange(len(seen), device=seen.device)
-    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
-    before = (torch.searchsorted(known, frames, right=True) - 1).clamp(min=0)
-    first, last = known[before], known[after]
-    share = ((frames - first) / (last - first).clamp(min=1)).to(state.transl)
-    turn = roma.rotmat_to_rotvec(state.rotmat[last] @ state.rotmat[first].mT)
-    rotmat = roma.rotvec_to_rotmat(share[:, None, None] * turn) @ state.rotmat[first]
-    transl = torch.lerp(state.transl[first], state.transl[last], share[:, None])
-    return ClipState(rotmat, transl, state.betas)
-
-
-def double_points(folded: FoldedPoints) -> FoldedPoints:
-    """In float64."""
-    return FoldedPoints(
-        weight=folded.weight.double(),
-        anchor=folded.anchor.double(),
-        anchor_shape=folded.anchor_shape.double(),
-        anchor_pose=None if folded.anchor_pose is None else folded.anchor_pose.double(),
-        rest_joints=folded.rest_joints.double(),
-        rest_joints_shape=folded.rest_joints_shape.double(),
-    )
+    rotmat = rotations_between(state.rotmat[known], known, len(seen))
+    return ClipState(rotmat, between(state.transl[known], known, len(seen)), state.betas)

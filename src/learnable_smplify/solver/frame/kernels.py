@@ -6,15 +6,14 @@ import numpy as np
 
 from learnable_smplify.body.point_kernels import fill_jacobian, pose_points
 from learnable_smplify.kernels.jit import kernel, part
-from learnable_smplify.kernels.rotation import copy_matrices, exp_rotvec, log_rotmat, multiply, multiply_transposed
+from learnable_smplify.kernels.rotation import copy_matrices, exp_rotvec, log_between, multiply
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
-from learnable_smplify.solver.frame.damping import FIRST_GROWTH, LEAST_FORETOLD, LEAST_LEFT, MOST_DAMPING
+from learnable_smplify.solver.frame.damping import FIRST_GROWTH
+from learnable_smplify.solver.frame.damping_kernels import after_step, is_stuck, kept_pull, robust_error
 from learnable_smplify.solver.frame.sight_kernels import sight_cost, sight_distance, sight_quadratic
 
-_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
-_LEAST_LEFT, _FIRST_GROWTH = np.float32(LEAST_LEFT), np.float32(FIRST_GROWTH)
-_MOST_DAMPING, _LEAST_FORETOLD = np.float32(MOST_DAMPING), np.float32(LEAST_FORETOLD)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @part
@@ -68,16 +67,13 @@ def evaluate(side, transl, person, frame, prior, robust, solved, work):
             gap = parts[side, 0, x, k] + transl[x] - target[k, x]
             residual[side, x, k] = gap
             squared += gap * gap
-        if robust > _ZERO:
-            squared = squared / (_ONE + squared / robust)
-        cost += trust[k] * squared
+        cost += trust[k] * robust_error(squared, robust)
     if sight[0].shape[0] > 0:
         cost += sight_cost(parts[side, 0], transl, sight)
     turned = scratch[0, :, :3]
     away, drag = error[side], pull[side]
     for j in range(solved):
-        multiply_transposed(pose[side, j], prior_local[j], turned)
-        v = log_rotmat(turned)
+        v = log_between(pose[side, j], prior_local[j], turned)
         away[3 * j], away[3 * j + 1], away[3 * j + 2] = v[0], v[1], v[2]
     size = 3 * solved
     for i in range(size):
@@ -119,9 +115,7 @@ def linearise(side, transl, person, frame, prior, robust, solved, work):
         if w == _ZERO:
             continue
         rx, ry, rz = residual[side, 0, k], residual[side, 1, k], residual[side, 2, k]
-        if robust > _ZERO:
-            drop = _ONE / (_ONE + (rx * rx + ry * ry + rz * rz) / robust)
-            w = w * drop * drop
+        w = w * kept_pull(rx * rx + ry * ry + rz * rz, robust)
         jx, jy, jz = jacobian[k, 0], jacobian[k, 1], jacobian[k, 2]
         rx, ry, rz = w * rx, w * ry, w * rz
         for i in range(whole):
@@ -164,7 +158,7 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
     copy_matrices(local, pose[0])
     copy_matrices(local, pose[1])
     cost = evaluate(here, transl, person, frame, prior, robust, solved, work)
-    growth = _FIRST_GROWTH
+    growth = np.float32(FIRST_GROWTH)
     converged = False
     fresh = True
     for _ in range(iterations):
@@ -197,24 +191,16 @@ def minimise(local, transl, person, frame, prior, robust, solved, options, work)
         for x in range(3):
             tried[x] = transl[x] + step[whole - 3 + x]
         new_cost = evaluate(there, tried, person, frame, prior, robust, solved, work)
-        better = new_cost < cost  # False for NaN too
+        fresh = new_cost < cost  # False for NaN too
         gained = cost - new_cost
-        if better:
-            gain = _TWO * gained / max(foretold, _LEAST_FORETOLD) - _ONE
-            damping *= max(_ONE - gain * gain * gain, _LEAST_LEFT)
-            growth = _FIRST_GROWTH
-            small_gain = gained < cost_tolerance * cost
+        damping, growth = after_step(damping, growth, fresh, gained, foretold)
+        small_gain = fresh and gained < cost_tolerance * cost
+        if fresh:
             here = there
             cost = new_cost
             for x in range(3):
                 transl[x] = tried[x]
-            fresh = True
-        else:
-            damping *= growth
-            growth *= _TWO
-            small_gain = False
-            fresh = False
-        if largest < step_tolerance or small_gain or damping > _MOST_DAMPING:
+        if largest < step_tolerance or small_gain or is_stuck(damping):
             converged = True
             break
     copy_matrices(pose[here], local)

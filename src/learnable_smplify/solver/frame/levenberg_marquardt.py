@@ -23,6 +23,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.kernels import is_usable
+from learnable_smplify.kernels.convert import arrays
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.sight import CAMERA_SIZE, LinearisedSight, SightTerm
@@ -52,6 +53,16 @@ class LevenbergMarquardt:
     step_tolerance: float = 1e-4
     cost_tolerance: float = 1e-4
     initial_damping: float = 1e-4
+
+    def packed(self) -> tuple[int, np.float32, np.float32, np.float32]:
+        """For the kernels."""
+        tolerances = np.float32(self.step_tolerance), np.float32(self.cost_tolerance)
+        return self.max_iterations, *tolerances, np.float32(self.initial_damping)
+
+
+def squared_scale(scale: float | None) -> np.float32:
+    """A robust scale for the kernels: squared, 0 for squares."""
+    return np.float32(0 if scale is None else scale**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +149,7 @@ def fit_error(
     points: ShapedPoints, rotmat: Tensor, transl: Tensor, targets: Float[Tensor, "B K 3"], weights: Float[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """Mean distance of the seen keypoints from their measurements, metres."""
-    distance = (points.pose(rotmat).positions() + transl[:, None] - targets).norm(dim=-1)
-    seen = weights > 0
-    return (distance * seen).sum(1) / seen.sum(1).clamp(min=1)
+    return KeypointTerm(targets, weights, None).distance(Frames.of(points, rotmat, transl))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,40 +226,23 @@ def _solve_compiled(
     rotmat, transl = start_rotmat.contiguous().clone(), start_transl.contiguous().clone()
     cost, distance = torch.empty(batch), torch.empty(batch)
     converged = torch.empty(batch, dtype=torch.bool)
-    precision = problem.prior_precision
-    scale = problem.robust_scale
-    float32 = np.float32
-    count, sight = problem.targets.shape[1], problem.sight
-    nobody = torch.empty(0, CAMERA_SIZE), torch.empty(batch, 0, count, 2), torch.empty(batch, 0, count)
-    cameras, seen, sure = (
-        nobody if sight is None else (sight.cameras.packed(), sight.seen.contiguous(), sight.weights.contiguous())
-    )
+    precision, sight = problem.prior_precision, problem.sight
+    weights, count = problem.weights, problem.targets.shape[1]
+    if sight is None:
+        seen = arrays(torch.empty(0, CAMERA_SIZE), torch.empty(batch, 0, count, 2), torch.empty(batch, 0, count))
+    else:
+        weights, seen = torch.zeros_like(weights), arrays(sight.cameras.packed(), sight.seen, sight.weights)
     minimise_frames(
-        rotmat.numpy(),
-        transl.numpy(),
-        problem.points.offsets.contiguous().numpy(),
-        problem.points.anchor.permute(0, 2, 3, 1).contiguous().numpy(),
-        tables.anchor_pose,
-        tables.weight,
-        tables.share,
-        problem.targets.contiguous().numpy(),
-        (problem.weights if sight is None else torch.zeros_like(problem.weights)).contiguous().numpy(),
-        (cameras.numpy(), seen.numpy(), sure.numpy(), float32((sight and sight.robust_scale) or 0) ** 2),
-        problem.prior_rotmat.contiguous().numpy(),
-        (precision[None] if precision.ndim == 2 else precision).contiguous().numpy(),
-        problem.prior_transl.contiguous().numpy(),
-        float32(problem.transl_precision),
-        float32(0 if scale is None else scale**2),
+        *arrays(rotmat, transl, problem.points.offsets, problem.points.anchor.permute(0, 2, 3, 1)),
+        *(tables.anchor_pose, tables.weight, tables.share),
+        *arrays(problem.targets, weights),
+        (*seen, squared_scale(None if sight is None else sight.robust_scale)),
+        *arrays(problem.prior_rotmat, precision[None] if precision.ndim == 2 else precision, problem.prior_transl),
+        np.float32(problem.transl_precision),
+        squared_scale(problem.robust_scale),
         NUM_JOINTS,
-        (
-            options.max_iterations,
-            float32(options.step_tolerance),
-            float32(options.cost_tolerance),
-            float32(options.initial_damping),
-        ),
-        cost.numpy(),
-        converged.numpy(),
-        distance.numpy(),
+        options.packed(),
+        *arrays(cost, converged, distance),
     )
     return PoseSolution(rotmat, transl, cost, converged, distance)
 

@@ -7,17 +7,19 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
+# The highest order of differences looked at.
+_ORDER = 4
 # Fewer differences than this say nothing of noise.
 _LEAST_SAMPLES = 20
 
 
-def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"], order: int = 4) -> float:
+def keypoint_noise(targets: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> float:
     """Standard deviation [m] of what changes from frame to frame in keypoint coordinates and is not motion.
 
     The median size of high differences along time, which motion hardly has (of fast motion at 30 fps, some 2 mm are
     left) and outliers do not sway. Recordings too short or broken for them use lower ones; 0 where there is nothing.
     """
-    for tried in range(min(order, len(targets) - 1), 0, -1):
+    for tried in range(min(_ORDER, len(targets) - 1), 0, -1):
         values, seen = targets, confidence > 0
         for _ in range(tried):
             values, seen = values[1:] - values[:-1], seen[1:] & seen[:-1]

@@ -43,6 +43,10 @@ class PairInput:
             self.confidence[rows],
         )
 
+    def chunks(self, size: int) -> list[PairInput]:
+        """All of them, so many at once."""
+        return [self.rows(slice(first, first + size)) for first in range(0, len(self), size)]
+
 
 def check_pairs(
     start_pose: ArrayLike,

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import PosedPoints, shape_derivative
+from learnable_smplify.body.fold import PosedPoints, ShapedPoints, shape_derivative
 from learnable_smplify.camera import Camera
-from learnable_smplify.solver.frame.terms import Frames, point_derivatives
+from learnable_smplify.solver.frame.terms import Frames, MeasuredTerm, point_derivatives
 
 # Nearer than this to the camera's plane a keypoint is held [m]: a person does not turn inside out through the lens.
 NEAREST = 0.1
@@ -64,7 +64,7 @@ class Cameras:
 
 
 @dataclass(frozen=True, eq=False)
-class SightTerm:
+class SightTerm(MeasuredTerm):
     """Keypoints near where cameras see them.
 
     Args:
@@ -80,10 +80,6 @@ class SightTerm:
     weights: Float[Tensor, "B V K"]
     robust_scale: float | None
 
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self.seen)
-
     def select(self, rows: slice | Tensor) -> SightTerm:
         """Of some frames."""
         return SightTerm(self.cameras, self.seen[rows], self.weights[rows], self.robust_scale)
@@ -96,24 +92,6 @@ class SightTerm:
         """How far the keypoints are off in the pictures."""
         local = self.cameras.local(frames.posed.positions() + frames.transl[:, None])
         return self.cameras.scale[:, None] * local[..., :2] / local[..., 2:] - self.seen
-
-    def cost(self, frames: Frames) -> Float[Tensor, " B"]:
-        return self._cost(self.residual(frames).square().sum(-1))
-
-    def distance(self, frames: Frames) -> Float[Tensor, " B"]:
-        """Mean distance of the seen keypoints in the pictures."""
-        seen = self.weights > 0
-        return (self.residual(frames).norm(dim=-1) * seen).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
-
-    def trust(self, squared: Float[Tensor, "B V K"]) -> Float[Tensor, "B V K"]:
-        """The share of its pull that a pixel keeps so far off: d rho / d r^2 = (1 + r^2 / s^2)^-2."""
-        return torch.ones_like(squared) if self.robust_scale is None else (1 + squared / self.robust_scale**2) ** -2
-
-    def misfit(self, frames: Frames) -> float:
-        """Root mean square of the weighted errors: 1 where they are as large as the weights say."""
-        squared = self.residual(frames).square().sum(-1)
-        weights = self.weights * self.trust(squared)
-        return float(((weights * squared).sum() / (2 * (weights > 0).sum()).clamp(min=1)).sqrt())
 
     def linearise(self, frames: Frames) -> LinearisedSight:
         """The term near these poses, as iteratively reweighted squares."""
@@ -135,11 +113,6 @@ class SightTerm:
             matrix=torch.einsum("bvkax,bvkay->bkxy", pulled, slope),
             pull=torch.einsum("bvkax,bvka->bkx", pulled, residual),
         )
-
-    def _cost(self, squared: Tensor) -> Float[Tensor, " B"]:
-        if self.robust_scale is not None:
-            squared = squared / (1 + squared / self.robust_scale**2)
-        return (self.weights * squared).sum((1, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,3 +143,14 @@ class LinearisedSight:
         weighted = (self.matrix @ by_shape).flatten(1, 2)
         flat = by_shape.flatten(0, 2)
         return by_pose.mT @ weighted, flat.mT @ weighted.flatten(0, 1), flat.mT @ self.pull.flatten()
+
+
+def in_world(
+    camera: Camera, points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """Poses and places in a camera's frame, in its world."""
+    turned = rotmat.clone()
+    turned[:, 0] = camera.R_camera_world.to(rotmat).T @ rotmat[:, 0]
+    # A body turns about its pelvis joint, and transl moves it afterwards.
+    pelvis = points.offsets[:, 0]
+    return turned, camera.to_world(pelvis + transl) - pelvis

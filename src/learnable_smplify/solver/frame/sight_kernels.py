@@ -8,10 +8,21 @@ from __future__ import annotations
 import numpy as np
 
 from learnable_smplify.kernels.jit import part
+from learnable_smplify.solver.frame.damping_kernels import kept_pull, robust_error
 from learnable_smplify.solver.frame.sight import NEAREST
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _NEAREST = np.float32(NEAREST)
+
+
+@part
+def _off(camera, a, b, c, seen):
+    """How far a place (a, b, c) is drawn from where it was seen."""
+    z = max(camera[6] * a + camera[7] * b + camera[8] * c + camera[11], _NEAREST)
+    return (
+        camera[12] * (camera[0] * a + camera[1] * b + camera[2] * c + camera[9]) / z - seen[0],
+        camera[13] * (camera[3] * a + camera[4] * b + camera[5] * c + camera[10]) / z - seen[1],
+    )
 
 
 @part
@@ -20,19 +31,12 @@ def sight_cost(points, transl, sight):
     cameras, seen, weights, robust = sight
     cost = _ZERO
     for v in range(cameras.shape[0]):
-        camera = cameras[v]
         for k in range(points.shape[1]):
-            w = weights[v, k]
-            if w == _ZERO:
+            if weights[v, k] == _ZERO:
                 continue
             a, b, c = points[0, k] + transl[0], points[1, k] + transl[1], points[2, k] + transl[2]
-            z = max(camera[6] * a + camera[7] * b + camera[8] * c + camera[11], _NEAREST)
-            ex = camera[12] * (camera[0] * a + camera[1] * b + camera[2] * c + camera[9]) / z - seen[v, k, 0]
-            ey = camera[13] * (camera[3] * a + camera[4] * b + camera[5] * c + camera[10]) / z - seen[v, k, 1]
-            squared = ex * ex + ey * ey
-            if robust > _ZERO:
-                squared = squared / (_ONE + squared / robust)
-            cost += w * squared
+            ex, ey = _off(cameras[v], a, b, c, seen[v, k])
+            cost += weights[v, k] * robust_error(ex * ex + ey * ey, robust)
     return cost
 
 
@@ -42,14 +46,11 @@ def sight_distance(points, transl, sight):
     cameras, seen, weights, _ = sight
     total, count = _ZERO, _ZERO
     for v in range(cameras.shape[0]):
-        camera = cameras[v]
         for k in range(points.shape[1]):
             if weights[v, k] == _ZERO:
                 continue
             a, b, c = points[0, k] + transl[0], points[1, k] + transl[1], points[2, k] + transl[2]
-            z = max(camera[6] * a + camera[7] * b + camera[8] * c + camera[11], _NEAREST)
-            ex = camera[12] * (camera[0] * a + camera[1] * b + camera[2] * c + camera[9]) / z - seen[v, k, 0]
-            ey = camera[13] * (camera[3] * a + camera[4] * b + camera[5] * c + camera[10]) / z - seen[v, k, 1]
+            ex, ey = _off(cameras[v], a, b, c, seen[v, k])
             total += np.sqrt(ex * ex + ey * ey)
             count += _ONE
     return total / max(count, _ONE)
@@ -75,9 +76,7 @@ def sight_quadratic(points, transl, sight, quadratic):
             x = (camera[0] * a + camera[1] * b + camera[2] * c + camera[9]) / z
             y = (camera[3] * a + camera[4] * b + camera[5] * c + camera[10]) / z
             ex, ey = camera[12] * x - seen[v, k, 0], camera[13] * y - seen[v, k, 1]
-            if robust > _ZERO:
-                drop = _ONE / (_ONE + (ex * ex + ey * ey) / robust)
-                w = w * drop * drop
+            w = w * kept_pull(ex * ex + ey * ey, robust)
             sx, sy = camera[12] / z, camera[13] / z
             x, y = x * free, y * free
             ux, uy, uz = (

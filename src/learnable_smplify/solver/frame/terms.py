@@ -51,8 +51,55 @@ def point_derivatives(posed: PosedPoints) -> Float[Tensor, "B K 3 75"]:
     return torch.cat((by_turn, by_transl), dim=-1)
 
 
+def robust_error(squared: Float[Tensor, "*B"], scale: float | None) -> Float[Tensor, "*B"]:
+    """Geman-McClure's error for a squared one, never more than scale^2; the squared error itself without a scale."""
+    return squared if scale is None else squared * (scale**2 / (scale**2 + squared))
+
+
+def kept_pull(squared: Float[Tensor, "*B"], scale: float | None) -> Float[Tensor, "*B"]:
+    """The share of its pull that something so far off keeps: d rho / d r^2 = (1 + r^2 / s^2)^-2."""
+    return torch.ones_like(squared) if scale is None else (1 + squared / scale**2) ** -2
+
+
+class MeasuredTerm:
+    """What `KeypointTerm` and `solver.frame.sight.SightTerm` share: weighted robust errors of measured points."""
+
+    weights: Float[Tensor, "B *V K"]
+    robust_scale: float | None
+
+    def residual(self, frames: Frames) -> Float[Tensor, "B *V K D"]:
+        """How far the points are off."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.weights)
+
+    def cost(self, frames: Frames) -> Float[Tensor, " B"]:
+        return self._cost(self.residual(frames).square().sum(-1))
+
+    def trust(self, squared: Float[Tensor, "B *V K"]) -> Float[Tensor, "B *V K"]:
+        """The share of its pull that a point keeps so far off."""
+        return kept_pull(squared, self.robust_scale)
+
+    def distance(self, frames: Frames) -> Float[Tensor, " B"]:
+        """Mean distance of the seen points from their measurements, in the residual's unit."""
+        seen = (self.weights > 0).flatten(1)
+        return (self.residual(frames).norm(dim=-1).flatten(1) * seen).sum(1) / seen.sum(1).clamp(min=1)
+
+    def misfit(self, frames: Frames) -> float:
+        """Root mean square of the weighted errors: 1 where they are as large as the weights say."""
+        residual = self.residual(frames)
+        squared = residual.square().sum(-1)
+        weights = self.weights * self.trust(squared)
+        return float(((weights * squared).sum() / (residual.shape[-1] * (weights > 0).sum()).clamp(min=1)).sqrt())
+
+    def _cost(self, squared: Tensor) -> Float[Tensor, " B"]:
+        return (self.weights * robust_error(squared, self.robust_scale)).flatten(1).sum(1)
+
+
 @dataclass(frozen=True, eq=False)
-class KeypointTerm:
+class KeypointTerm(MeasuredTerm):
     """Keypoints near where they were measured: sum_k w_k rho(|k_k - y_k|).
 
     Args:
@@ -65,10 +112,6 @@ class KeypointTerm:
     weights: Float[Tensor, "B K"]
     robust_scale: float | None
 
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self.targets)
-
     def select(self, rows: slice) -> KeypointTerm:
         """Of some frames."""
         return KeypointTerm(self.targets[rows], self.weights[rows], self.robust_scale)
@@ -76,24 +119,6 @@ class KeypointTerm:
     def residual(self, frames: Frames) -> Float[Tensor, "B K 3"]:
         """How far the keypoints are off [m]."""
         return frames.posed.positions() + frames.transl[:, None] - self.targets
-
-    def cost(self, frames: Frames) -> Float[Tensor, " B"]:
-        return self._cost(self.residual(frames).square().sum(-1))
-
-    def trust(self, squared: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-        """The share of its pull that a keypoint keeps so far off [m^2]: d rho / d r^2 = (1 + r^2 / s^2)^-2."""
-        return torch.ones_like(squared) if self.robust_scale is None else (1 + squared / self.robust_scale**2) ** -2
-
-    def distance(self, frames: Frames) -> Float[Tensor, " B"]:
-        """Mean distance of the seen keypoints from their measurements [m]."""
-        seen = self.weights > 0
-        return (self.residual(frames).norm(dim=-1) * seen).sum(1) / seen.sum(1).clamp(min=1)
-
-    def misfit(self, frames: Frames) -> float:
-        """Root mean square of the weighted errors: 1 where they are as large as the weights say."""
-        squared = self.residual(frames).square().sum(-1)
-        weights = self.weights * self.trust(squared)
-        return float(((weights * squared).sum() / (3 * (weights > 0).sum()).clamp(min=1)).sqrt())
 
     def linearise(self, frames: Frames) -> LinearisedKeypoints:
         """The term near these poses, as iteratively reweighted squares."""
@@ -103,11 +128,6 @@ class KeypointTerm:
         return LinearisedKeypoints(
             self._cost(squared), frames.posed, levers, residual, self.weights * self.trust(squared)
         )
-
-    def _cost(self, squared: Tensor) -> Float[Tensor, " B"]:
-        if self.robust_scale is not None:
-            squared = squared / (1 + squared / self.robust_scale**2)
-        return (self.weights * squared).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,15 +16,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, world_rotations
-from learnable_smplify.hands import SIDES
 from learnable_smplify.kernels import is_usable
-from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew
-from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.kernels.convert import arrays, fast_rotmat_to_rotvec, fast_rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat, skew, twist_angle
+from learnable_smplify.skeleton import PARENTS, WRISTS
 from learnable_smplify.solver.frame.priors import Priors
 
 ARM_JOINTS: tuple[tuple[int, int, int], ...] = tuple(
-    (JOINT_INDEX[f"{side}_shoulder"], JOINT_INDEX[f"{side}_elbow"], JOINT_INDEX[f"{side}_wrist"]) for side in SIDES
+    (PARENTS[PARENTS[wrist]], PARENTS[wrist], wrist) for wrist in WRISTS
 )
 # What the arm gives up of its own idea to reach the hand [m]; smaller follows a stretched arm's noise.
 _DAMPING = 0.05
@@ -44,13 +43,11 @@ def arms(
         from learnable_smplify.solver.hand.arm_kernels import arm_ends
 
         turn, place = torch.empty(len(rotmat), 2, 3, 3), torch.empty(len(rotmat), 2, 3)
-        given = [part.contiguous().numpy() for part in (rotmat, transl, offsets)]
-        arm_ends(given[0], given[1], given[2], turn.numpy(), place.numpy())
+        arm_ends(*arrays(rotmat, transl, offsets, turn, place))
         return turn, place
     world = world_rotations(rotmat)
     joints = joint_positions(parent_rotations(world), offsets) + transl[:, None]
-    wrists = [JOINT_INDEX[f"{side}_wrist"] for side in SIDES]
-    return world[:, wrists], joints[:, wrists]
+    return world[:, list(WRISTS)], joints[:, list(WRISTS)]
 
 
 def with_wrists(
@@ -77,14 +74,7 @@ def with_wrists(
 
         rotmat = rotmat.contiguous().clone()
         hold_hands(
-            rotmat.numpy(),
-            transl.contiguous().numpy(),
-            offsets.contiguous().numpy(),
-            turn.contiguous().numpy(),
-            place.contiguous().numpy(),
-            seen.contiguous().numpy(),
-            priors.pose_mean.contiguous().numpy(),
-            priors.pose_precision.contiguous().numpy(),
+            *arrays(rotmat, transl, offsets, turn, place, seen, priors.pose_mean, priors.pose_precision),
             (_REACHES, np.float32(_DAMPING**2), np.float32(_FARTHEST**2)),
             _ROLLS,
             np.array(WRIST_LIMITS, np.float32),
@@ -195,9 +185,5 @@ def twist_and_swing(
     rotmat: Float[Tensor, "N 3 3"], bone: Float[Tensor, "N 3"]
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N 3"]]:
     """The angle about a bone [rad] and the rotvec across it [rad] that follow each other to a rotation, swing first."""
-    rotvec = rotmat_to_rotvec(rotmat)
-    half = 0.5 * rotvec.norm(dim=-1).clamp(min=1e-9)
-    along = (rotvec * bone).sum(-1) * half.sin() / (2 * half)
-    twist = 2 * torch.atan2(along, half.cos())
-    twist = torch.where(twist > math.pi, twist - 2 * math.pi, torch.where(twist < -math.pi, twist + 2 * math.pi, twist))
+    twist = twist_angle(rotmat, bone)
     return twist, rotmat_to_rotvec(rotvec_to_rotmat(-twist[:, None] * bone) @ rotmat)

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.kernels.jit import kernel
-from learnable_smplify.kernels.rotation import copy_matrix, exp_rotvec, log_rotmat, multiply, multiply_transposed
-from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
+from learnable_smplify.kernels.jit import kernel, part
+from learnable_smplify.kernels.rotation import (
+    copy_matrix,
+    exp_rotvec,
+    log_between,
+    log_rotmat,
+    multiply,
+    multiply_inverse,
+    times,
+)
+from learnable_smplify.skeleton import WAYS_UP, WRISTS
 
 _ZERO, _HALF, _ONE, _TWO, _TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(1e-6)
-_PI = np.float32(np.pi)
-_SIDES = ("left", "right")
 
 
-def _chain(side: str) -> list[int]:
-    """From the pelvis to the wrist."""
-    chain = [JOINT_INDEX[f"{side}_wrist"]]
-    while PARENTS[chain[0]] >= 0:
-        chain.insert(0, PARENTS[chain[0]])
-    return chain
-
-
-_CHAINS = np.array([_chain(side) for side in _SIDES])
+# From the pelvis to each wrist.
+_CHAINS = np.array([WAYS_UP[wrist][::-1] for wrist in WRISTS])
 _LENGTH = _CHAINS.shape[1]
 _SHOULDER, _ELBOW, _WRIST = _LENGTH - 3, _LENGTH - 2, _LENGTH - 1  # places in the chain
 
 
-@kernel
+@part
 def _climb(local, transl, offsets, chain, first, last, world, places):
     """World rotations and places along a chain, its joints `first` to `last`; those before are known."""
     for n in range(first, last + 1):
@@ -38,9 +37,9 @@ def _climb(local, transl, offsets, chain, first, last, world, places):
             continue
         above = world[n - 1]
         multiply(above, local[joint], world[n])
-        x, y, z = offsets[joint, 0], offsets[joint, 1], offsets[joint, 2]
+        bone = times(above, offsets[joint, 0], offsets[joint, 1], offsets[joint, 2])
         for c in range(3):
-            places[n, c] = places[n - 1, c] + above[c, 0] * x + above[c, 1] * y + above[c, 2] * z
+            places[n, c] = places[n - 1, c] + bone[c]
 
 
 @kernel
@@ -73,7 +72,7 @@ def hold_hands(local, transl, offsets, turn, place, seen, mean, precision, reach
             _limit(local[t], own, chain, limits, scratch)
 
 
-@kernel
+@part
 def _reach(local, transl, offsets, chain, place, reach, world, places, scratch):
     """Turn shoulder and elbow so that the wrist comes to its place (damped least squares)."""
     steps, damping, farthest = reach
@@ -115,7 +114,7 @@ def _reach(local, transl, offsets, chain, place, reach, world, places, scratch):
         _climb(local, transl, offsets, chain, _SHOULDER, _WRIST, world, places)
 
 
-@kernel
+@part
 def _solve_three(m, right, out):
     """Cramer's rule for a symmetric positive definite 3 x 3 system."""
     a, b, c = m[0, 0], m[0, 1], m[0, 2]
@@ -127,20 +126,16 @@ def _solve_three(m, right, out):
     out[2] = (r * right[0] + (b * c - a * e) * right[1] + (a * d - b * b) * right[2]) / whole
 
 
-@kernel
+@part
 def _turn(local, offsets, chain, turn, world, mean, precision, rolls, scratch):
     """Turn the wrist as the hand is, and roll the forearm to where the pose prior is happiest."""
     elbow, wrist = chain[_ELBOW], chain[_WRIST]
     bone = np.empty(3, np.float32)
     _direction(offsets[wrist], bone)
-    above = world[_ELBOW]
-    for i in range(3):
-        for j in range(3):
-            local[wrist, i, j] = above[0, i] * turn[0, j] + above[1, i] * turn[1, j] + above[2, i] * turn[2, j]
+    multiply_inverse(world[_ELBOW], turn, local[wrist])
     error = np.zeros(72, np.float32)
     for joint in range(1, 24):
-        multiply_transposed(local[joint], mean[joint], scratch[0])
-        x, y, z = log_rotmat(scratch[0])
+        x, y, z = log_between(local[joint], mean[joint], scratch[0])
         error[3 * joint], error[3 * joint + 1], error[3 * joint + 2] = x, y, z
     elbow_alone, wrist_alone = np.empty((3, 3), np.float32), np.empty((3, 3), np.float32)
     copy_matrix(local[elbow], elbow_alone)
@@ -148,8 +143,8 @@ def _turn(local, offsets, chain, turn, world, mean, precision, rolls, scratch):
     change = np.empty(6, np.float32)
     roll = _ZERO
     for _ in range(rolls):
+        change[0], change[1], change[2] = times(local[elbow], bone[0], bone[1], bone[2])
         for c in range(3):
-            change[c] = local[elbow, c, 0] * bone[0] + local[elbow, c, 1] * bone[1] + local[elbow, c, 2] * bone[2]
             change[3 + c] = -bone[c]
         slope, curve = _ZERO, _ZERO
         for i in range(6):
@@ -163,19 +158,13 @@ def _turn(local, offsets, chain, turn, world, mean, precision, rolls, scratch):
         roll -= min(max(slope / max(curve, _TINY), -_ONE), _ONE)
         exp_rotvec(roll * bone[0], roll * bone[1], roll * bone[2], scratch[1])
         multiply(elbow_alone, scratch[1], local[elbow])
-        for i in range(3):
-            for j in range(3):
-                total = _ZERO
-                for k in range(3):
-                    total += scratch[1][k, i] * wrist_alone[k, j]
-                local[wrist, i, j] = total
+        multiply_inverse(scratch[1], wrist_alone, local[wrist])
         for joint in (elbow, wrist):
-            multiply_transposed(local[joint], mean[joint], scratch[0])
-            x, y, z = log_rotmat(scratch[0])
+            x, y, z = log_between(local[joint], mean[joint], scratch[0])
             error[3 * joint], error[3 * joint + 1], error[3 * joint + 2] = x, y, z
 
 
-@kernel
+@part
 def _direction(offset, out):
     length = _ZERO
     for c in range(3):
@@ -184,7 +173,7 @@ def _direction(offset, out):
         out[c] = offset[c] / np.sqrt(max(length, _TINY))
 
 
-@kernel
+@part
 def _limit(local, offsets, chain, limits, scratch):
     """Give the forearm what the wrist is twisted too far, and bend the wrist no further than wrists bend."""
     elbow, wrist = chain[_ELBOW], chain[_WRIST]
@@ -194,10 +183,6 @@ def _limit(local, offsets, chain, limits, scratch):
     half = _HALF * max(np.sqrt(x * x + y * y + z * z), _TINY)
     along = (x * bone[0] + y * bone[1] + z * bone[2]) * np.sin(half) / (_TWO * half)
     twist = _TWO * np.arctan2(along, np.cos(half))
-    if twist > _PI:
-        twist -= _TWO * _PI
-    elif twist < -_PI:
-        twist += _TWO * _PI
     kept = min(max(twist, -limits[0]), limits[0])
     exp_rotvec(-twist * bone[0], -twist * bone[1], -twist * bone[2], scratch[0])
     multiply(scratch[0], local[wrist], scratch[1])

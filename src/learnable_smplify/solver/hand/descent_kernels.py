@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.kernels.jit import kernel
-from learnable_smplify.kernels.rotation import (
-    closest_rotmat,
-    copy_matrix,
-    exp_rotvec,
-    multiply,
-)
+from learnable_smplify.kernels.jit import kernel, part
+from learnable_smplify.kernels.rotation import closest_rotmat, copy_matrix, exp_rotvec, multiply
 from learnable_smplify.solver.frame.cholesky import factor
 from learnable_smplify.solver.frame.cholesky import solve as solve_factored
-from learnable_smplify.solver.frame.damping import FIRST_GROWTH, LEAST_FORETOLD, LEAST_LEFT, MOST_DAMPING
+from learnable_smplify.solver.frame.damping import FIRST_GROWTH
+from learnable_smplify.solver.frame.damping_kernels import after_step, is_stuck
 from learnable_smplify.solver.hand.kernels import clamp, evaluate, linearise, workspace
 
-_ZERO = np.float32(0)
-_ONE = np.float32(1)
-_TWO = np.float32(2)
-_LEAST_LEFT = np.float32(LEAST_LEFT)
-_FIRST_GROWTH = np.float32(FIRST_GROWTH)
-_MOST_DAMPING = np.float32(MOST_DAMPING)
-_LEAST_FORETOLD = np.float32(LEAST_FORETOLD)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-@kernel
+@part
 def freeze(side, lower, upper, work):
     """Parameters at a limit that the cost wants beyond it take no part in the step."""
     params, coupled, frozen = work[2], work[7], work[13]
@@ -35,7 +25,7 @@ def freeze(side, lower, upper, work):
             frozen[f, i] = (here <= lower[f, i] and slope > _ZERO) or (here >= upper[f, i] and slope < _ZERO)
 
 
-@kernel
+@part
 def eliminate(damping, work):
     """The damped step, fingers first; False where a block is not positive definite. Leaves the blocks factored."""
     _, _, _, _, _, _, fingers, coupled, wrist, factored, solved, corner, steps, frozen, _, _ = work
@@ -88,7 +78,7 @@ def eliminate(damping, work):
     return np.isfinite(total)
 
 
-@kernel
+@part
 def minimise(turn, place, params, hand, frame, prior, robust, options, work):
     """Improve a hand in place; cost, whether it converged, and the mean distance of its seen points [m]."""
     iterations, step_tolerance, cost_tolerance, damping = options
@@ -104,7 +94,7 @@ def minimise(turn, place, params, hand, frame, prior, robust, options, work):
         for i in range(9):
             sides[0, f, i] = params[f, i]
     cost = evaluate(here, hand, frame, prior, robust, work)
-    growth = _FIRST_GROWTH
+    growth = np.float32(FIRST_GROWTH)
     converged = False
     fresh = True
     for _ in range(iterations):
@@ -137,21 +127,14 @@ def minimise(turn, place, params, hand, frame, prior, robust, options, work):
         for c in range(3):
             places[there, c] = places[here, c] + steps[48 + c]
         new_cost = evaluate(there, hand, frame, prior, robust, work)
-        if new_cost < cost:  # False for NaN too
-            gained = cost - new_cost
-            gain = _TWO * gained / max(foretold, _LEAST_FORETOLD) - _ONE
-            damping *= max(_ONE - gain * gain * gain, _LEAST_LEFT)
-            growth = _FIRST_GROWTH
-            small_gain = gained < cost_tolerance * cost
+        fresh = new_cost < cost  # False for NaN too
+        gained = cost - new_cost
+        damping, growth = after_step(damping, growth, fresh, gained, foretold)
+        small_gain = fresh and gained < cost_tolerance * cost
+        if fresh:
             here = there
             cost = new_cost
-            fresh = True
-        else:
-            damping *= growth
-            growth *= _TWO
-            small_gain = False
-            fresh = False
-        if largest < step_tolerance or small_gain or damping > _MOST_DAMPING:
+        if largest < step_tolerance or small_gain or is_stuck(damping):
             converged = True
             break
     copy_matrix(turns[here], turn)
@@ -170,7 +153,7 @@ def minimise(turn, place, params, hand, frame, prior, robust, options, work):
     return cost, converged, distance / max(seen, _ONE), here
 
 
-@kernel
+@part
 def variances(side, hand, frame, prior, robust, work, of_joints, of_wrist):
     """Squared standard deviations [rad^2] of the joints' turns (15,) and [rad^2], [m^2] of the wrist's (2,)."""
     linearise(side, hand, frame, prior, robust, work)
@@ -209,7 +192,7 @@ def variances(side, hand, frame, prior, robust, work, of_joints, of_wrist):
             of_joints[3 * f + i // 3] += total
 
 
-@kernel
+@part
 def _inverse_diagonal(lower, size, i, column):
     """Element (i, i) of (L L^T)^-1; `column` becomes L^-1 e_i."""
     total = _ZERO

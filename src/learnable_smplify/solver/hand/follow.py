@@ -13,33 +13,20 @@ from learnable_smplify.solver.hand.anatomy import PARTS, THUMB, Anatomy
 from learnable_smplify.solver.hand.prior import HandPrior
 from learnable_smplify.solver.hand.problem import HandProblem, HandSolution, palm_starts, solve_hands
 
+# What a measured coordinate of a hand's point may be off by, and from where on it loses its pull [m].
+_POINT_SIGMA, _ROBUST_SCALE = 0.005, 0.04
+# A hand with fewer points in a frame is not seen: its fingers go to rest, and it is flagged.
+FEWEST = 5
+# Mean distance of the points [m] above which a hand is searched anew, and flagged if that is no help.
+_LOST_ERROR = 0.02
+# What the arm's own idea of the hand's rotation may be off by [rad], and of its place [m].
+_TURN_SIGMA, _PLACE_SIGMA = 0.9, 0.03
+# How fast joints turn [rad/s], and the time in which an unseen finger goes most of its way to rest [s].
+_SPEED, _REST_S = 10.0, 0.35
 # Fingers go so far with the mean of the others, of which this many more than are seen count as resting.
 _COMPANY, _ALONE = 0.7, 0.4
 # Flexions that a search from nothing starts from, besides the relaxed hand [rad]: open, and closed.
 _STARTS = (0.05, 1.2)
-
-
-@dataclass(frozen=True)
-class HandOptions:
-    """How hands are followed.
-
-    Args:
-        point_sigma: what a measured coordinate of a hand's point may be off by [m].
-        robust_scale: distance [m] at which a point starts to lose its pull.
-        fewest: a hand with fewer points in a frame is not seen: its fingers go to rest, and it is flagged.
-        lost_error: mean distance of the points [m] above which a hand is searched anew, and flagged if that is no help.
-        wrist_sigma: what the arm's own idea of the hand's rotation may be off by [rad], and of its place [m].
-        speed: how fast joints turn [rad/s].
-        rest_s: time in which an unseen finger goes most of its way to rest [s].
-    """
-
-    point_sigma: float = 0.005
-    robust_scale: float = 0.04
-    fewest: int = 5
-    lost_error: float = 0.02
-    wrist_sigma: tuple[float, float] = (0.9, 0.03)
-    speed: float = 10.0
-    rest_s: float = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +56,9 @@ class HandFollower:
 
     Args:
         anatomy: the person's.
-        options: how.
     """
 
-    def __init__(self, anatomy: Anatomy, options: HandOptions) -> None:
-        self._options = options
+    def __init__(self, anatomy: Anatomy) -> None:
         self._before: Tensor | None = None
         self._known = [False, False]
         self._sides = torch.arange(2, device=anatomy.offsets.device)
@@ -99,28 +84,26 @@ class HandFollower:
             arm_turn, arm_place: where the arms hold the hands, if nothing else is known.
             seconds: since the frame before.
         """
-        options, prior = self._options, self._prior
-        seen = (trust > 0).sum(dim=1) >= options.fewest
+        prior, seen = self._prior, (trust > 0).sum(dim=1) >= FEWEST
         before = prior.mean if self._before is None else self._before
         mean, precision = self._expected(before, trust, seconds)
-        turn_sigma, place_sigma = options.wrist_sigma
         ones = torch.ones(2).to(targets)
         problem = HandProblem(
             anatomy=self._anatomy,
             side=self._sides,
             targets=targets,
-            weights=torch.where(seen[:, None], trust / options.point_sigma**2, 0.0),
+            weights=torch.where(seen[:, None], trust / _POINT_SIGMA**2, 0.0),
             mean=mean,
             precision=precision,
             prior_turn=arm_turn,
-            turn_precision=ones / turn_sigma**2,
+            turn_precision=ones / _TURN_SIGMA**2,
             prior_place=arm_place,
-            place_precision=ones / place_sigma**2,
-            robust_scale=options.robust_scale,
+            place_precision=ones / _PLACE_SIGMA**2,
+            robust_scale=_ROBUST_SCALE,
         )
         turn, place = palm_starts(self._anatomy, targets, trust, arm_turn, arm_place)
         found = solve_hands(problem, turn, place, before, LevenbergMarquardt(max_iterations=10))
-        lost = seen & (found.distance > options.lost_error)
+        lost = seen & (found.distance > _LOST_ERROR)
         for side in range(2):
             if bool(seen[side]) and (bool(lost[side]) or not self._known[side]):
                 found = self._searched(problem, found, turn, place, side)
@@ -131,7 +114,7 @@ class HandFollower:
             place=torch.where(seen[:, None], found.place, arm_place),
             turns=found.turns,
             seen=seen,
-            flagged=~seen | (found.distance > options.lost_error),
+            flagged=~seen | (found.distance > _LOST_ERROR),
             joint_variance=found.joint_variance,
             wrist_variance=found.wrist_variance,
         )
@@ -142,11 +125,11 @@ class HandFollower:
         With c times the prior's precision about the frame before, a finger that nobody sees goes 1 / (1 + c) of its way
         to rest; one that is seen is held as loosely as joints are fast.
         """
-        options, prior = self._options, self._prior
+        prior = self._prior
         if self._before is None:
             return prior.mean, prior.precision
-        walk = (self._spread / (options.speed * seconds)).square().clamp(max=50.0)
-        resting = max(options.rest_s / (2 * seconds) - 1.0, 0.1)
+        walk = (self._spread / (_SPEED * seconds)).square().clamp(max=50.0)
+        resting = max(_REST_S / (2 * seconds) - 1.0, 0.1)
         fingers = trust[:, 1:].unflatten(1, (5, 4))[:, :, 1:]
         hold = torch.where((fingers > 0).any(dim=-1), walk, torch.full_like(walk, resting))
         mean = (prior.mean + hold[..., None] * before) / (1 + hold[..., None])

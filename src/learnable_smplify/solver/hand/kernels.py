@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnable_smplify.kernels.jit import kernel
-from learnable_smplify.kernels.rotation import (
-    copy_matrix,
-    exp_rotvec,
-    log_rotmat,
-    multiply,
-    multiply_transposed,
-)
+from learnable_smplify.kernels.jit import part
+from learnable_smplify.kernels.rotation import copy_matrix, exp_rotvec, log_between, multiply, times
+from learnable_smplify.solver.frame.damping_kernels import kept_pull, robust_error
 from learnable_smplify.solver.hand.anatomy import NEIGHBOURS
 
-_ZERO = np.float32(0)
-_HALF = np.float32(0.5)
-_ONE = np.float32(1)
-_TWO = np.float32(2)
-_SMALL = np.float32(1e-4)
-_SIXTH = np.float32(1 / 6)
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_SMALL, _SIXTH = np.float32(1e-4), np.float32(1 / 6)
 _PAIRS = np.array(NEIGHBOURS)
 
 
-@kernel
+@part
 def workspace():
     """Scratch for the work on one hand."""
     turn = np.empty((2, 3, 3), np.float32)  # the wrist's world rotation: here, and tried
@@ -48,7 +39,7 @@ def workspace():
     )  # fmt: skip
 
 
-@kernel
+@part
 def clamp(params, lower, upper, apart):
     """Put a hand's parameters (5, 9) within its limits, as `Anatomy.within`."""
     for f in range(5):
@@ -68,7 +59,7 @@ def clamp(params, lower, upper, apart):
     params[pinky, 1] = min(params[pinky, 1], params[ring, 1] - apart[2])
 
 
-@kernel
+@part
 def pose_hand(side, offsets, axes, work):
     """Joints and tips of a side (0 or 1) of the workspace."""
     turn, place, params, world, joints, _, _, _, _, _, _, _, _, _, _, scratch = work
@@ -78,11 +69,8 @@ def pose_hand(side, offsets, axes, work):
         for k in range(4):
             above = world[side, f, 0] if k == 0 else world[side, f, k - 1]
             if k > 0:
-                p, a = params[side, f], axes[f, k - 1]
-                i = 3 * (k - 1)
-                x = a[0, 0] * p[i] + a[0, 1] * p[i + 1] + a[0, 2] * p[i + 2]
-                y = a[1, 0] * p[i] + a[1, 1] * p[i + 1] + a[1, 2] * p[i + 2]
-                z = a[2, 0] * p[i] + a[2, 1] * p[i + 1] + a[2, 2] * p[i + 2]
+                p, i = params[side, f], 3 * (k - 1)
+                x, y, z = times(axes[f, k - 1], p[i], p[i + 1], p[i + 2])
                 exp_rotvec(x, y, z, local)
                 if k < 3:
                     multiply(above, local, world[side, f, k])
@@ -91,12 +79,13 @@ def pose_hand(side, offsets, axes, work):
                     multiply(above, local, scratch[1])
                     above = scratch[1]
             o = offsets[f, k]
+            bone = times(above, o[0], o[1], o[2])
             for c in range(3):
                 start = place[side, c] if k == 0 else joints[side, f, k - 1, c]
-                joints[side, f, k, c] = start + above[c, 0] * o[0] + above[c, 1] * o[1] + above[c, 2] * o[2]
+                joints[side, f, k, c] = start + bone[c]
 
 
-@kernel
+@part
 def evaluate(side, hand, frame, prior, robust, work):
     """Pose a side of the workspace; its cost."""
     turn, place, params, _, joints, residual, _, _, _, _, _, _, _, _, _, scratch = work
@@ -111,17 +100,14 @@ def evaluate(side, hand, frame, prior, robust, work):
             gap = here - target[k, c]
             residual[side, k, c] = gap
             squared += gap * gap
-        if robust > _ZERO:
-            squared = squared / (_ONE + squared / robust)
-        cost += trust[k] * squared
+        cost += trust[k] * robust_error(squared, robust)
     for f in range(5):
         for i in range(9):
             pull = _ZERO
             for j in range(9):
                 pull += precision[f, i, j] * (params[side, f, j] - mean[f, j])
             cost += pull * (params[side, f, i] - mean[f, i])
-    multiply_transposed(turn[side], prior_turn, scratch[0])
-    x, y, z = log_rotmat(scratch[0])
+    x, y, z = log_between(turn[side], prior_turn, scratch[0])
     cost += turn_precision * (x * x + y * y + z * z)
     for c in range(3):
         moved = place[side, c] - prior_place[c]
@@ -129,12 +115,10 @@ def evaluate(side, hand, frame, prior, robust, work):
     return cost
 
 
-@kernel
+@part
 def _turned_axes(above, axes, params, i, out, scratch):
     """Columns of `out`: how a joint turns in the world by each of its parts, above J_l(v) axes with v = axes params."""
-    x = axes[0, 0] * params[i] + axes[0, 1] * params[i + 1] + axes[0, 2] * params[i + 2]
-    y = axes[1, 0] * params[i] + axes[1, 1] * params[i + 1] + axes[1, 2] * params[i + 2]
-    z = axes[2, 0] * params[i] + axes[2, 1] * params[i + 1] + axes[2, 2] * params[i + 2]
+    x, y, z = times(axes, params[i], params[i + 1], params[i + 2])
     squared = x * x + y * y + z * z
     angle = np.sqrt(squared)
     if angle < _SMALL:
@@ -157,7 +141,7 @@ def _turned_axes(above, axes, params, i, out, scratch):
     multiply(above, scratch[3], out)
 
 
-@kernel
+@part
 def linearise(side, hand, frame, prior, robust, work):
     """Fill the fingers' blocks (lower triangle), their coupling with the wrist and the wrist's block, and gradients."""
     turn, place, params, world, joints, residual, fingers, coupled, wrist, _, _, _, _, _, levers, scratch = work
@@ -167,8 +151,7 @@ def linearise(side, hand, frame, prior, robust, work):
     for i in range(6):
         for j in range(7):
             wrist[i, j] = _ZERO
-    multiply_transposed(turn[side], prior_turn, scratch[0])
-    x, y, z = log_rotmat(scratch[0])
+    x, y, z = log_between(turn[side], prior_turn, scratch[0])
     wrist[0, 6], wrist[1, 6], wrist[2, 6] = turn_precision * x, turn_precision * y, turn_precision * z
     for c in range(3):
         wrist[c, c] = turn_precision
@@ -245,11 +228,7 @@ def linearise(side, hand, frame, prior, robust, work):
                 cross[i, 5] += lz
 
 
-@kernel
+@part
 def _kept(residual, robust):
     """The share of its pull that a point keeps so far off."""
-    if robust == _ZERO:
-        return _ONE
-    squared = residual[0] * residual[0] + residual[1] * residual[1] + residual[2] * residual[2]
-    drop = _ONE / (_ONE + squared / robust)
-    return drop * drop
+    return kept_pull(residual[0] * residual[0] + residual[1] * residual[1] + residual[2] * residual[2], robust)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.timeline import runs
+
 # A hand that is away for less is taken to have gone straight on [s]; a longer absence goes to rest and comes back,
 # each within so long [s].
 _BRIDGED_S, _EASE_S = 0.25, 0.5
@@ -26,11 +28,7 @@ def filled(
     out = values.clone()
     frames = len(values)
     for side in range(2):
-        there = seen[:, side]
-        edges = torch.cat((torch.ones(1, dtype=torch.bool), there.cpu(), torch.ones(1, dtype=torch.bool)))
-        starts = (edges[:-1] & ~edges[1:]).nonzero()[:, 0].tolist()
-        ends = (~edges[:-1] & edges[1:]).nonzero()[:, 0].tolist()
-        for first, end in zip(starts, ends, strict=True):
+        for first, end in runs(~seen[:, side].cpu().numpy()):
             step = torch.arange(first, end, device=values.device, dtype=values.dtype)
             before, after = first > 0, end < frames
             if before and after and end - first <= _BRIDGED_S * fps:

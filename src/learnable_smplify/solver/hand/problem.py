@@ -14,16 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from learnable_smplify.hands import FINGERS, POINT_FINGERS
 from learnable_smplify.kernels import is_usable
+from learnable_smplify.kernels.convert import arrays
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
-from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, damped_step
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, damped_step, squared_scale
+from learnable_smplify.solver.frame.terms import kept_pull, robust_error
 from learnable_smplify.solver.hand.anatomy import Anatomy
 
 # Where the points of HAND_POINT_NAMES are when the fingers come in SMPL-H's order.
@@ -117,8 +118,7 @@ def palm_starts(
         from learnable_smplify.solver.hand.descent_kernels import palm_starts
 
         turn, place = turn.contiguous().clone(), place.contiguous().clone()
-        measured = targets.contiguous().numpy(), trust.contiguous().numpy(), anatomy.offsets.contiguous().numpy()
-        palm_starts(*measured, _FEWEST_OF_PALM, turn.numpy(), place.numpy())
+        palm_starts(*arrays(targets, trust, anatomy.offsets), _FEWEST_OF_PALM, *arrays(turn, place))
         return turn, place
     palm = list(_PALM)
     weight = trust[:, palm]
@@ -156,12 +156,10 @@ def _posed(
 
 def _cost(problem: HandProblem, turn: Tensor, place: Tensor, turns: Tensor) -> Float[Tensor, " B"]:
     squared = (hand_points(problem, turn, place, turns) - problem.targets).square().sum(-1)
-    if problem.robust_scale is not None:
-        squared = squared / (1 + squared / problem.robust_scale**2)
     away = turns - problem.mean
     turned = rotmat_to_rotvec(turn @ problem.prior_turn.mT).square().sum(-1)
     return (
-        (problem.weights * squared).sum(-1)
+        (problem.weights * robust_error(squared, problem.robust_scale)).sum(-1)
         + torch.einsum("bfi,bfij,bfj->b", away, problem.precision, away)
         + problem.turn_precision * turned
         + problem.place_precision * (place - problem.prior_place).square().sum(-1)
@@ -198,9 +196,7 @@ def _linearise(
     jacobian[:, 1:, :, _WRIST : _WRIST + 3] = -skew(points[:, 1:] - place[:, None])
     jacobian[:, :, :, _WRIST + 3 :] = torch.eye(3).to(points)
     residual = points - problem.targets
-    weights = problem.weights
-    if problem.robust_scale is not None:
-        weights = weights * (1 + residual.square().sum(-1) / problem.robust_scale**2) ** -2
+    weights = problem.weights * kept_pull(residual.square().sum(-1), problem.robust_scale)
     flat = jacobian.flatten(1, 2)
     weighted = flat * weights[:, :, None].expand(-1, -1, 3).flatten(1)[..., None]
     normal = weighted.mT @ flat
@@ -290,34 +286,14 @@ def _solve_compiled(
     cost, distance = torch.empty(batch), torch.empty(batch)
     converged = torch.empty(batch, dtype=torch.bool)
     of_joints, of_wrist = torch.empty(batch, 15), torch.empty(batch, 2)
-    float32, scale = np.float32, problem.robust_scale
     minimise_hands(
-        turn.numpy(),
-        place.numpy(),
-        turns.numpy(),
-        problem.side.numpy(),
-        tuple(
-            part.contiguous().numpy()
-            for part in (anatomy.offsets, anatomy.axes, anatomy.lower, anatomy.upper, anatomy.apart)
-        ),
-        problem.targets.contiguous().numpy(),
-        problem.weights.contiguous().numpy(),
-        (problem.mean.contiguous().numpy(), problem.precision.contiguous().numpy()),
-        problem.prior_turn.contiguous().numpy(),
-        problem.prior_place.contiguous().numpy(),
-        problem.turn_precision.contiguous().numpy(),
-        problem.place_precision.contiguous().numpy(),
-        float32(0 if scale is None else scale**2),
-        (
-            options.max_iterations,
-            float32(options.step_tolerance),
-            float32(options.cost_tolerance),
-            float32(options.initial_damping),
-        ),
-        cost.numpy(),
-        converged.numpy(),
-        distance.numpy(),
-        of_joints.numpy(),
-        of_wrist.numpy(),
+        *arrays(turn, place, turns, problem.side),
+        arrays(anatomy.offsets, anatomy.axes, anatomy.lower, anatomy.upper, anatomy.apart),
+        *arrays(problem.targets, problem.weights),
+        arrays(problem.mean, problem.precision),
+        *arrays(problem.prior_turn, problem.prior_place, problem.turn_precision, problem.place_precision),
+        squared_scale(problem.robust_scale),
+        options.packed(),
+        *arrays(cost, converged, distance, of_joints, of_wrist),
     )
     return HandSolution(turn, place, turns, cost, converged, distance, of_joints, of_wrist)

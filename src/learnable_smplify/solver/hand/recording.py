@@ -13,20 +13,20 @@ from torch import Tensor
 
 from learnable_smplify.body.body import Body
 from learnable_smplify.body.kinematics import rest_offsets
-from learnable_smplify.hands import SIDES, HandKeypoints
+from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_INDEX
+from learnable_smplify.skeleton import SIDES, WRISTS
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
 from learnable_smplify.solver.hand.arm import arms, corrected, correction, with_wrists
-from learnable_smplify.solver.hand.follow import HandFollower, HandFrame, HandOptions
+from learnable_smplify.solver.hand.follow import HandFollower, HandFrame
 from learnable_smplify.solver.hand.over_time import filled, smoothed
 from learnable_smplify.solver.hand.prior import HandPrior
 from learnable_smplify.solver.hand.problem import POINT_ORDER
 from learnable_smplify.solver.hand.sizes import bone_lengths
 
-_WRISTS = [JOINT_INDEX[f"{side}_wrist"] for side in SIDES]
+_WRISTS = list(WRISTS)
 # Hands whose bones differ from the body's by less are not worth a word.
 _OWN_SIZE = 0.05
 
@@ -37,7 +37,6 @@ def with_hands(
     body: Body,
     priors: Priors,
     smooth: bool = False,
-    options: HandOptions | None = None,
 ) -> Motion:
     """The motion with fingers, wrists and forearms as the hands' points show them.
 
@@ -47,14 +46,12 @@ def with_hands(
         body: the motion's.
         priors: of poses.
         smooth: smooth fingers, wrists and forearms over time.
-        options: how hands are followed.
     """
     if hands is None or not bool((hands.confidence > 0).any()):
         return motion
     if body.hands is None:
         note = f"hand keypoints are not used: the body '{body.name}' has no fingers"
         return replace(motion, notes=(*motion.notes, note))
-    options = HandOptions() if options is None else options
     priors = priors.to("cpu")
     anatomy = Anatomy.of(body.hands.rest(motion.betas))
     targets, trust = as_left(hands)
@@ -62,7 +59,7 @@ def with_hands(
     rotmat = rotvec_to_rotmat(motion.pose)
     offsets = rest_offsets(body.joints(torch.zeros(1, 24, 3), motion.betas[None]))
     arm_turn, arm_place = mirrored(*arms(rotmat, motion.transl, offsets))
-    follower = HandFollower(anatomy.scaled(lengths.expand(2, -1, -1)), options)
+    follower = HandFollower(anatomy.scaled(lengths.expand(2, -1, -1)))
     frames = [
         follower.step(targets[t], trust[t], arm_turn[t], arm_place[t], 1 / motion.fps) for t in range(len(motion))
     ]

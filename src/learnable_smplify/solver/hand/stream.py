@@ -14,7 +14,7 @@ from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.hand.anatomy import Anatomy
 from learnable_smplify.solver.hand.arm import arms, corrected, correction, with_wrists
-from learnable_smplify.solver.hand.follow import HandFollower, HandOptions
+from learnable_smplify.solver.hand.follow import FEWEST, HandFollower
 from learnable_smplify.solver.hand.over_time import kept_at_rest
 from learnable_smplify.solver.hand.recording import as_left, mirrored
 from learnable_smplify.solver.hand.sizes import bone_lengths
@@ -45,12 +45,10 @@ class HandStream:
         body: one with fingers.
         priors: of poses, on the CPU.
         fps: frames a second.
-        options: how hands are followed.
     """
 
-    def __init__(self, body: Body, priors: Priors, fps: float, options: HandOptions | None = None) -> None:
+    def __init__(self, body: Body, priors: Priors, fps: float) -> None:
         self._body, self._priors, self._seconds = body, priors, 1 / fps
-        self._options = HandOptions() if options is None else options
         self._betas: Tensor | None = None
         self._anatomy: Anatomy | None = None
         self._offsets = torch.zeros(1, 24, 3)
@@ -84,7 +82,7 @@ class HandStream:
     def _measured(self, betas: Tensor, targets: Tensor, trust: Tensor) -> tuple[HandFollower, Anatomy]:
         """The follower, on bones measured on what was shown so far; and the person's anatomy."""
         shown = len(self._shown)
-        if shown < _MOST_FRAMES and int((trust > 0).sum()) >= self._options.fewest:
+        if shown < _MOST_FRAMES and int((trust > 0).sum()) >= FEWEST:
             self._shown.append((targets, trust))
         due = len(self._shown) > shown and len(self._shown) & (len(self._shown) - 1) == 0
         changed = self._betas is None or not torch.equal(betas, self._betas)
@@ -98,7 +96,7 @@ class HandStream:
                 lengths = bone_lengths(measured, *(torch.cat(parts) for parts in zip(*self._shown, strict=True)))
                 measured = measured.scaled(lengths.expand(2, -1, -1))
             if self._follower is None:
-                self._follower = HandFollower(measured, self._options)
+                self._follower = HandFollower(measured)
             else:
                 self._follower.measured(measured)
         return self._follower, self._anatomy

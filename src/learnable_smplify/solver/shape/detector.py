@@ -15,13 +15,13 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.layouts.bias import KeypointBias
 from learnable_smplify.layouts.layout import Layout
-from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
+from learnable_smplify.skeleton import JOINT_INDEX, PARENTS, sided
 from learnable_smplify.solver.shape.offsets import Offsets, hanging_joint
 
 # Where keypoints are the body's own, they are so to this [m].
 _OWN_SPREAD = 0.0015
 # A detector's hip is fixed to the pelvis rather than to the thigh, and its shoulder to the collar.
-_ON_PARENT = tuple(JOINT_INDEX[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "shoulder"))
+_ON_PARENT = tuple(JOINT_INDEX[name] for name in sided("hip", "shoulder"))
 
 
 def own_points(folded: FoldedPoints, layout: Layout) -> FoldedPoints:

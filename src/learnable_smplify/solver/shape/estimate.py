@@ -30,6 +30,7 @@ from learnable_smplify.solver.shape.joint_estimate import ShapeFit, refine_betas
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
+from learnable_smplify.timeline import evenly
 
 # Frames from which betas are estimated together with the poses.
 _FRAMES = 64
@@ -231,5 +232,4 @@ def telling_frames(confidence: Float[Tensor, "T K"], count: int, min_keypoints: 
     """At most so many frames, spread over a recording, that show about as much of the person as any."""
     seen = (confidence > 0).sum(1)
     usable = (seen >= torch.clamp(seen.max() * 3 // 4, min=min_keypoints)).nonzero()[:, 0]
-    count = min(count, len(usable))
-    return usable[torch.linspace(0, len(usable) - 1, count, device=usable.device).round().long()]
+    return usable[evenly(len(usable), count).to(usable)]

@@ -42,6 +42,15 @@ class LimbLengths:
     sigma: Float[Tensor, " P"]
 
 
+def pair_distances(
+    pairs: Int[Tensor, "P 2"], positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]
+) -> Float[Tensor, "T P"]:
+    """Distances of pairs of keypoints [m], NaN where one of them is missing."""
+    first, second = pairs.unbind(1)
+    seen = (confidence[:, first] > 0) & (confidence[:, second] > 0)
+    return torch.where(seen, (positions[:, first] - positions[:, second]).norm(dim=-1), torch.nan)
+
+
 def limb_lengths(folded: FoldedPoints, priors: Priors) -> LimbLengths:
     """Find the pairs of keypoints whose distance tells the shape, over poses drawn from the pose prior."""
     generator = torch.Generator().manual_seed(0)
@@ -71,10 +80,7 @@ def betas_from_lengths(
     limbs: LimbLengths, positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]
 ) -> Float[Tensor, "10"]:
     """Betas that explain the measured lengths best, under a standard normal prior (robust ridge regression)."""
-    first, second = limbs.pairs.unbind(1)
-    distance = (positions[:, first] - positions[:, second]).norm(dim=-1)
-    seen = (confidence[:, first] > 0) & (confidence[:, second] > 0)
-    median = torch.where(seen, distance, torch.nan).nanmedian(dim=0).values
+    median = pair_distances(limbs.pairs, positions, confidence).nanmedian(dim=0).values
     usable = torch.isfinite(median)
     measured = torch.where(usable, median, limbs.length)
     # Many pairs share a keypoint, so they are not independent: count them as about one per keypoint.
@@ -92,9 +98,6 @@ def betas_from_lengths(
 
 def scale_of(limbs: LimbLengths, positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> float:
     """What to multiply positions by to give the limbs the mean body's lengths: 1 where nothing can be measured."""
-    first, second = limbs.pairs.unbind(1)
-    distance = (positions[:, first] - positions[:, second]).norm(dim=-1)
-    seen = (confidence[:, first] > 0) & (confidence[:, second] > 0)
-    median = torch.where(seen, distance, torch.nan).nanmedian(dim=0).values
+    median = pair_distances(limbs.pairs, positions, confidence).nanmedian(dim=0).values
     usable = median > 0  # False for NaN too
     return float((limbs.length[usable] / median[usable]).median()) if bool(usable.any()) else 1.0

@@ -24,7 +24,7 @@ from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.budget import shown
 from learnable_smplify.safe_files.json_file import read_json_file
-from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS, WAYS_UP
 
 _FORMAT = "learnable-smplify offsets 1"
 _MAX_FILE_BYTES = 1_000_000
@@ -168,9 +168,9 @@ def hanging_joint(folded: FoldedPoints) -> Int[Tensor, " K"]:
     unseen = unobserved_mask(folded).tolist()
     for keypoint, weights in enumerate(folded.weight.tolist()):
         if max(weights) < _MAIN_SHARE:
-            chains = [_chain(joint) for joint, weight in enumerate(weights) if weight > 0.1]
+            chains = [WAYS_UP[joint] for joint, weight in enumerate(weights) if weight > 0.1]
             joints[keypoint] = next(joint for joint in chains[0] if all(joint in chain for chain in chains))
-        joints[keypoint] = next(joint for joint in _chain(joints[keypoint]) if joint == 0 or not unseen[joint])
+        joints[keypoint] = next(joint for joint in WAYS_UP[joints[keypoint]] if joint == 0 or not unseen[joint])
     return torch.tensor(joints, device=folded.weight.device)
 
 
@@ -235,13 +235,6 @@ def _robust_mean(
         mean = (vote[..., None] * values).sum(0) / (vote.sum(0) + options.prior_frames)[:, None]
     away = torch.where(seen, (values - mean).abs(), torch.nan).nanmedian(dim=0).values.nan_to_num()
     return mean, away.norm(dim=-1)
-
-
-def _chain(joint: int) -> list[int]:
-    chain = [joint]
-    while PARENTS[chain[-1]] >= 0:
-        chain.append(PARENTS[chain[-1]])
-    return chain
 
 
 def _parse_row(row: Any, path: Path, where: str) -> tuple[int, list[float]]:

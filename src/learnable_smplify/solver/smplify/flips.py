@@ -15,7 +15,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.kinematics import parent_rotations, world_rotations
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_to_rotvec, shortest_turn
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.smplify.smplify import People
 
@@ -40,7 +40,7 @@ def flipped(people: People, folded: FoldedPoints, limb: tuple[int, int, int], ch
         wanted.append(bone - 2 * (bone * view).sum(-1, keepdim=True) * view if flip else bone)
     for direction, joint, child in ((wanted[0], limb[0], limb[1]), (wanted[1], limb[1], limb[2])):
         joints = _joints(people, folded, local)
-        turn = _shortest_turn(joints[:, child] - joints[:, joint], direction)
+        turn = shortest_turn(joints[:, child] - joints[:, joint], direction)
         parent = parent_rotations(world_rotations(local))[:, joint]
         local = local.clone()
         local[:, joint] = parent.transpose(-1, -2) @ turn @ parent @ local[:, joint]
@@ -55,11 +55,3 @@ def flipped(people: People, folded: FoldedPoints, limb: tuple[int, int, int], ch
 
 def _joints(people: People, folded: FoldedPoints, local: Tensor) -> Float[Tensor, "B 24 3"]:
     return folded.shaped(people.betas).pose(local).joints + people.transl[:, None]
-
-
-def _shortest_turn(from_: Float[Tensor, "B 3"], to: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:
-    """The rotation by the smallest angle that takes one direction to the other."""
-    axis = torch.linalg.cross(from_, to, dim=-1)
-    sine = axis.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, (from_ * to).sum(-1, keepdim=True))
-    return rotvec_to_rotmat(axis / sine.clamp(min=1e-12) * angle)

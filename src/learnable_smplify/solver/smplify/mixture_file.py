@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.keyed import Keyed
 from learnable_smplify.safe_files.safe_pickle import load_pickle
 
 _KEYS = ("means", "covars", "weights")
@@ -44,7 +45,7 @@ def read_mixture(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.
         )
     if not isinstance(content, dict):
         raise InputError(f"the file holds a {type(content).__name__}", path=path, expected="keys " + ", ".join(_KEYS))
-    means, covars, weights = (_array(content, key, path) for key in _KEYS)
+    means, covars, weights = (Keyed(path, content).numbers(key) for key in _KEYS)
     weights = weights.reshape(-1)
     count = len(weights)
     if count == 0 or means.shape != (count, _NUMBERS) or covars.shape != (count, _NUMBERS, _NUMBERS):
@@ -67,15 +68,3 @@ def read_mixture(path: str | PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.
                 "this is not a covariance", path=path, where=f"covars[{index}]", expected="symmetric, positive definite"
             )
     return means, covars, weights / weights.sum()
-
-
-def _array(content: dict[str, Any], key: str, path: Path) -> np.ndarray:
-    if key not in content:
-        raise InputError(f"the key '{key}' is missing", path=path, expected="keys " + ", ".join(_KEYS))
-    value = content[key]
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        raise InputError("this is not an array of numbers", path=path, where=f"key '{key}'")
-    array = value.astype(np.float64)
-    if not bool(np.isfinite(array).all()):
-        raise InputError("a value is not finite", path=path, where=f"key '{key}'")
-    return array

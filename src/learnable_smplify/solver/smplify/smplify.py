@@ -9,7 +9,7 @@ from autograd through the folded keypoints, which is exact and needs no mesh.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from typing import Literal
 
@@ -20,16 +20,16 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.frame.terms import robust_error
 from learnable_smplify.solver.smplify.mixture_prior import MixturePrior
 from learnable_smplify.solver.smplify.optimisers import adam, lbfgs
-from learnable_smplify.solver.smplify.terms import DataTerm, bend_energy, geman_mcclure
+from learnable_smplify.solver.smplify.terms import DataTerm, bend_energy
 
 Optimiser = Literal["adam", "lbfgs"]
 OPTIMISERS: tuple[Optimiser, ...] = ("lbfgs", "adam")
 
 # Columns of the variables: a turn and a move of the whole, body_pose, betas.
-_WHOLE, _POSED, _SHAPED = 6, 75, 85
-SHAPE_COLUMNS = _SHAPED - _POSED
+_WHOLE, _POSED, _BETAS = 6, 75, 10
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Smplify:
         options = self.options
         points = self.folded.shaped(people.betas) if points is None else points
         positions = points.pose(people.local_rotmat()).positions() + people.transl[:, None]
-        error = geman_mcclure(data.squared_error(positions), options.robust_scale)
+        error = robust_error(data.squared_error(positions), options.robust_scale)
         total = (data.confidence * error).sum(1) / (2 * options.keypoint_sigma**2)
         total = total + pose_weight * self.prior.energy(people.body_pose)
         total = total + options.bend_weight * bend_energy(people.body_pose)
@@ -179,40 +179,35 @@ class Smplify:
         """Stage 2: the pose, and still the whole."""
         return self._descend(people, data, pose_weight, _POSED, self.options.iterations[1])
 
-    def finish(self, people: People, data: DataTerm, pose_weight: float, shape: bool = False) -> People:
-        """Stage 3: everything; betas of every frame on its own with `shape`."""
-        if shape and people.betas.shape[0] != len(people):
-            people = replace(people, betas=people.betas.expand(len(people), -1))
-        return self._descend(people, data, pose_weight, _SHAPED if shape else _POSED, self.options.iterations[2])
+    def finish(self, people: People, data: DataTerm, pose_weight: float) -> People:
+        """Stage 3: the pose and the whole to the end."""
+        return self._descend(people, data, pose_weight, _POSED, self.options.iterations[2])
 
     def finish_one_shape(self, people: People, data: DataTerm, pose_weight: float) -> People:
         """Stage 3 for frames of one person: all poses and one set of betas (1, 10) together, a single problem."""
         frames = len(people)
         options = self.options
-        start = torch.cat((_columns(people)[:, :_POSED].flatten(), people.betas[0]))[None]
+        start = torch.cat((_columns(people).flatten(), people.betas[0]))[None]
 
         def energy(x: Tensor, _rows: Tensor) -> Tensor:
-            moved = _moved(people, x[0, :-SHAPE_COLUMNS].unflatten(0, (frames, _POSED)), x[:, -SHAPE_COLUMNS:])
+            moved = _moved(people, x[0, :-_BETAS].unflatten(0, (frames, _POSED)), x[:, -_BETAS:])
             # The shape prior is in every frame's energy: keypoint errors are mostly the same in every frame (a
             # detector's elbow is not the skeleton's), so more frames do not make betas more certain.
             return self.energy(moved, data, pose_weight).sum()[None]
 
         x = self._minimise(energy, start, 2 * options.iterations[2])
-        return _moved(people, x[0, :-SHAPE_COLUMNS].unflatten(0, (frames, _POSED)), x[:, -SHAPE_COLUMNS:])
+        return _moved(people, x[0, :-_BETAS].unflatten(0, (frames, _POSED)), x[:, -_BETAS:])
 
     def _descend(self, people: People, data: DataTerm, pose_weight: float, columns: int, iterations: int) -> People:
-        start = _columns(people)
-        shaped = None if columns == _SHAPED else self.folded.shaped(people.betas)
+        start, shaped = _columns(people), self.folded.shaped(people.betas)
 
         def energy(x: Tensor, rows: Tensor) -> Tensor:
-            full = torch.cat((x, start[rows, columns:]), dim=1)
             some = people.select(rows)
-            moved = _moved(some, full, full[:, _POSED:] if columns == _SHAPED else some.betas)
-            points = None if shaped is None else shaped.select(rows)
-            return self.energy(moved, data.select(rows), pose_weight, points)
+            moved = _moved(some, torch.cat((x, start[rows, columns:]), dim=1), some.betas)
+            return self.energy(moved, data.select(rows), pose_weight, shaped.select(rows))
 
         x = torch.cat((self._minimise(energy, start[:, :columns], iterations), start[:, columns:]), dim=1)
-        return _moved(people, x, x[:, _POSED:] if columns == _SHAPED else people.betas)
+        return _moved(people, x, people.betas)
 
     def _minimise(self, energy: Callable[[Tensor, Tensor], Tensor], start: Tensor, iterations: int) -> Tensor:
         if self.options.optimiser == "adam":
@@ -220,10 +215,9 @@ class Smplify:
         return lbfgs(energy, start, iterations)
 
 
-def _columns(people: People) -> Float[Tensor, "B 85"]:
-    """The variables: the turn in front of the orientation (so far none), transl, body_pose, betas."""
-    betas = people.betas.expand(len(people), -1)
-    return torch.cat((torch.zeros_like(people.transl), people.transl, people.body_pose, betas), dim=1)
+def _columns(people: People) -> Float[Tensor, "B 75"]:
+    """The variables: the turn in front of the orientation (so far none), transl, body_pose."""
+    return torch.cat((torch.zeros_like(people.transl), people.transl, people.body_pose), dim=1)
 
 
 def _moved(people: People, columns: Tensor, betas: Tensor) -> People:

@@ -18,6 +18,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.frame.cold_start import align_trunk
+from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.shape.limb_lengths import LimbLengths
 from learnable_smplify.solver.smplify.mixture_prior import MixturePrior
 from learnable_smplify.solver.smplify.smplify import People
@@ -122,13 +123,8 @@ def start_2d(
 
 def to_world(people: People, folded: FoldedPoints, camera: Camera) -> tuple[Tensor, Tensor]:
     """Pose (B, 24, 3) rotvec [rad] and transl (B, 3) metres in the world of people in the camera's frame."""
-    assert camera.R_camera_world is not None
-    turn = camera.R_camera_world.to(people.root_rotmat).T
-    pose = people.pose().clone()
-    pose[:, 0] = rotmat_to_rotvec(turn @ people.root_rotmat)
-    # A body turns about its pelvis joint, and transl moves it afterwards.
-    pelvis = folded.shaped(people.betas).offsets[:, 0]
-    return pose, camera.to_world(pelvis + people.transl) - pelvis
+    rotmat, transl = in_world(camera, folded.shaped(people.betas), people.local_rotmat(), people.transl)
+    return rotmat_to_rotvec(rotmat), transl
 
 
 def _middle(rays: Tensor, seen: Tensor, layout: Layout, what: str) -> Tensor:

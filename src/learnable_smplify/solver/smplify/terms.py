@@ -84,11 +84,6 @@ class Seen2D:
         return Seen2D(self.camera, self.pixels[rows], self.confidence[rows], self.metres_per_pixel[rows])
 
 
-def geman_mcclure(squared: Float[Tensor, "*B"], scale: float) -> Float[Tensor, "*B"]:
-    """Geman and McClure's robust error: the squared error when it is small, never more than scale^2."""
-    return squared * (scale**2 / (scale**2 + squared))
-
-
 def bend_energy(body_pose: Float[Tensor, "B 69"]) -> Float[Tensor, " B"]:
     """exp(over-extension) summed over elbows and knees: 4 when straight, little when bent (eq. 4)."""
     sign = body_pose.new_tensor(OVER_EXTENSION)

@@ -15,7 +15,7 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.view.cameras import ROBUST
-from learnable_smplify.solver.view.hypotheses import HypothesisOptions, hypotheses, solved
+from learnable_smplify.solver.view.hypotheses import hypotheses, solved
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import doubt
 
@@ -23,7 +23,7 @@ from learnable_smplify.solver.view.single import doubt
 _FIRST_SHARE = 0.025
 # ... and later: what a fit leaves, times this for what it has swallowed; within these shares; found anew so often.
 _SWALLOWED, _LEAST_SHARE, _MOST_SHARE, _ROUNDS = 1.3, 0.001, 0.06, 2
-# Guesses weigh what the options say at this share, less where pixels are sharper, more where they are not: the network
+# Guesses weigh what they do in clips at this share, less where pixels are sharper, more where they are not: the network
 # is surest of people like those it was trained on, and sharp pixels tell more than it does. Within these multiples.
 _USUAL_SHARE, _LEAST_TRUST, _MOST_TRUST = 0.02, 0.03, 2.0
 _AGAIN = LevenbergMarquardt(12, step_tolerance=1e-3, initial_damping=1e-3)
@@ -38,9 +38,7 @@ class Pictured:
     doubtful: Bool[Tensor, " B"]
 
 
-def solve_alone(
-    observed: Observed, points: ShapedPoints, lifter: Lifter, priors: Priors, options: HypothesisOptions
-) -> Pictured:
+def solve_alone(observed: Observed, points: ShapedPoints, lifter: Lifter, priors: Priors) -> Pictured:
     """Every picture by itself: the best of its hypotheses.
 
     How noisy the pixels are shows only in what the poses leave, so there are several rounds.
@@ -54,7 +52,7 @@ def solve_alone(
     size = _size_px(observed)
     unit = (_FIRST_SHARE * size.median()).clamp(min=1e-3)[None]
     sight = observed.sight(unit, ROBUST)
-    guesses = hypotheses(lifter, observed, rows, points, _weighed(sight, _FIRST_SHARE * size / unit), priors, options)
+    guesses = hypotheses(lifter, observed, rows, points, _weighed(sight, _FIRST_SHARE * size / unit), priors)
     several = guesses
     for _ in range(_ROUNDS):
         best = several.chosen(several.cost.argmin(1))
@@ -62,7 +60,7 @@ def solve_alone(
         share = (_SWALLOWED * left).clamp(_LEAST_SHARE, _MOST_SHARE)
         trust = (share / _USUAL_SHARE).clamp(_LEAST_TRUST, _MOST_TRUST)[:, None]
         several = replace(several, precision=trust[..., None] * guesses.precision, surprise=trust * guesses.surprise)
-        several = solved(several, points, _weighed(sight, share * size / unit), priors, options, _AGAIN)
+        several = solved(several, points, _weighed(sight, share * size / unit), priors, _AGAIN)
     chosen = several.cost.argmin(1)
     best = several.chosen(chosen)
     return Pictured(best.rotmat, best.transl, doubt(several, points, chosen, (-0.5 * several.cost).softmax(dim=1)))

@@ -5,15 +5,12 @@ Keyframes from triangulated keypoints, then all frames in pixels, as a whole.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.errors import InputError
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
@@ -21,11 +18,12 @@ from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import map_chunks
 from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.sweeps import SweepOptions, sight_problem, solve_side_by_side, sweep
+from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side, sweep
+from learnable_smplify.timeline import between, rotations_between
 
 # Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS = 12
+_KEYFRAME_SWEEPS, _SWEEPS = 12, 3
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
 _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 # Pixels are off by this at least, and lose their pull at so many times what they are off by.
@@ -41,7 +39,6 @@ def solve_cameras(
     sure: Float[Tensor, "T K"],
     priors: Priors,
     least_keypoints: int,
-    options: SweepOptions,
 ) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
     """Rotations and places of every frame.
 
@@ -70,16 +67,16 @@ def solve_cameras(
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, _FIRST_ROBUST)
     # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
-    coarse = replace(options, sweeps=_KEYFRAME_SWEEPS)
-    swept = sweep(points, sight.select(keys), found.rotmat, found.transl, priors, observed.fps / apart, coarse)
-    rotmat, transl = between_keyframes(swept.rotmat, swept.transl, keys, len(observed))
+    seen, rate = sight.select(keys), observed.fps / apart
+    turned, placed = sweep(points, seen, found.rotmat, found.transl, priors, rate, _KEYFRAME_SWEEPS)
+    frames = len(observed)
+    rotmat, transl = rotations_between(turned, keys, frames), between(placed, keys, frames)
     problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
     first = solve_side_by_side(problem, rotmat, transl, _FIRST)
     rotmat, transl = first.rotmat, first.transl
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
-    swept = sweep(points, sight, rotmat, transl, priors, observed.fps, options)
-    return swept.rotmat, swept.transl
+    return sweep(points, sight, rotmat, transl, priors, observed.fps, _SWEEPS)
 
 
 def keyframes(usable: Tensor, apart: int) -> Tensor:
@@ -88,21 +85,6 @@ def keyframes(usable: Tensor, apart: int) -> Tensor:
     wanted = torch.arange(0, len(usable) + apart, apart, device=known.device)
     at = torch.searchsorted(known, wanted).clamp(max=len(known) - 1)
     return known[torch.cat((at, at.new_tensor([0, len(known) - 1])))].unique()
-
-
-def between_keyframes(
-    rotmat: Float[Tensor, "N 24 3 3"], transl: Float[Tensor, "N 3"], keys: Tensor, frames: int
-) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
-    """All frames between keyframes, turned evenly; those beyond the first and the last as they are."""
-    at = torch.arange(frames, device=keys.device)
-    after = torch.searchsorted(keys, at).clamp(max=len(keys) - 1)
-    before = (torch.searchsorted(keys, at, right=True) - 1).clamp(min=0)
-    share = ((at - keys[before]) / (keys[after] - keys[before]).clamp(min=1)).clamp(0, 1).to(transl)
-    turn = rotmat_to_rotvec(rotmat[after] @ rotmat[before].mT)
-    return (
-        rotvec_to_rotmat(share[:, None, None] * turn) @ rotmat[before],
-        torch.lerp(transl[before], transl[after], share[:, None]),
-    )
 
 
 def misfit(sight: SightTerm, frames: Frames) -> Float[Tensor, " V"]:

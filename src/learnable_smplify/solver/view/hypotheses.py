@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.lifter import Lifter, lifter_input
 from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.frame.body25_view import Body25View
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
@@ -25,6 +25,9 @@ from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side
 
+# Weight of the network's Gaussians, which is surer of people it was not trained on than it should be; and of the pose
+# prior besides.
+_GUESS_WEIGHT, POSE_WEIGHT = 0.3, 0.1
 _TRY = LevenbergMarquardt(8, step_tolerance=1e-3, initial_damping=1e-3)
 
 
@@ -37,7 +40,6 @@ class Hypotheses:
         transl: (T, M, 3) metres, in the camera's frame.
         mean, precision: (T, M, 24, 3, 3), (T, M, 24) the network's guess and 1 / variance of its rotations [1/rad^2].
         cost: (T, M) twice the negative log of how well a guess explains the frame, and how likely it is.
-        distance: (T, M) mean distance in the picture, in units of what pixels are off by.
         surprise: (T, M) the part of `cost` that does not hang on the pixels.
     """
 
@@ -46,13 +48,12 @@ class Hypotheses:
     mean: Float[Tensor, "T M 24 3 3"]
     precision: Float[Tensor, "T M 24"]
     cost: Float[Tensor, "T M"]
-    distance: Float[Tensor, "T M"]
     surprise: Float[Tensor, "T M"]
 
     @staticmethod
     def join(parts: Sequence[Hypotheses]) -> Hypotheses:
         """Of all frames."""
-        names = ("rotmat", "transl", "mean", "precision", "cost", "distance", "surprise")
+        names = ("rotmat", "transl", "mean", "precision", "cost", "surprise")
         return Hypotheses(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def chosen(self, index: Int[Tensor, " T"]) -> Guess:
@@ -71,19 +72,6 @@ class Guess:
     precision: Float[Tensor, "T 24"]
 
 
-@dataclass(frozen=True)
-class HypothesisOptions:
-    """How guesses are solved.
-
-    Args:
-        guess_weight: of the network's Gaussians: it is surer of people it was not trained on than it should be.
-        pose_weight: of the pose prior besides.
-    """
-
-    guess_weight: float = 0.3
-    pose_weight: float = 0.1
-
-
 def moments(observed: Observed, rows: Tensor, seconds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     """What the network sees at some frames: rays (B, S, K, 2) and their confidence (B, S, K), 0 beyond the ends."""
     steps = torch.tensor([round(value * observed.fps) for value in seconds], device=rows.device)
@@ -100,7 +88,6 @@ def hypotheses(
     points: ShapedPoints,
     sight: SightTerm,
     priors: Priors,
-    options: HypothesisOptions,
 ) -> Hypotheses:
     """Every guess at these frames, solved.
 
@@ -117,7 +104,7 @@ def hypotheses(
     count = guesses.log_share.shape[1]
     mean = guesses.rotmat.clone()
     mean[:, :, 0] = given.turn.mT[:, None] @ mean[:, :, 0]
-    precision = options.guess_weight / guesses.sigma.square()
+    precision = _GUESS_WEIGHT / guesses.sigma.square()
     each = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
     transl = place_in_view(points.select(each).pose(mean.flatten(0, 1)).positions(), sight.select(each))
     surprise = 6 * guesses.sigma[..., : NUM_JOINTS - 2].log().sum(-1) - 2 * guesses.log_share
@@ -127,10 +114,9 @@ def hypotheses(
         mean=mean,
         precision=precision,
         cost=torch.zeros_like(surprise),
-        distance=torch.zeros_like(surprise),
-        surprise=options.guess_weight * surprise,
+        surprise=_GUESS_WEIGHT * surprise,
     )
-    return solved(unsolved, points, sight, priors, options, _TRY)
+    return solved(unsolved, points, sight, priors, _TRY)
 
 
 def solved(
@@ -138,14 +124,13 @@ def solved(
     points: ShapedPoints,
     sight: SightTerm,
     priors: Priors,
-    options: HypothesisOptions,
     steps: LevenbergMarquardt,
 ) -> Hypotheses:
     """Hypotheses improved from where they are."""
     frames, count = several.surprise.shape
     each = torch.arange(frames, device=several.cost.device).repeat_interleave(count)
     precision = torch.diag_embed(several.precision.flatten(0, 1).repeat_interleave(3, dim=-1))
-    pinned, whole = priors.and_human(several.mean.flatten(0, 1), precision, options.pose_weight)
+    pinned, whole = priors.and_human(several.mean.flatten(0, 1), precision, POSE_WEIGHT)
     transl = several.transl.flatten(0, 1)
     problem = sight_problem(points.select(each), sight.select(each), pinned, whole, transl)
     found = solve_side_by_side(problem, several.rotmat.flatten(0, 1), transl, steps)
@@ -154,5 +139,4 @@ def solved(
         rotmat=found.rotmat.unflatten(0, (-1, count)),
         transl=found.transl.unflatten(0, (-1, count)),
         cost=found.cost.unflatten(0, (-1, count)) + several.surprise,
-        distance=found.distance.unflatten(0, (-1, count)),
     )

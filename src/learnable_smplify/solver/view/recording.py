@@ -10,13 +10,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.body.size import RestMesh
-from learnable_smplify.camera import Camera
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.lifter import Lifter
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
@@ -24,9 +23,8 @@ from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
 from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.single import SingleOptions, at_origin, solve_camera
+from learnable_smplify.solver.view.single import SingleClip, at_origin, solve_camera
 from learnable_smplify.solver.view.swaps import unswapped
-from learnable_smplify.solver.view.sweeps import SweepOptions
 from learnable_smplify.solver.view.triangulate import placed_points
 from learnable_smplify.views import View
 
@@ -75,7 +73,7 @@ class ViewSolver:
         """Rotations and places in the world of B people, each in a picture of their own, and which are doubtful."""
         observed = Observed.of([view], self.device)
         points = self.body.folded(observed.layout, self.device).shaped(betas)
-        found = solve_alone(at_origin(observed), points, self.lifter, self.priors, SingleOptions().guess)
+        found = solve_alone(at_origin(observed), points, self.lifter, self.priors)
         return *in_world(observed.cameras[0], points, found.rotmat, found.transl), found.doubtful
 
     def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
@@ -85,14 +83,10 @@ class ViewSolver:
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
         if betas is not None and len(observed) < _LEAST_CLIP:
-            points = folded.shaped(betas[None])
-            alone = solve_alone(local, points, self.lifter, self.priors, SingleOptions().guess)
-            lost = self._lost(local, Frames.of(points, alone.rotmat, alone.transl))
-            rotmat, transl = in_world(observed.cameras[0], points, alone.rotmat, alone.transl)
-            return self._motion(observed, rotmat, transl, betas, None, lost | alone.doubtful, ())
-        found = solve_camera(
-            local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints, SingleOptions()
-        )
+            alone = solve_alone(local, folded.shaped(betas[None]), self.lifter, self.priors)
+            found = SingleClip(alone.rotmat, alone.transl, betas, None, alone.doubtful)
+        else:
+            found = solve_camera(local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints)
         points = folded.shaped(found.betas[None])
         lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
         rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
@@ -113,7 +107,7 @@ class ViewSolver:
             shape = found.betas
             notes += shape_notes(found)
         points = folded.shaped(shape[None])
-        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED, SweepOptions())
+        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED)
         lost = self._lost(observed, Frames.of(points, rotmat, transl))
         sigma = None if found is None else found.sigma
         return self._motion(observed, rotmat, transl, shape, sigma, lost, tuple(notes))
@@ -146,17 +140,6 @@ class ViewSolver:
         error = error_m(observed.sight(ones, None), frames)
         few = (observed.confidence > 0).any(1).sum(1) < self.clip.min_keypoints
         return few | (error > self.clip.lost_error)
-
-
-def in_world(
-    camera: Camera, points: ShapedPoints, rotmat: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
-) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
-    """Poses and places in a camera's frame, in its world."""
-    turned = rotmat.clone()
-    turned[:, 0] = camera.R_camera_world.to(rotmat).T @ rotmat[:, 0]
-    # A body turns about its pelvis joint, and transl moves it afterwards.
-    pelvis = points.offsets[:, 0]
-    return turned, camera.to_world(pelvis + transl) - pelvis
 
 
 def _swap_notes(observed: Observed, swapped: Bool[Tensor, "T V"]) -> list[str]:

@@ -6,7 +6,7 @@ A chain through them is the start; then all frames are solved as a whole, and ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,12 +24,13 @@ from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.shape.habit import Unknowns
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.prior import ShapePrior
-from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, between_keyframes, misfit
-from learnable_smplify.solver.view.hypotheses import Guess, Hypotheses, HypothesisOptions, hypotheses
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, misfit
+from learnable_smplify.solver.view.hypotheses import POSE_WEIGHT, Guess, Hypotheses, hypotheses
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.paths import best_chain
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem
+from learnable_smplify.timeline import between, evenly, rotations_between
 
 # Frames whose hypotheses are solved at once.
 _CHUNK = 256
@@ -37,21 +38,10 @@ _CHUNK = 256
 _SHAPE_FRAMES, _INDEPENDENT = 48, 16
 # A frame is doubtful when poses that put a keypoint elsewhere by this [m] are likelier than this together.
 _ELSEWHERE, _DOUBT = 0.25, 0.2
-
-
-@dataclass(frozen=True)
-class SingleOptions:
-    """How a clip of one camera is solved.
-
-    Args:
-        guess: how guesses are solved.
-        sharpness: weight of the frames' costs in the chain.
-        smooth: how the clip is solved as a whole; its `network_weight` is that of the chosen guesses.
-    """
-
-    guess: HypothesisOptions = field(default_factory=HypothesisOptions)
-    sharpness: float = 0.2
-    smooth: SmoothOptions = field(default_factory=lambda: SmoothOptions(refine_shape=False, max_iterations=5))
+# Weight of the frames' costs in the chain.
+_SHARPNESS = 0.2
+# How the clip is solved as a whole; its `network_weight` is that of the chosen guesses.
+SMOOTH = SmoothOptions(refine_shape=False, max_iterations=5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +70,6 @@ def solve_camera(
     lifter: Lifter,
     priors: Priors,
     least_keypoints: int,
-    options: SingleOptions,
 ) -> SingleClip:
     """Every frame, in the camera's frame.
 
@@ -101,16 +90,15 @@ def solve_camera(
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, ROBUST)
 
-    several = all_hypotheses(observed, rows, points, sight, lifter, priors, options)
-    chain = best_chain(several.rotmat, several.transl, several.cost, rows, observed.fps, priors, options.sharpness)
+    several = all_hypotheses(observed, rows, points, sight, lifter, priors)
+    chain = best_chain(several.rotmat, several.transl, several.cost, rows, observed.fps, priors, _SHARPNESS)
     best = several.chosen(chain.chosen)
     betas_sigma = None
     if betas is None:
-        found_shape = _shape(folded, sight.select(rows), best, shape_prior, priors, options)
-        shape, best, betas_sigma = found_shape
+        shape, best, betas_sigma = _shape(folded, sight.select(rows), best, shape_prior, priors)
         points = folded.shaped(shape[None])
-    rotmat, transl = between_keyframes(best.rotmat, best.transl, rows, len(observed))
-    mean, _ = between_keyframes(best.mean, best.transl, rows, len(observed))
+    rotmat, mean = (rotations_between(part, rows, len(observed)) for part in (best.rotmat, best.mean))
+    transl = between(best.transl, rows, len(observed))
     precision = torch.zeros(len(observed), 24, dtype=rotmat.dtype, device=rotmat.device)
     precision[rows] = best.precision
     frames = Frames.of(points, rotmat, transl)
@@ -123,7 +111,7 @@ def solve_camera(
         shape,
         observed.fps,
         priors,
-        options.smooth,
+        SMOOTH,
         sources=[(mean, torch.diag_embed(precision.repeat_interleave(3, dim=1)))],
     )
     doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
@@ -138,14 +126,10 @@ def all_hypotheses(
     sight: SightTerm,
     lifter: Lifter,
     priors: Priors,
-    options: SingleOptions,
 ) -> Hypotheses:
     """The hypotheses of these frames, chunk by chunk."""
     return Hypotheses.join(
-        [
-            hypotheses(lifter, observed, part, points, sight.select(part), priors, options.guess)
-            for part in rows.split(_CHUNK)
-        ]
+        [hypotheses(lifter, observed, part, points, sight.select(part), priors) for part in rows.split(_CHUNK)]
     )
 
 
@@ -155,7 +139,6 @@ def chosen_guesses(
     points: ShapedPoints,
     lifter: Lifter,
     priors: Priors,
-    options: SingleOptions,
     near: tuple[Float[Tensor, "N 24 3 3"], float],
 ) -> Guess:
     """The best chain of hypotheses of these frames, where something is known of the poses.
@@ -165,22 +148,21 @@ def chosen_guesses(
         near: poses in its frame, and 1 / variance of their rotations [1/rad^2].
     """
     sight = observed.sight(observed.noise_px(LEAST_PX), ROBUST)
-    several = all_hypotheses(observed, rows, points, sight, lifter, priors, options)
+    several = all_hypotheses(observed, rows, points, sight, lifter, priors)
     away = rotmat_to_rotvec(several.rotmat @ near[0][:, None].mT).square().sum((-1, -2))
     cost = several.cost + near[1] * away
-    chain = best_chain(several.rotmat, several.transl, cost, rows, observed.fps, priors, options.sharpness)
+    chain = best_chain(several.rotmat, several.transl, cost, rows, observed.fps, priors, _SHARPNESS)
     return several.chosen(chain.chosen)
 
 
 def _shape(
-    folded: FoldedPoints, sight: SightTerm, best: Guess, prior: ShapePrior, priors: Priors, options: SingleOptions
+    folded: FoldedPoints, sight: SightTerm, best: Guess, prior: ShapePrior, priors: Priors
 ) -> tuple[Float[Tensor, "10"], Guess, Float[Tensor, "10"]]:
     """Betas from some frames together with their poses; all poses placed anew; and what betas may be off by."""
-    rows = torch.linspace(0, len(best.transl) - 1, min(_SHAPE_FRAMES, len(best.transl)), device=best.transl.device)
-    rows = rows.round().long()
+    rows = evenly(len(best.transl), _SHAPE_FRAMES).to(best.transl.device)
     betas = torch.zeros(10, dtype=best.transl.dtype, device=best.transl.device)
     precision = torch.diag_embed(best.precision[rows].repeat_interleave(3, dim=1))
-    mean, whole = priors.and_human(best.mean[rows], precision, options.guess.pose_weight)
+    mean, whole = priors.and_human(best.mean[rows], precision, POSE_WEIGHT)
     problem = sight_problem(folded.shaped(betas[None]), sight.select(rows), mean, whole, best.transl[rows])
     prior = replace(prior, weight=max(1.0, len(rows) / _INDEPENDENT))
     fit = refine_betas(Unknowns.of(folded, False), problem, best.rotmat[rows], best.transl[rows], betas, prior)

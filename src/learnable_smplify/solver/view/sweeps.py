@@ -8,14 +8,12 @@ independent problems for the kernels. What is off from frame to frame, noise, is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import rotmat_between
 from learnable_smplify.solver.frame.levenberg_marquardt import (
     LevenbergMarquardt,
     PoseProblem,
@@ -29,24 +27,9 @@ from learnable_smplify.solver.frame.threads import map_chunks
 
 # Problems that a thread takes at once.
 _CHUNK = 64
+# Weight of the pose prior in every frame; and what a person's place changes by [m/s].
+_POSE_WEIGHT, _SPEED = 0.2, 1.0
 _TURN = LevenbergMarquardt(2, step_tolerance=1e-3)
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """How a clip is swept.
-
-    Args:
-        change_weight: of the change prior between two frames.
-        pose_weight: of the pose prior in every frame.
-        speed: what a person's place changes by [m/s].
-        sweeps: how often every frame is solved.
-    """
-
-    change_weight: float = 1.0
-    pose_weight: float = 0.2
-    speed: float = 1.0
-    sweeps: int = 3
 
 
 def sweep(
@@ -56,29 +39,27 @@ def sweep(
     transl: Float[Tensor, "T 3"],
     priors: Priors,
     fps: float,
-    options: SweepOptions,
-) -> PoseSolution:
-    """The clip, from a start near it."""
+    sweeps: int,
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """The clip, from a start near it: rotations and places after so many turns of all frames."""
     frames = len(rotmat)
     rotmat, transl = rotmat.clone(), transl.clone()
-    cost, distance = transl.new_zeros(frames), transl.new_zeros(frames)
-    change = options.change_weight * priors.change_over(1 / fps)
-    held = 2 * (fps / options.speed) ** 2
-    for _ in range(options.sweeps):
+    change = priors.change_over(1 / fps)
+    held = 2 * (fps / _SPEED) ** 2
+    for _ in range(sweeps):
         for first in (0, 1):
             rows = torch.arange(first, frames, 2, device=rotmat.device)
             if len(rows) == 0:
                 continue
             before, after = _beside(rows, frames)
-            between = _middle(rotmat[before], rotmat[after])
-            mean, precision = priors.and_human(between, 2 * change, options.pose_weight)
+            middle = rotmat_between(rotmat[before], rotmat[after], 0.5)
+            mean, precision = priors.and_human(middle, 2 * change, _POSE_WEIGHT)
             problem = sight_problem(
                 points, sight.select(rows), mean, precision, (transl[before] + transl[after]) / 2, held
             )
             found = solve_side_by_side(problem, rotmat[rows], transl[rows], _TURN)
             rotmat[rows], transl[rows] = found.rotmat, found.transl
-            cost[rows], distance[rows] = found.cost, found.distance
-    return PoseSolution(rotmat, transl, cost, torch.ones_like(cost, dtype=torch.bool), distance)
+    return rotmat, transl
 
 
 def sight_problem(
@@ -111,7 +92,3 @@ def _beside(rows: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     before, after = rows - 1, rows + 1
     before, after = torch.where(before < 0, after, before), torch.where(after >= frames, before, after)
     return before.clamp(0, frames - 1), after.clamp(0, frames - 1)
-
-
-def _middle(first: Float[Tensor, "B 24 3 3"], second: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 24 3 3"]:
-    return rotvec_to_rotmat(0.5 * rotmat_to_rotvec(second @ first.mT)) @ first

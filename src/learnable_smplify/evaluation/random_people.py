@@ -1,7 +1,7 @@
-"""Random hands that people could make: what round trips and tests start from.
+"""Random people and hands: what round trips and tests start from.
 
-They are drawn by how hands move, not from the solver's prior: a hand closes more or less, each finger leaves the others
-by some of it, hinges follow each other, and thumbs go anywhere in the middle of their range.
+Hands are drawn by how hands move, not from the solver's prior: a hand closes more or less, each finger leaves the
+others by some of it, hinges follow each other, and thumbs go anywhere in the middle of their range.
 """
 
 from __future__ import annotations
@@ -10,10 +10,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.rotation import random_rotmats, rotmat_to_rotvec
+from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.hand.anatomy import THUMB, Anatomy
 
 # Flexion [deg] of open and closed fingers: knuckle, middle joint, last joint.
 _OPEN_DEG, _CLOSED_DEG = (-8.0, 2.0, 0.0), (78.0, 95.0, 60.0)
+
+
+def random_people(
+    count: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "N 24 3"], Float[Tensor, "N 10"], Float[Tensor, "N 3"]]:
+    """Poses [rad] of the pose prior, facing anywhere; betas and places [m] N(0, 1)."""
+    rotmat = load_priors().poses_of(torch.randn(count, 3 * NUM_JOINTS - 3, generator=generator))
+    rotmat[:, 0] = random_rotmats(count, generator)
+    betas, transl = torch.randn(count, 10, generator=generator), torch.randn(count, 3, generator=generator)
+    return rotmat_to_rotvec(rotmat), betas, transl
 
 
 def random_hands(anatomy: Anatomy, count: int, generator: torch.Generator) -> Float[Tensor, "N 30 3"]:

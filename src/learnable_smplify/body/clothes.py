@@ -1,0 +1,19 @@
+"""A plain swimsuit, painted on the trunk, so that a picture shows a person and not a nude."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from learnable_smplify.skeleton import JOINT_INDEX
+
+SUIT_COLOR = (84.0, 104.0, 132.0)  # sRGB, 0..255
+_TRUNK = [JOINT_INDEX[name] for name in ("pelvis", "spine1", "spine2", "spine3")]
+# The suit ends where the trunk carries this share of the skin, give or take.
+_SEAM, _SOFT = 0.5, 0.06
+
+
+def suit_cover(weights: Float[np.ndarray, "V J"]) -> Float[np.ndarray, " V"]:
+    """How much of the suit covers each vertex, 0..1, by its skin weights; SMPL's joints come first."""
+    trunk = weights[:, _TRUNK].sum(axis=1)
+    return np.clip((trunk - _SEAM) / (2 * _SOFT) + 0.5, 0, 1)

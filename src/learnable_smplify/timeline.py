@@ -1,0 +1,50 @@
+"""Frames of a recording: some of them, evenly, and what lies between those that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from learnable_smplify.rotation import rotmat_between
+
+
+def evenly(count: int, most: int) -> Int[Tensor, " N"]:
+    """Rows 0 .. count - 1, or `most` of them at even steps, the first and the last among them."""
+    return torch.linspace(0, count - 1, min(count, most)).round().long()
+
+
+def runs(mask: Bool[np.ndarray, " T"]) -> list[tuple[int, int]]:
+    """Stretches of frames where `mask` is True: the first, and the one after the last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def around(known: Int[Tensor, " N"], frames: int) -> tuple[Int[Tensor, " T"], Int[Tensor, " T"], Float[Tensor, " T"]]:
+    """For each of T frames the places in `known` of the frames before and after it, and its share of the way.
+
+    A known frame is both its neighbours; beyond the first and the last, these are.
+
+    Args:
+        known: numbers of frames, rising.
+        frames: T.
+    """
+    at = torch.arange(frames, device=known.device)
+    after = torch.searchsorted(known, at).clamp(max=len(known) - 1)
+    before = (torch.searchsorted(known, at, right=True) - 1).clamp(min=0)
+    return before, after, ((at - known[before]) / (known[after] - known[before]).clamp(min=1)).clamp(0, 1)
+
+
+def between(values: Float[Tensor, "N *D"], known: Int[Tensor, " N"], frames: int) -> Float[Tensor, "T *D"]:
+    """Values at all frames, on straight lines between those at the `known` ones; beyond them as they are there."""
+    before, after, share = around(known, frames)
+    return torch.lerp(values[before], values[after], share.to(values).reshape(-1, *[1] * (values.ndim - 1)))
+
+
+def rotations_between(
+    rotmat: Float[Tensor, "N J 3 3"], known: Int[Tensor, " N"], frames: int
+) -> Float[Tensor, "T J 3 3"]:
+    """Rotations at all frames, turned evenly between those at the `known` ones; beyond them as they are there."""
+    before, after, share = around(known, frames)
+    return rotmat_between(rotmat[before], rotmat[after], share.to(rotmat)[:, None, None])
