@@ -79,7 +79,7 @@ def _as_motion(
         notes += (f"person {chosen.person_id} of several (--person for another: {others})",)
     rate = fps or chosen.fps
     if rate is None:
-        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (convert --video-fps)",)
+        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (--fps; of convert: --video-fps)",)
     motion = chosen.to_motion(rate or _DEFAULT_FPS, body)
     if level and chosen.frame == "camera" and motion.up_axis is None:
         motion = _levelled(motion, chosen, body)
