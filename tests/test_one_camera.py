@@ -21,6 +21,9 @@ from learnable_smplify.network.weights import load_lifter
 from learnable_smplify.refine import refine_by_views
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.smplify.recording import _thrown
+from learnable_smplify.solver.view.flips import flipped
+from learnable_smplify.solver.view.hypotheses import depth_slopes
 from learnable_smplify.solver.view.paths import best_chain
 from learnable_smplify.views import View
 from toy_motion import drifting_transl, swinging_poses
@@ -80,6 +83,36 @@ def test_the_chain_stays_with_the_pose_that_goes_on() -> None:
     assert bool((chain.chosen == 0).all())
     torch.testing.assert_close(chain.likely.sum(1), torch.ones(12))
     assert float(chain.likely[:, 0].min()) > 0.9
+
+
+def test_depths_change_with_small_turns_as_their_slopes_say(solver: ls.Solver) -> None:
+    generator = torch.Generator().manual_seed(3)
+    points = solver.body.folded("body25").shaped(torch.zeros(1, 10))
+    pose = rotvec_to_rotmat(0.5 * torch.randn(1, 24, 3, generator=generator))
+    turn = 1e-3 * torch.randn(24, 3, generator=generator)
+    axis = torch.nn.functional.normalize(torch.randn(1, 3, generator=generator), dim=-1)
+
+    def depths(rotmat: torch.Tensor) -> torch.Tensor:
+        joints = points.pose(rotmat).joints[0]
+        return (joints - joints[0]) @ axis[0]
+
+    told = (depth_slopes(points.pose(pose), axis) @ turn.flatten())[0]
+    torch.testing.assert_close(depths(rotvec_to_rotmat(turn) @ pose) - depths(pose), told, atol=2e-5, rtol=0)
+
+
+def test_a_bone_on_its_other_side_looks_the_same_and_is_as_long(solver: ls.Solver) -> None:
+    true, _ = person(solver, 0.0)
+    points = solver.body.folded("body25").shaped(true.betas[None])
+    rotmat, transl = rotvec_to_rotmat(true.pose[::6]), torch.tensor([0.2, 0.1, 4.0]).expand(5, 3)
+    poses, worth = flipped(rotmat, transl, points)
+    assert bool(worth.any())
+    elbow, wrist = 18, 20
+    before, after = (points.pose(one).joints + transl[:, None] for one in (rotmat, poses[:, 2]))
+    torch.testing.assert_close(after[:, elbow], before[:, elbow], atol=1e-5, rtol=0)
+    rays = [one[:, wrist, :2] / one[:, wrist, 2:] for one in (before, after)]
+    torch.testing.assert_close(rays[1], rays[0], atol=1e-5, rtol=0)
+    away = (after[:, wrist] - before[:, wrist]).norm(dim=-1)
+    assert bool(((away > 0.08) == worth[:, 2]).all())
 
 
 # --- pictures and clips
@@ -157,6 +190,13 @@ def test_a_walker_seen_from_behind_does_not_throw_a_leg(tmp_path: Path, method: 
     doubtful = motion.flagged[1:] | motion.flagged[:-1]
     assert bool(((leap < 0.3) | doubtful).all())
     assert float(ankles.abs().max()) < 0.8
+
+
+def test_smplify_flags_the_frames_between_which_a_limb_is_thrown_to_its_other_side() -> None:
+    depth = torch.zeros(6, 24)
+    depth[3, 7] = 0.6
+    assert _thrown(depth + 4.0, 30.0).tolist() == [False, False, True, True, True, False]
+    assert not bool(_thrown(torch.linspace(0, 0.8, 6)[:, None].expand(6, 24), 30.0).any())
 
 
 # --- estimates refined by pixels

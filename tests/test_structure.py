@@ -61,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "evaluation": {
         *("body", "datasets", "formats", "layouts", "network", "refine", "repair", "safe_files"),
-        *("solver", "solver.frame", "solver.hand", "solver.view", "training"),
+        *("solver", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view", "training"),
     },
     "benchmark": {"body", "evaluation", "network", "safe_files", "solver", "solver.frame", "solver.smplify"},
 }

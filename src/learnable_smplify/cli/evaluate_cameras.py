@@ -35,9 +35,10 @@ def evaluate_cameras(
     texts = []
     for source, clips in sources.items():
         if "pictures" in parts:
-            ways = [("SMPLify", smplify(Solver(body, "smplify"))), ("guesses in pixels, one alone", in_pixels(solver))]
+            alone = [("guesses in pixels, one alone", in_pixels(solver))]
+            together = [("guesses in pixels", solver.view_solver().solve_pictures), ("SMPLify", smplify(body))]
             progress(f"{source}: poses seen by one camera")
-            poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, ways, solver, _POSES, noise)]
+            poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, alone, together, _POSES, noise)]
             result[f"pictures: {source}"] = [asdict(row) for row in poses]
             texts.append(camera_table(poses, f"{_POSES} poses from nothing, one camera, betas known, {source}"))
         if "camera" in parts:

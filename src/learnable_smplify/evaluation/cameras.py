@@ -22,9 +22,17 @@ from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver import Solver
+from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.shape.limb_lengths import limb_lengths
+from learnable_smplify.solver.smplify.fit import search_2d
+from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
+from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
+from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.triangulate import placed_points
 from learnable_smplify.views import View
@@ -36,6 +44,8 @@ _FLIPPED_MM, _LASTS_S = 150.0, 0.5
 _UP = (0.0, 1.0, 0.0)
 
 Way = Callable[[Sequence[View], Tensor], Motion]
+# Many pictures of many people at once: rotations, places, and which are doubtful.
+Pictures = Callable[[View, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +72,17 @@ class CameraRow:
 
 
 def evaluate_poses(
-    clips: Sequence[Clip], body: Body, ways: Sequence[tuple[str, Way]], solver: Solver, poses: int, noise_px: float
+    clips: Sequence[Clip],
+    body: Body,
+    ways: Sequence[tuple[str, Way]],
+    together: Sequence[tuple[str, Pictures]],
+    poses: int,
+    noise_px: float,
 ) -> list[CameraRow]:
     """One pose of each of `poses` clips, spread over the split, turned to a random facing; from nothing.
 
-    A level camera of 65 degrees (1280 x 960) stands 3 m away. Each way gets one pose at a time; a last row has all of
-    them at once.
+    A level camera of 65 degrees (1280 x 960) stands 3 m away. Each of `ways` gets one pose at a time, each of
+    `together` all of them at once.
     """
     generator = torch.Generator().manual_seed(0)
     chosen = [clips[index] for index in torch.linspace(0, len(clips) - 1, poses).round().long().tolist()]
@@ -82,18 +97,19 @@ def evaluate_poses(
     label = f"{noise_px:g} px noise"
     rows = [_row(name, label, body, scenes, way) for name, way in ways]
     pixels = torch.cat([views[0].keypoints.pixels for _, views in scenes])
-    together = View(Keypoints2D(pixels, "body25", 30.0), scenes[0][1][0].camera)
-    clock = _Clock()
-    rotmat, transl, doubtful = solver.view_solver().solve_pictures(
-        together, torch.stack([true.betas for true, _ in scenes])
-    )
-    clock.stop()
-    found = [
-        Motion(rotmat_to_rotvec(rotmat[row]), transl[row], true.betas, 30.0, flagged=doubtful[row])
-        for row, (true, _) in zip(torch.arange(poses).split(1), scenes, strict=True)
-    ]
-    pairs = [(one, true) for one, (true, _) in zip(found, scenes, strict=True)]
-    return [*rows, _errors("guesses in pixels, all at once", label, body, pairs, clock)]
+    view = View(Keypoints2D(pixels, "body25", 30.0), scenes[0][1][0].camera)
+    betas = torch.stack([true.betas for true, _ in scenes])
+    for name, pictures in together:
+        clock = _Clock()
+        rotmat, transl, doubtful = pictures(view, betas)
+        clock.stop()
+        found = [
+            Motion(rotmat_to_rotvec(rotmat[row]), transl[row], true.betas, 30.0, flagged=doubtful[row])
+            for row, (true, _) in zip(torch.arange(poses).split(1), scenes, strict=True)
+        ]
+        pairs = [(one, true) for one, (true, _) in zip(found, scenes, strict=True)]
+        rows.append(_errors(f"{name}, all at once", label, body, pairs, clock))
+    return rows
 
 
 def evaluate_views(
@@ -134,9 +150,20 @@ def in_pixels(solver: Solver, *, knows_betas: bool = True) -> Way:
     return lambda views, betas: solver.fit_views(views, betas if knows_betas else None)
 
 
-def smplify(solver: Solver) -> Way:
-    """`Solver.fit_2d` of the numerical baseline, by the first camera."""
-    return lambda views, betas: solver.fit_2d(views[0].keypoints, views[0].camera, betas)
+def smplify(body: Body) -> Pictures:
+    """The numerical baseline, every picture from nothing."""
+    options = SmplifyOptions()
+    fitted = Smplify(body.folded("body25"), load_mixture_prior(options.mixture), options)
+
+    def way(view: View, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        limbs = limb_lengths(fitted.folded, load_priors())
+        data = seen_at_limbs(limbs, view.camera, view.keypoints.pixels, view.keypoints.confidence, betas)
+        with one_thread_per_operation():
+            people = search_2d(fitted, load_layout("body25"))(data, betas)
+        pose, transl = to_world(people, fitted.folded, view.camera)
+        return rotvec_to_rotmat(pose), transl, torch.zeros(len(pose), dtype=torch.bool)
+
+    return way
 
 
 def triangulated(solver: Solver) -> Way:

@@ -1,8 +1,10 @@
 """From what one camera sees of a person to the poses they may have: a few guesses, each with how sure it is.
 
 A picture does not tell whether a limb points towards the camera or away. The network answers with a mixture: M poses,
-how likely each is, and how far every joint of each may be off. It sees the moment itself and, where there are some, a
-few moments before and after.
+how likely each is, and how far every joint of each may be off: its rotation, and where it is, beside the pelvis, along
+the view and across. Depth is what a picture lacks and what people's conventions do not change; rotations differ from
+source to source where depth does not. It sees the moment itself and, where there are some, a few moments before and
+after.
 
 The picture is turned first: as by a camera that looks straight at the person, so that where in the picture they stand
 does not matter; and scaled by how large they appear.
@@ -21,8 +23,11 @@ from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import NUM_JOINTS
 
 _KEYPOINTS = 25
-# Sharper than this [rad] no joint is told, and vaguer than that none.
+# Sharper than this [rad] no joint is told, and vaguer than that none; and likewise where it is [m].
 _LEAST_SIGMA, _MOST_SIGMA = 0.03, 2.0
+_LEAST_AWAY, _MOST_AWAY = 0.005, 1.0
+# Numbers of a joint: its rotation, how far that may be off, and how far its place may be off across and along the view.
+_NUMBERS = (6, 1, 2)
 # The smallest a person appears [rad], to divide by.
 _LEAST_SIZE = 1e-4
 
@@ -64,11 +69,14 @@ class Guesses:
     Args:
         rotmat: (B, M, 24, 3, 3) local rotations; the pelvis in that frame.
         sigma: (B, M, 24) how far each rotation may be off [rad], about each axis.
+        away: (B, M, 24, 2) how far each joint's place beside the pelvis may be off [m]: along each axis across the
+            view, and along it.
         log_share: (B, M) how likely each is.
     """
 
     rotmat: Float[Tensor, "B M 24 3 3"]
     sigma: Float[Tensor, "B M 24"]
+    away: Float[Tensor, "B M 24 2"]
     log_share: Float[Tensor, "B M"]
 
 
@@ -109,7 +117,9 @@ class Lifter(nn.Module):
             for _ in range(config.blocks)
         )
         self.last = nn.Sequential(
-            nn.LayerNorm(config.width), nn.GELU(), nn.Linear(config.width, config.guesses * (7 * NUM_JOINTS + 1))
+            nn.LayerNorm(config.width),
+            nn.GELU(),
+            nn.Linear(config.width, config.guesses * (sum(_NUMBERS) * NUM_JOINTS + 1)),
         )
 
     def forward(self, features: Float[Tensor, "B F"]) -> Guesses:
@@ -118,11 +128,12 @@ class Lifter(nn.Module):
         for block in self.blocks:
             hidden = hidden + block(hidden)
         numbers = self.last(hidden).unflatten(1, (self.config.guesses, -1))
-        turns, spread, score = numbers.split((6 * NUM_JOINTS, NUM_JOINTS, 1), dim=-1)
+        turns, spread, away, score = numbers.split((*(count * NUM_JOINTS for count in _NUMBERS), 1), dim=-1)
         upright = turns.new_tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
         rotmat = rot6d_to_rotmat(turns.unflatten(-1, (NUM_JOINTS, 6)) + upright)
         sigma = (spread - 1.5).exp().clamp(_LEAST_SIGMA, _MOST_SIGMA)
-        return Guesses(rotmat, sigma, score[..., 0].log_softmax(dim=-1))
+        away = (away.unflatten(-1, (NUM_JOINTS, 2)) - 3).exp().clamp(_LEAST_AWAY, _MOST_AWAY)
+        return Guesses(rotmat, sigma, away, score[..., 0].log_softmax(dim=-1))
 
 
 def _turn_to_front(axis: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:

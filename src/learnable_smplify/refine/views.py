@@ -156,11 +156,11 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         near = (local[rows], precision)
         best = chosen_guesses(at_origin(observed), rows, points, load_lifter().to(device), priors, near)
         back = camera.R_camera_world.to(rotmat).T
+        best = best.turned(back)
         lifted, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
-        lifted[:, 0], mean[:, 0] = back @ lifted[:, 0], back @ mean[:, 0]
-        spread = torch.zeros(len(rotmat), 24, device=device)
-        spread[rows] = best.precision
-        sources.append((mean, SMOOTH.network_weight * torch.diag_embed(spread.repeat_interleave(3, 1))))
+        lifts = torch.zeros(len(rotmat), 72, 72, device=device)
+        lifts[rows] = SMOOTH.network_weight * best.whole_precision(points)
+        sources.append((mean, lifts))
         start = lifted, _places(points, lifted, sight, used)
 
     finds_shape = options.shape == "auto" or not knows_shape

@@ -27,6 +27,8 @@ from learnable_smplify.solver.frame.terms import NUM_ROTATIONS, NUM_UNKNOWNS
 # middle, only bending counts.
 _COLLAR_DEG = (6.0, 12.0, 20.0)
 _BEND_DEG = {"spine1": 5.0, "spine2": 5.0, "spine3": 5.0, "neck": 5.0, "head": 8.0}
+# And of every joint about every axis, where it is not known which program the poses are to be like.
+_ANY_DEG = 5.0
 
 
 @lru_cache(maxsize=4)
@@ -48,6 +50,39 @@ def habit_directions(device: torch.device, dtype: torch.dtype) -> Float[Tensor, 
 def with_habit(priors: Priors, habit: Float[Tensor, "24 3"]) -> Priors:
     """The priors of somebody with a habit [rad]."""
     return replace(priors, pose_mean=rotvec_to_rotmat(habit) @ priors.pose_mean)
+
+
+def habitless(priors: Priors) -> Float[Tensor, "72 72"]:
+    """The pose prior's precision for somebody of unknown habits [1/rad^2]: poses and habits vary together."""
+    wide = priors.pose_precision.clone()
+    wide[3:, 3:] = torch.linalg.inv(_covariance(priors) + _habit_covariance(priors)).to(wide)
+    return wide
+
+
+def open_priors(priors: Priors) -> Priors:
+    """The priors of somebody of unknown habits, of whom one picture or one camera does not tell them."""
+    return replace(priors, pose_precision=habitless(priors))
+
+
+def habit_of(priors: Priors, rotmat: Float[Tensor, "N 24 3 3"]) -> Float[Tensor, "24 3"]:
+    """The habit [rad] of somebody from poses spread over a recording, solved with `habitless`.
+
+    The mean over them errs as much as poses vary, less the more there are.
+    """
+    away = rotmat_to_rotvec(rotmat @ priors.pose_mean.mT)[:, 1:].flatten(1).mean(0).double()
+    own = _habit_covariance(priors)
+    mean = own @ torch.linalg.solve(own + _covariance(priors) / len(rotmat), away)
+    return torch.nn.functional.pad(mean.to(rotmat), (3, 0)).unflatten(0, (NUM_JOINTS, 3))
+
+
+def _covariance(priors: Priors) -> Float[Tensor, "69 69"]:
+    return torch.linalg.inv(priors.pose_precision[3:, 3:].double())
+
+
+def _habit_covariance(priors: Priors) -> Float[Tensor, "69 69"]:
+    directions = habit_directions(priors.pose_precision.device, torch.float64)[3:]
+    every = math.radians(_ANY_DEG) ** 2 * torch.eye(len(directions)).to(directions)
+    return every + directions @ directions.mT
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
@@ -25,6 +25,10 @@ from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
 from learnable_smplify.solver.smplify.terms import Measured3D, Seen2D
 
 Progress = Callable[[int, int], None]
+
+# Joints that go along the view, beside the pelvis, faster than this [m/s] were thrown to their other side: a frame has
+# them there that its neighbour has not.
+_LEAP_SPEED = 8.0
 
 
 def fit_recording(
@@ -92,6 +96,7 @@ def fit_recording_2d(
 
     tracker = Tracker(finder(smplify, measure, shape, search), ClipOptions(), keypoints.fps)
     clip = track(tracker, pixels, confidence, progress)
+    thrown = _thrown(smplify.folded.shaped(shape).pose(clip.rotmat).joints[..., 2], keypoints.fps)
     pose, transl = to_world(posed_people(clip.rotmat, clip.transl, shape), smplify.folded, camera)
     return Motion(
         pose=pose.cpu(),
@@ -101,6 +106,12 @@ def fit_recording_2d(
         body=body.name,
         gender=body.gender,
         up_axis=camera.up_axis,
-        flagged=clip.flagged.cpu(),
+        flagged=(clip.flagged | thrown).cpu(),
         notes=(*keypoints.notes, *camera.notes),
     )
+
+
+def _thrown(depth: Float[Tensor, "T 24"], fps: float) -> Bool[Tensor, " T"]:
+    """Frames before and after a joint leaps along the view: one of the two has a limb on the wrong side."""
+    leap = ((depth - depth[:, :1]).diff(dim=0).abs() * fps > _LEAP_SPEED).any(dim=1)
+    return torch.nn.functional.pad(leap, (1, 0)) | torch.nn.functional.pad(leap, (0, 1))

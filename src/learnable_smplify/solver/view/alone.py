@@ -14,7 +14,9 @@ from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquard
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.shape.habit import open_priors
 from learnable_smplify.solver.view.cameras import ROBUST
+from learnable_smplify.solver.view.flips import best_sides
 from learnable_smplify.solver.view.hypotheses import hypotheses, solved
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import doubt
@@ -39,7 +41,7 @@ class Pictured:
 
 
 def solve_alone(observed: Observed, points: ShapedPoints, lifter: Lifter, priors: Priors) -> Pictured:
-    """Every picture by itself: the best of its hypotheses.
+    """Every picture by itself: the best of its hypotheses, with every bone tried on its other side.
 
     How noisy the pixels are shows only in what the poses leave, so there are several rounds.
 
@@ -47,22 +49,24 @@ def solve_alone(observed: Observed, points: ShapedPoints, lifter: Lifter, priors
         observed: by one camera that stands at the origin.
         points: the people: one, or one for each picture.
     """
-    observed = replace(observed, independent=True)
+    observed, priors = replace(observed, independent=True), open_priors(priors)
     rows = torch.arange(len(observed), device=observed.pixels.device)
     size = _size_px(observed)
     unit = (_FIRST_SHARE * size.median()).clamp(min=1e-3)[None]
     sight = observed.sight(unit, ROBUST)
     guesses = hypotheses(lifter, observed, rows, points, _weighed(sight, _FIRST_SHARE * size / unit), priors)
-    several = guesses
+    several, sharp = guesses, sight
     for _ in range(_ROUNDS):
         best = several.chosen(several.cost.argmin(1))
         left = _left(sight, Frames.of(points, best.rotmat, best.transl)) * unit / size
         share = (_SWALLOWED * left).clamp(_LEAST_SHARE, _MOST_SHARE)
         trust = (share / _USUAL_SHARE).clamp(_LEAST_TRUST, _MOST_TRUST)[:, None]
-        several = replace(several, precision=trust[..., None] * guesses.precision, surprise=trust * guesses.surprise)
-        several = solved(several, points, _weighed(sight, share * size / unit), priors, _AGAIN)
+        weighed = replace(guesses.scaled(trust), rotmat=several.rotmat, transl=several.transl)
+        sharp = _weighed(sight, share * size / unit)
+        several = solved(weighed, points, sharp, priors, _AGAIN)
     chosen = several.cost.argmin(1)
-    best = several.chosen(chosen)
+    cost = (several.cost - several.surprise).gather(1, chosen[:, None])[:, 0]
+    best = best_sides(several.chosen(chosen), cost, points, sharp, priors)
     return Pictured(best.rotmat, best.transl, doubt(several, points, chosen, (-0.5 * several.cost).softmax(dim=1)))
 
 

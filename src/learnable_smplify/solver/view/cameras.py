@@ -17,19 +17,23 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.threads import map_chunks
+from learnable_smplify.solver.shape.habit import habit_of, habitless, with_habit
 from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side, sweep
+from learnable_smplify.solver.view.sweeps import POSE_WEIGHT, sight_problem, solve_side_by_side, sweep
 from learnable_smplify.timeline import between, rotations_between
 
 # Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS, _SWEEPS = 12, 3
+_KEYFRAME_SWEEPS, _SWEEPS = 6, 3
+# Keyframes that a search takes at once.
+_SEARCHED = 64
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
 _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 # Pixels are off by this at least, and lose their pull at so many times what they are off by.
 LEAST_PX, ROBUST = 1.0, 8.0
 _FIRST_ROBUST = 20.0
 _FIRST = LevenbergMarquardt(6, step_tolerance=1e-3, initial_damping=1e-3)
+_AGAIN = LevenbergMarquardt(4, step_tolerance=1e-3, initial_damping=1e-3)
 
 
 def solve_cameras(
@@ -63,9 +67,10 @@ def solve_cameras(
         return cold_start(points, placed[keys[rows]], weights[rows], priors, _POINT_ROBUST)
 
     rows = torch.arange(len(keys), device=keys.device)
-    found = join_solutions(map_chunks(search, list(rows.split(16)), rows.device))
+    found = join_solutions(map_chunks(search, list(rows.split(_SEARCHED)), rows.device))
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, _FIRST_ROBUST)
+    found, priors = _of_their_habit(points, sight.select(keys), found, priors)
     # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
     seen, rate = sight.select(keys), observed.fps / apart
     turned, placed = sweep(points, seen, found.rotmat, found.transl, priors, rate, _KEYFRAME_SWEEPS)
@@ -77,6 +82,23 @@ def solve_cameras(
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
     return sweep(points, sight, rotmat, transl, priors, observed.fps, _SWEEPS)
+
+
+def _of_their_habit(
+    points: ShapedPoints, sight: SightTerm, found: PoseSolution, priors: Priors
+) -> tuple[PoseSolution, Priors]:
+    """Poses of some frames by their pixels alone, and the pose prior of this person.
+
+    The pose prior is of one program's poses. Another's are off from it in all frames alike, which neighbours in time
+    never put right: so each frame is solved without them, first with a prior that leaves habits open.
+    """
+    mean = priors.mean_facing(found.rotmat)
+    problem = sight_problem(points, sight, mean, habitless(priors), found.transl)
+    found = solve_side_by_side(problem, found.rotmat, found.transl, _FIRST)
+    priors = with_habit(priors, habit_of(priors, found.rotmat))
+    mean = priors.mean_facing(found.rotmat)
+    problem = sight_problem(points, sight, mean, POSE_WEIGHT * priors.pose_precision, found.transl)
+    return solve_side_by_side(problem, found.rotmat, found.transl, _AGAIN), priors
 
 
 def keyframes(usable: Tensor, apart: int) -> Tensor:

@@ -1,33 +1,37 @@
 """Poses that one camera's picture may show: guesses of the lifting network, each solved against the pixels.
 
-    sum_k w_k rho(|p_k(R, t) - y_k|)  +  sum_j |log(R_j G_j^T)|^2 / s_j^2  +  6 sum_j log s_j  -  2 log share
+    sum_k w_k rho(|p_k(R, t) - y_k|)  +  sum_j |log(R_j G_j^T)|^2 / s_j^2  +  sum_j (z_j(R) - z_j(G))^2 / d_j^2
+    +  6 sum_j log s_j  +  2 sum_j log d_j  -  2 log share
 
-with a guess G, its spreads s and its share of the mixture: twice the negative log of what it makes of the frame.
+with a guess G, its spreads s of rotations and d of joints' depths z beside the pelvis, and its share of the mixture:
+twice the negative log of what it makes of the frame. Across the view pixels tell where joints are. Depths are linear in
+small turns, so that they go into one Gaussian with the rotations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.body.fold import PosedPoints, ShapedPoints
+from learnable_smplify.body.kinematics import subtree_matrix
 from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.lifter import Lifter, lifter_input
 from learnable_smplify.skeleton import NUM_JOINTS
-from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
+from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side
 
-# Weight of the network's Gaussians, which is surer of people it was not trained on than it should be; and of the pose
-# prior besides.
-_GUESS_WEIGHT, POSE_WEIGHT = 0.3, 0.1
+# Weight of the network's Gaussians of rotations, which is surer of people it was not trained on than it should be; of
+# those of depths, as the errors of a limb's joints go together; and of the pose prior besides, with habits left open.
+_GUESS_WEIGHT, _DEPTH_WEIGHT, POSE_WEIGHT = 0.3, 0.3, 0.5
 _TRY = LevenbergMarquardt(8, step_tolerance=1e-3, initial_damping=1e-3)
 
 
@@ -38,7 +42,9 @@ class Hypotheses:
     Args:
         rotmat: (T, M, 24, 3, 3) solved local rotations; the pelvis in the camera's frame.
         transl: (T, M, 3) metres, in the camera's frame.
-        mean, precision: (T, M, 24, 3, 3), (T, M, 24) the network's guess and 1 / variance of its rotations [1/rad^2].
+        mean: (T, M, 24, 3, 3) the network's guess.
+        precision, depth_precision: (T, M, 24) of its rotations [1/rad^2] and of its joints' depths [1/m^2].
+        axis: (T, M, 3) along which depth is.
         cost: (T, M) twice the negative log of how well a guess explains the frame, and how likely it is.
         surprise: (T, M) the part of `cost` that does not hang on the pixels.
     """
@@ -47,19 +53,34 @@ class Hypotheses:
     transl: Float[Tensor, "T M 3"]
     mean: Float[Tensor, "T M 24 3 3"]
     precision: Float[Tensor, "T M 24"]
+    depth_precision: Float[Tensor, "T M 24"]
+    axis: Float[Tensor, "T M 3"]
     cost: Float[Tensor, "T M"]
     surprise: Float[Tensor, "T M"]
 
     @staticmethod
     def join(parts: Sequence[Hypotheses]) -> Hypotheses:
         """Of all frames."""
-        names = ("rotmat", "transl", "mean", "precision", "cost", "surprise")
+        names = [field.name for field in fields(Hypotheses)]
         return Hypotheses(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    def scaled(self, weight: Float[Tensor, "T 1"]) -> Hypotheses:
+        """With guesses of another weight in every frame."""
+        return replace(
+            self,
+            precision=weight[..., None] * self.precision,
+            depth_precision=weight[..., None] * self.depth_precision,
+            surprise=weight * self.surprise,
+        )
 
     def chosen(self, index: Int[Tensor, " T"]) -> Guess:
         """One of each frame."""
         at = torch.arange(len(index), device=index.device), index
-        return Guess(self.rotmat[at], self.transl[at], self.mean[at], self.precision[at])
+        return Guess(*(getattr(self, field.name)[at] for field in fields(Guess)))
+
+    def flat(self) -> Guess:
+        """All, frame by frame."""
+        return Guess(*(getattr(self, field.name).flatten(0, 1) for field in fields(Guess)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +91,24 @@ class Guess:
     transl: Float[Tensor, "T 3"]
     mean: Float[Tensor, "T 24 3 3"]
     precision: Float[Tensor, "T 24"]
+    depth_precision: Float[Tensor, "T 24"]
+    axis: Float[Tensor, "T 3"]
+
+    def select(self, rows: Tensor) -> Guess:
+        """Of some frames."""
+        return Guess(*(getattr(self, field.name)[rows] for field in fields(Guess)))
+
+    def turned(self, turn: Float[Tensor, "3 3"]) -> Guess:
+        """Poses and guesses turned as a whole about the pelvis; the place stays."""
+        rotmat, mean = self.rotmat.clone(), self.mean.clone()
+        rotmat[:, 0], mean[:, 0] = turn @ rotmat[:, 0], turn @ mean[:, 0]
+        return replace(self, rotmat=rotmat, mean=mean, axis=self.axis @ turn.mT)
+
+    def whole_precision(self, points: ShapedPoints) -> Float[Tensor, "T 72 72"]:
+        """Of rotations and depths together [1/rad^2]: depths are linear in small turns away from the mean."""
+        slope = depth_slopes(points.pose(self.mean), self.axis)
+        pulled = self.depth_precision[..., None] * slope
+        return slope.mT @ pulled + torch.diag_embed(self.precision.repeat_interleave(3, dim=-1))
 
 
 def moments(observed: Observed, rows: Tensor, seconds: tuple[float, ...]) -> tuple[Tensor, Tensor]:
@@ -104,17 +143,21 @@ def hypotheses(
     count = guesses.log_share.shape[1]
     mean = guesses.rotmat.clone()
     mean[:, :, 0] = given.turn.mT[:, None] @ mean[:, :, 0]
-    precision = _GUESS_WEIGHT / guesses.sigma.square()
     each = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
     transl = place_in_view(points.select(each).pose(mean.flatten(0, 1)).positions(), sight.select(each))
-    surprise = 6 * guesses.sigma[..., : NUM_JOINTS - 2].log().sum(-1) - 2 * guesses.log_share
+    depth = guesses.away[..., 1]
+    surprise = _GUESS_WEIGHT * (
+        6 * guesses.sigma[..., : NUM_JOINTS - 2].log().sum(-1) - 2 * guesses.log_share
+    ) + _DEPTH_WEIGHT * 2 * depth[..., 1:].log().sum(-1)
     unsolved = Hypotheses(
         rotmat=mean,
         transl=transl.unflatten(0, (-1, count)),
         mean=mean,
-        precision=precision,
+        precision=_GUESS_WEIGHT / guesses.sigma.square(),
+        depth_precision=_DEPTH_WEIGHT / depth.square(),
+        axis=given.turn[:, None, 2].expand(-1, count, -1),
         cost=torch.zeros_like(surprise),
-        surprise=_GUESS_WEIGHT * surprise,
+        surprise=surprise,
     )
     return solved(unsolved, points, sight, priors, _TRY)
 
@@ -129,14 +172,31 @@ def solved(
     """Hypotheses improved from where they are."""
     frames, count = several.surprise.shape
     each = torch.arange(frames, device=several.cost.device).repeat_interleave(count)
-    precision = torch.diag_embed(several.precision.flatten(0, 1).repeat_interleave(3, dim=-1))
-    pinned, whole = priors.and_human(several.mean.flatten(0, 1), precision, POSE_WEIGHT)
-    transl = several.transl.flatten(0, 1)
-    problem = sight_problem(points.select(each), sight.select(each), pinned, whole, transl)
-    found = solve_side_by_side(problem, several.rotmat.flatten(0, 1), transl, steps)
+    guess = several.flat()
+    problem = problem_of(guess, points.select(each), sight.select(each), priors)
+    found = solve_side_by_side(problem, guess.rotmat, guess.transl, steps)
     return replace(
         several,
         rotmat=found.rotmat.unflatten(0, (-1, count)),
         transl=found.transl.unflatten(0, (-1, count)),
         cost=found.cost.unflatten(0, (-1, count)) + several.surprise,
     )
+
+
+def problem_of(guess: Guess, points: ShapedPoints, sight: SightTerm, priors: Priors) -> PoseProblem:
+    """Frames against their pixels, near the network's guesses and what is human."""
+    pinned, whole = priors.and_human(guess.mean, guess.whole_precision(points), POSE_WEIGHT)
+    return sight_problem(points, sight, pinned, whole, guess.transl)
+
+
+def depth_slopes(posed: PosedPoints, axis: Float[Tensor, "B 3"]) -> Float[Tensor, "B 24 72"]:
+    """d depth of joints beside the pelvis / d turns of the joints in their parents' frames [m/rad].
+
+    Args:
+        axis: along which depth is counted.
+    """
+    levers = posed.joints[:, :, None] - posed.joints[:, None]  # (B, joint, turned joint, 3)
+    below = subtree_matrix(levers.dtype, levers.device)
+    # axis . (w x lever) = w . (lever x axis)
+    turned = torch.linalg.cross(levers * below[..., None], axis[:, None, None].expand_as(levers), dim=-1)
+    return torch.einsum("bjyx,bijy->bijx", posed.parent_rotmat, turned).flatten(2)

@@ -21,7 +21,7 @@ from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
-from learnable_smplify.solver.shape.habit import Unknowns
+from learnable_smplify.solver.shape.habit import Unknowns, open_priors
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.prior import ShapePrior
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, misfit
@@ -41,7 +41,7 @@ _ELSEWHERE, _DOUBT = 0.25, 0.2
 # Weight of the frames' costs in the chain.
 _SHARPNESS = 0.2
 # How the clip is solved as a whole; its `network_weight` is that of the chosen guesses.
-SMOOTH = SmoothOptions(refine_shape=False, max_iterations=5)
+SMOOTH = SmoothOptions(refine_shape=False, max_iterations=5, pose_weight=0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,7 @@ def solve_camera(
     Raises:
         InputError: no frame has so many.
     """
+    priors = open_priors(priors)
     shape = torch.zeros(10, device=observed.pixels.device) if betas is None else betas
     points = folded.shaped(shape[None])
     rows = ((observed.confidence > 0).sum((1, 2)) >= least_keypoints).nonzero()[:, 0]
@@ -99,8 +100,8 @@ def solve_camera(
         points = folded.shaped(shape[None])
     rotmat, mean = (rotations_between(part, rows, len(observed)) for part in (best.rotmat, best.mean))
     transl = between(best.transl, rows, len(observed))
-    precision = torch.zeros(len(observed), 24, dtype=rotmat.dtype, device=rotmat.device)
-    precision[rows] = best.precision
+    precision = torch.zeros(len(observed), 72, 72, dtype=rotmat.dtype, device=rotmat.device)
+    precision[rows] = best.whole_precision(points)
     frames = Frames.of(points, rotmat, transl)
     sight = observed.sight(torch.maximum(sigma, sigma * misfit(sight, frames)), ROBUST)
     whole = smooth_views(
@@ -112,7 +113,7 @@ def solve_camera(
         observed.fps,
         priors,
         SMOOTH,
-        sources=[(mean, torch.diag_embed(precision.repeat_interleave(3, dim=1)))],
+        sources=[(mean, precision)],
     )
     doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
     doubtful[rows] = doubt(several, points, chain.chosen, chain.likely)
@@ -147,6 +148,7 @@ def chosen_guesses(
         observed: by one camera that stands at the origin.
         near: poses in its frame, and 1 / variance of their rotations [1/rad^2].
     """
+    priors = open_priors(priors)
     sight = observed.sight(observed.noise_px(LEAST_PX), ROBUST)
     several = all_hypotheses(observed, rows, points, sight, lifter, priors)
     away = rotmat_to_rotvec(several.rotmat @ near[0][:, None].mT).square().sum((-1, -2))
@@ -161,8 +163,8 @@ def _shape(
     """Betas from some frames together with their poses; all poses placed anew; and what betas may be off by."""
     rows = evenly(len(best.transl), _SHAPE_FRAMES).to(best.transl.device)
     betas = torch.zeros(10, dtype=best.transl.dtype, device=best.transl.device)
-    precision = torch.diag_embed(best.precision[rows].repeat_interleave(3, dim=1))
-    mean, whole = priors.and_human(best.mean[rows], precision, POSE_WEIGHT)
+    whole = best.whole_precision(folded.shaped(betas[None]))[rows]
+    mean, whole = priors.and_human(best.mean[rows], whole, POSE_WEIGHT)
     problem = sight_problem(folded.shaped(betas[None]), sight.select(rows), mean, whole, best.transl[rows])
     prior = replace(prior, weight=max(1.0, len(rows) / _INDEPENDENT))
     fit = refine_betas(Unknowns.of(folded, False), problem, best.rotmat[rows], best.transl[rows], betas, prior)

@@ -28,7 +28,7 @@ from learnable_smplify.solver.frame.threads import map_chunks
 # Problems that a thread takes at once.
 _CHUNK = 64
 # Weight of the pose prior in every frame; and what a person's place changes by [m/s].
-_POSE_WEIGHT, _SPEED = 0.2, 1.0
+POSE_WEIGHT, _SPEED = 0.2, 1.0
 _TURN = LevenbergMarquardt(2, step_tolerance=1e-3)
 
 
@@ -53,7 +53,7 @@ def sweep(
                 continue
             before, after = _beside(rows, frames)
             middle = rotmat_between(rotmat[before], rotmat[after], 0.5)
-            mean, precision = priors.and_human(middle, 2 * change, _POSE_WEIGHT)
+            mean, precision = priors.and_human(middle, 2 * change, POSE_WEIGHT)
             problem = sight_problem(
                 points, sight.select(rows), mean, precision, (transl[before] + transl[after]) / 2, held
             )
