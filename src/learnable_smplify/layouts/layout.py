@@ -68,6 +68,8 @@ _SHIPPED_BY_SPELLING = {
 }
 
 # Whole bodies with hands and face have 133 to 553.
+# What a keypoint that is not on the body is called.
+_NOWHERE: tuple[object, ...] = ({}, [], "", "ignored", "ignore", "none", False)
 _MOST_KEYPOINTS = 1000
 # Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
 _FEWEST_NAMES = 8
@@ -330,7 +332,7 @@ def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     if len(keypoints) > _MOST_KEYPOINTS:
         raise InputError(f"there are {len(keypoints)} keypoints", path=path, expected=f"at most {_MOST_KEYPOINTS}")
     listed = tuple(keypoints)
-    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in ({}, "", "ignored"))
+    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in _NOWHERE)
     names = tuple(name for place, name in enumerate(listed) if place not in set(off_body))
     if not names:
         raise InputError(
