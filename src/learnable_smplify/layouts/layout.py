@@ -53,6 +53,7 @@ _SHIPPED: tuple[str, ...] = (
     "kinect32",
     "mocap20",
     "mhr70",
+    "coco18",
 )
 # Names that animation files have; nobody writes arrays in this order.
 _BY_NAME_ONLY = ("mocap20",)
@@ -67,9 +68,9 @@ _SHIPPED_BY_SPELLING = {
     spelling: name for name in reversed((*_SHIPPED, *_MARKERS, *_HANDS)) for spelling in (name, plain(name))
 }
 
-# Whole bodies with hands and face have 133 to 553.
 # What a keypoint that is not on the body is called.
 _NOWHERE: tuple[object, ...] = ({}, [], "", "ignored", "ignore", "none", False)
+# Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
 # Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
 _FEWEST_NAMES = 8
