@@ -240,8 +240,7 @@ def test_the_line_of_the_damage_is_named(tmp_path: Path) -> None:
     [
         lambda t: "",
         lambda t: t[: t.index("MOTION")],
-        lambda t: t[: t.rindex("\n", 0, len(t) - 1)],
-        lambda t: t.replace("Frames: 3", "Frames: 4"),
+        lambda t: t[: t.index("1 90 2")],
         lambda t: t.replace("Frame Time: 0.0083333", "Frame Time: 0"),
         lambda t: t.replace("Frame Time: 0.0083333", "Frame Time: nan"),
         lambda t: t.replace("1 91 2", "1 nan 2"),
@@ -255,6 +254,21 @@ def test_the_line_of_the_damage_is_named(tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage) -> None:
     with pytest.raises(InputError, match=r"clip\.bvh"):
         read_bvh(write(tmp_path, damage(TEXT)))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept", "said"),
+    [
+        (lambda t: t[:-6], 2, "breaks off"),
+        (lambda t: t.replace("Frames: 3", "Frames: 4"), 3, "promises 4 frames, the file has 3"),
+        (lambda t: t.replace("Frames: 3", "Frames: 2"), 3, "promises 2 frames, the file has 3"),
+        (lambda t: t.replace("-80 85 170", "-80,0 85,00 170"), 3, ""),
+    ],
+)
+def test_frames_are_read_as_far_as_they_go(tmp_path: Path, change, kept: int, said: str) -> None:
+    whole, source = read_bvh(write(tmp_path)), read_bvh(write(tmp_path, change(TEXT)))
+    torch.testing.assert_close(source.rotations, whole.rotations[:kept])
+    assert not said or any(said in note for note in source.notes)
 
 
 def test_a_missing_file_and_a_meaningless_rate_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,9 +64,29 @@ def test_surface_markers_and_cut_files_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="cannot be told from these names"):
         read_keypoints(write_c3d(tmp_path / "a.c3d", [f"M{i:02d}" for i in range(25)], points))
     path = write_c3d(tmp_path / "a.c3d", list(BODY25), points)
-    path.write_bytes(path.read_bytes()[:3000])
+    path.write_bytes(path.read_bytes()[:1800])
     with pytest.raises(InputError, match=r"C3D|promises"):
         read_keypoints(path)
+
+
+def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path):
+    points = standing_person(60)
+    path = write_c3d(tmp_path / "a.c3d", list(BODY25), points, units="m")
+    path.write_bytes(path.read_bytes()[: -40 * 25 * 16])
+    keypoints = read_keypoints(path)
+    assert 5 < len(keypoints) < 60
+    np.testing.assert_allclose(keypoints.positions, points[: len(keypoints)], atol=1e-4)
+    assert any("promises 60 frames" in note for note in keypoints.notes)
+
+
+def test_poses_of_segments_without_points_are_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    c3d = pytest.importorskip("c3d")
+    path = write_c3d(tmp_path / "a.c3d", list(BODY25), standing_person(3))
+    for rotation, message in ((None, "there are no points"), (object(), r"Theia3D.*import-motion")):
+        reader = SimpleNamespace(point_used=0, first_frame=1, last_frame=3, get=lambda name, found=rotation: found)
+        monkeypatch.setattr(c3d, "Reader", lambda stream, reader=reader: reader)
+        with pytest.raises(InputError, match=message):
+            read_keypoints(path)
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

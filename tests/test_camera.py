@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.camera_file import read_camera
+from learnable_smplify.formats.cameras.camera_file import read_camera, read_cameras
 
 PLAIN = {"fx": 1000, "fy": 900, "cx": 640, "cy": 360}
 
@@ -173,3 +173,29 @@ def test_no_file_ends_in_anything_but_a_camera_or_a_message(
     else:
         message = "any_camera.json" if camera.fx > 0 else ""
     assert "any_camera.json" in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"K": [[900.0, 0, 320], [0, 910, 240], [0, 0, 1]], "image_size": [640, 480]},
+        {"camera_matrix": [900.0, 0, 320, 0, 910, 240, 0, 0, 1], "width": 640, "height": 480, "rms": 0.3},
+        {"intrinsics": {"fx": 900, "fy": 910, "cx": 320, "cy": 240}, "resolution": [640, 480], "name": "left"},
+        {"fx": 900, "fy": 910, "ppx": 320, "ppy": 240, "width": 640, "height": 480, "coeffs": [0, 0, 0, 0, 0]},
+    ],
+)
+def test_other_programs_words_for_a_lens_are_understood(tmp_path: Path, words: dict[str, object]) -> None:
+    path = tmp_path / "camera.json"
+    path.write_text(json.dumps(words))
+    camera = read_camera(path)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (900, 910, 320, 240)
+    assert (camera.width, camera.height) == (640, 480)
+    placed = {"R": np.diag([1.0, -1, -1]).tolist(), "t": [[0.0], [1.0], [4.0]]}
+    path.write_text(json.dumps({"cameras": [{**words, **placed, "name": name} for name in ("a", "b")]}))
+    assert list(read_cameras(path)) == ["a", "b"]
+
+
+def test_a_matrix_of_another_shape_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "camera.json").write_text('{"K": [[1, 2], [3, 4]]}')
+    with pytest.raises(InputError, match="K holds 4 numbers"):
+        read_camera(tmp_path / "camera.json")

@@ -238,14 +238,15 @@ def test_an_empty_clip_and_one_of_nan_are_refused(
     assert "no keypoint is usable" in refused("fit", save_npz(folder / "clip.npz", np.nan * positions))
 
 
-def test_a_truncated_trc_is_refused_with_the_line(
-    refused: Callable[..., str], folder: Path, positions: np.ndarray
+def test_a_truncated_trc_is_fitted_as_far_as_it_goes(
+    folder: Path, positions: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = trc_lines(positions)
-    (folder / "clip.trc").write_text("\n".join(lines)[:-100])
-    assert "line 11" in refused("fit", "clip.trc")
-    (folder / "clip.trc").write_text("\n".join(lines[:-2]))
-    assert "promises 6 frames" in refused("fit", "clip.trc")
+    (folder / "clip.trc").write_text("\n".join(trc_lines(positions))[:-100])
+    main(["fit", "clip.trc"])
+    said = capsys.readouterr().err
+    assert "line 11, the last, breaks off" in said
+    assert "promises 6 frames" in said
+    assert len(ls.read_motion(folder / "motion.npz")) == 5
 
 
 def test_a_truncated_npz_is_refused(refused: Callable[..., str], folder: Path, positions: np.ndarray) -> None:
@@ -310,7 +311,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
         ("fit clip.npz --gender male", "gender"),
         ("fit notes.txt", ".trc"),
         ("fit motion.npz -o m.npz", "keypoints"),
-        ("render clip.npz", "poses"),
+        ("render clip.npz", "these are keypoints"),
         ("render motion.npz --keypoints absent.csv", "absent.csv"),
         ("import-motion notes.txt -o out", "no motion file"),
     ],

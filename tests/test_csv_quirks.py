@@ -38,7 +38,7 @@ def wide(pattern: str, scale: float = 1.0, names: tuple[str, ...] = BODY25.keypo
 
 
 def assert_read(path: Path, layout: str | None = None) -> None:
-    keypoints = read_keypoints_csv(path, layout)
+    keypoints = read_keypoints_csv(path, layout)[0]
     np.testing.assert_allclose(keypoints.positions, POINTS, atol=1e-5)
     assert keypoints.layout.name == "body25"
 
@@ -53,7 +53,7 @@ def assert_read(path: Path, layout: str | None = None) -> None:
 )
 def test_columns_are_understood_however_they_are_called(tmp_path: Path, pattern: str) -> None:
     assert_read(write(tmp_path, wide(pattern)))
-    assert read_keypoints_csv(tmp_path / "clip.csv").fps == 50
+    assert read_keypoints_csv(tmp_path / "clip.csv")[0].fps == 50
 
 
 @pytest.mark.parametrize(("separator", "decimal"), [(";", ","), ("\t", ","), (";", "."), ("\t", "."), (",", ".")])
@@ -89,7 +89,7 @@ def test_numbered_columns_are_in_the_order_of_the_layout(tmp_path: Path, pattern
 def test_numbered_columns_of_mediapipe_need_no_layout(tmp_path: Path) -> None:
     header = [f"{part}{number}" for number in range(33) for part in "xyzv"]
     rows = [[*np.random.default_rng(0).uniform(-1, 1, 132)] for _ in range(3)]
-    keypoints = read_keypoints_csv(write(tmp_path, [header, *[list(map(float, np.abs(row))) for row in rows]]))
+    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, *[list(map(float, np.abs(row))) for row in rows]]))
     assert keypoints.layout.name == "mediapipe33"
     np.testing.assert_allclose(keypoints.confidence[0, 5], abs(rows[0][23]), atol=1e-5)
 
@@ -103,7 +103,7 @@ def test_names_above_axes_are_read_with_the_rate_and_the_unit_of_vicon(tmp_path:
     rows = [[i, 0, *map(float, 1000 * frame.ravel())] for i, frame in enumerate(POINTS, 1)]
     path = write(tmp_path, [["Trajectories"], ["100"], names, axes, units, *rows])
     assert_read(path)
-    assert read_keypoints_csv(path).fps == 100
+    assert read_keypoints_csv(path)[0].fps == 100
 
 
 def test_deeplabcuts_three_lines_of_headings_are_read(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_deeplabcuts_three_lines_of_headings_are_read(tmp_path: Path) -> None:
     rows = [[i, *map(float, np.c_[frame, np.full(25, 0.9)].ravel())] for i, frame in enumerate(POINTS)]
     path = write(tmp_path, [["scorer", *["net"] * 100], parts, coords, *rows])
     assert_read(path)
-    np.testing.assert_allclose(read_keypoints_csv(path).confidence, 0.9, atol=1e-6)
+    np.testing.assert_allclose(read_keypoints_csv(path)[0].confidence, 0.9, atol=1e-6)
 
 
 def test_anipose_columns_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_anipose_columns_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
         header += [f"{name}_{part}" for part in ("x", "y", "z", "error", "ncams", "score")]
         row += [*map(float, 1000 * point), 0.7, 3.0, 0.8]
     header += ["M_00", "M_01", "center_0", "fnum"]
-    keypoints = read_keypoints_csv(write(tmp_path, [header, [*row, 1.0, 0.0, 0.0, 0]]))
+    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, [*row, 1.0, 0.0, 0.0, 0]]))
     np.testing.assert_allclose(keypoints.positions[0], POINTS[0], atol=1e-5)
     np.testing.assert_allclose(keypoints.confidence, 0.8, atol=1e-6)
 
@@ -136,7 +136,7 @@ def test_a_line_a_keypoint_is_read(tmp_path: Path, headings: tuple[str, ...]) ->
             rows.append([frame, name, *map(float, point), frame * 20])
     path = write(tmp_path, rows)
     assert_read(path)
-    assert read_keypoints_csv(path).fps == 50
+    assert read_keypoints_csv(path)[0].fps == 50
 
 
 def test_joints_under_the_names_of_bones_are_where_the_bones_begin(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_joints_under_the_names_of_bones_are_where_the_bones_begin(tmp_path: Pat
     points = standing(layout.keypoint_names, layout.points)
     both = np.concatenate((points, 90 + points), axis=2)
     rows = [[0.01 * frame, *map(float, values.ravel())] for frame, values in enumerate(both)]
-    keypoints = read_keypoints_csv(write(tmp_path, [header, *rows]))
+    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, *rows]))
     assert (keypoints.layout.name, keypoints.fps) == ("mocap20", 100)
     np.testing.assert_allclose(keypoints.positions, points, atol=1e-5)
 
@@ -163,7 +163,7 @@ def test_joints_under_the_names_of_bones_are_where_the_bones_begin(tmp_path: Pat
 )
 def test_times_of_all_kinds_tell_the_rate(tmp_path: Path, times: list[object], fps: float) -> None:
     rows = wide("{name}_{axis}")
-    keypoints = read_keypoints_csv(
+    (keypoints,) = read_keypoints_csv(
         write(tmp_path, [rows[0], *([t, *row[1:]] for t, row in zip(times, rows[1:], strict=True))])
     )
     assert keypoints.fps == pytest.approx(fps, rel=1e-3)
@@ -191,3 +191,124 @@ def test_dialects_mix(tmp_path: Path, separator: str, pattern: str, ending: str,
         lines[0] = separator.join(f'"{field}"' for field in lines[0].split(separator))
     path.write_bytes(ending.join(["# made by nobody"] * comment + lines).encode())
     assert_read(path)
+
+
+@pytest.mark.parametrize("pattern", ["{name}{axis}", "{name}({axis})", "{name}[{place}]", "{name}_{place}"])
+def test_three_columns_that_end_in_axes_are_a_keypoint_whatever_is_between(tmp_path: Path, pattern: str) -> None:
+    header = [
+        "time",
+        *(pattern.format(name=n, axis="xyz"[p], place=p) for n in BODY25.keypoint_names for p in range(3)),
+    ]
+    assert_read(write(tmp_path, [header, *wide("{name}_{axis}")[1:]]))
+
+
+def test_excels_unicode_text_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, wide("{name}_{axis}"), "\t", ",")
+    text = path.read_text()
+    for data in (text.encode("utf-16"), text.encode("utf-16-le"), text.encode("utf-16-be")):
+        path.write_bytes(data)
+        assert_read(path)
+
+
+def test_numpys_savetxt_is_read(tmp_path: Path) -> None:
+    table = wide("{name}_{axis}")
+    numbers = np.array(table[1:], dtype=float)
+    for delimiter in (" ", ","):
+        np.savetxt(tmp_path / "clip.csv", numbers, delimiter=delimiter, header=delimiter.join(map(str, table[0])))
+        assert_read(tmp_path / "clip.csv")
+
+
+@pytest.mark.parametrize(
+    "titles", ["Recorded by me\nRate,50\n\n", "# fps: 50\n# by me, at home\n", "Frame rate: 50 Hz\n", "50\n"]
+)
+def test_titles_above_the_headings_are_passed_over_and_their_rate_taken(tmp_path: Path, titles: str) -> None:
+    path = write(tmp_path, [line[1:] for line in wide("{name}_{axis}")])
+    path.write_text(titles + path.read_text())
+    assert_read(path)
+    assert read_keypoints_csv(path)[0].fps == 50
+
+
+@pytest.mark.parametrize("unit", ["Millimeters", "Meters"])
+@pytest.mark.parametrize("quantities", [("Position",), ("Rotation", "Position")])
+def test_motives_headings_are_read(tmp_path: Path, unit: str, quantities: tuple[str, ...]) -> None:
+    scale = 1000.0 if unit == "Millimeters" else 1.0
+    columns = [
+        (name, quantity, axis)
+        for name in BODY25.keypoint_names
+        for quantity in quantities
+        for axis in ("XYZW" if quantity == "Rotation" else "XYZ")
+    ]
+    heads = [[f"Ann:{name}", f"{hash(name):X}", quantity, axis] for name, quantity, axis in columns]
+    names, identifiers, kinds, axes = ([head[row] for head in heads] for row in range(4))
+    lines: list[list[object]] = [
+        ["Format Version", "1.23", "Take Name", "t", "Export Frame Rate", "50.000", "Length Units", unit],
+        ["", "Type", *(["Bone"] * len(columns))],
+        ["", "Name", *names],
+        ["", "ID", *identifiers],
+        ["", "", *kinds],
+        ["Frame", "Time (Seconds)", *axes],
+    ]
+    for frame, points in enumerate(POINTS):
+        row: list[object] = [frame, frame / 50]
+        for point in points:
+            row += [*([0.5] * 4 * (len(quantities) - 1)), *map(float, scale * point)]
+        lines.append(row)
+    path = write(tmp_path, lines)
+    assert_read(path)
+    assert read_keypoints_csv(path)[0].fps == 50
+
+
+def test_another_table_below_is_left_out_and_so_is_a_last_line_that_breaks_off(tmp_path: Path) -> None:
+    path = write(tmp_path, wide("{name}_{axis}"))
+    text = path.read_text()
+    path.write_text(text + "\nModel Outputs\n100\n1,2,3\n")
+    assert_read(path)
+    path.write_text(text + "0.08,1.0,2.0")
+    assert_read(path)
+    assert "breaks off" in read_keypoints_csv(path)[0].notes[0]
+
+
+@pytest.mark.parametrize(("scale", "word"), [(1e3, "milli"), (1e6, "micro"), (1e9, "nano")])
+@pytest.mark.parametrize("start", [0, 1714550400])
+def test_clocks_that_count_in_small_units_are_understood(tmp_path: Path, scale: float, word: str, start: int) -> None:
+    lines = [["timestamp", *wide("{name}_{axis}")[0][1:]]]
+    lines += [[round((start + t) * scale), *row[1:]] for t, row in zip(TIMES, wide("")[1:], strict=True)]
+    (keypoints,) = read_keypoints_csv(write(tmp_path, lines))
+    assert keypoints.fps == 50
+    assert any(f"taken as {word}seconds" in note for note in keypoints.notes)
+
+
+@pytest.mark.parametrize("long", [True, False])
+def test_several_people_in_one_table_are_told_apart(tmp_path: Path, long: bool) -> None:
+    seen = [(frame, who) for frame in range(4) for who in ("7", "3") if (frame, who) != (1, "3")]
+    lines: list[list[object]]
+    if long:
+        lines = [["frame_num", "track_id", "joint_name", "x_m", "y_m", "z_m"]]
+        lines += [
+            [frame, who, name, *map(float, point + int(who))]
+            for frame, who in seen
+            for name, point in zip(BODY25.keypoint_names, POINTS[frame], strict=True)
+        ]
+    else:
+        lines = [["frame", "person_id", *wide("{name}_{axis}")[0][1:]]]
+        lines += [[frame, who, *map(float, (POINTS[frame] + int(who)).ravel())] for frame, who in seen]
+    path = write(tmp_path, lines)
+    people = read_keypoints_csv(path)
+    assert [one.person_id for one in people] == ["7", "3"]
+    for one in people:
+        at = [frame for frame, who in seen if who == one.person_id]
+        np.testing.assert_allclose(one.positions[at], POINTS[at] + int(one.person_id or 0), atol=1e-5)
+        assert (one.confidence > 0).all(dim=1).nonzero()[:, 0].tolist() == at
+    assert read_keypoints(path, person="3").person_id == "3"
+
+
+def test_people_in_front_of_the_names_are_told_apart(tmp_path: Path) -> None:
+    first, second = wide("person0_{name}_{axis}"), wide("person1_{name}_{axis}")
+    people = read_keypoints_csv(write(tmp_path, [[*a, *b[1:]] for a, b in zip(first, second, strict=True)]))
+    assert [one.person_id for one in people] == ["person0", "person1"]
+
+
+def test_people_without_frames_are_refused(tmp_path: Path) -> None:
+    lines = [["person", *wide("{name}_{axis}")[0][1:]], *([n % 2, *row[1:]] for n, row in enumerate(wide("")[1:]))]
+    with pytest.raises(InputError, match="2 people, and no column says which frame"):
+        read_keypoints_csv(write(tmp_path, lines))

@@ -80,7 +80,6 @@ def test_a_recording_that_starts_empty_is_still_easymocap(tmp_path: Path, points
         ([{"id": 0, "keypoints3d": [[1, 2]]}], "rows of 3 or 4 numbers"),
         ([{"id": 0, "keypoints3d": [[1, 2, 3], [1, 2, 3, 4]]}], "no rows of numbers"),
         ([{"id": 0, "keypoints3d": [[1, 2, "3"]]}], "these are not numbers"),
-        ([{"id": 0, "keypoints3d": [[1, 2, 3]]}] * 2, "two people have the id 0"),
         ([{"id": 0, "keypoints3d": [[1, 2, 3]]}], "1 keypoints.*25, as before"),
     ],
 )
@@ -110,3 +109,15 @@ def test_a_person_without_any_measured_keypoint_is_passed_over(tmp_path: Path, p
         ]
         write(tmp_path, frame, [*ghosts, {"id": 1, "keypoints3d": rows(points[frame], None)}])
     assert read_keypoints(tmp_path, units="m").person_id == "1"
+
+
+@pytest.mark.parametrize("name", [-1, 0])
+def test_ids_that_tell_nobody_apart_are_not_used(tmp_path: Path, points: np.ndarray, name: int):
+    for frame in range(4):
+        both = [rows(points[frame]), rows(points[frame] + 2)][:: 1 if frame % 2 else -1]
+        write(tmp_path, frame, [{"id": name, "keypoints3d": one} for one in both])
+    people = read_people(tmp_path, fps=30)
+    assert len(people) == 2
+    for one, shift in zip(people, (2, 0), strict=True):
+        np.testing.assert_allclose(one.positions, points + shift, atol=1e-6)
+    assert name < 0 or any("names are not used" in note for note in people[0].notes)

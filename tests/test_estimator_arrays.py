@@ -206,3 +206,34 @@ def test_report_and_render_take_an_estimators_file(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     main(["render", str(path), "-o", str(tmp_path / "a.png"), "--frames", "2", "--size", "64"])
     assert (tmp_path / "a.png").stat().st_size > 500
+
+
+BARE: dict[str, Any] = {
+    "a person without a world": lambda: {
+        "7": {"pose": THETAS, "trans": TRANSL, "betas": BETAS, "frame_ids": np.arange(T)}
+    },
+    "AMASS's names in a pickle": lambda: {"poses": THETAS, "trans": TRANSL, "betas": BETAS[0]},
+    "shapes a frame": lambda: {"poses": THETAS, "trans": TRANSL, "betas": BETAS},
+    "no hands": lambda: {"poses": THETAS[:, :66], "trans": TRANSL, "betas": BETAS[0]},
+    "joint by joint": lambda: {"poses": POSE, "trans": TRANSL, "betas": BETAS[0]},
+    "fullpose": lambda: {"fullpose": np.pad(THETAS[:, :66], ((0, 0), (0, 99))), "trans": TRANSL, "betas": BETAS},
+    "a dictionary a frame": lambda: [
+        {"global_orient": THETAS[t, :3], "body_pose": THETAS[t, 3:], "transl": TRANSL[t], "betas": BETAS[t]}
+        for t in range(T)
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_parameters_are_read_however_little_is_said_about_them(tmp_path: Path, name: str) -> None:
+    content = BARE[name]()
+    paths = [tmp_path / "a.pkl", tmp_path / "b.pkl", tmp_path / "c.npz"]
+    paths[0].write_bytes(pickle.dumps(content))
+    joblib.dump(content, paths[1])
+    if isinstance(content, dict) and "7" not in content:
+        np.savez(paths[2], **content)
+    for path in filter(Path.is_file, paths):
+        (estimate,) = read_estimates(path)
+        np.testing.assert_allclose(estimate.pose[:, :22], POSE[:, :22], atol=1e-6)
+        np.testing.assert_allclose(estimate.transl, TRANSL, atol=1e-6)
+        assert len(estimate.to_motion(30)) == T

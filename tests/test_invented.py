@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.axes import settle_axes
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.solver import Solver
+from learnable_smplify.solver import RecordingOptions, Solver
 from learnable_smplify.solver.invented import with_invented
+from learnable_smplify.solver.shape.prior import KnownSize
 from toy_recording import standing_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
@@ -79,6 +83,36 @@ def test_whole_bodies_are_left_alone_and_without_up_axis_nothing_is_invented():
     after = with_invented(bust)
     torch.testing.assert_close(after.confidence, bust.confidence)
     assert "--up" in after.notes[-1]
+
+
+def test_arms_and_legs_that_nobody_saw_are_named():
+    names = load_layout("body25").keypoint_names
+    right = part(np.array([name[0] != "L" for name in names]))
+    assert with_invented(right).notes[-1] == "the left arm and the left leg are not seen: invented, at rest"
+    assert with_invented(part(np.array([name != "LWrist" for name in names]))).notes == right.notes
+
+
+def test_too_few_keypoints_for_a_person_are_counted():
+    arm = part(np.array(["RElbow" in name or "RWrist" in name for name in load_layout("body25").keypoint_names]))
+    with pytest.raises(InputError, match="at most 2 of 25 keypoints are measured at a time"):
+        Solver(method="gauss_newton").fit(arm)
+
+
+def test_legs_alone_tell_which_way_is_up():
+    for turn in (np.eye(3), np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]), np.diag([1, -1, -1])):
+        legs = part(LEGS | HIPS, up_axis=None)
+        legs = replace(legs, positions=legs.positions @ torch.tensor(turn.T).float())
+        assert settle_axes(legs).up_axis == ("z" if turn[2, 1] else "y")
+
+
+def test_a_known_height_sets_the_scale_of_a_recording_without_one():
+    tiny = part(np.ones(25, dtype=bool))
+    tiny = replace(tiny, positions=0.01 * tiny.positions)
+    options = RecordingOptions(scale_to_body=True, known_size=KnownSize(height_m=1.9))
+    motion = Solver(method="gauss_newton", recording_options=options).fit(tiny)
+    height = motion.vertices()[:, :, 1]
+    assert abs(float((height.amax(dim=1) - height.amin(dim=1)).mean()) - 1.9) < 0.08
+    assert any("somebody of 1.90 m" in note for note in motion.notes)
 
 
 def test_the_shared_busts_rest():

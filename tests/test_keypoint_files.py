@@ -165,7 +165,7 @@ def test_keypoints_written_as_npz_are_read_back(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"points": person()}, "there is no array 'keypoints'"),
+        ({"people": person()}, "there is no array 'keypoints'"),
         ({"keypoints": person(), "confidence": np.ones((3, 16))}, r"array 'confidence': the array has shape \(3, 16\)"),
         ({"keypoints": person(), "fps": np.ones(3)}, "fps has shape"),
         ({"keypoints": person(), "fps": np.array(0.0)}, "the frame rate is 0"),
@@ -205,7 +205,7 @@ def test_a_csv_may_have_confidence_and_columns_of_other_kinds(write):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t[:-30], "line 4: the line has .* fields"),
+        (lambda t: t.replace("\n", "\n1,2,3,4\n", 2), "line 2: the line has 4 fields"),
         (lambda t: t.replace("1.600000", "tall", 1), "line 2, column nose_y: 'tall' is not a number"),
         (lambda t: t.replace("nose_y", "nose_q"), "'nose' has no column for y"),
         (lambda t: t.replace("nose_y", "nose_x"), "'nose_x' is there twice"),

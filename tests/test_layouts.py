@@ -22,6 +22,7 @@ COUNTS = {
     "body25": 25,
     "body25b": 25,
     "coco17": 17,
+    "coco18": 18,
     "coco_feet23": 23,
     "halpe26": 26,
     "h36m17": 17,

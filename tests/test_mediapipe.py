@@ -11,6 +11,7 @@ from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
+from learnable_smplify.layouts.layout import load_layout
 
 TO_MEDIAPIPE = [1.0, -1.0, -1.0]
 
@@ -126,3 +127,49 @@ def test_a_freemocap_array_in_millimetres_is_read(tmp_path: Path, points: np.nda
     assert (keypoints.layout.name, keypoints.up_axis) == ("mediapipe33", "z")
     assert keypoints.confidence[1, 15] == 0
     assert any("looked like millimetres" in note for note in keypoints.notes)
+
+
+TIMED = {
+    "seconds": lambda frames: [{"timestamp": n / 25, "landmarks": f} for n, f in enumerate(frames)],
+    "microseconds": lambda frames: [{"timestamp_us": n * 40000.0, "landmarks": f} for n, f in enumerate(frames)],
+    "milliseconds without a word": lambda frames: [
+        {"time": 7e5 + n * 40, "landmarks": f} for n, f in enumerate(frames)
+    ],
+    "numbers": lambda frames: {"fps": 25, "frames": {str(n + 7): f for n, f in enumerate(frames)}},
+    "the whole recording under a frame's key": lambda frames: {"fps": 25, "landmarks": frames},
+}
+
+
+@pytest.mark.parametrize("spelling", TIMED)
+def test_frames_say_their_time_in_many_ways(tmp_path: Path, points: np.ndarray, spelling: str):
+    people = read_people(write(tmp_path / "a.json", TIMED[spelling]([landmarks(frame) for frame in points])))
+    assert [one.fps for one in people] == [25]
+    np.testing.assert_allclose(people[0].positions, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_a_frame_a_line_is_read(tmp_path: Path, points: np.ndarray, suffix: str):
+    path = tmp_path / f"a{suffix}"
+    path.write_text("\n".join(json.dumps({"pose_world_landmarks": landmarks(frame)}) for frame in points))
+    np.testing.assert_allclose(read_keypoints(path).positions, points, atol=1e-6)
+
+
+def test_points_by_name_and_numbers_in_a_row_are_read(tmp_path: Path, points: np.ndarray):
+    names = load_layout("mediapipe33").keypoint_names
+    rows = [dict(zip(reversed(names), (frame * TO_MEDIAPIPE)[::-1].tolist(), strict=True)) for frame in points]
+    for content in (rows, [{name: dict(zip("xyz", p, strict=True)) for name, p in row.items()} for row in rows]):
+        np.testing.assert_allclose(read_keypoints(write(tmp_path / "a.json", content)).positions, points, atol=1e-6)
+    flat = (points * TO_MEDIAPIPE).reshape(len(points), -1).tolist()
+    np.testing.assert_allclose(read_keypoints(write(tmp_path / "a.json", flat)).positions, points, atol=1e-6)
+
+
+def test_frames_that_are_left_out_by_number_are_frames_without_anybody(tmp_path: Path, points: np.ndarray):
+    content = {"10": landmarks(points[0]), "13": landmarks(points[3])}
+    keypoints = read_keypoints(write(tmp_path / "a.json", content))
+    assert (keypoints.confidence > 0).any(dim=1).tolist() == [True, False, False, True]
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path):
+    (tmp_path / "a.json").write_text("\n")
+    with pytest.raises(InputError, match="the file is empty"):
+        read_keypoints(tmp_path / "a.json")

@@ -134,10 +134,18 @@ def test_an_ntu_skeleton_is_read_with_its_people_and_what_was_inferred(tmp_path:
     assert first.confidence[0, 3] == 0.5
 
 
+def test_an_ntu_skeleton_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    text = ntu_text(np.repeat(body("ntu25"), 3, axis=0))
+    (tmp_path / "a.skeleton").write_text(text[: len(text) * 3 // 4])
+    keypoints = read_keypoints(tmp_path / "a.skeleton")
+    assert 1 <= len(keypoints) < 3 * len(body("ntu25"))
+    assert any("breaks off" in note for note in keypoints.notes)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda t: t[: len(t) // 2],
+        lambda t: t[:400],
         lambda t: t.replace("\n25\n", "\n99999999999\n"),
         lambda t: "x" + t,
         lambda t: t.replace("\n0.", "\nhalf", 3),

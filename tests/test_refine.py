@@ -336,7 +336,7 @@ def test_bad_input_ends_with_a_message_and_code_2(
     keypoints, _ = keypoint_file(body, source, tmp_path)
     for arguments, words in (
         ([str(tmp_path / "none.pkl"), str(keypoints)], "none.pkl"),
-        ([str(keypoints), str(keypoints)], "not the result of a known estimator"),
+        ([str(keypoints), str(keypoints)], "these are keypoints"),
         ([str(source), str(tmp_path / "none.trc")], "none.trc"),
         ([str(source), str(keypoints), "--scale", "-1"], "--scale"),
         ([str(source), str(keypoints), "--offset-s", "50"], "no frame with 3 keypoints"),

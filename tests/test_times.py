@@ -32,6 +32,19 @@ def test_a_gap_does_not_slow_the_recording_down() -> None:
     assert fps_from_times(times) == 30
 
 
+@given(st.sets(st.integers(1, 58), max_size=20))
+def test_times_that_are_missing_do_not_slow_the_recording_down(missing: set[int]) -> None:
+    times = np.arange(60) / 30
+    times[list(missing)] = np.nan
+    assert fps_from_times(times) == 30
+
+
+@pytest.mark.parametrize("start", [0.0, 1714550400.0])
+@pytest.mark.parametrize("rate", [30.0, 60.0, 120.0, 240.0])
+def test_a_few_frames_of_coarse_times_mean_a_common_rate(rate: float, start: float) -> None:
+    assert fps_from_times(start + np.round(np.arange(20) / rate, 3)) == rate
+
+
 @pytest.mark.parametrize("times", [[], [0.0], [1.0, 1.0, 1.0], [3.0, 2.0, 1.0], [np.nan, np.nan]])
 def test_times_that_do_not_run_tell_nothing(times: list[float]) -> None:
     assert fps_from_times(np.array(times)) is None

@@ -10,6 +10,7 @@ import tyro
 
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
+from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.style import BetasFor, BoneNames, BvhUnit, FileUp, MotionStyle
 from learnable_smplify.options import OwnBodyOption, shown
@@ -59,6 +60,7 @@ def convert(args: ConvertArgs) -> None:
         MissingExtraError: `.glb` without the extra `glb`.
     """
     check_output_file(args.output, _SUFFIXES, args.motion)
+    _check_style(args)
 
     from learnable_smplify.body import OPEN_BODIES
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
@@ -79,3 +81,21 @@ def convert(args: ConvertArgs) -> None:
     print_notes(console, notes)
     size = args.output.stat().st_size / 1e6
     console.print(f"{args.output}: {len(motion)} frames at {motion.fps:g} a second, {size:.1f} MB", style="bold")
+
+
+def _check_style(args: ConvertArgs) -> None:
+    """Refuse what the kind of file has no place for.
+
+    Raises:
+        InputError: an option that would do nothing.
+    """
+    kind = args.output.suffix.lower()
+    for name, given, kinds in (
+        ("--skeleton", args.skeleton != "smpl", (".bvh", ".glb")),
+        ("--bvh-unit", args.bvh_unit != "cm", (".bvh",)),
+        ("--betas-for", args.betas_for != "motion", (".npz",)),
+        ("--pose-layout", args.pose_layout != "smplh", (".npz",)),
+        ("--up", args.up is not None, (".npz", ".bvh", ".glb")),
+    ):
+        if given and kind not in kinds:
+            raise InputError(f"{name} is for {' and '.join(kinds)} files", path=args.output, hint=f"leave {name} out")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from learnable_smplify.errors import InputError, printable
 from learnable_smplify.jobs.folder import Engine, fit_folder
-from learnable_smplify.jobs.inputs import REPORT_NAME
+from learnable_smplify.jobs.inputs import REPORT_NAME, find_recordings
 from learnable_smplify.jobs.report import FolderReport
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.jobs.task import FileResult, FittedMotion
@@ -41,7 +41,8 @@ def fit_folder_command(
         InputError: as `fit_folder`; and, after everything else was written, if a recording could not be fitted.
         MissingExtraError: as `fit_folder`.
     """
-    if out.suffix.lower() in (".npz", ".bvh", ".glb") and not out.is_dir():
+    if out.suffix.lower() in (".npz", ".bvh", ".glb", ".mot", ".csv") and not out.is_dir():
+        find_recordings(source, out, only)  # nothing in it is worse than a file's name for a folder
         raise InputError(
             f"{source} holds several recordings, and this is the name of one file",
             path=out,

@@ -25,6 +25,7 @@ from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
+from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.mocap.asf_amc import CMU_FPS, read_amc
 from learnable_smplify.mocap.bone_map import find_bone_map
 from learnable_smplify.mocap.bone_map_file import read_bone_map
@@ -172,7 +173,9 @@ def find_clips(source: Path, out: Path) -> list[Path]:
     """
     if source.is_file():
         if source.suffix.lower() not in _SUFFIXES:
-            raise InputError("is no motion file", path=source, expected=" or ".join(_SUFFIXES))
+            what, hint = other_kind(source) or ("of an unknown kind", None)
+            told = f"is no motion file: this is {what}"
+            raise InputError(told, path=source, expected=" or ".join(_SUFFIXES), hint=hint)
         return [source]
     if not source.is_dir():
         raise InputError("no such file or folder", path=source, hint=f"ls {source.parent}")

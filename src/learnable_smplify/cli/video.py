@@ -36,6 +36,7 @@ from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
 from learnable_smplify.formats.motion.motion_file import WRITERS
+from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.motion import Motion
 from learnable_smplify.multiview.gather import Gathered, SeenPerson
@@ -139,6 +140,12 @@ def _check(args: VideoArgs) -> None:
     """Refuse what cannot work, before any work."""
     if not args.videos:
         raise InputError("no video is given", expected="lsmplify video CLIP.mp4 -o motion.npz")
+    for path in args.videos:
+        told = other_kind(path)
+        if not path.is_file():
+            raise InputError("there is no such video", path=path, hint=f"ls {path.parent}")
+        if told is not None and told[0] != "a video":
+            raise InputError(f"this is {told[0]}", path=path, expected="a video", hint=told[1])
     check_output_file(args.output, tuple(WRITERS), *args.videos)
     check_settings(args.settings)
     if len(args.videos) > 1 and args.rig.cameras is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 _IMPORT = "lsmplify import-motion {path} -o OUT"
 _FIT = "lsmplify fit {path} -o motion.npz"
 _CONVERT = "lsmplify convert {path} -o OUT.npz (or refine {path} KEYPOINTS)"
+_VIDEO = "lsmplify video {path} -o motion.npz (or another pose estimator, then lsmplify fit KEYPOINTS)"
 _DETECT = "run a pose estimator on it, then lsmplify fit KEYPOINTS, or lsmplify convert RESULT"
 _ANGLES = "the recording that it was made from: lsmplify fit KEYPOINTS"
 # By suffix: what such a file is, and the command for it.
@@ -15,7 +16,7 @@ _KINDS: dict[str, tuple[str, str]] = {
     ".asf": ("the skeleton of a motion capture", "lsmplify import-motion its .amc -o OUT"),
     **dict.fromkeys((".fbx", ".gltf", ".usd"), ("an animation of a kind that is not read", "save it as .glb or .bvh")),
     **dict.fromkeys((".pkl", ".pk", ".pt", ".pth"), ("an estimator's result, or a model", _CONVERT)),
-    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), ("a video", _DETECT)),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), ("a video", _VIDEO)),
     **dict.fromkeys((".jpg", ".jpeg", ".png"), ("a picture", _DETECT)),
     **dict.fromkeys((".mot", ".sto"), ("a table of joint angles or forces", _ANGLES)),
     **dict.fromkeys((".osim", ".xml", ".urdf"), ("a model without motion", _ANGLES)),

@@ -61,7 +61,9 @@ def find_recordings(source: Path, out: Path, only: str = "*") -> list[str]:
                 found.append((folder / name).relative_to(source).as_posix())
     if not found:
         matching = "" if only == "*" else f" that match '{only}'"
-        raise InputError(f"holds no keypoint files{matching}", path=source, expected="files in " + ", ".join(SUFFIXES))
+        raise InputError(
+            f"this folder holds no keypoint files{matching}", path=source, expected="files in " + ", ".join(SUFFIXES)
+        )
     return sorted(found)
 
 

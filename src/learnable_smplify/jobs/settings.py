@@ -167,7 +167,8 @@ class FitSettings:
             ("--weight", self.weight, 2.0, 400.0, "kilograms"),
         ):
             if value is not None and not least <= value <= most:
-                raise InputError(f"{name} is {value:g}", expected=f"{unit}, from {least:g} to {most:g}")
+                meant = f"{name} {value / 100:.2f}" if name == "--height" and least <= value / 100 <= most else None
+                raise InputError(f"{name} is {value:g}", expected=f"{unit}, from {least:g} to {most:g}", hint=meant)
         given = [name for name in ("build", "height", "weight") if getattr(self, name) is not None]
         if given and (self.betas or self.method == "smplify"):
             why = "the betas are given" if self.betas else "--method smplify does not know it"

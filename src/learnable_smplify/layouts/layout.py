@@ -53,6 +53,7 @@ _SHIPPED: tuple[str, ...] = (
     "kinect32",
     "mocap20",
     "mhr70",
+    "coco18",
 )
 # Names that animation files have; nobody writes arrays in this order.
 _BY_NAME_ONLY = ("mocap20",)
@@ -67,6 +68,8 @@ _SHIPPED_BY_SPELLING = {
     spelling: name for name in reversed((*_SHIPPED, *_MARKERS, *_HANDS)) for spelling in (name, plain(name))
 }
 
+# What a keypoint that is not on the body is called.
+_NOWHERE: tuple[object, ...] = ({}, [], "", "ignored", "ignore", "none", False)
 # Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
 # Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
@@ -330,7 +333,7 @@ def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
     if len(keypoints) > _MOST_KEYPOINTS:
         raise InputError(f"there are {len(keypoints)} keypoints", path=path, expected=f"at most {_MOST_KEYPOINTS}")
     listed = tuple(keypoints)
-    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in ({}, "", "ignored"))
+    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in _NOWHERE)
     names = tuple(name for place, name in enumerate(listed) if place not in set(off_body))
     if not names:
         raise InputError(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.bone_map import BoneMap
+from learnable_smplify.safe_files.text import decoded
 from learnable_smplify.safe_files.toml_file import parse_toml
 from learnable_smplify.skeleton import JOINT_NAMES
 
@@ -44,7 +45,7 @@ def read_bone_map(path: str | PathLike[str]) -> BoneMap:
     if len(content) > _MOST_BYTES:
         raise InputError(f"is larger than {_MOST_BYTES // 1000} kB", path=path, expected="a bone map of a few lines")
     try:
-        table = parse_toml(content.decode("utf-8-sig"), path, "bone map")
+        table = parse_toml(decoded(content, "strict"), path, "bone map")
     except UnicodeDecodeError as error:
         raise InputError(
             f"not a valid TOML file ({str(error)[:200]})", path=path, expected='left_hip = "LeftUpLeg" below [bones]'

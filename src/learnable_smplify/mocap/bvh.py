@@ -18,6 +18,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.safe_files.text import decoded
 
 # BVH states no unit of length. A person is one to two and a half metres tall, so the rest skeleton tells.
 _UNITS = ((5.0, 1.0, "metres"), (100.0, 0.0254, "inches"), (500.0, 0.01, "centimetres"), (5000.0, 0.001, "millimetres"))
@@ -68,13 +69,12 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path, hint="check the path") from error
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = decoded(content, "strict").splitlines()
     except UnicodeDecodeError:
         # Names of older programs; every byte string is valid Latin-1.
         lines = content.decode("latin-1").splitlines()
     joints, at = _read_hierarchy(path, lines)
-    values, rate = _read_motion(path, lines, at, sum(len(joint.channels) for joint in joints))
-    notes = []
+    values, rate, notes = _read_motion(path, lines, at, sum(len(joint.channels) for joint in joints))
     if fps is not None and abs(fps - rate) > 1e-3 * rate:
         notes.append(f"frame rate {fps:g} as asked; the header says {rate:g}")
     return _to_source(path, joints, torch.from_numpy(values), rate if fps is None else fps, notes)
@@ -150,8 +150,11 @@ def _numbers(path: Path, words: list[str], count: int, line: int) -> tuple[float
     return values[0], values[1], values[2]
 
 
-def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.ndarray, float]:
-    """(T, width) float64 channels of all frames, and the frames a second."""
+def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.ndarray, float, list[str]]:
+    """(T, width) float64 channels of all frames, the frames a second, and notes on frames too few or too many.
+
+    A last line that breaks off, as of a program that was stopped, is left out.
+    """
     stated: dict[str, float] = {}
     while at < len(lines) and len(stated) < 2:
         at += 1
@@ -168,30 +171,34 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
         stated[name] = number
     if len(stated) < 2:
         raise _fail(path, "the file ends before its frames", len(lines), "'Frames: N' and 'Frame Time: SECONDS'")
+    filled = [(number, words) for number, line in enumerate(lines[at:], start=at + 1) if (words := line.split())]
+    notes: list[str] = []
+    if len(filled) > 1 and len(filled[-1][1]) < width:
+        notes.append(f"line {filled[-1][0]}, the last, breaks off and is left out")
+        filled.pop()
     rows: list[np.ndarray] = []
-    for number, line in enumerate(lines[at:], start=at + 1):
-        words = line.split()
-        if not words:
-            continue
-        if len(rows) >= stated["frames"]:
-            break
+    for number, words in filled:
         if len(words) != width:
+            if len(rows) >= stated["frames"]:
+                break  # something else follows
             raise _fail(path, f"the frame has {len(words)} numbers", number, f"{width}, one a channel")
         try:
-            row = np.array([float(word) for word in words])
+            row = np.array([float(word.replace(",", ".")) for word in words])
         except ValueError as error:
             raise _fail(path, str(error), number, "numbers") from error
         if not (np.abs(row) < _LARGEST).all():
             raise _fail(path, "the frame holds NaN, infinity or an absurd number", number, "finite numbers")
         rows.append(row)
-    if len(rows) < stated["frames"]:
-        raise _fail(path, f"there are {len(rows)} frames of {stated['frames']:g}", len(lines), "a whole file")
+    if not rows:
+        raise _fail(path, "there are no frames", len(lines), "a whole file")
+    if len(rows) != stated["frames"]:
+        notes.append(f"the header promises {stated['frames']:g} frames, the file has {len(rows)}: they are read")
     rate = 1 / stated["frame time"]
     if abs(rate - round(rate)) < _RATE_ROUNDING * rate:
         rate = float(round(rate))
     if not 0 < rate < 1e5:
         raise InputError(f"the frame time in the header is {stated['frame time']:g}", path=path, hint="--bvh-fps 30")
-    return np.stack(rows), rate
+    return np.stack(rows), rate, notes
 
 
 def _to_source(path: Path, joints: list[_Joint], values: Tensor, fps: float, notes: list[str]) -> SourceMotion:

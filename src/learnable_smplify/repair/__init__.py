@@ -1,6 +1,6 @@
 """Repairs of keypoint recordings before they are solved: spikes, exchanged sides, repeated frames, gaps."""
 
-from learnable_smplify.repair.gaps import GapPolicy, cut_keypoints, interpolate_gaps
+from learnable_smplify.repair.gaps import GapPolicy, check_seen, cut_keypoints, interpolate_gaps
 from learnable_smplify.repair.repair import RepairOptions, Repairs, repair_keypoints
 from learnable_smplify.repair.stream import RepairedFrame, RepairStream
 
@@ -10,6 +10,7 @@ __all__ = [
     "RepairStream",
     "RepairedFrame",
     "Repairs",
+    "check_seen",
     "cut_keypoints",
     "interpolate_gaps",
     "repair_keypoints",

@@ -50,6 +50,21 @@ def cut_keypoints(keypoints: Keypoints, pieces: tuple[Segment, ...]) -> tuple[Ke
     )
 
 
+def check_seen(keypoints: Keypoints, gap: Bool[Tensor, " T"], fewest: int) -> None:
+    """Nothing, unless every frame of a recording is a gap.
+
+    Raises:
+        InputError: it is.
+    """
+    if bool(gap.all()):
+        most = int((keypoints.confidence > 0).sum(dim=1).max())
+        raise InputError(
+            f"no frame shows enough of the person: at most {most} of {keypoints.confidence.shape[1]} keypoints are "
+            "measured at a time",
+            expected=f"at least {fewest}",
+        )
+
+
 def interpolate_gaps(motion: Motion, gap: Bool[Tensor, " T"]) -> Motion:
     """Put poses into the gaps: joints turn the short way from the frame before to the frame behind, `transl` on a line.
 

@@ -116,9 +116,7 @@ def _shape(points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"]) -
         axis = int(np.argmin(np.abs(cloud).max(axis=0)))
         flat = float(np.abs(cloud[:, axis]).max()) < _THINNEST * longest
         where = f" ({'xyz'[axis]} says nothing)" if flat else ""
-        return (
-            f"all keypoints lie in a plane{where}: 2D keypoints are fitted with --camera camera.json --method smplify"
-        )
+        return f"all keypoints lie in a plane{where}: 2D keypoints are fitted with --camera or --image-size"
     return ""
 
 
@@ -141,7 +139,7 @@ def _bones(points: Float[np.ndarray, "T K 3"], layout: Layout) -> list[tuple[np.
                 continue
             length = np.linalg.norm(points[:, ends[0]] - points[:, ends[1]], axis=-1)
             length = length[np.isfinite(length)]
-            if len(length):
+            if len(length) and length.any():  # ends in one point are no bone
                 found.append((length, usual))
     return found
 

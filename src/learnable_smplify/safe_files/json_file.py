@@ -10,13 +10,14 @@ from typing import Any
 from learnable_smplify.errors import InputError
 from learnable_smplify.safe_files.budget import Budget, TooMuchError
 from learnable_smplify.safe_files.safe_pickle import read_bytes
+from learnable_smplify.safe_files.text import decoded
 
 # What Python needs [bytes] for a list with what it holds, a dictionary with a few keys, and a number between commas.
 _LIST, _DICTIONARY, _ITEM = 200, 232, 32
 
 
 def read_json_file(path: str | PathLike[str], expected: str, floats: bool = False) -> Any:
-    """The content of a JSON file, with or without a byte order mark; bytes that are no UTF-8 become question marks.
+    """The content of a JSON file, UTF-8 or UTF-16; bytes that are neither become question marks.
 
     Args:
         path: the file.
@@ -33,10 +34,12 @@ def read_json_file(path: str | PathLike[str], expected: str, floats: bool = Fals
 
 def parse_json(data: bytes, path: Path, expected: str, floats: bool = False) -> Any:
     """As `read_json_file`, from memory; `path` only names the source in messages."""
+    if not data.strip():
+        raise InputError("the file is empty", path=path, expected=expected)
     try:
         budget = Budget(len(data))
         budget.spend(_LIST * data.count(b"[") + _DICTIONARY * data.count(b"{") + _ITEM * data.count(b","))
-        return json.loads(data.decode("utf-8-sig", errors="replace"), parse_int=float if floats else None)
+        return json.loads(decoded(data), parse_int=float if floats else None)
     except json.JSONDecodeError as error:
         raise InputError(
             f"not valid JSON ({error.msg})",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.text import decoded
 
 # The largest in the package has 5 kB. The parser takes time by the square of a key's parts and by that of all keys.
 _MAX_BYTES, _MOST_DOTS = 200_000, 20
@@ -32,7 +33,7 @@ def read_toml(path: str | PathLike[str], kind: str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read the {kind} ({error.strerror})", path=path) from error
     try:
-        return parse_toml(data.decode("utf-8-sig"), path, kind)
+        return parse_toml(decoded(data, "strict"), path, kind)
     except UnicodeDecodeError as error:
         raise InputError(f"the {kind} is not UTF-8 text", path=path, expected="a TOML file") from error
 

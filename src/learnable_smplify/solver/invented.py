@@ -53,7 +53,7 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
     hips = all(points[name] is not None for name in sided("hip"))
     shoulders = all(points[name] is not None for name in sided("shoulder"))
     if legs == shoulders or not (hips or shoulders):
-        return keypoints
+        return _with_limbs_named(keypoints, layout, points)
     if keypoints.up_axis is None:
         what = "legs" if shoulders else "trunk and arms"
         return keypoints.with_note(
@@ -70,6 +70,21 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
         what = ("the legs" if hips else "hips and legs") + " are not seen: they are invented, "
         what += "as of somebody who sits" if seated else "as of somebody who stands"
     return _added(keypoints, layout, seen, made).with_note(what)
+
+
+def _with_limbs_named(keypoints: Keypoints, layout: Layout, points: dict[str, Tensor | None]) -> Keypoints:
+    """The recording with a note of arms and legs that the layout has and nobody ever saw."""
+    unseen = [
+        f"the {side} {limb}"
+        for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle")))
+        for side in ("left", "right")
+        if all(points[f"{side}_{end}"] is None for end in ends)
+        and all(layout.index_of_point(f"{side}_{end}") is not None for end in ends)
+    ]
+    if not unseen or not any(place is not None for place in points.values()):
+        return keypoints
+    verb = "is" if len(unseen) == 1 else "are"
+    return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, at rest")
 
 
 def _lower(

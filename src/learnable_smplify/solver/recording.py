@@ -19,7 +19,7 @@ from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.repair import RepairOptions, interpolate_gaps, repair_keypoints
+from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
@@ -127,7 +127,7 @@ class RecordingSolver:
         """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
         if options.scale_to_body:
-            keypoints = self._scaled(keypoints, folded)
+            keypoints = self._scaled(keypoints, folded, options.known_size.height_m)
         return grounded(keypoints, folded) if options.ground or options.hold_feet else keypoints
 
     def fit(
@@ -150,6 +150,7 @@ class RecordingSolver:
         if options.repair is not None:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
+            check_seen(keypoints, gap, options.repair.min_keypoints)
         keypoints = with_invented(keypoints)
         targets, confidence = self._measured(keypoints)
 
@@ -288,14 +289,17 @@ class RecordingSolver:
             f"from where they were found to stand they are {off:.1f} mm off"
         )
 
-    def _scaled(self, keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
-        scale = self._scale(keypoints, folded)
+    def _scaled(self, keypoints: Keypoints, folded: FoldedPoints, height_m: float | None) -> Keypoints:
+        scale, whose = self._scale(keypoints, folded), "the mean body's"
+        if height_m is not None:
+            mean = float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
+            scale, whose = scale * height_m / mean, f"those of somebody of {height_m:.2f} m"
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
         positions = torch.where((keypoints.confidence > 0)[..., None], keypoints.positions * scale, torch.nan)
         hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
         scaled = replace(keypoints, positions=positions, hands=hands)
-        return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as the mean body's")
+        return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as {whose}")
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
         return scale_of(limb_lengths(folded, self.priors), *self._measured(keypoints))

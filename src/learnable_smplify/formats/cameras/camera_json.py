@@ -38,6 +38,10 @@ _INTRINSICS = ("fx", "fy", "cx", "cy")
 _LENS = ("distortion", "dist", "dist_coeffs", "distCoeffs")
 # The same one by one, in OpenCV's order.
 _COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+# Other programs' words: OpenCV's matrix, RealSense's centre, sizes as pairs.
+_MATRICES = ("K", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic", "intrinsic_matrix", "mtx")
+_SIZES = ("image_size", "size", "resolution", "imageSize")
+_NOT_NEEDED = ("name", "id", "model", "rms", "error", "reprojection_error")
 _KEYS = (*_INTRINSICS, "width", "height", "distortion", "R", "t", "up_axis")
 _LEVEL = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
 _EXAMPLE = '{"fx": 1450, "fy": 1450, "cx": 960, "cy": 540}'
@@ -56,6 +60,8 @@ def read_camera_json(path: Path, units: CameraUnits | None = None) -> dict[str, 
     if "cameras" not in content:
         return {path.stem: replace(_camera(content, path), name=path.stem)}
     listed = content["cameras"]
+    if isinstance(listed, list) and all(isinstance(camera, dict) for camera in listed):
+        listed = {str(camera.get("name", camera.get("id", place))): camera for place, camera in enumerate(listed)}
     if not isinstance(listed, dict) or not all(isinstance(camera, dict) for camera in listed.values()):
         raise InputError(
             "these are no cameras", path=path, where="key 'cameras'", expected='{"cameras": {"left": {"fx": ...}, ...}}'
@@ -97,7 +103,31 @@ def write_camera_json(cameras: Mapping[str, Camera], path: str | PathLike[str]) 
         temporary.write_text(json.dumps({"cameras": described}, indent=1) + "\n", encoding="utf-8")
 
 
+def _in_our_words(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A camera whose focal lengths are in a matrix, and whose size is a pair, with our keys."""
+    words = dict(content)
+    for key in _MATRICES:
+        if key in words and not isinstance(words[key], dict):
+            numbers = _flat(words.pop(key), path, key)
+            if len(numbers) != 9:
+                raise InputError(f"{key} holds {len(numbers)} numbers", path=path, expected="3 rows of 3")
+            words |= {"fx": numbers[0], "fy": numbers[4], "cx": numbers[2], "cy": numbers[5]}
+        elif key in words:
+            words |= words.pop(key)
+    for key in _SIZES:
+        if key in words:
+            size = _flat(words.pop(key), path, key)
+            if len(size) != 2:
+                raise InputError(f"{key} holds {len(size)} numbers", path=path, expected="width and height")
+            words |= {"width": size[0], "height": size[1]}
+    for ours, theirs in (("cx", "ppx"), ("cy", "ppy"), ("distortion", "coeffs")):
+        if theirs in words:
+            words[ours] = words.pop(theirs)
+    return {key: value for key, value in words.items() if key not in _NOT_NEEDED}
+
+
 def _camera(content: dict[str, Any], path: Path) -> Camera:
+    content = _in_our_words(content, path)
     for key in content:
         if key not in _KEYS and key not in (*_LENS, *_COEFFICIENTS):
             raise InputError(f"unknown key '{key}'", path=path, expected=", ".join(_KEYS))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.safe_files.text import decoded
 
 _LARGEST = 1_000_000
 _DEEPEST = 8
@@ -42,7 +43,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read the calibration ({error.strerror})", path=path) from error
     if len(data) > _LARGEST:
         raise InputError("the file is too large for a calibration", path=path, expected=f"at most {_LARGEST} bytes")
-    lines = _lines(data.decode("utf-8-sig", errors="replace"), path)
+    lines = _lines(decoded(data), path)
     value, end = _block(lines, 0, lines[0].indent if lines else 0, path, 0)
     if end < len(lines) or not isinstance(value, dict):
         line = lines[min(end, len(lines) - 1)].number if lines else 1

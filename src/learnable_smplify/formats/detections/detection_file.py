@@ -71,6 +71,11 @@ def read_detections(
     raise InputError("these are no detections", path=path, expected=_EXPECTED)
 
 
+def holds_coco_list(path: Path) -> bool:
+    """Whether a JSON file is a list of detections, as AlphaPose and RTMLib write them."""
+    return is_coco_list(read_json(path))
+
+
 def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
     frames = [file for file in files if file.suffix.lower() == ".json"]

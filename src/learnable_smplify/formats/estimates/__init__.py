@@ -21,10 +21,13 @@ from learnable_smplify.formats.estimates import (
 )
 from learnable_smplify.formats.estimates.content import load_content, shown
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame
+from learnable_smplify.formats.keypoints.keypoint_file import are_keypoints
+from learnable_smplify.formats.other_kinds import other_kind
 
 __all__ = ["FORMATS", "Estimate", "EstimateFormat", "Frame", "read_estimates"]
 
 EstimateFormat = Literal["wham", "gvhmr", "tram", "hmr2", "smplestx", "easymocap", "amass", "arrays"]
+_PICKLES = (".pkl", ".pk", ".pt", ".pth")
 FORMATS: tuple[EstimateFormat, ...] = get_args(EstimateFormat)
 
 
@@ -72,8 +75,20 @@ def read_estimates(
     path = Path(path)
     if format is not None and format not in _FORMATS:
         raise InputError(f"unknown format '{format}'", path=path, expected=f"one of {', '.join(FORMATS)}")
+    told = other_kind(path) if path.is_file() and path.suffix.lower() not in _PICKLES else None
+    if told is not None:
+        raise InputError(f"this is {told[0]}", path=path, expected="an estimator's result, or a motion", hint=told[1])
     content = load_content(path)
+    if isinstance(content, list) and content and all(isinstance(frame, dict) for frame in content):
+        content = {f"{number:06d}": frame for number, frame in enumerate(content)}  # a dictionary a frame
     chosen = format or next((name for name in FORMATS if _FORMATS[name].matches(content)), None)
+    if chosen is None and are_keypoints(path):
+        raise InputError(
+            "these are keypoints",
+            path=path,
+            expected="a motion, or an estimator's result",
+            hint=f"lsmplify fit {path} -o motion.npz",
+        )
     if chosen is None:
         raise InputError(
             f"not the result of a known estimator; it holds {shown(content)}",

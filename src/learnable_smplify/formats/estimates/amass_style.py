@@ -10,7 +10,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.estimate import Estimate, Frame
-from learnable_smplify.formats.motion.amass import read_amass
+from learnable_smplify.formats.motion.amass import RATE_KEYS, motion_of_arrays
 
 KEYS = "{poses, trans, betas, mocap_frame_rate}"
 
@@ -24,11 +24,13 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
     """The one person of an AMASS-style file, in its world.
 
     Raises:
-        InputError: `frame` is "camera", or as in `read_amass`.
+        InputError: `frame` is "camera", or as in `motion_of_arrays`.
     """
     if frame == "camera":
         raise InputError("an AMASS file is in the world, not in a camera", path=path, hint="leave frame away")
-    motion = read_amass(path)
+    # Without a rate, the video's is asked for, as of every estimator.
+    timed = any(key in content for key in RATE_KEYS)
+    motion = motion_of_arrays(path, content, default_fps=1.0)
     return [
         Estimate(
             frames=torch.arange(len(motion)),
@@ -37,7 +39,7 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
             transl=motion.transl,
             source="AMASS",
             path=path,
-            fps=motion.fps,
+            fps=motion.fps if timed else None,
             frame="world",
             body=motion.body,
             gender=motion.gender,

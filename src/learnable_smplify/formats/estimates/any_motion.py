@@ -12,7 +12,6 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import Estimate, read_estimates
 from learnable_smplify.formats.motion.motion_file import READERS, read_motion
 from learnable_smplify.formats.motion.up import turned
-from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.motion import Motion
 
 _DEFAULT_FPS = 30.0
@@ -62,15 +61,9 @@ def _read(path: Path, person: str | None) -> Motion | list[Estimate]:
                 raise
             try:  # estimators write .npz too
                 return read_estimates(path)
-            except InputError:
-                raise error from None
-    told = other_kind(path) if path.is_file() else None
-    try:
-        return read_estimates(path, person)
-    except InputError as error:
-        if told is None or path.suffix.lower() in (".pkl", ".pk", ".pt", ".pth"):
-            raise
-        raise InputError(f"this is {told[0]}", path=path, expected="a motion", hint=told[1]) from error
+            except InputError as other:
+                raise (other if "these are keypoints" in str(other) else error) from None
+    return read_estimates(path, person)
 
 
 def _as_motion(
@@ -86,7 +79,7 @@ def _as_motion(
         notes += (f"person {chosen.person_id} of several (--person for another: {others})",)
     rate = fps or chosen.fps
     if rate is None:
-        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (--fps)",)
+        notes += (f"no frame rate in the file, {_DEFAULT_FPS:g} is taken (--fps; of convert: --video-fps)",)
     motion = chosen.to_motion(rate or _DEFAULT_FPS, body)
     if level and chosen.frame == "camera" and motion.up_axis is None:
         motion = _levelled(motion, chosen, body)

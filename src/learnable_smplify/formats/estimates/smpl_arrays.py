@@ -20,7 +20,18 @@ from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{smpl_thetas, pred_thetas, smpl_poses or pose (T, 72), (T, 216) or (T, 24, 3); betas, shape; transl, trans}"
 # A pose of all joints, or the root's and the body's.
-_WHOLE = ("smpl_thetas", "pred_thetas", "smpl_poses", "poses", "pose", "thetas", "full_pose", "rotmat", "pred_rotmat")
+_WHOLE = (
+    "smpl_thetas",
+    "pred_thetas",
+    "smpl_poses",
+    "poses",
+    "pose",
+    "thetas",
+    "full_pose",
+    "fullpose",
+    "rotmat",
+    "pred_rotmat",
+)
 _ROOT = ("global_orient", "root_orient", "smpl_orient", "root_pose")
 _BODY = ("body_pose", "smpl_pose", "pose_body")
 _BETAS = ("smpl_betas", "pred_betas", "betas", "smpl_beta", "smpl_shape", "pred_shape", "shape", "shapes", "beta")

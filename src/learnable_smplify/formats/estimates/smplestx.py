@@ -50,7 +50,7 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
     """
     if frame == "world":
         raise InputError("these files hold the camera's frame only", path=path, hint="leave frame away")
-    if path.is_dir():
+    if path.is_dir() or not _has_keys(content):
         return _folder(content, path)
     found = Keyed(path, content, None, "SMPL-X parameters")
     root, body, betas, transl = _arrays(found)

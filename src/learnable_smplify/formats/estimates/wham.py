@@ -18,12 +18,18 @@ def matches(content: Any) -> bool:
 
 
 def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
-    """The people of a WHAM result, in its world (Y up) unless `frame` is "camera".
+    """The people of a WHAM result, in its world (Y up) where it has one, unless `frame` is "camera".
 
     Raises:
         InputError: a key that is missing or of another shape.
     """
-    return [_person(name, value, path, frame or "world") for name, value in Keyed(path, content).values.items()]
+    people = Keyed(path, content).values
+    return [_person(name, value, path, frame or _frame_of(value)) for name, value in people.items()]
+
+
+def _frame_of(person: Any) -> Frame:
+    """The world, but for files that were made without (`--local`)."""
+    return "camera" if isinstance(person, Mapping) and "pose_world" not in person and "pose" in person else "world"
 
 
 def _person(name: Any, value: Any, path: Path, frame: Frame) -> Estimate:

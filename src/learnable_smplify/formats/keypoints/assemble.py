@@ -19,11 +19,13 @@ from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, taken
 from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.formats.keypoints.markers import unknown_names
 from learnable_smplify.formats.keypoints.picture import refuse_picture
+from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
 from learnable_smplify.layouts.whole_body import WholeBody, hand_columns
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.safe_files.text import decoded
 
 _DEFAULT_FPS = 30.0
 # What programs put in front of a keypoint's name, beside the person's name and a colon.
@@ -51,14 +53,14 @@ def check_file(path: str | PathLike[str]) -> Path:
 
 
 def read_text(path: str | PathLike[str]) -> str:
-    """The text of a file, UTF-8 with or without a byte order mark; other bytes become replacement characters.
+    """The text of a file, UTF-8 or UTF-16; other bytes become replacement characters.
 
     Raises:
         InputError: missing, unreadable.
     """
     path = check_file(path)
     try:
-        return path.read_bytes().decode("utf-8-sig", errors="replace")
+        return decoded(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read the file ({error.strerror})", path=path) from error
 
@@ -266,6 +268,7 @@ def keypoints_from_arrays(
     broken = ~np.isfinite(positions).all(axis=-1)
     positions[broken] = np.nan
     _add_count(said, broken[:, columns], "have no position (NaN or empty)")
+    said += blank_placeholders(positions)
     if confidence is None:
         zero = (positions == 0).all(axis=-1)
         for keypoint in np.flatnonzero((zero | broken).all(axis=0)):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import warnings
+from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_markers
+from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
 from learnable_smplify.formats.keypoints.units import unit_in_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -47,50 +50,75 @@ def read_c3d(
             warnings.simplefilter("ignore")
             reader = c3d.Reader(stream)
             count, frames = int(reader.point_used), int(reader.last_frame) - int(reader.first_frame) + 1
-            # The reader takes the header's word for the number of frames; a point takes 8 bytes at least.
-            if count < 1 or frames < 1 or count * frames * 8 > path.stat().st_size:
+            if count == 0:
+                raise _no_points(reader, path)
+            # The reader takes the header's word for the size of a frame; a point takes 8 bytes at least.
+            if count < 1 or frames < 1 or count * 8 > path.stat().st_size:
                 raise ValueError(f"it promises {frames} frames of {count} points")
             labels = [str(label).strip() for label in reader.point_labels][:count]
             rate = float(reader.point_rate)
             unit = _unit(reader)
             up = _up(reader)
-            rows = [points for _, points, _ in itertools.islice(reader.read_frames(copy=True), frames)]
+            first = int(reader.first_frame) - 1
+            rows, broken = _rows(reader, frames)
+    except InputError:
+        raise
     except Exception as error:  # whatever the parser trips over in a damaged file
         detail = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(f"not a readable C3D file ({detail})", path=path, expected="a complete C3D file") from error
-    if len(rows) != frames:
-        raise InputError(
-            f"the header promises {frames} frames, the file has {len(rows)}", path=path, hint="copy it again"
-        )
+    notes: tuple[str, ...] = ()
+    if len(rows) < frames:
+        if not rows:
+            raise InputError(
+                f"not a readable C3D file ({broken or 'no frames'})", path=path, expected="a complete C3D file"
+            )
+        notes = (f"the header promises {frames} frames, the file has {len(rows)}: they are read (is it truncated?)",)
     table = np.stack(rows)
     values = np.where(table[:, :, 3:4] < 0, np.nan, table[:, :, :3].astype(np.float64))
     if len(labels) < count:
         values = values[:, : len(labels)]
-    columns: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        columns.setdefault(label.rpartition(":")[0], []).append(index)
-    people: list[Keypoints] = []
-    problem: InputError | None = None
-    for name, chosen in columns.items():
-        try:
-            person = keypoints_from_markers(
-                [labels[index].rpartition(":")[2] for index in chosen],
-                values[:, chosen],
-                path=path,
-                layout=layout,
-                fps=rate if fps is None and rate > 0 else fps,
-                units=units,
-                declared_units=unit,
-                up_axis=up,
-                person_id=name or None,
-            )
-        except InputError as error:
-            problem = problem or error
-            continue
-        people.append(person)
+
+    def person(name: str, chosen: Sequence[int]) -> Keypoints:
+        return keypoints_from_markers(
+            [owner(labels[index])[1] for index in chosen],
+            values[:, chosen],
+            path=path,
+            layout=layout,
+            fps=rate if fps is None and rate > 0 else fps,
+            units=units,
+            declared_units=unit,
+            up_axis=up,
+            person_id=name or None,
+            start_s=first / rate if first > 0 and rate > 0 else 0.0,
+            notes=notes,
+        )
+
+    people, problem = everybody(columns_of_people(labels), person)
     if not people:
         raise problem or InputError("the points have no labels", path=path, expected="POINT:LABELS in the file")
     return people
+
+
+def _rows(reader: object, frames: int) -> tuple[list[np.ndarray], str]:
+    """The points of every frame that is whole, and what stopped the reading."""
+    rows: list[np.ndarray] = []
+    try:
+        for _, points, _ in itertools.islice(reader.read_frames(copy=True), frames):  # type: ignore[attr-defined]
+            rows.append(points)
+    except Exception as error:  # whatever the parser trips over where the file ends too early
+        return rows, " ".join(str(error).split())[:160] or type(error).__name__
+    return rows, ""
+
+
+def _no_points(reader: object, path: Path) -> InputError:
+    if reader.get("ROTATION") is None:  # type: ignore[attr-defined]
+        return InputError("there are no points in the file", path=path, expected="positions of keypoints or markers")
+    return InputError(
+        "the file holds no points, but poses of segments (ROTATION), as Theia3D writes them",
+        path=path,
+        expected="positions of joints",
+        hint="save FBX in Theia3D, in Blender make .glb or .bvh of it, then lsmplify import-motion",
+    )
 
 
 def _unit(reader: object) -> str | None:

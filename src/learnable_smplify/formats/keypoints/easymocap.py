@@ -22,8 +22,8 @@ def read_easymocap(
     """The people in a `keypoints3d` folder of EasyMocap (or in the folder that holds it), or in one file of it.
 
     25 keypoints are BODY_25, 67 have two hands after it, 118 a face too, which is left out with a note. A keypoint
-    without confidence is missing; rows of three numbers have confidence 1. People without an id are followed by
-    distance.
+    without confidence is missing; rows of three numbers have confidence 1. People without an id, with a
+    negative one, or with one that two of a frame share are followed by distance.
 
     Args:
         path: the folder, or one JSON file.
@@ -44,16 +44,11 @@ def read_easymocap(
         content = read_json(file)
         if not isinstance(content, list):
             raise InputError("this is not a list of people", path=file, expected='[{"id": 0, "keypoints3d": [...]}]')
-        seen: set[str] = set()
         for index, person in enumerate(content):
             where = f"person {index}"
             if not isinstance(person, dict) or "keypoints3d" not in person:
                 raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
             name = _person_id(person)
-            if name is not None and name in seen:
-                raise InputError(f"two people have the id {name}", path=file, expected="an id of its own for each")
-            if name is not None:
-                seen.add(name)
             if not person["keypoints3d"]:
                 continue
             table = number_table(person["keypoints3d"], (3, 4), file, f"{where}, 'keypoints3d'")
@@ -66,7 +61,9 @@ def read_easymocap(
 def _person_id(person: dict[str, Any]) -> str | None:
     for key in ("id", "personID"):
         value = person.get(key)
-        if isinstance(value, float) and abs(value) < 1e9 and value == int(value):
+        if isinstance(value, float) and value < 0:
+            return None  # what trackers write before they know
+        if isinstance(value, float) and value < 1e9 and value == int(value):
             return str(int(value))
         if isinstance(value, str) and value:
             return value

@@ -16,7 +16,7 @@ _NEAR, _NEAR_A_SECOND = 0.6, 5.0
 _KEPT_S = 0.5
 # The share of the latest step in the velocity.
 _FRESH = 0.4
-_MOST_PEOPLE = 32
+MOST_PEOPLE = 32
 # What nobody can be matched at.
 _NEVER = 1e9
 
@@ -105,10 +105,10 @@ def name_people(
 def most_seen(sights: Mapping[str, Sized]) -> tuple[list[str], tuple[str, ...]]:
     """Names of the people with the most sights, in their order, and a note on those who are left out."""
     names = list(sights)
-    if len(names) <= _MOST_PEOPLE:
+    if len(names) <= MOST_PEOPLE:
         return names, ()
-    longest = set(sorted(names, key=lambda name: -len(sights[name]))[:_MOST_PEOPLE])
-    note = f"{len(names) - _MOST_PEOPLE} of {len(names)} people are left out: seen in fewest frames"
+    longest = set(sorted(names, key=lambda name: -len(sights[name]))[:MOST_PEOPLE])
+    note = f"{len(names) - MOST_PEOPLE} of {len(names)} people are left out: seen in fewest frames"
     return [name for name in names if name in longest], (note,)
 
 

@@ -26,13 +26,11 @@ from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 
-_ONE_PERSON = {
+_READERS = {
     ".npz": read_keypoints_npz,
     ".npy": read_keypoints_npy,
     ".csv": read_keypoints_csv,
     ".trc": read_trc,
-}
-_SEVERAL_PEOPLE = {
     ".c3d": read_c3d,
     ".skeleton": read_ntu_skeleton,
     "mediapipe": read_mediapipe,
@@ -44,7 +42,7 @@ _ASSUMED_UP = {".trc": "y", ".c3d": "z", ".skeleton": "y", "mediapipe": "-y"}
 # JSON formats are told by the keys in the first part of a file.
 _HEAD_BYTES = 1 << 16
 
-SUFFIXES: tuple[str, ...] = (*_ONE_PERSON, ".c3d", ".skeleton", ".json")
+SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".trc", ".c3d", ".skeleton", ".json")
 """Suffixes of keypoint files; a folder of .json files is a recording too."""
 
 
@@ -117,7 +115,9 @@ def read_people(
     kind = path.suffix.lower()
     if path.is_dir() or kind == ".json":
         kind = kind_of_json(path)
-    if kind not in _ONE_PERSON and kind not in _SEVERAL_PEOPLE:
+    elif kind in (".jsonl", ".ndjson"):
+        kind = "mediapipe"
+    if kind not in _READERS:
         told = other_kind(path) if path.is_file() else None
         what = "" if told is None else f": this is {told[0]}"
         raise InputError(
@@ -126,17 +126,24 @@ def read_people(
             expected="one of " + ", ".join(SUFFIXES) + ", or a folder of .json files",
             hint=None if told is None else told[1],
         )
+    if path.is_file() and path.stat().st_size == 0 and kind in (".npz", ".npy", ".c3d"):
+        raise InputError("the file is empty", path=path, expected="keypoints")
     # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
     with np.errstate(all="ignore"):
-        people = (
-            [_ONE_PERSON[kind](path, layout=layout, fps=fps, units=units)]
-            if kind in _ONE_PERSON
-            else _SEVERAL_PEOPLE[kind](path, layout=layout, fps=fps, units=units)
-        )
+        people = _READERS[kind](path, layout=layout, fps=fps, units=units)
         assumed = _ASSUMED_UP.get(kind)
         if kind == "mediapipe" and load_layout(people[0].layout).name != "mediapipe33":
             assumed = None  # lists of numbers of another program
         return settle_people(people, up, assumed=assumed, mirrored=mirrored)
+
+
+def are_keypoints(path: Path) -> bool:
+    """Whether a file or folder, of a kind that may hold other things too, holds 3D keypoints of some layout."""
+    try:
+        read_people(path)
+    except InputError as error:
+        return "several layouts have" in str(error)
+    return True
 
 
 def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
@@ -149,7 +156,7 @@ def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
 
 
 def kind_of_json(path: Path) -> str:
-    if path.suffix.lower() in _ONE_PERSON or path.suffix.lower() in _SEVERAL_PEOPLE:
+    if path.suffix.lower() in _READERS:
         return path.suffix.lower()  # a folder named like a file: its reader says so
     if (path / "keypoints3d").is_dir():
         return "easymocap"

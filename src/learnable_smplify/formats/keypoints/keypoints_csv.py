@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -16,32 +17,28 @@ from learnable_smplify.formats.keypoints.assemble import (
     keypoints_from_markers,
     parse_number,
 )
+from learnable_smplify.formats.keypoints.csv_headings import (
+    FRAME_WORDS,
+    PART,
+    PERSON_WORDS,
+    TIME,
+    in_order,
+    name_column,
+    part_of,
+    threes,
+    time_scale,
+)
 from learnable_smplify.formats.keypoints.csv_table import CsvTable, read_table
 from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
+from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.layouts.whole_body import hand_columns, whole_body
 
-_PART = "x|y|z|c|conf|confidence|score|visibility|likelihood|presence"
-_COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{_PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
-_CAPITAL = re.compile(r"(?P<name>.*[a-z0-9])(?P<part>[XYZ])")  # noseX
-_IN_FRONT = re.compile(r"(?P<part>[xyz]|visibility)[_. ](?P<name>.+)", re.IGNORECASE)  # x_nose
-_NUMBERED = re.compile(r"(?P<part>[xyzvc])[_. ]?(?P<name>\d+)", re.IGNORECASE)  # x12
-_POSITION = re.compile(r"[_. ](world_?)?(position|pos|translation|location)$", re.IGNORECASE)
-_OTHER_QUANTITY = re.compile(
-    r"[_. ](rotation|rot|quat|quaternion|orientation|velocity|vel|acceleration|acc)$", re.IGNORECASE
-)
-_NUMBER = re.compile(r"(?P<prefix>\D*)(?P<number>\d+)")
-# Heading of the time of a frame, without its unit: "time_ms" and "Time (s)" are it too.
-_TIME = re.compile(
-    r"(time|times|t|timestamp|seconds|time ?stamp)[_ ]?[(\[]?(s|sec|seconds|ms|us|ns)?[)\]]?", re.IGNORECASE
-)
-_SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_FRAME_WORDS = ("frame", "frame_number", "frame_id", "frame_idx", "frame_index", "frame#", "fnum", "image")
-_NAME_WORDS = ("keypoint", "landmark", "marker", "joint", "bodypart", "trajectory", "point", "name", "label")
-_PERSON_WORDS = ("person", "person_id", "subject", "track_id")
-_FEWEST_NUMBERED = 8
+# Frames are up to a quarter of a second apart, and 250 a second at most: longer steps are counted in smaller units.
+_FINER = ((4e6, 1e-9, "nanoseconds"), (4e3, 1e-6, "microseconds"), (5.0, 1e-3, "milliseconds"))
 
 
 def read_keypoints_csv(
@@ -49,11 +46,12 @@ def read_keypoints_csv(
     layout: str | Layout | None = None,
     fps: float | None = None,
     units: str | None = None,
-) -> Keypoints:
-    """Keypoints of a CSV file (comma, semicolon or tab between fields; decimal point or comma), in any column order.
+) -> list[Keypoints]:
+    """The people of a CSV file (comma, semicolon, tab or space between fields; decimal point or comma).
 
     Columns are called `nose_x`, `nose.x`, `noseX`, `x_nose` or by numbers (`x0`, `0_x`, `landmark_0_x`: in the order of
-    the layout); or names stand above x, y, z. A table with columns frame, name, x, y, z has a line a keypoint.
+    the layout), in any order; or names stand above x, y, z. A table with columns frame, name, x, y, z has a line a
+    keypoint. A column `person` (`person_id`, `track_id`, ...) tells several people apart.
 
     Args:
         path: the file.
@@ -67,15 +65,94 @@ def read_keypoints_csv(
     path = check_file(path)
     table = read_table(path)
     if not table.header:
-        return _bare(table, path, layout, fps, units)
-    names, values, confidence, times = _long_form(table, path) or _wide_form(table, path)
-    notes: list[str] = []
+        return [_bare(table, path, layout, fps, units)]
+    tables = _tables_of_people(table, path)
+    if len(tables) > 1:
+        found, problem = everybody(
+            dict.fromkeys(tables, ()),
+            lambda name, _: _one_person(tables[name], name, _content(tables[name], path), path, layout, fps, units),
+        )
+        if not found and problem is not None:
+            raise problem
+        return found
+    content = _content(table, path)
+    groups = columns_of_people(content[0])
+    found, _ = (
+        everybody(
+            groups,
+            lambda name, columns: _one_person(table, name or None, _own(content, columns), path, layout, fps, units),
+        )
+        if len(groups) > 1
+        else ([], None)
+    )
+    return found if len(found) > 1 else [_one_person(table, None, content, path, layout, fps, units)]
+
+
+_Found = tuple[list[str], np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def _content(table: CsvTable, path: Path) -> _Found:
+    return _long_form(table, path) or _wide_form(table, path)
+
+
+def _own(content: _Found, columns: Sequence[int]) -> _Found:
+    """One person's part of what a table holds."""
+    names, values, confidence, times = content
+    own = None if confidence is None else confidence[:, columns]
+    return [owner(names[column])[1] for column in columns], values[:, columns], own, times
+
+
+def _tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
+    """A table for every person, all over the same frames: with empty lines where somebody is not seen."""
+    column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
+    person = next((column[word] for word in PERSON_WORDS if word in column), None)
+    names = [] if person is None else list(dict.fromkeys(fields[person] for _, fields in table.rows))
+    if person is None or len(names) < 2:
+        return {"": table}
+    if len(names) > MOST_PEOPLE:
+        raise InputError(f"the table holds {len(names)} people", path=path, expected=f"at most {MOST_PEOPLE}")
+    time = next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
+    frame = next((column[word] for word in FRAME_WORDS if word in column), time)
+    if frame is None:
+        raise InputError(
+            f"the table holds {len(names)} people, and no column says which frame a line is of",
+            path=path,
+            where="header",
+            expected="a column frame or time beside " + table.header[person],
+        )
+    empty: dict[str, tuple[int, list[str]]] = {}
+    lines: dict[tuple[str, str], list[tuple[int, list[str]]]] = {}
+    kept = {place for place in (frame, time, name_column(column)) if place is not None}
+    for line, fields in table.rows:
+        if fields[frame] not in empty:
+            blank = [text if place in kept else "" for place, text in enumerate(fields)]
+            empty[fields[frame]] = (line, blank)
+        lines.setdefault((fields[person], fields[frame]), []).append((line, fields))
+    numbers = {key: _time(key) for key in empty}
+    order = sorted(empty, key=lambda key: numbers[key]) if np.isfinite(list(numbers.values())).all() else list(empty)
+    return {
+        name: replace(table, rows=[row for key in order for row in lines.get((name, key), [empty[key]])])
+        for name in names
+    }
+
+
+def _one_person(
+    table: CsvTable,
+    person: str | None,
+    content: _Found,
+    path: Path,
+    layout: str | Layout | None,
+    fps: float | None,
+    units: str | None,
+) -> Keypoints:
+    names, values, confidence, times = content
+    notes = list(table.notes)
     rate, start = table.fps, 0.0
     if times is not None:
         times, more = _seconds(times)
         notes += more
         rate, start = fps_from_times(times) or table.fps, start_of(times)
-    numbered = None if any(hand_columns(names)) else _in_order(names)
+    numbered = None if any(hand_columns(names)) else in_order(names)
     if numbered is None:
         return keypoints_from_markers(
             names,
@@ -88,6 +165,7 @@ def read_keypoints_csv(
             confidence=confidence,
             start_s=start,
             notes=notes,
+            person_id=person,
         )
     points = file_points(layout, len(names), path)
     values = values[:, numbered]
@@ -106,10 +184,8 @@ def read_keypoints_csv(
         hands=points.hands_of(values),
         hand_confidence=None if of_hands is None else of_hands[..., 0],
         whole=points.whole,
+        person_id=person,
     )
-
-
-_Found = tuple[list[str], np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 def _wide_form(table: CsvTable, path: Path) -> _Found:
@@ -117,16 +193,16 @@ def _wide_form(table: CsvTable, path: Path) -> _Found:
     parts: dict[str, dict[str, int]] = {}
     time_column: int | None = None
     for column, heading in enumerate(table.header):
-        if _TIME.fullmatch(heading):
+        if TIME.fullmatch(heading):
             time_column = column if time_column is None else time_column
-        elif told := _part_of(heading):
+        elif told := part_of(heading):
             name, part = told
             if part in parts.setdefault(name, {}):
                 raise InputError(
                     f"the column '{heading}' is there twice", path=path, where="header", expected="distinct names"
                 )
             parts[name][part] = column
-    markers = {name: found for name, found in parts.items() if {"x", "y", "z"} & set(found)}
+    markers = {name: found for name, found in parts.items() if {"x", "y", "z"} & set(found)} or threes(table.header)
     if not markers:
         shown = ", ".join(table.header[:6])[:120]
         raise InputError(
@@ -155,7 +231,7 @@ def _wide_form(table: CsvTable, path: Path) -> _Found:
         confidence = np.stack([numbers[:, place[f["c"]]] if "c" in f else ones for f in markers.values()], axis=1)
     times = None
     if time_column is not None:
-        scale = _time_scale(table.header[time_column])
+        scale = time_scale(table.header[time_column])
         times = np.array([_time(fields[time_column]) * scale for _, fields in table.rows])
     return list(markers), values, confidence, times
 
@@ -163,21 +239,16 @@ def _wide_form(table: CsvTable, path: Path) -> _Found:
 def _long_form(table: CsvTable, path: Path) -> _Found | None:
     """The same of a table with a line a keypoint (frame, keypoint, x, y, z); None where it is no such table."""
     column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
-    frame = next((column[word] for word in _FRAME_WORDS if word in column), None)
-    name = next(
-        (column[w + end] for w in _NAME_WORDS for end in ("", "_name", "_id", "_index") if w + end in column), None
-    )
-    time = next((place for heading, place in column.items() if _TIME.fullmatch(heading)), None)
+    frame = next((column[word] for word in FRAME_WORDS if word in column), None)
+    name = name_column(column)
+    time = next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
     frame = time if frame is None else frame
     if name is None or frame is None or not {"x", "y", "z"} <= set(column):
         return None
-    person = next((column[word] for word in _PERSON_WORDS if word in column), None)
-    if person is not None and len(people := {fields[person] for _, fields in table.rows}) > 1:
-        raise InputError(f"the table holds {len(people)} people", path=path, expected="one person a file")
     names = {fields[name]: None for _, fields in table.rows}
     frames = {fields[frame]: None for _, fields in table.rows}
     index = ({key: place for place, key in enumerate(frames)}, {key: place for place, key in enumerate(names)})
-    sure = next((column[word] for word in _PART.split("|")[3:] if word in column), None)
+    sure = next((column[word] for word in PART.split("|")[3:] if word in column), None)
     values = np.full((len(frames), len(names), 3), np.nan)
     confidence = np.zeros((len(frames), len(names)))
     times = np.full(len(frames), np.nan)
@@ -185,7 +256,7 @@ def _long_form(table: CsvTable, path: Path) -> _Found | None:
         spot = index[0][fields[frame]], index[1][fields[name]]
         values[spot] = [_number(fields[column[axis]], axis, path, line) for axis in "xyz"]
         confidence[spot] = 1.0 if sure is None else _number(fields[sure], table.header[sure], path, line)
-        times[spot[0]] = np.nan if time is None else _time(fields[time]) * _time_scale(table.header[time])
+        times[spot[0]] = np.nan if time is None else _time(fields[time]) * time_scale(table.header[time])
     return list(names), values, None if sure is None else confidence, None if time is None else times
 
 
@@ -224,42 +295,13 @@ def _bare(table: CsvTable, path: Path, layout: str | Layout | None, fps: float |
     )
 
 
-def _part_of(heading: str) -> tuple[str, str] | None:
-    """The keypoint that a column is about, and "x", "y", "z" or "c"; None for columns of other kinds."""
-    for pattern in (_COLUMN, _CAPITAL, _NUMBERED, _IN_FRONT):
-        if match := pattern.fullmatch(heading):
-            name, part = match["name"].strip(), match["part"].lower()
-            name = _POSITION.sub("", name)
-            if _OTHER_QUANTITY.search(name):
-                return None
-            return name, part if part in "xyz" else "c"
-    return None
-
-
-def _in_order(names: list[str]) -> list[int] | None:
-    """Where the keypoints are that names call 0, 1, 2, ... or 1, 2, 3, ...; None where the names are names."""
-    found = [_NUMBER.fullmatch(name) for name in names]
-    numbers = [int(match["number"]) for match in found if match is not None]
-    prefixes = {match["prefix"] for match in found if match is not None}
-    first = min(numbers, default=-1)
-    if len(numbers) != len(names) or len(names) < _FEWEST_NUMBERED or len(prefixes) > 1 or first not in (0, 1):
-        return None
-    place = {number: column for column, number in enumerate(numbers)}
-    wanted = range(first, first + len(names))
-    return [place[number] for number in wanted] if set(wanted) == set(place) else None
-
-
 def _seconds(times: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Times in seconds: a recording of whole numbers that go up by five and more counts in milliseconds."""
+    """Times in seconds: a recording of numbers that go up by five and more counts in something finer."""
     steps = np.diff(times[np.isfinite(times)])
-    if steps.size and np.median(steps) >= 5:
-        return times * 1e-3, ["the times are taken as milliseconds"]
+    for least, scale, name in _FINER:
+        if steps.size and np.median(steps) >= least:
+            return times * scale, [f"the times are taken as {name}"]
     return times, []
-
-
-def _time_scale(heading: str) -> float:
-    match = _TIME.fullmatch(heading)
-    return 1.0 if match is None or match[2] is None else _SECONDS.get(match[2].lower(), 1.0)
 
 
 def _time(text: str) -> float:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.array_shapes import people_of_array
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, load_layout
-from learnable_smplify.layouts.whole_body import whole_body
+from learnable_smplify.layouts.layout import Layout
 
 
 def _refuse_objects(path: Path) -> None:
@@ -33,10 +33,10 @@ def read_keypoints_npy(
     layout: str | Layout | None = None,
     fps: float | None = None,
     units: str | None = None,
-) -> Keypoints:
-    """Keypoints of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
+) -> list[Keypoints]:
+    """The people of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
 
-    With a layout, rows (T, 3 K) or (T, 4 K) are read too.
+    With a layout, rows (T, 3 K) or (T, 4 K) are read too, and other orders of the axes: see `array_shapes`.
 
     Of a body with hands and face (133 points of COCO-WholeBody, 553 of freemocap: see `layouts.whole_body`) the face is
     left out.
@@ -61,20 +61,26 @@ def read_keypoints_npy(
         ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")
-    width = _width(layout)
-    if array.ndim == 2 and array.shape[1] in (3 * width, 4 * width) and width > 1:
-        array = array.reshape(len(array), width, -1)
-    if array.ndim == 2:
-        array = array[None]
-    if array.ndim == 4 and len(array) == 1:  # one person, or one clip of a batch
-        array = array[0]
-    if array.ndim != 3 or array.shape[2] not in (3, 4):
-        raise InputError(
-            f"the array has shape {array.shape}", path=path, expected="(T, K, 3), or (T, K, 4) with confidence"
-        )
-    points = file_points(layout, array.shape[1], path)
-    body, hands = points.body_of(array, 1), points.hands_of(array)
-    scored = array.shape[2] == 4
+    people, notes = people_of_array(array, layout, path)
+    return [
+        _person(frames, layout, path, fps, units, notes, str(number) if len(people) > 1 else None)
+        for number, frames in enumerate(people)
+        if len(people) == 1 or (np.isfinite(frames[..., :3]).any() and frames[..., :3].any())
+    ] or [_person(people[0], layout, path, fps, units, notes, None)]
+
+
+def _person(
+    frames: np.ndarray,
+    layout: str | Layout | None,
+    path: Path,
+    fps: float | None,
+    units: str | None,
+    notes: tuple[str, ...],
+    name: str | None,
+) -> Keypoints:
+    points = file_points(layout, frames.shape[1], path)
+    body, hands = points.body_of(frames, 1), points.hands_of(frames)
+    scored = frames.shape[2] == 4
     return keypoints_from_arrays(
         body[..., :3],
         path=path,
@@ -82,16 +88,9 @@ def read_keypoints_npy(
         fps=fps,
         units=units,
         confidence=body[..., 3] if scored else None,
-        notes=points.notes,
+        person_id=name,
+        notes=(*notes, *points.notes),
         hands=None if hands is None else hands[..., :3],
         hand_confidence=hands[..., 3] if hands is not None and scored else None,
         whole=points.whole,
     )
-
-
-def _width(layout: str | Layout | None) -> int:
-    """Points a frame in a file of the layout that the user named."""
-    if layout is None:
-        return 0
-    whole = whole_body(layout) if isinstance(layout, str) else None
-    return load_layout(layout).width if whole is None else whole.count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.array_shapes import people_of_array
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
@@ -16,6 +18,14 @@ from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npz import read_npz
 
+# What other programs call the same.
+_POSITIONS = (
+    *("keypoints", "keypoints_3d", "keypoints3d", "keypoints3D", "pred_keypoints_3d", "kp3d", "kpts3d", "kpts_3d"),
+    *("joints", "joints3d", "joints_3d", "poses_3d", "pose_3d", "positions_3d", "positions", "landmarks", "points"),
+    *("reconstruction", "xyz", "p3d", "arr_0", "data"),
+)
+_CONFIDENCES = ("confidence", "conf", "confidences", "scores", "keypoint_scores", "visibility")
+_RATES = ("fps", "framerate", "frame_rate", "mocap_framerate", "mocap_frame_rate")
 _KEYS = (
     *("keypoints", "confidence", "layout", "fps", "person_id", "up_axis", "start_time"),
     *("hands", "hand_confidence"),
@@ -27,9 +37,12 @@ def read_keypoints_npz(
     layout: str | Layout | None = None,
     fps: float | None = None,
     units: str | None = None,
-) -> Keypoints:
-    """Keypoints of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id`,
+) -> list[Keypoints]:
+    """The people of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id`,
     `up_axis` and `start_time` [s] may be there, and `hands` (T, 2, 21, 3) with `hand_confidence` (T, 2, 21).
+
+    Other programs' names for the same arrays are understood, with a note, and other orders of the axes
+    (`array_shapes`).
 
     Args:
         path: the file.
@@ -41,32 +54,72 @@ def read_keypoints_npz(
         InputError: no `keypoints` in it, shapes that do not fit, a damaged archive.
     """
     path = check_file(path)
-    arrays = read_npz(path, _KEYS)
-    if "keypoints" not in arrays:
-        moves = bool(read_npz(path, ("poses", "global_orient", "smpl_thetas")))
-        raise InputError(
-            "there is no array 'keypoints'" + (": this is a motion already, SMPL parameters" if moves else ""),
-            path=path,
-            expected="keypoints (T, K, 3), and if known confidence (T, K), layout, fps",
-            hint=f"lsmplify convert {path} -o OUT.npz (or render, view, report)" if moves else None,
-        )
-    positions = _numbers(arrays, "keypoints", path)
-    if positions.ndim == 2:
-        positions = positions[None]
-    if positions.ndim != 3 or positions.shape[2] not in (3, 4):
-        raise InputError(
-            f"the array has shape {positions.shape}", path=path, where="array 'keypoints'", expected="(T, K, 3)"
-        )
-    confidence = positions[..., 3] if positions.shape[2] == 4 else None
-    if "confidence" in arrays:
-        confidence = _numbers(arrays, "confidence", path)
-        if confidence.ndim == 1:
-            confidence = np.broadcast_to(confidence, (len(positions), len(confidence)))
-        _check_shape(confidence, "confidence", positions.shape[:2], path)
+    arrays = read_npz(path, {*_KEYS, *_POSITIONS, *_CONFIDENCES, *_RATES})
+    key = next((key for key in _POSITIONS if key in arrays), None)
+    if key is None or (key != "keypoints" and _is_motion(path)):
+        raise _no_keypoints(path)
     if layout is None and (named := _text(arrays, "layout")) is not None:
         layout = shipped_layout(named, path)
-    if fps is None and "fps" in arrays:
-        rate = _numbers(arrays, "fps", path)
+    people, notes = people_of_array(_numbers(arrays, key, path), layout, path, f"array '{key}'")
+    if key != "keypoints":
+        notes = (f"the keypoints are taken from the array '{key}'", *notes)
+    scores: list[np.ndarray | None] = [person[..., 3] if person.shape[2] == 4 else None for person in people]
+    if (stated := next((key for key in _CONFIDENCES if key in arrays), None)) is not None:
+        scores = _confidences(_numbers(arrays, stated, path), people, path, stated)
+    return [
+        _person(arrays, person, score, layout, fps, units, path, notes, str(number) if len(people) > 1 else None)
+        for number, (person, score) in enumerate(zip(people, scores, strict=True))
+    ]
+
+
+def _is_motion(path: Path) -> bool:
+    return bool(read_npz(path, ("poses", "global_orient", "smpl_thetas")))
+
+
+def _no_keypoints(path: Path) -> InputError:
+    expected = "keypoints (T, K, 3), and if known confidence (T, K), layout, fps"
+    if _is_motion(path):
+        return InputError(
+            "there is no array 'keypoints': this is a motion already, SMPL parameters",
+            path=path,
+            expected=expected,
+            hint=f"lsmplify convert {path} -o OUT.npz (or render, view, report)",
+        )
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    shown = ", ".join(names[:12])[:200] or "nothing"
+    return InputError(f"there is no array 'keypoints', but {shown}", path=path, expected=expected)
+
+
+def _confidences(stated: np.ndarray, people: list[np.ndarray], path: Path, key: str) -> list[np.ndarray | None]:
+    """(T, K) of each person, from an array with or without an axis of frames or of people."""
+    frames, count = people[0].shape[:2]
+    shape = stated.shape
+    stated = stated[..., 0] if stated.ndim > 2 and shape[-1] == 1 else stated
+    if stated.shape in ((count,), (frames, count)):
+        return [np.broadcast_to(stated, (frames, count))] * len(people)
+    if stated.shape == (frames, len(people), count):
+        stated = np.swapaxes(stated, 0, 1)
+    if stated.shape != (len(people), frames, count):
+        raise InputError(
+            f"the array has shape {shape}", path=path, where=f"array '{key}'", expected=f"{(frames, count)}"
+        )
+    return list(stated)
+
+
+def _person(
+    arrays: dict[str, np.ndarray],
+    positions: np.ndarray,
+    confidence: np.ndarray | None,
+    layout: str | Layout | None,
+    fps: float | None,
+    units: str | None,
+    path: Path,
+    notes: tuple[str, ...],
+    name: str | None,
+) -> Keypoints:
+    if fps is None and (stated := next((key for key in _RATES if key in arrays), None)) is not None:
+        rate = _numbers(arrays, stated, path)
         if rate.size != 1:
             raise InputError(f"fps has shape {rate.shape}", path=path, expected="one number")
         fps = float(rate.reshape(()))
@@ -88,9 +141,9 @@ def read_keypoints_npz(
         units=units,
         confidence=None if confidence is None else points.body_of(confidence, 1),
         up_axis=up_axis if up_axis in ("x", "y", "z") else None,
-        person_id=_text(arrays, "person_id"),
+        person_id=name or _text(arrays, "person_id"),
         start_s=start,
-        notes=points.notes,
+        notes=(*notes, *points.notes),
         hands=hands,
         hand_confidence=hand_confidence,
         whole=points.whole,

@@ -65,15 +65,18 @@ def unknown_names(names: Sequence[str], path: Path, error: InputError) -> InputE
     return InputError(
         f"these are skin markers, {what} ({shown})",
         path=path,
-        expected=f"keypoints or joint centres; the nearest layout is {_nearest(names)}",
+        expected=f"keypoints or joint centres; {_nearest(names)}",
         hint="--layout FILE.toml, which says where on the body each marker lies (docs/keypoints.md)",
     )
 
 
 def _nearest(names: Sequence[str]) -> str:
+    names = [name.rpartition(":")[2] for name in names]
     counts = {name: len(load_layout(name).match(names)) for name in layout_names()}
     best = max(counts, key=lambda name: counts[name])
-    return f"{best}, with {counts[best]} of its {len(load_layout(best))} names"
+    if not counts[best]:
+        return "no layout is near: none has any of these names"
+    return f"the nearest layout is {best}, with {counts[best]} of its {len(load_layout(best))} names"
 
 
 def _plain(name: str) -> str:

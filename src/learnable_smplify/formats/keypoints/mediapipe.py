@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -12,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.json_frames import number_list, read_json
+from learnable_smplify.formats.keypoints.json_frames import number_list
+from learnable_smplify.formats.keypoints.json_shapes import (
+    frame_times,
+    in_order,
+    numbered_frames,
+    read_frames,
+    unflattened,
+)
 from learnable_smplify.formats.keypoints.mediapipe_hands import (
     about_their_middles,
     apart,
@@ -84,7 +90,7 @@ def read_mediapipe(
         InputError: no such file, not JSON, no landmarks where they belong, or landmarks in picture coordinates.
     """
     path = Path(path)
-    content = described = read_json(path)
+    content = described = read_frames(path)
     rate = fps
     if isinstance(content, dict):
         rate = fps if fps is not None else _rate(content)
@@ -92,16 +98,22 @@ def read_mediapipe(
             layout = content["layout"]
         content = next((content[key] for key in _ARRAY_KEYS if isinstance(content.get(key), list)), content)
     if isinstance(content, dict):
-        content = next((content[key] for key in _FRAME_KEYS if isinstance(content.get(key), list)), content)
+        content = next((content[key] for key in _FRAME_KEYS if isinstance(content.get(key), list | dict)), content)
+    if isinstance(content, dict):
+        # The whole recording under the name of one frame's landmarks: a list of lists of them.
+        content = next((content[key] for key in _WORLD_KEYS if _is_list_of_lists(content.get(key))), content)
+    if isinstance(content, dict):
+        content = numbered_frames(content) or content
     frames = [content] if _is_landmark_list(content) or isinstance(content, dict) else content
     if not isinstance(frames, list):
         raise InputError("there are no frames", path=path, expected=_EXPECTED)
+    if any(isinstance(frame, float | str) for frame in frames):
+        raise InputError("these are no landmarks", path=path, where="frame 0", expected=_EXPECTED)
+    times = frame_times(frames)
+    frames, layout = in_order(unflattened(frames, layout), layout, path)
     sights: list[Sight] = []
     bare: list[Sight] = []
-    times = np.full(len(frames), math.nan)
     for frame, value in enumerate(frames):
-        if isinstance(value, dict) and isinstance(value.get("timestamp_ms"), float):
-            times[frame] = value["timestamp_ms"] / 1000
         hands = frame_hands(value, partial(_hand_table, path=path, where=f"frame {frame}, hands"))
         poses = [] if hands is not None and not _has_pose(value) else _poses(value, path, f"frame {frame}")
         if hands is not None and not poses:
@@ -123,7 +135,7 @@ def read_mediapipe(
             "these are 2D keypoints in pixels: x, y, confidence",
             path=path,
             expected="3D keypoints x, y, z",
-            hint=f"lsmplify fit {path} --camera camera.json --method smplify",
+            hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT)",
         )
     return people_from_sights(
         sights,
@@ -247,6 +259,10 @@ def _is_landmark_list(value: Any) -> bool:
     if isinstance(first, dict):
         return "x" in first
     return isinstance(first, list) and len(first) in (3, 4) and all(isinstance(v, float) or v is None for v in first)
+
+
+def _is_list_of_lists(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(v is None or _is_landmark_list(v) for v in value)
 
 
 def _table(landmarks: list[Any], path: Path, where: str) -> np.ndarray:

@@ -33,7 +33,7 @@ def read_ntu_skeleton(
         units: of the positions; None detects metres, centimetres or millimetres by the limbs.
 
     Raises:
-        InputError: no such file, truncated, or a line that is not what it should be (with its number).
+        InputError: no such file, or a line that is not what it should be (with its number).
     """
     path = check_file(path)
     lines = [
@@ -57,9 +57,8 @@ def read_ntu_skeleton(
             raise InputError(f"'{fields[0][:40]}' is not {what}", path=path, where=f"line {number}")
         return int(fields[0])
 
-    frames = count("the number of frames")
-    sights: list[Sight] = []
-    for frame in range(frames):
+    def bodies(frame: int) -> list[Sight]:
+        seen = []
         for _ in range(count("the number of bodies")):
             _, body = line("a body's line")
             rows = []
@@ -73,7 +72,21 @@ def read_ntu_skeleton(
                         f"a field is not a number ({str(error)[:60]})", path=path, where=f"line {number}"
                     ) from error
             table = np.array(rows).reshape(-1, 4)
-            sights.append(Sight(frame, body[0], table[:, :3], table[:, 3]))
+            seen.append(Sight(frame, body[0], table[:, :3], table[:, 3]))
+        return seen
+
+    promised = count("the number of frames")
+    frames, notes = promised, tuple[str, ...]()
+    sights: list[Sight] = []
+    for frame in range(promised):
+        try:
+            sights += bodies(frame)
+        except InputError:
+            if place < len(lines) or not sights:
+                raise
+            frames = frame
+            notes = (f"the file promises {promised} frames and breaks off in frame {frame}: those before are read",)
+            break
     return people_from_sights(
         sights,
         frames,
@@ -82,4 +95,5 @@ def read_ntu_skeleton(
         fps=_FPS if fps is None else fps,
         units=units,
         body_first={25: "ntu25"},
+        notes=notes,
     )

@@ -57,7 +57,7 @@ def read_openpose3d(
             f"the people have only 2D keypoints, '{_KEY}' is empty",
             path=path,
             expected="3D keypoints",
-            hint="openpose --3d with calibrated cameras, or triangulate them with Pose2Sim or EasyMocap",
+            hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT, or --cameras)",
         )
     return people_from_sights(
         sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes

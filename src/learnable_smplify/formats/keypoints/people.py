@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_f
 from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
 from learnable_smplify.formats.keypoints.follow import most_seen, name_people
 from learnable_smplify.formats.keypoints.picture import refuse_picture
+from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -80,6 +82,11 @@ def people_from_sights(
     listed = list(sights)
     if not listed:
         raise InputError("nobody is in any frame", path=path, expected=f"3D keypoints in some of the {frames} frames")
+    taken = Counter((sight.frame, sight.person) for sight in listed if sight.person is not None)
+    if taken and (most := taken.most_common(1)[0])[1] > 1:
+        frame, name = most[0]
+        notes = (*notes, f"frame {frame}: {most[1]} people are called {name}: names are not used")
+        listed = [replace(sight, person=None) for sight in listed]
     count = len(listed[0].positions)
     for sight in listed:
         if len(sight.positions) != count:
@@ -114,6 +121,7 @@ def people_from_sights(
     hand_scores = None if of_hands is None else of_hands[..., 3]
     zero = (positions == 0).all(axis=-1)
     positions[zero] = np.nan
+    blank_notes = blank_placeholders(positions)
     if units is None:
         refuse_picture(positions, chosen, path)
     if of_hands is not None:
@@ -148,7 +156,7 @@ def people_from_sights(
             units="m",
             confidence=confidence,
             person_id=name,
-            notes=(*notes, *follow_notes, *points.notes, *left_out, *unit_notes, *gone),
+            notes=(*notes, *follow_notes, *points.notes, *left_out, *blank_notes, *unit_notes, *gone),
             hands=hands,
             hand_confidence=hand_confidence,
             whole=points.whole,

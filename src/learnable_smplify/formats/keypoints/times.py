@@ -7,7 +7,14 @@ from jaxtyping import Float
 
 # A step this many times longer than most is a gap in the recording, not the time from one frame to the next.
 _GAP = 2.5
-_USUAL_RATES = (*(float(rate) for rate in range(1, 1001)), 24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
+# Where the rounding leaves several possible, one of these is meant.
+_RARE = 1.04
+_FILM_RATES = (24000 / 1001, 30000 / 1001, 60000 / 1001, 120000 / 1001)
+_COMMON_RATES = (
+    *(10.0, 12.0, 12.5, 15.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0, 90.0, 100.0, 120.0, 150.0, 200.0, 240.0),
+    *_FILM_RATES,
+)
+_USUAL_RATES = (*(float(rate) for rate in range(1, 1001)), *_FILM_RATES)
 _MOST_DECIMALS = 6
 
 
@@ -18,17 +25,29 @@ def fps_from_times(times: Float[np.ndarray, "T"]) -> float | None:
     together, (n - 1) / (last - first), without the time in gaps; a usual rate that differs from it by less than the
     rounding can explain is meant.
     """
-    times = times[np.isfinite(times)]
+    places = np.flatnonzero(np.isfinite(times))
+    times, counts = times[places], np.diff(places)
     with np.errstate(over="ignore"):
         steps = np.diff(times)
     if steps.size == 0 or not np.median(steps) > 1e-5:
         return None
-    steps = steps[(steps <= _GAP * np.median(steps)) & (steps >= 0)]
-    duration = float(steps.sum())
-    rate = len(steps) / duration
-    slack = rate * _rounding(times) / duration
-    near = [usual for usual in _USUAL_RATES if abs(usual - rate) <= max(slack, 1e-9 * rate)]
-    return min(near, key=lambda usual: abs(usual - rate)) if near else rate
+    kept = (steps <= _GAP * counts * np.median(steps)) & (steps >= 0)
+    duration, frames = float(steps[kept].sum()), int(counts[kept].sum())
+    rate = frames / duration
+    slack = max(rate * _rounding(times) / duration, 1e-9 * rate)
+    for rates in (_COMMON_RATES, _USUAL_RATES):
+        near = [usual for usual in rates if abs(usual - rate) <= slack]
+        if near and kept.all():
+            # The one whose frames the written times follow best: rounding does not drift.
+            return min(near, key=lambda usual: _drift(times, places, usual))
+        if near:
+            return min(near, key=lambda usual: abs(usual - rate))
+    return rate
+
+
+def _drift(times: Float[np.ndarray, "N"], places: np.ndarray, rate: float) -> float:
+    """How far times stray from those of a rate [s]; of a whole rate and a film's beside it, the whole one is usual."""
+    return float(np.std(times - places / rate)) * (_RARE if rate in _FILM_RATES else 1.0)
 
 
 def start_of(times: Float[np.ndarray, "T"]) -> float:
@@ -38,7 +57,9 @@ def start_of(times: Float[np.ndarray, "T"]) -> float:
 
 def _rounding(times: Float[np.ndarray, "T"]) -> float:
     """The unit of the last decimal that the times are written with [s]."""
+    # Clocks that count from 1970 have no more digits than these.
+    close = max(1e-9, 4 * float(np.spacing(np.abs(times).max())))
     for decimals in range(_MOST_DECIMALS):
-        if np.allclose(times, np.round(times, decimals), rtol=0, atol=1e-9):
+        if np.allclose(times, np.round(times, decimals), rtol=0, atol=close):
             return float(10.0**-decimals)
     return float(10.0**-_MOST_DECIMALS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,6 +20,7 @@ from learnable_smplify.formats.keypoints.assemble import (
     parse_number,
     read_text,
 )
+from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -54,11 +56,12 @@ def read_trc(
     layout: str | Layout | None = None,
     fps: float | None = None,
     units: str | None = None,
-) -> Keypoints:
-    """Markers of a TRC file as keypoints; Y is up.
+) -> list[Keypoints]:
+    """The people of a TRC file, whose markers are keypoints; Y is up.
 
     Fields may be parted by tabs, commas, semicolons or spaces. Markers that are not keypoints of the layout, and
-    columns beyond the markers, are ignored with a note. Empty fields and NaN are missing values.
+    columns beyond the markers, are ignored with a note. Markers such as `Ann:LKnee` and `Bob:LKnee` are two people's.
+    Empty fields and NaN are missing values.
 
     Args:
         path: the file.
@@ -67,21 +70,28 @@ def read_trc(
         units: of the positions; None obeys the file's Units, unless limb lengths show that it is wrong.
 
     Raises:
-        InputError: not a TRC file, truncated, a row of another length, text where a number belongs (with the line).
+        InputError: not a TRC file, a row of another length, text where a number belongs (with the line).
     """
     table = read_trc_table(path, fps)
-    return keypoints_from_markers(
-        table.names,
-        table.values,
-        path=table.path,
-        layout=layout,
-        fps=table.fps,
-        units=units,
-        declared_units=_declared_unit(table),
-        up_axis="y",
-        start_s=table.start_s,
-        notes=table.notes,
-    )
+
+    def person(name: str, columns: Sequence[int]) -> Keypoints:
+        return keypoints_from_markers(
+            [owner(table.names[column])[1] if name else table.names[column] for column in columns],
+            table.values[:, columns],
+            path=table.path,
+            layout=layout,
+            fps=table.fps,
+            units=units,
+            declared_units=_declared_unit(table),
+            up_axis="y",
+            person_id=name or None,
+            start_s=table.start_s,
+            notes=table.notes,
+        )
+
+    groups = columns_of_people(table.names)
+    people, _ = everybody(groups, person) if len(groups) > 1 else ([], None)
+    return people if len(people) > 1 else [person("", range(len(table.names)))]
 
 
 def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTable:
@@ -92,7 +102,7 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
         fps: frames a second; None takes the file's DataRate, else its times.
 
     Raises:
-        InputError: not a TRC file, truncated, a row of another length, text where a number belongs (with the line).
+        InputError: not a TRC file, a row of another length, text where a number belongs (with the line).
     """
     path = check_file(path)
     lines = read_text(path).splitlines()
@@ -100,7 +110,7 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
     lines = lines[first:]
     if not lines or not lines[0].lstrip(' \t"').startswith("PathFileType"):
         raise InputError("not a TRC file", path=path, where="line 1", expected="a first line 'PathFileType 4 (X/Y/Z)'")
-    if len(lines) < 6:
+    if len(lines) < 5 or (len(lines) == 5 and not _is_row(lines[4])):
         raise InputError(
             "the file is truncated in its header", path=path, expected="five header lines, then one line a frame"
         )
@@ -122,6 +132,10 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
         (number, _trimmed(fields, 2 + 3 * len(names))) for number, fields in numbered if any(map(str.strip, fields))
     ]
     start, width = _place(lines[begin - 1], names, [len(fields) for _, fields in rows])
+    notes: list[str] = []
+    if len(rows) > 1 and len(rows[-1][1]) < width:  # what a program that was stopped leaves behind
+        notes.append(f"line {rows[-1][0]}, the last, breaks off and is left out")
+        rows.pop()
     values: list[list[float]] = []
     for number, fields in rows:
         if len(fields) != width:
@@ -138,7 +152,7 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
                 f"a field is not a number ({str(error)[:80]})", path=path, where=f"line {number}", expected="numbers"
             ) from error
 
-    notes = _check_counts(header, len(values), len(names), path)
+    notes += _check_counts(header, len(values), len(names))
     if width > 2 + 3 * len(names):
         notes.append(f"{width - 2 - 3 * len(names)} columns belong to no marker and are ignored")
     table = np.array(values).reshape(-1, 2 + 3 * len(names))
@@ -225,15 +239,12 @@ def _number(text: str | None) -> float | None:
     return value if math.isfinite(value) and value > 0 else None
 
 
-def _check_counts(header: dict[str, str], frames: int, markers: int, path: PathLike[str]) -> list[str]:
+def _check_counts(header: dict[str, str], frames: int, markers: int) -> list[str]:
     notes: list[str] = []
     promised = _number(header.get("NumFrames"))
     if promised is not None and frames < promised:
-        raise InputError(
-            f"the header promises {promised:.0f} frames, the file has {frames}",
-            path=path,
-            expected="as many lines as NumFrames says (is the file truncated?)",
-            hint="copy the file again, or correct NumFrames in line 3",
+        notes.append(
+            f"the header promises {promised:.0f} frames, the file has {frames}: they are read (is it truncated?)"
         )
     if promised is not None and frames > promised:
         notes.append(f"the header promises {promised:.0f} frames, the file has {frames}: all are read")

@@ -57,7 +57,7 @@ def unit_in_metres(unit: str) -> tuple[str, float]:
     Raises:
         InputError: unknown unit.
     """
-    word = unit.strip().lower()
+    word = unit.strip().strip("()[]\"'").strip().lower()
     short = word if word in METRES_PER_UNIT else _SPELLINGS.get(word.rstrip("s"), "")
     if not short:
         raise InputError(
@@ -97,39 +97,41 @@ def to_metres(
         positions: NaN where missing.
         layout: names the bones.
         units: what the user says; obeyed without looking.
-        declared: what the file says; obeyed unless the body would then be a hundred or a thousand times too large
-            or too small.
+        declared: what the file says; obeyed unless it is no unit, or the body would then be a hundred or a thousand
+            times too large or too small.
 
     Returns:
         The positions in metres, and notes for the user (empty when nothing had to be done).
 
     Raises:
-        InputError: unknown unit in `units` or `declared`.
+        InputError: unknown unit in `units`.
     """
     if units is not None:
         short, metres = unit_in_metres(units)
         return positions * metres, () if short == "m" else (f"read as {short}, as you said",)
 
     notes: list[str] = []
+    metres = 1.0
     if declared is not None:
-        short, metres = unit_in_metres(declared)
-        if short != "m":
-            positions = positions * metres
-            notes.append(f"the file is in {short}: converted to metres")
-    size = size_of_body(positions, layout)
-    if size is None or 0.3 <= size <= 3.0:
-        return positions, tuple(notes)
+        try:
+            short, metres = unit_in_metres(declared)
+        except InputError:
+            notes.append(f"the file's unit '{declared[:40]}' is not known: told by the limbs")
+        else:
+            notes += [f"the file is in {short}: converted to metres"] * (short != "m")
+    written = size_of_body(positions, layout)
+    if written is None or 0.3 <= written * metres <= 3.0:
+        return positions * metres, tuple(notes)
     # 40 % to 250 % of an adult: a child to a giant. Down to 25 %, an infant, where no other unit would make a person.
     # Between the bands the unit cannot be told.
     for name, factor, least in (("millimetres", 1000.0, 0.25), ("centimetres", 100.0, 0.4)):
-        if least < size / factor <= 2.5:
-            notes.append(f"looked like {name}: divided by {factor:.0f}")
-            return positions / factor, tuple(notes)
-    if declared is not None and 0.4 <= size * 1000.0 <= 2.5:
-        notes.append(f"the file says {declared} but is in metres: not converted")
-        return positions * 1000.0, tuple(notes)
+        if least < written / factor <= 2.5:
+            said = f"looked like {name}: divided by {factor:.0f}"
+            return positions / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
+    if metres != 1.0 and 0.4 <= written <= 2.5:
+        return positions, (f"the file says {declared} but is in metres: not converted",)
     notes.append(
-        f"the limbs are {size:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...), or use "
-        "--scale-to-body if the scale is unknown"
+        f"the limbs are {written * metres:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...), "
+        "or use --scale-to-body if the scale is unknown"
     )
-    return positions, tuple(notes)
+    return positions * metres, tuple(notes)

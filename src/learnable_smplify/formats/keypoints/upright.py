@@ -80,7 +80,8 @@ def _upward(person: Keypoints) -> Float[np.ndarray, "T 3"]:
     points, layout = measured(person)
     shoulders, hips = mean_of(points, layout, SHOULDERS), mean_of(points, layout, HIPS)
     top, feet = mean_of(points, layout, TOP), mean_of(points, layout, FEET)
-    whole = unit(top - either(feet, hips))
+    # Of legs alone, the hips are the top.
+    whole = unit(either(top, hips) - either(feet, hips))
     knees, wrists = (mean_of(points, layout, {f"left_{name}", f"right_{name}"}) for name in ("knee", "wrist"))
     with np.errstate(invalid="ignore"):
         bent = np.abs((unit(shoulders - hips) * unit(knees - hips)).sum(axis=-1)) < _BENT_COSINE

@@ -6,6 +6,7 @@ files takes them so: a motion that is Y up is turned on writing, the file says f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -38,14 +39,14 @@ _FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
     "smplh": {},
     "smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75)},
 }
-_RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
+RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
 _OUR_KEYS = (
     *("up_axis", "turned_from", "turned_about", "body", "betas_open", "start_time", "flagged", "uncertainty_deg"),
     *("betas_sigma", "hand_joints", "hand_pose", "hand_flagged", "hand_uncertainty_deg"),
 )
-_READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *_RATE_KEYS)
+_READ_KEYS = ("poses", "trans", "betas", "gender", *_OUR_KEYS, *RATE_KEYS)
 
 
 def write_amass(
@@ -160,7 +161,7 @@ def write_amass(
 
 
 def read_amass(path: str | PathLike[str]) -> Motion:
-    """Read an AMASS file: SMPL-H `_poses.npz`, SMPL-X `_stageii.npz`, SMPL's 72 columns, or one of ours.
+    """Read an AMASS file: SMPL-H `_poses.npz`, SMPL-X `_stageii.npz`, SMPL's 72 or 66 columns, or one of ours.
 
     Fingers are read from 156 and 165 columns, or from `hand_pose`; where all are zero, nobody saw them and they rest.
     Jaw and eyes, and betas beyond the tenth, are left out; a note says so where they are not zero. SMPL's two hand
@@ -172,7 +173,21 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         InputError: no such file, not an `.npz`, no `poses`, `trans` or frame rate in it, shapes that do not fit, or
             numbers that are not finite; names file and key.
     """
-    file = _AmassFile(Path(path), read_npz(path, _READ_KEYS))
+    return motion_of_arrays(Path(path), read_npz(path, _READ_KEYS))
+
+
+def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float | None = None) -> Motion:
+    """As `read_amass`, of arrays from any kind of file.
+
+    Args:
+        path: for messages.
+        arrays: under AMASS's names.
+        default_fps: where they state no rate; None refuses that.
+
+    Raises:
+        InputError: as in `read_amass`.
+    """
+    file = _AmassFile(path, {key: np.asarray(arrays[key]) for key in _READ_KEYS if key in arrays})
     if "poses" not in file.arrays:
         raise InputError(
             "holds no motion: the key 'poses' is missing",
@@ -181,8 +196,14 @@ def read_amass(path: str | PathLike[str]) -> Motion:
             hint="the _poses.npz or _stageii.npz beside it",
         )
     poses = file.numbers("poses")
+    if poses.ndim == 3 and poses.shape[2] == 3:  # joint by joint
+        poses = poses.reshape(len(poses), -1)
+    if poses.ndim == 2 and poses.shape[1] == _BODY_COLUMNS:  # no hands at all
+        poses = np.pad(poses, ((0, 0), (0, POSE_COLUMNS["smplh"] - _BODY_COLUMNS)))
     if poses.ndim != 2 or poses.shape[1] not in POSE_COLUMNS.values() or poses.shape[0] == 0:
-        raise file.fail(f"has shape {poses.shape}", "poses", "(T, 72), (T, 156) or (T, 165) with at least one frame")
+        raise file.fail(
+            f"has shape {poses.shape}", "poses", "(T, 72), (T, 156) or (T, 165) with at least one frame, or (T, 66)"
+        )
     frames, columns = poses.shape
     layout = next(name for name, width in POSE_COLUMNS.items() if width == columns)
     pose = np.zeros((frames, POSE_COLUMNS["smpl"]), dtype=np.float32)
@@ -191,7 +212,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
     if layout != "smpl" and "hand_joints" in file.arrays:
         pose[:, _BODY_COLUMNS:] = file.numbers("hand_joints", (frames, 6))
     fingers, guessed = file.fingers(poses, layout)
-    betas = file.betas()
+    betas, beta_notes = file.betas(frames)
     up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
     gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
     flagged = file.numbers("flagged", (frames,)) != 0 if "flagged" in file.arrays else np.zeros(frames, dtype=bool)
@@ -199,7 +220,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         pose=torch.from_numpy(pose),
         transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
         betas=torch.from_numpy(betas[:10].astype(np.float32)),
-        fps=file.rate(),
+        fps=file.rate(default_fps),
         start_s=float(file.numbers("start_time", ())) if "start_time" in file.arrays else 0.0,
         body=file.word("body", "") or layout,
         gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
@@ -209,7 +230,7 @@ def read_amass(path: str | PathLike[str]) -> Motion:
         betas_sigma=torch.from_numpy(file.numbers("betas_sigma", (10,)).astype(np.float32))
         if "betas_sigma" in file.arrays
         else None,
-        notes=_left_out(poses, betas, layout),
+        notes=(*beta_notes, *_left_out(poses, betas, layout)),
         hand_pose=fingers,
         hand_flagged=guessed,
         hand_uncertainty_deg=file.uncertainty("hand_uncertainty_deg", (frames, 30)),
@@ -272,10 +293,12 @@ class _AmassFile:
             raise self.fail(f"is '{word[:40]}'", key, ", ".join(name for name in known if name))
         return word.lower()
 
-    def rate(self) -> float:
-        key = next((key for key in _RATE_KEYS if key in self.arrays), None)
+    def rate(self, default: float | None) -> float:
+        key = next((key for key in RATE_KEYS if key in self.arrays), None)
+        if key is None and default is not None:
+            return default
         if key is None:
-            raise InputError("states no frame rate", path=self.path, expected=" or ".join(_RATE_KEYS))
+            raise InputError("states no frame rate", path=self.path, expected=" or ".join(RATE_KEYS))
         value = self.numbers(key)
         if value.size != 1 or not (0 < float(value.reshape(-1)[0]) < 1e5):
             raise self.fail("is no frame rate", key, "one number above 0")
@@ -304,13 +327,17 @@ class _AmassFile:
         flagged = self.numbers("hand_flagged", (frames, 2)) != 0 if told else np.zeros((frames, 2), dtype=bool)
         return torch.from_numpy(columns.astype(np.float32).reshape(frames, -1, 3)), torch.from_numpy(flagged)
 
-    def betas(self) -> np.ndarray:
+    def betas(self, frames: int) -> tuple[np.ndarray, tuple[str, ...]]:
         key = "betas_open" if "betas_open" in self.arrays else "betas"
         if key not in self.arrays:
-            return np.zeros(10)
+            return np.zeros(10), ()
         betas = self.numbers(key)
-        if betas.ndim == 2 and len(betas) and bool((betas == betas[:1]).all()):
-            betas = betas[0]
+        notes: tuple[str, ...] = ()
+        if betas.ndim == 2 and len(betas) in (1, frames):
+            notes = (
+                ("the betas change from frame to frame: their median is taken",) if np.ptp(betas, axis=0).any() else ()
+            )
+            betas = np.median(betas, axis=0)
         if betas.ndim != 1:
             raise self.fail(f"has shape {betas.shape}", key, "one shape for the whole clip, (16,) or (10,)")
-        return betas
+        return betas, notes

@@ -137,7 +137,7 @@ class ShapeEstimator:
         unknowns = Unknowns.of(self.folded.of_person(betas), True)
         prior = ShapePrior(weight=_share(len(rotmat), _INDEPENDENT_OWN))
         fit = refine_betas(unknowns, problem, rotmat, transl, unknowns.padded(betas[:0]), prior)
-        return ShapeEstimate(betas, torch.zeros_like(betas), unknowns.habit(fit.shape))
+        return ShapeEstimate(betas, torch.zeros_like(betas), unknowns.clear_habit(fit.shape))
 
     def _compared(
         self,
@@ -181,7 +181,7 @@ class ShapeEstimator:
         return ShapeEstimate(
             betas=fit.shape[:NUM_BETAS],
             sigma=covariance.diagonal()[:NUM_BETAS].clamp(min=0).sqrt(),
-            habit=fit.unknowns.habit(fit.shape),
+            habit=fit.unknowns.clear_habit(fit.shape),
             offsets=errors_of(self.folded, points, self.layout, fit.shape[: fit.unknowns.in_points])
             if detected
             else None,

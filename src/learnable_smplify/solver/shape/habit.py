@@ -27,6 +27,8 @@ from learnable_smplify.solver.frame.terms import NUM_ROTATIONS, NUM_UNKNOWNS
 # middle, only bending counts.
 _COLLAR_DEG = (6.0, 12.0, 20.0)
 _BEND_DEG = {"spine1": 5.0, "spine2": 5.0, "spine3": 5.0, "neck": 5.0, "head": 8.0}
+# Standard deviations from which on a habit is rather believed than not.
+_CLEAR = 0.7
 # And of every joint about every axis, where it is not known which program the poses are to be like.
 _ANY_DEG = 5.0
 
@@ -115,6 +117,14 @@ class Unknowns:
     def habit(self, shape: Float[Tensor, " S"]) -> Float[Tensor, "24 3"]:
         """The habit as rotations of the joints [rad]."""
         return (self.habits @ shape[self.in_points :]).unflatten(0, (NUM_JOINTS, 3))
+
+    def clear_habit(self, shape: Float[Tensor, " S"]) -> Float[Tensor, "24 3"]:
+        """The habit [rad] as far as it is clear: what is small beside `_CLEAR` is as likely a clip's own poses.
+
+        Kept whole, small ones made clips without habits worse by a tenth (held-back training clips).
+        """
+        size = shape[self.in_points :]
+        return self.habit(torch.cat((shape[: self.in_points], size**3 / (size**2 + _CLEAR**2))))
 
     def placed(self, problem: PoseProblem, shape: Float[Tensor, " S"]) -> PoseProblem:
         """The frames of a person of this shape and these habits."""

@@ -1,0 +1,63 @@
+"""How programs lay keypoints out in an array: frames, people, keypoints and coordinates in several orders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.whole_body import whole_body
+
+# Fewer keypoints than this are no body: a short axis is that of the coordinates.
+_FEWEST_KEYPOINTS = 5
+
+
+def points_a_frame(layout: str | Layout | None) -> int:
+    """Points a frame in a file of the layout that the user named; 0 for none."""
+    if layout is None:
+        return 0
+    whole = whole_body(layout) if isinstance(layout, str) else None
+    return load_layout(layout).width if whole is None else whole.count
+
+
+def people_of_array(
+    array: np.ndarray, layout: str | Layout | None, path: Path, where: str | None = None
+) -> tuple[list[Float[np.ndarray, "T K D"]], tuple[str, ...]]:
+    """The people of an array of positions, x, y, z and maybe a confidence last, and notes on what was turned round.
+
+    Args:
+        array: (T, K, D) with D of 3 or 4; (K, D) is one frame, (T, K D) needs a layout; (T, D, K) is turned; of four
+            axes one is that of the people, the shorter of the first two.
+        layout: what the user says.
+        path, where: for messages.
+
+    Raises:
+        InputError: another shape.
+    """
+    width, shape = points_a_frame(layout), array.shape
+    notes: tuple[str, ...] = ()
+    if array.ndim == 2 and width > 1 and shape[1] in (3 * width, 4 * width):
+        array = array.reshape(len(array), width, -1)
+    if array.ndim in (3, 4) and array.shape[-2] in (3, 4) and array.shape[-1] >= _FEWEST_KEYPOINTS:
+        array = np.swapaxes(array, -1, -2)
+        notes = (f"the array has shape {shape}: its last two axes are exchanged, so that x, y, z are last",)
+    if array.ndim in (2, 3):
+        array = array[None] if array.ndim == 3 else array[None, None]
+    elif array.ndim == 4 and array.shape[0] > array.shape[1]:
+        array = np.swapaxes(array, 0, 1)
+    if array.ndim != 4 or array.shape[-1] not in (3, 4) or len(array) > MOST_PEOPLE:
+        flat = array.ndim == 4 and array.shape[-1] == 2
+        raise InputError(
+            f"the array has shape {shape}" + (": these are 2D keypoints" if flat else ""),
+            path=path,
+            where=where,
+            expected="(T, K, 3), or (T, K, 4) with confidence; of several people (T, P, K, 3)",
+            hint=f"lsmplify fit {path} --image-size WIDTHxHEIGHT (2D keypoints in pixels)" if flat else None,
+        )
+    if len(array) > 1:
+        notes = (*notes, f"the array has shape {shape}: read as {len(array)} people")
+    return list(array), notes

@@ -1,0 +1,52 @@
+"""Arrays of keypoints as other programs lay them out: other names, other orders of the axes, several people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from test_keypoint_files import npy_bytes, npz_bytes, person
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(name: str, data: bytes) -> Path:
+        (tmp_path / name).write_bytes(data)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1), (0, 1, 2)])
+@pytest.mark.parametrize("name", ["joints", "keypoints_3d", "arr_0"])
+def test_arrays_of_other_programs_are_read_with_a_note(write, name: str, order: tuple[int, ...]):
+    points = person(6)
+    array = points.transpose(order)
+    for path in (
+        write("a.npy", npy_bytes(array)),
+        write("a.npz", npz_bytes(**{name: array, "framerate": 25.0, "scores": np.ones((6, 17))})),
+    ):
+        keypoints = read_keypoints(path, layout="coco17")
+        np.testing.assert_allclose(keypoints.positions, points, atol=1e-6)
+        assert any("exchanged" in note for note in keypoints.notes) == (order != (0, 1, 2))
+    assert keypoints.fps == 25
+    assert any(f"from the array '{name}'" in note for note in keypoints.notes)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_the_people_of_an_array_are_read_whichever_axis_is_theirs(write, axis: int, suffix: str):
+    both = np.stack((person(6), person(6) + 1), axis=axis)
+    data = npy_bytes(both) if suffix == ".npy" else npz_bytes(keypoints=both, confidence=np.full(both.shape[:3], 0.5))
+    people = read_people(write(f"a{suffix}", data), layout="coco17")
+    assert [one.person_id for one in people] == ["0", "1"]
+    np.testing.assert_allclose(people[1].positions, person(6) + 1, atol=1e-6)
+
+
+def test_an_npz_without_keypoints_says_what_it_holds(write):
+    with pytest.raises(InputError, match="no array 'keypoints', but alpha, beta"):
+        read_keypoints(write("a.npz", npz_bytes(alpha=np.ones(3), beta=np.ones(2))))
