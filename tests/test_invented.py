@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.axes import settle_axes
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
@@ -18,7 +17,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.solver import RecordingOptions, Solver
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.prior import KnownSize
-from toy_recording import standing_person
+from toy_recording import settle_axes, standing_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
 GROUPS = np.array(load_layout("body25").groups)

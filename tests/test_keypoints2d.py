@@ -127,8 +127,8 @@ def test_a_folder_without_people_is_refused(tmp_path: Path) -> None:
 
 
 def test_openpose_with_another_number_of_keypoints_is_refused(tmp_path: Path) -> None:
-    openpose_file(tmp_path, 0, [1.0] * 54)
-    with pytest.raises(InputError, match="18 keypoints"):
+    openpose_file(tmp_path, 0, [1.0] * 48)
+    with pytest.raises(InputError, match="16 keypoints"):
         read_keypoints2d(tmp_path)
     openpose_file(tmp_path, 1, [1.0] * 55)
     with pytest.raises(InputError, match="55 numbers"):
