@@ -68,7 +68,7 @@ NOT_RUN = {"lsmplify stream --udp 9000": "waits for datagrams until Ctrl-C"}
 # Seconds each; the others are done in one or two.
 SLOW = (
     *("benchmark", "ablate", "train", "evaluate", "fit recordings", "--camera", "demo", "film", "--parts", "report"),
-    *("--smooth", "--hold-feet", "--calibrate", "refine", "openpose", "video"),
+    *("--smooth", "--hold-feet", "--calibrate", "refine", "openpose", "video", "export-onnx"),
 )
 
 

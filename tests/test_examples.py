@@ -38,7 +38,9 @@ def test_every_example_is_run_here_and_is_short() -> None:
         assert len(path.read_text().splitlines()) <= 80, path.name
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "network_in_numpy.py" else name for name in RUNS]
+)
 def test_an_example_runs_and_writes_its_files(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,9 @@ def read_table(path: Path) -> CsvTable:
     lines = _section(_fields(path))
     if not lines:
         raise InputError("the file is empty", path=path, expected="a header such as nose_x,nose_y,nose_z,...")
+    widest = max(len(fields) for _, fields in lines)
+    if widest > 4 * MOST_MARKERS:
+        raise InputError(f"the file has {widest} columns", path=path, expected=f"at most {4 * MOST_MARKERS}")
     header, above, body = _parted(lines)
     units = {unit for name in header if (unit := _unit_of(name)) is not None}
     if body and header and (stated := _line_of_units(body[0][1])):
@@ -69,8 +72,6 @@ def read_table(path: Path) -> CsvTable:
     if not units and (said := [unit for word in _STATED_UNIT.findall(told) if (unit := _known_unit(word))]):
         units = {said[-1]}
     width = len(header) or len(lines[0][1])
-    if width > 4 * MOST_MARKERS:
-        raise InputError(f"the file has {width} columns", path=path, expected=f"at most {4 * MOST_MARKERS}")
     body, notes = _of_width(body, width, path)
     rates = [rate for _, fields in above if (rate := _lone_number(fields)) is not None]
     rates += [float(rate) for rate in reversed(_RATE.findall(told)) if 0 < float(rate) < 1e5]
