@@ -349,3 +349,10 @@ def test_ten_thousand_damaged_files_are_read_or_refused(tmp_path: Path, capsys: 
     with capsys.disabled():
         print(*(f"\n{name}: {read} read, {refused} refused" for name, (read, refused) in counts.items()))
     assert sum(map(sum, counts.values())) >= 9_900
+
+
+@pytest.mark.parametrize("shape", [(9, 0, 25, 3), (0, 0, 25, 3), (5, 0, 3, 3)])
+def test_arrays_of_nobody_are_refused_with_their_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(shape))
+    with pytest.raises(InputError, match="shape"):
+        read_people(tmp_path / "a.npy", layout="body25")

@@ -163,7 +163,7 @@ def _rows(found: Keyed, frame: Frame | None, path: Path) -> _Rows:
     root, body = _name(found.values, _ROOT, frame), _name(found.values, _BODY, frame)
     if root is not None and body is not None:
         first = found.numbers(root, finite=False)
-        count = len(first.reshape(-1, 9 if first.shape[-2:] == (3, 3) else 3))
+        count = first.size // (9 if first.shape[-2:] == (3, 3) else 3)
         joints = np.concatenate(
             [_joints(found.numbers(name, finite=False), count, path, name) for name in (root, body)], axis=1
         )
@@ -197,10 +197,11 @@ def _rows(found: Keyed, frame: Frame | None, path: Path) -> _Rows:
 
 def _joints(array: np.ndarray, count: int, path: Path, name: str) -> np.ndarray:
     """(count, J, 3) rotvecs of rotvecs or rotation matrices in any shape."""
-    if array.shape[-2:] == (3, 3) or (array.ndim >= 2 and array.size // max(count, 1) in (9, 207, 216, 495)):
-        return rotvecs_of(array.reshape(count, -1, 3, 3), path, f"'{name}'")
-    if count == 0 or array.size % (3 * count):
+    width = array.size // max(count, 1)
+    if count == 0 or width * count != array.size or width % 3:
         raise InputError(f"'{name}' has shape {array.shape}", path=path, expected="three numbers a joint")
+    if width % 9 == 0 and (array.shape[-2:] == (3, 3) or (array.ndim >= 2 and width in (9, 207, 216, 495))):
+        return rotvecs_of(array.reshape(count, -1, 3, 3), path, f"'{name}'")
     return array.reshape(count, -1, 3)
 
 

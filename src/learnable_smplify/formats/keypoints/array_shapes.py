@@ -49,7 +49,7 @@ def people_of_array(
         array = array[None] if array.ndim == 3 else array[None, None]
     elif array.ndim == 4 and array.shape[0] > array.shape[1]:
         array = np.swapaxes(array, 0, 1)
-    if array.ndim != 4 or array.shape[-1] not in (3, 4) or len(array) > MOST_PEOPLE:
+    if array.ndim != 4 or array.shape[-1] not in (3, 4) or not 0 < len(array) <= MOST_PEOPLE:
         flat = array.ndim == 4 and array.shape[-1] == 2
         raise InputError(
             f"the array has shape {shape}" + (": these are 2D keypoints" if flat else ""),

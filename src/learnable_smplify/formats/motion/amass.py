@@ -187,7 +187,12 @@ def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float |
     Raises:
         InputError: as in `read_amass`.
     """
-    file = _AmassFile(path, {key: np.asarray(arrays[key]) for key in _READ_KEYS if key in arrays})
+    try:
+        file = _AmassFile(path, {key: np.asarray(arrays[key]) for key in _READ_KEYS if key in arrays})
+    except ValueError as error:  # lists of other lengths below one another
+        raise InputError(
+            "an array is none: its rows have other lengths than one another", path=path, expected="tables of numbers"
+        ) from error
     if "poses" not in file.arrays:
         raise InputError(
             "holds no motion: the key 'poses' is missing",
