@@ -48,6 +48,10 @@ class InputError(LsmplifyError):
         super().__init__(message)
 
 
+class AmbiguousLayoutError(InputError):
+    """Keypoints that are those of several layouts: the user has to say which."""
+
+
 class MissingExtraError(LsmplifyError):
     """An optional dependency is not installed; the message names the pip command."""
 

@@ -138,10 +138,10 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
     import roma
     import torch
 
+    from learnable_smplify.body.clothes import clothed_colors
     from learnable_smplify.body.motion_mesh import MotionMesh
     from learnable_smplify.layouts.layout import Layout
     from learnable_smplify.render.clip import Clip
-    from learnable_smplify.render.clothes import clothed_colors
     from learnable_smplify.render.overlay import keypoint_colors, with_hand_points
 
     mesh = MotionMesh(body, motion)

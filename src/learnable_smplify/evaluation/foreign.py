@@ -7,7 +7,6 @@ learned one source's habit does well on that source's eval split and badly on ev
 from __future__ import annotations
 
 import math
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.npz import npz_names, read_npz
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.training.conventions import FREE_JOINTS
 
@@ -81,10 +80,6 @@ def _clips_of(file: Path, root: Path) -> list[Clip]:
 
 def _collection(file: Path) -> list[str]:
     """Names of the clips in a file of many; none for another file."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            keys = {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
-        return []  # the reader of motions tells what is wrong with it
+    keys = set(npz_names(file))  # of a damaged file none: the reader of motions tells what is wrong with it
     poses = {key.removesuffix(_POSE) for key in keys if key.endswith(_POSE)}
     return sorted(name for name in poses if name + _TRANSL in keys)

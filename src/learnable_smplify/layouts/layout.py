@@ -26,7 +26,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import AmbiguousLayoutError, InputError
 from learnable_smplify.layouts.bias import KeypointBias, parse_bias
 from learnable_smplify.layouts.layout_values import parse_edges, parse_point
 from learnable_smplify.layouts.spelling import plain, spelling_key
@@ -268,11 +268,12 @@ def infer_layout(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
     return best
 
 
-def infer_layout_from_count(count: int) -> Layout:
+def infer_layout_from_count(count: int, path: str | PathLike[str] | None = None) -> Layout:
     """The only layout in the package with `count` keypoints.
 
     Raises:
-        InputError: none or several have that many; the message lists them.
+        InputError: none has that many; `path` only names the file in the message, which lists them.
+        AmbiguousLayoutError: several have.
     """
     ordered = [_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY]
     candidates = [layout for layout in ordered if layout.width == count]
@@ -280,15 +281,11 @@ def infer_layout_from_count(count: int) -> Layout:
         return candidates[0]
     if candidates:
         named = ", ".join(layout.name for layout in candidates)
-        raise InputError(
-            f"several layouts have {count} keypoints, so the layout must be given",
-            expected=f"one of {named}",
-            hint=f"--layout {candidates[0].name}",
-        )
+        problem, hint = f"several layouts have {count} keypoints, so the layout must be given", candidates[0].name
+        raise AmbiguousLayoutError(problem, path=path, expected=f"one of {named}", hint=f"--layout {hint}")
     sizes = ", ".join(f"{layout.name} ({layout.width})" for layout in ordered)
-    raise InputError(
-        f"no layout has {count} keypoints", expected=f"one of {sizes}", hint="--layout FILE.toml with your own names"
-    )
+    hint = "--layout FILE.toml with your own names"
+    raise InputError(f"no layout has {count} keypoints", path=path, expected=f"one of {sizes}", hint=hint)
 
 
 def _shipped_by_name(text: str) -> Layout | None:

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import ArrayLike
 
+from learnable_smplify.body.clothes import BODY_COLOR
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.render.camera import Camera, View, follow_cameras, up_vector
-from learnable_smplify.render.frame import BODY_COLOR, render_frame
+from learnable_smplify.render.frame import render_frame
 
 Panel: TypeAlias = Literal["overlay", "body", "keypoints"]
 PANELS: tuple[Panel, ...] = ("overlay", "body", "keypoints")

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import ArrayLike
 
+from learnable_smplify.body.clothes import BODY_COLOR
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.errors import InputError
 from learnable_smplify.kernels.usable import has_numba
@@ -17,7 +18,6 @@ from learnable_smplify.render.light import DepthMaps, LightRig, depth_maps, ligh
 from learnable_smplify.render.overlay import draw_keypoints
 from learnable_smplify.render.raster import rasterise
 
-BODY_COLOR = (176, 190, 205)
 _BACKGROUND_TOP = np.array([250.0, 250.0, 251.0]) / 255
 _BACKGROUND_BOTTOM = np.array([236.0, 238.0, 241.0]) / 255
 _SUPERSAMPLING = 2

@@ -64,6 +64,15 @@ def read_npz(
     return arrays
 
 
+def npz_names(path: str | PathLike[str]) -> list[str]:
+    """Names of the arrays in a .npz file, none of which is read; of a file that is no archive, none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile):
+        return []
+
+
 def _read_member(
     archive: zipfile.ZipFile,
     info: zipfile.ZipInfo,

@@ -241,13 +241,7 @@ def keypoints_from_arrays(
         InputError: the layout cannot be told or does not fit, empty, or nothing is measured.
     """
     said = list(notes)
-    if layout is None:
-        try:
-            chosen = infer_layout_from_count(positions.shape[1])
-        except InputError as error:
-            raise InputError(str(error).rstrip("."), path=path) from error
-    else:
-        chosen = load_layout(layout)
+    chosen = infer_layout_from_count(positions.shape[1], path) if layout is None else load_layout(layout)
     if positions.shape[1] != len(chosen):
         raise InputError(
             f"the file has {positions.shape[1]} keypoints a frame",

@@ -84,10 +84,7 @@ def file_points(
     if layout is None and whole is not None:
         return _whole_points(whole, load_layout(whole.body))
     if layout is None:
-        try:
-            layout = infer_layout_from_count(count)
-        except InputError as error:
-            raise InputError(str(error).rstrip("."), path=path) from error
+        layout = infer_layout_from_count(count, path)
     chosen = load_layout(layout)
     if whole is not None and whole.body == chosen.name:
         return _whole_points(whole, chosen)

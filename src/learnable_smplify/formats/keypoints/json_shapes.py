@@ -12,6 +12,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.array_shapes import points_a_frame
 from learnable_smplify.formats.keypoints.assemble import check_file, matched_layout
+from learnable_smplify.formats.keypoints.times import clock_unit
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.json_file import parse_json
 from learnable_smplify.safe_files.safe_pickle import read_bytes
@@ -21,8 +22,6 @@ _NUMBER = re.compile(r"\D{0,20}(\d{1,12})")
 _MOST_FRAMES_A_KEY = 20
 _FEWEST_NAMES = 5
 _TIME_KEYS = ("timestamp_ms", "timestampMs", "time_ms", "timestamp_us", "timestamp", "time", "time_s", "t")
-# Steps longer than these are counted in something finer than seconds.
-_FINER = ((4e6, 1e-9), (4e3, 1e-6), (5.0, 1e-3))
 
 
 def read_frames(path: Path) -> Any:
@@ -68,9 +67,7 @@ def frame_times(frames: Sequence[Any]) -> np.ndarray:
     times = np.array([f[key] if isinstance(f, dict) and isinstance(f.get(key), float) else np.nan for f in frames])
     if key.lower().endswith("ms"):
         return times / 1e3
-    steps = np.diff(times[np.isfinite(times)])
-    scale = next((scale for least, scale in _FINER if steps.size and np.median(steps) >= least), 1.0)
-    return times * (1e-6 if key.endswith("us") else scale)
+    return times * (1e-6 if key.endswith("us") else clock_unit(times)[0])
 
 
 def named_points(value: Any) -> dict[str, list[Any]] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import AmbiguousLayoutError, InputError
 from learnable_smplify.formats.keypoints.axes import settle_people
 from learnable_smplify.formats.keypoints.c3d import read_c3d
 from learnable_smplify.formats.keypoints.easymocap import read_easymocap
@@ -141,8 +141,10 @@ def are_keypoints(path: Path) -> bool:
     """Whether a file or folder, of a kind that may hold other things too, holds 3D keypoints of some layout."""
     try:
         read_people(path)
-    except InputError as error:
-        return "several layouts have" in str(error)
+    except AmbiguousLayoutError:
+        return True
+    except InputError:
+        return False
     return True
 
 

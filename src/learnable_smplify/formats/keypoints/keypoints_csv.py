@@ -31,14 +31,11 @@ from learnable_smplify.formats.keypoints.csv_headings import (
 from learnable_smplify.formats.keypoints.csv_table import CsvTable, read_table
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
-from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
-from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
+from learnable_smplify.formats.keypoints.named_people import everybody, owner, several_people
+from learnable_smplify.formats.keypoints.times import clock_unit, fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.layouts.whole_body import hand_columns, whole_body
-
-# Frames are up to a quarter of a second apart, and 250 a second at most: longer steps are counted in smaller units.
-_FINER = ((4e6, 1e-9, "nanoseconds"), (4e3, 1e-6, "microseconds"), (5.0, 1e-3, "milliseconds"))
 
 
 def read_keypoints_csv(
@@ -69,23 +66,17 @@ def read_keypoints_csv(
     tables = _tables_of_people(table, path)
     if len(tables) > 1:
         found, problem = everybody(
-            dict.fromkeys(tables, ()),
-            lambda name, _: _one_person(tables[name], name, _content(tables[name], path), path, layout, fps, units),
+            tables, lambda name, own: _one_person(own, name, _content(own, path), path, layout, fps, units)
         )
         if not found and problem is not None:
             raise problem
         return found
     content = _content(table, path)
-    groups = columns_of_people(content[0])
-    found, _ = (
-        everybody(
-            groups,
-            lambda name, columns: _one_person(table, name or None, _own(content, columns), path, layout, fps, units),
-        )
-        if len(groups) > 1
-        else ([], None)
+    several = several_people(
+        content[0],
+        lambda name, columns: _one_person(table, name or None, _own(content, columns), path, layout, fps, units),
     )
-    return found if len(found) > 1 else [_one_person(table, None, content, path, layout, fps, units)]
+    return several or [_one_person(table, None, content, path, layout, fps, units)]
 
 
 _Found = tuple[list[str], np.ndarray, np.ndarray | None, np.ndarray | None]
@@ -297,11 +288,8 @@ def _bare(table: CsvTable, path: Path, layout: str | Layout | None, fps: float |
 
 def _seconds(times: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Times in seconds: a recording of numbers that go up by five and more counts in something finer."""
-    steps = np.diff(times[np.isfinite(times)])
-    for least, scale, name in _FINER:
-        if steps.size and np.median(steps) >= least:
-            return times * scale, [f"the times are taken as {name}"]
-    return times, []
+    scale, name = clock_unit(times)
+    return times * scale, [f"the times are taken as {name}"] * (scale != 1.0)
 
 
 def _time(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
-from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.npz import npz_names, read_npz
 
 # What other programs call the same.
 _POSITIONS = (
@@ -73,7 +72,7 @@ def read_keypoints_npz(
 
 
 def _is_motion(path: Path) -> bool:
-    return bool(read_npz(path, ("poses", "global_orient", "smpl_thetas")))
+    return not {"poses", "global_orient", "smpl_thetas"}.isdisjoint(npz_names(path))
 
 
 def _no_keypoints(path: Path) -> InputError:
@@ -85,9 +84,7 @@ def _no_keypoints(path: Path) -> InputError:
             expected=expected,
             hint=f"lsmplify convert {path} -o OUT.npz (or render, view, report)",
         )
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-    shown = ", ".join(names[:12])[:200] or "nothing"
+    shown = ", ".join(npz_names(path)[:12])[:200] or "nothing"
     return InputError(f"there is no array 'keypoints', but {shown}", path=path, expected=expected)
 
 

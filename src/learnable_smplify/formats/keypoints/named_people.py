@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 
+_Own = TypeVar("_Own")
 _NUMBERED = re.compile(
     r"((?:p|person|subject|sub|skeleton|skel|player|track|id|actor)[ _]?\d+)[_.: ](.+)", re.IGNORECASE
 )
@@ -30,20 +32,27 @@ def owner(name: str) -> tuple[str, str]:
     return ("", name) if numbered is None else (numbered[1], numbered[2])
 
 
+def several_people(names: Sequence[str], read: Callable[[str, Sequence[int]], Keypoints]) -> list[Keypoints]:
+    """Everybody whose name stands in front of columns; nobody unless they are two or more. `read` as in `everybody`."""
+    groups = columns_of_people(names)
+    people = everybody(groups, read)[0] if len(groups) > 1 else []
+    return people if len(people) > 1 else []
+
+
 def everybody(
-    groups: Mapping[str, Sequence[int]], read: Callable[[str, Sequence[int]], Keypoints]
+    groups: Mapping[str, _Own], read: Callable[[str, _Own], Keypoints]
 ) -> tuple[list[Keypoints], InputError | None]:
     """Those of the groups that are people, and what was wrong with the first that is none.
 
     Args:
-        groups: columns by person.
-        read: the keypoints of a person's columns; raises InputError where they are no person's: a ball, a chair.
+        groups: by person, what is theirs: columns, a table.
+        read: the keypoints of what is a person's; raises InputError where it is no person's: a ball, a chair.
     """
     people: list[Keypoints] = []
     problem: InputError | None = None
-    for name, columns in groups.items():
+    for name, own in groups.items():
         try:
-            people.append(read(name, columns))
+            people.append(read(name, own))
         except InputError as error:
             problem = problem or error
     return people, problem

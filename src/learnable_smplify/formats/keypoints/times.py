@@ -16,6 +16,15 @@ _COMMON_RATES = (
 )
 _USUAL_RATES = (*(float(rate) for rate in range(1, 1001)), *_FILM_RATES)
 _MOST_DECIMALS = 6
+# Frames are up to a quarter of a second apart, and 250 a second at most: longer steps are counted in smaller units.
+_FINER = ((4e6, 1e-9, "nanoseconds"), (4e3, 1e-6, "microseconds"), (5.0, 1e-3, "milliseconds"))
+
+
+def clock_unit(times: Float[np.ndarray, "T"]) -> tuple[float, str]:
+    """What a clock that does not say counts in, by its steps: in seconds, and its name."""
+    steps = np.diff(times[np.isfinite(times)])
+    step = float(np.median(steps)) if steps.size else 0.0
+    return next(((scale, name) for least, scale, name in _FINER if step >= least), (1.0, "seconds"))
 
 
 def fps_from_times(times: Float[np.ndarray, "T"]) -> float | None:

@@ -20,7 +20,7 @@ from learnable_smplify.formats.keypoints.assemble import (
     parse_number,
     read_text,
 )
-from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
+from learnable_smplify.formats.keypoints.named_people import owner, several_people
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -89,9 +89,7 @@ def read_trc(
             notes=table.notes,
         )
 
-    groups = columns_of_people(table.names)
-    people, _ = everybody(groups, person) if len(groups) > 1 else ([], None)
-    return people if len(people) > 1 else [person("", range(len(table.names)))]
+    return several_people(table.names, person) or [person("", range(len(table.names)))]
 
 
 def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTable:

@@ -12,7 +12,7 @@ import roma
 import torch
 
 from learnable_smplify.body.body import Body
-from learnable_smplify.body.clothes import suit_cover
+from learnable_smplify.body.clothes import BODY_COLOR, SUIT_COLOR, suit_cover
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import MissingExtraError
@@ -36,8 +36,6 @@ _SHAPE_NAME = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 _VERTICES, _INDICES = 34962, 34963
 
 _BONES_PER_VERTEX = 4  # more need a second set, which many programs do not read
-# Linear RGB of the colours in which `lsmplify render` draws bodies and their swimsuit.
-_SKIN_COLOR, _SUIT_COLOR = np.array([[0.434, 0.515, 0.610]]), np.array([[0.089, 0.138, 0.231]])
 
 
 def write_glb(
@@ -93,8 +91,14 @@ def top_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _colors(weights: np.ndarray) -> np.ndarray:
+    """(V, 3) linear RGB of a body in its swimsuit, the colours in which `lsmplify render` draws it."""
     suit = suit_cover(weights)[:, None]
-    return ((1 - suit) * _SKIN_COLOR + suit * _SUIT_COLOR).astype(np.float32)
+    return ((1 - suit) * _linear(BODY_COLOR) + suit * _linear(SUIT_COLOR)).astype(np.float32)
+
+
+def _linear(color: tuple[float, ...]) -> np.ndarray:
+    share = np.array(color) / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
 def _notes(body: Body, left_out: float) -> list[str]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import ShapedPoints
-from learnable_smplify.rotation import rotvec_to_rotmat
+from learnable_smplify.rotation import shortest_turn
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt
 from learnable_smplify.solver.frame.priors import Priors
@@ -42,12 +42,8 @@ def flipped(
     for near, far in _BONES:
         ray = torch.nn.functional.normalize(joints[:, far], dim=-1)
         along = 2 * ((joints[:, near] - joints[:, far]) * ray).sum(-1, keepdim=True)
-        bone = torch.nn.functional.normalize(joints[:, far] - joints[:, near], dim=-1)
-        other = torch.nn.functional.normalize(joints[:, far] + along * ray - joints[:, near], dim=-1)
-        axis = torch.linalg.cross(bone, other, dim=-1)
-        sine = axis.norm(dim=-1, keepdim=True)
-        angle = torch.atan2(sine, (bone * other).sum(-1, keepdim=True))
-        turned = rotvec_to_rotmat(axis / sine.clamp(min=1e-9) * angle) @ world[:, near]
+        bone = joints[:, far] - joints[:, near]
+        turned = shortest_turn(bone, bone + along * ray) @ world[:, near]
         pose = rotmat.clone()
         pose[:, near] = parent[:, near].mT @ turned
         pose[:, far] = turned.mT @ world[:, far]
