@@ -11,7 +11,7 @@ import torch
 from learnable_smplify.body import load_body
 from learnable_smplify.datasets.opensim import JointAngles, opensim_trials, read_mot
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.laboratory import angle_table, compare_angles, flexions
+from learnable_smplify.evaluation.laboratory import ELBOW_ZERO_DEG, angle_table, compare_angles, flexions
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout, marker_layout_names
@@ -67,12 +67,27 @@ def test_a_bend_of_the_body_is_a_bend_in_the_table():
     body, straight, turned = load_body(), flexions(load_body(), bent(0, 0)), flexions(load_body(), bent())
     for side in ("l", "r"):
         assert float((turned[f"knee_{side}"] - straight[f"knee_{side}"]).mean()) == pytest.approx(40, abs=1)
-        assert abs(float(turned[f"elbow_{side}"].mean()) - 28.6) < 12
+        assert float((turned[f"elbow_{side}"] - straight[f"elbow_{side}"]).mean()) == pytest.approx(28.6, abs=0.2)
     times = np.linspace(0, 1, 40)
     truth = JointAngles(times, {"knee_angle_r": np.full(40, float(turned["knee_r"][0]) + 3)})
     (row,) = compare_angles("trial", body, bent(), 0.0, truth)
     assert (row.joint, row.bias, row.spread) == ("knee", pytest.approx(-3, abs=0.01), pytest.approx(0, abs=0.01))
     assert "| trial | knee | 3.0 | -3.0 | 0.0 |" in angle_table([row])
+
+
+@pytest.mark.parametrize("pronation_deg", [60, 105, 120])
+def test_a_straight_arm_is_bent_in_opensim_s_count_by_what_its_model_s_bones_say(pronation_deg: int):
+    # Rajagopal et al. 2016: right elbow, forearm and wrist, each in the frame of the bone above [m], and two axes.
+    elbow, forearm, wrist = (
+        (0.013144, -0.286273, -0.009595),
+        (-0.006727, -0.013007, 0.026083),
+        (-0.008797, -0.235841, 0.01361),
+    )
+    bends, rolls = np.array([0.226047, 0.022269, 0.973862]), np.array([0.056398, 0.998406, 0.001952])
+    roll = rotvec_to_rotmat(torch.tensor(np.radians(pronation_deg) * rolls)).numpy()
+    upper, lower = (bone - bends * (bone @ bends) for bone in (elbow, forearm + roll @ wrist))
+    beyond = np.degrees(np.arctan2(np.cross(lower, upper) @ bends, upper @ lower))
+    assert beyond == pytest.approx(ELBOW_ZERO_DEG, abs=0.5)
 
 
 def test_the_laboratory_s_markers_are_a_layout_told_by_their_names():

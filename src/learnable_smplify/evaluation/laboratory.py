@@ -2,12 +2,13 @@
 
 Definitions, on the body's joint centres, all in degrees:
 - knee and elbow flexion: by how much the bone below is turned against the bone above, in the plane of the hinge, since
-  the rest pose, in which both are straight;
+  the rest pose, in which both are straight; OpenSim's elbow is at zero where shoulder, elbow and wrist are bent back by
+  `ELBOW_ZERO_DEG`;
 - hip flexion: the thigh's direction in the pelvis' frame, in the plane of forward and down; that frame has the spines
   of the pelvis (ASIS and PSIS) level, as OpenSim's has, and so leans back by `PELVIS_TILT_DEG` against SMPL's, which is
   a standing person's;
 - ankle dorsiflexion: how much smaller the angle between shank and foot is than in the body's rest pose.
-What OpenSim's zero poses of elbow and foot are beside SMPL's is not known here: that is in the bias, not in the spread.
+What OpenSim's zero pose of the foot is beside SMPL's is not known here: that is in the bias, not in the spread.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from learnable_smplify.skeleton import JOINT_INDEX
 OPENCAP_DEG = 4.5
 # Forward tilt of the plane through the spines of the pelvis in people who stand [deg] (Levine and Whittle 1996).
 PELVIS_TILT_DEG = 11.3
+# How far back the line of joint centres is bent at `elbow_flex` 0, about the elbow's axis [deg]: from where shoulder,
+# elbow, forearm and wrist are in the full-body model of Rajagopal et al. 2016, palms inward to back (`pro_sup` 60 to
+# 120 degrees give 5.4 to 6.0; the tests have the numbers).
+ELBOW_ZERO_DEG = 5.6
 _COORDINATES = {"knee": "knee_angle", "elbow": "elbow_flex", "hip": "hip_flexion", "ankle": "ankle_angle"}
 
 
@@ -61,7 +66,7 @@ def flexions(body: Body, motion: Motion) -> dict[str, Float[np.ndarray, " T"]]:
         found[f"hip_{short}"] = PELVIS_TILT_DEG + torch.rad2deg(torch.atan2(thigh[:, 2], -thigh[:, 1])).numpy()
         found[f"knee_{short}"] = _hinged(local[:, places["knee"]], bone("knee", "ankle", rest), 0)
         forearm = _hinged(local[:, places["elbow"]], bone("elbow", "wrist", rest), 1)
-        found[f"elbow_{short}"] = -forearm if side == "left" else forearm
+        found[f"elbow_{short}"] = ELBOW_ZERO_DEG + (-forearm if side == "left" else forearm)
         usual = _between(bone("ankle", "knee", rest), bone("ankle", "foot", rest))
         found[f"ankle_{short}"] = usual - _between(bone("ankle", "knee"), bone("ankle", "foot"))
     return found
