@@ -114,6 +114,10 @@ class Layout:
         """Number of keypoints."""
         return len(self.keypoint_names)
 
+    def __hash__(self) -> int:
+        """Of the names alone: every frame of a stream looks things up by its layout."""
+        return hash((self.name, self.keypoint_names))
+
     @cached_property
     def columns(self) -> tuple[int, ...]:
         """(K,) the place of every keypoint in a file that has the points in the layout's order."""
