@@ -186,7 +186,7 @@ def test_what_keypoints_do_not_show_is_usual_for_the_gender_that_a_user_knows() 
     woman, man = (BODY.average(gender) for gender in ("female", "male"))
     assert body_size(BODY, woman).height_m < body_size(BODY, torch.zeros(10)).height_m < body_size(BODY, man).height_m
     told = [
-        estimated("body25", 1, bias=True, noise=0.01, known=KnownSize(average=average))[0][0].betas
+        estimated("body25", 1, bias=True, noise=0.01, known=KnownSize(average=tuple(average.tolist())))[0][0].betas
         for average in (woman, man)
     ]
     towards = (man - woman) / (man - woman).norm()

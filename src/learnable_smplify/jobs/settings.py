@@ -261,8 +261,8 @@ class FitSettings:
     def _is_open(self) -> bool:
         return self.body is None or str(self.body) in OPEN_BODIES
 
-    def _average(self, body: Body) -> Tensor | None:
-        return body.average(self.gender) if self._is_open() and self.gender != "neutral" else None
+    def _average(self, body: Body) -> tuple[float, ...] | None:
+        return tuple(body.average(self.gender).tolist()) if self._is_open() and self.gender != "neutral" else None
 
     def _cuts(self) -> bool:
         return self.gap == "cut" and not self.no_repair and self.method != "smplify"

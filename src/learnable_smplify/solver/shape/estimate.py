@@ -150,15 +150,14 @@ class ShapeEstimator:
     ) -> ShapeEstimate:
         frames, sigma = len(rotmat), self.options.keypoint_sigma
         wants = self.known.wants(self.mesh) if known is None else ()
-        average = self.known.average
+        average = self.known.usual(self.mesh)
         prior = ShapePrior(self.mesh, wants, _share(frames, _INDEPENDENT_OWN), betas=known, average=average)
         explanations = tuple(
             Unknowns.of(points(self.folded, self.layout), True) for points in (own_points, detected_points)
         )
         # A first look at how far the keypoints are off, then both at what the better one leaves.
         looks = []
-        usual = torch.zeros_like(start) if average is None else average.to(start)
-        mean = usual if known is None else known
+        mean = average if known is None else known
         for unknowns, betas in zip(explanations, (start, mean), strict=True):
             looks.append(refine_betas(unknowns, problem, rotmat, transl, unknowns.padded(betas), prior))
         seen = max(min(look.error for look in looks) * sigma, noise, _LEAST_OWN)

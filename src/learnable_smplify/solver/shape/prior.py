@@ -35,7 +35,7 @@ class Want:
     sigma: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class KnownSize:
     """What a user knows of a person; None where nothing.
 
@@ -49,12 +49,16 @@ class KnownSize:
     build: Build | None = None
     height_m: float | None = None
     weight_kg: float | None = None
-    average: Float[Tensor, "10"] | None = None
+    average: tuple[float, ...] | None = None
+
+    def usual(self, mesh: RestMesh) -> Float[Tensor, "10"]:
+        """Betas of the average person."""
+        zero = torch.zeros_like(mesh.shapedirs[0, 0])
+        return zero if self.average is None else zero + zero.new_tensor(self.average)
 
     def usual_bmi(self, mesh: RestMesh) -> float:
         """Body mass index of the average person [kg/m^2]."""
-        usual = torch.zeros(mesh.shapedirs.shape[-1]) if self.average is None else self.average
-        height, weight = mesh.height_and_weight(usual.to(mesh.shapedirs))
+        height, weight = mesh.height_and_weight(self.usual(mesh))
         return float(weight / height**2)
 
     def wants(self, mesh: RestMesh) -> tuple[Want, ...]:

@@ -78,7 +78,7 @@ class ViewSolver:
 
     def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
         mesh = RestMesh.of(self.body, self.device)
-        prior = ShapePrior(mesh, self.known_size.wants(mesh), average=self.known_size.average)
+        prior = ShapePrior(mesh, self.known_size.wants(mesh), average=self.known_size.usual(mesh))
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
         if betas is not None and len(observed) < _LEAST_CLIP:
