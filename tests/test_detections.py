@@ -77,6 +77,23 @@ def test_openposes_folder_has_several_people(tmp_path: Path) -> None:
         check(track, table)
 
 
+def test_what_lies_beside_detections_is_left_out_and_said(tmp_path: Path) -> None:
+    for folder in ("openpose", "alphapose"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "meta.json").write_text('{"fps": 25, "model": "body25"}')
+    for frame, points in enumerate(walker(25)):
+        people = {"people": [{"pose_keypoints_2d": points.ravel().tolist()}]}
+        (tmp_path / f"openpose/clip_{frame:012d}_keypoints.json").write_text(json.dumps(people))
+    (tmp_path / "alphapose/alphapose-results.json").write_text(json.dumps(coco_list([walker(25)])))
+    for folder in ("openpose", "alphapose"):
+        (track,) = read_detections(tmp_path / folder)
+        check(track, walker(25))
+        assert "left out, as no part of the recording: meta.json" in track.keypoints.notes
+    (tmp_path / "alphapose/alphapose-results.json").unlink()
+    with pytest.raises(InputError, match="there are no detections in this folder"):
+        read_detections(tmp_path / "alphapose")
+
+
 def test_arrays_of_several_people_with_world_landmarks_are_read_as_they_are_written(tmp_path: Path) -> None:
     world = torch.randn(FRAMES, 33, 3, generator=torch.Generator().manual_seed(0))
     tracks = []

@@ -6,6 +6,7 @@ A new format is one file with a `read_x` and a line here.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from learnable_smplify.formats.detections.coco_list import coco_list_tracks, is_
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
-from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, read_json
+from learnable_smplify.formats.keypoints.frame_folder import (
+    frame_files,
+    has_key,
+    json_head,
+    left_out,
+    read_frame_folder,
+)
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json
 from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
@@ -25,6 +33,7 @@ from learnable_smplify.track import Track
 SUFFIXES = (".npz", ".npy", ".json", ".trc")
 """Suffixes of files of detections; OpenPose's folder is one too."""
 
+_KEYPOINTS_KEY = "keypoints"
 _EXPECTED = (
     "our keypoints2d.json or .npz, a list of detections (AlphaPose, RTMLib: image_id, keypoints, score), Sports2D's "
     "_px_ .trc, or OpenPose's folder"
@@ -64,9 +73,9 @@ def read_detections(
         content = read_json(path)
         if is_coco_list(content):
             return coco_list_tracks(content, path, layout, fps)
-        if isinstance(content, dict) and "people" in content:
-            return _openpose([path], path, layout, fps)
-        if isinstance(content, dict) and "keypoints" in content:
+        if isinstance(content, dict) and PEOPLE_KEY in content:
+            return _openpose(path, layout, fps)
+        if isinstance(content, dict) and _KEYPOINTS_KEY in content:
             return [Track(read_keypoints2d(path, layout, fps))]
     raise InputError("these are no detections", path=path, expected=_EXPECTED)
 
@@ -77,28 +86,31 @@ def holds_coco_list(path: Path) -> bool:
 
 
 def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
-    frames = [file for file in files if file.suffix.lower() == ".json"]
-    if len(frames) > 1 or (frames and len(files) == 1 and b'"people"' in _head(frames[0])):
-        return _openpose(json_files(folder), folder, layout, fps)
-    if len(files) == 1:
-        return read_detections(files[0], layout, fps)
-    what = f"several files could be the detections: {', '.join(file.name for file in files[:4])}" if files else ""
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    )
+    if frame_files([file for file in files if file.suffix.lower() == ".json"], PEOPLE_KEY):
+        return _openpose(folder, layout, fps)
+    usable = [file for file in files if file.suffix.lower() != ".json" or has_key(json_head(file), _KEYPOINTS_KEY)]
+    if len(usable) == 1:
+        first, *others = read_detections(usable[0], layout, fps)
+        if len(files) > 1:
+            notes = (left_out(set(files) - set(usable)), *first.keypoints.notes)
+            first = replace(first, keypoints=replace(first.keypoints, notes=notes))
+        return [first, *others]
+    what = f"several files could be the detections: {', '.join(file.name for file in usable[:4])}" if usable else ""
     raise InputError(
         what or "there are no detections in this folder", path=folder, expected="one file, or OpenPose's, one a frame"
     )
 
 
-def _openpose(files: list[Path], path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
-    places, frames, notes = frame_places(files, path)
+def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+    folder = read_frame_folder(path, PEOPLE_KEY)
     sightings = []
-    for file, frame in zip(files, places, strict=True):
+    for file, frame in zip(folder.files, folder.places, strict=True):
         for table in people_in_picture(file):
             seen = np.where((np.nan_to_num(table[:, 2:]) > 0), table, math.nan)
             sightings.append(Sighting(frame, None, seen))
-    return tracks_from_sightings(sightings, frames, path=path, layout=layout, fps=fps, notes=notes)
-
-
-def _head(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(1 << 16)
+    return tracks_from_sightings(sightings, folder.frames, path=path, layout=layout, fps=fps, notes=folder.notes)

@@ -17,13 +17,8 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.file_points import file_points
-from learnable_smplify.formats.keypoints.json_frames import (
-    frame_places,
-    json_files,
-    number_table,
-    openpose_people,
-    read_json,
-)
+from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_table, openpose_people, read_json
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -110,14 +105,14 @@ def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: 
 
 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
-    files = json_files(path)
-    places, frames, notes = frame_places(files, path)
-    sights = {frame: people_in_picture(file) for file, frame in zip(files, places, strict=True)}
+    folder = read_frame_folder(path, PEOPLE_KEY)
+    notes = folder.notes
+    sights = {frame: people_in_picture(file) for file, frame in zip(folder.files, folder.places, strict=True)}
     seen = [people for people in sights.values() if people]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected=f"'{_KEY}' of somebody in some file")
     count = len(seen[0][0])
-    table = np.full((frames, count, 3), math.nan)
+    table = np.full((folder.frames, count, 3), math.nan)
     before: np.ndarray | None = None
     for frame in sorted(sights):
         people = sights[frame]
