@@ -12,6 +12,7 @@ from pathlib import Path
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, parse_number, read_text
 from learnable_smplify.formats.keypoints.units import unit_in_metres
+from learnable_smplify.safe_files.broken_end import broken_line_note
 
 # The heading is looked for in so many lines; capture programs write titles and rates above it.
 _HEADING_LINES = 15
@@ -138,7 +139,7 @@ def _of_width(body: _Lines, width: int, path: Path) -> tuple[_Lines, tuple[str, 
         elif rows and sum(map(bool, fields)) < 3 and not _is_number(fields[0]):  # the title of another table
             return rows, (f"the lines from {number} on belong to another table and are left out",)
         elif rows and place == len(body) - 1 and len(fields) < width:
-            return rows, (f"line {number}, the last, breaks off and is left out",)
+            return rows, (broken_line_note(number),)
         elif not fields[0].startswith("#"):
             raise InputError(
                 f"the line has {len(fields)} fields",

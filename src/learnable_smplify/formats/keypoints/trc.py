@@ -24,6 +24,7 @@ from learnable_smplify.formats.keypoints.named_people import owner, several_peop
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
 
 PIXELS = ("px", "pixel", "pixels")
 
@@ -132,7 +133,7 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
     start, width = _place(lines[begin - 1], names, [len(fields) for _, fields in rows])
     notes: list[str] = []
     if len(rows) > 1 and len(rows[-1][1]) < width:  # what a program that was stopped leaves behind
-        notes.append(f"line {rows[-1][0]}, the last, breaks off and is left out")
+        notes.append(broken_line_note(rows[-1][0]))
         rows.pop()
     values: list[list[float]] = []
     for number, fields in rows:
@@ -240,12 +241,8 @@ def _number(text: str | None) -> float | None:
 def _check_counts(header: dict[str, str], frames: int, markers: int) -> list[str]:
     notes: list[str] = []
     promised = _number(header.get("NumFrames"))
-    if promised is not None and frames < promised:
-        notes.append(
-            f"the header promises {promised:.0f} frames, the file has {frames}: they are read (is it truncated?)"
-        )
-    if promised is not None and frames > promised:
-        notes.append(f"the header promises {promised:.0f} frames, the file has {frames}: all are read")
+    if promised is not None:
+        notes += frame_count_notes(promised, frames)
     named = _number(header.get("NumMarkers"))
     if named is not None and named != markers:
         notes.append(f"the header promises {named:.0f} markers, line 4 names {markers}: the names are used")
