@@ -173,7 +173,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, points: np
     with pytest.raises(InputError, match="nobody is in any frame"):
         read_keypoints(tmp_path)
     write_frame(tmp_path, 0, [{"pose_keypoints_2d": [1.0, 2.0, 1.0], "pose_keypoints_3d": []}])
-    with pytest.raises(InputError, match="only 2D keypoints"):
+    with pytest.raises(InputError, match="these are 2D keypoints"):
         read_keypoints(tmp_path)
     write_frame(tmp_path, 0, [person(points[0])])
     write_frame(tmp_path, 0, [person(points[0])], stem="other")

@@ -16,10 +16,11 @@ _OTHER_QUANTITY = re.compile(
 _NUMBER = re.compile(r"(?P<prefix>\D*)(?P<number>\d+)")
 # Heading of the time of a frame, without its unit: "time_ms" and "Time (s)" are it too.
 TIME = re.compile(
-    r"(time|times|t|timestamp|seconds|time ?stamp|zeit|temps|tiempo|tempo)[_ ]?[(\[]?(s|sec|seconds|ms|us|ns)?[)\]]?",
+    r"(time|times|t|timestamp|seconds|time ?stamp|zeit|temps|tiempo|tempo)"
+    r"[_ ]?[(\[]?(s|sec|seconds|ms|msec|us|usec|ns|nsec)?[)\]]?",
     re.IGNORECASE,
 )
-SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_SECONDS = {"m": 1e-3, "u": 1e-6, "n": 1e-9, "s": 1.0}
 # A column of three that stands for one axis, where nothing parts it from the name or brackets do: Nosex, Nose[0].
 _ONE_OF_THREE = re.compile(r"(?P<name>.+?)[_. (\[-]*(?P<part>[xyz012])[)\]]?", re.IGNORECASE)
 FRAME_WORDS = (
@@ -84,6 +85,7 @@ def in_order(names: list[str]) -> list[int] | None:
     return [place[number] for number in wanted] if set(wanted) == set(place) else None
 
 
-def time_scale(heading: str) -> float:
+def time_scale(heading: str) -> float | None:
+    """What the unit in a heading of times is in seconds; None where there is none."""
     match = TIME.fullmatch(heading)
-    return 1.0 if match is None or match[2] is None else SECONDS.get(match[2].lower(), 1.0)
+    return None if match is None or match[2] is None else _SECONDS[match[2][0].lower()]

@@ -1,4 +1,4 @@
-"""The shapes in which programs write frames of keypoints as JSON: lists, objects by number or by name, lines."""
+"""The shapes in which programs write frames of keypoints as JSON: lists, objects by number, lines, a list a joint."""
 
 from __future__ import annotations
 
@@ -11,17 +11,48 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.array_shapes import points_a_frame
-from learnable_smplify.formats.keypoints.assemble import check_file, matched_layout
+from learnable_smplify.formats.keypoints.assemble import check_file
+from learnable_smplify.formats.keypoints.csv_headings import TIME, part_of, time_scale
+from learnable_smplify.formats.keypoints.json_names import FEWEST_NAMES, are_rows, point_row
 from learnable_smplify.formats.keypoints.times import clock_unit
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.json_file import parse_json
 from learnable_smplify.safe_files.safe_pickle import read_bytes
 
-_NUMBER = re.compile(r"\D{0,20}(\d{1,12})")
+WORLD_KEYS = (
+    "pose_world_landmarks",
+    "poseWorldLandmarks",
+    "world_landmarks",
+    "worldLandmarks",
+    "landmarks",
+    "landmark",
+    "keypoints3D",
+)
+# Plain numbers (T, K, 3) or (T, K, 4), or points by name, under a name of their own.
+ARRAY_KEYS = (
+    *("keypoints", "keypoints3d", "keypoints_3d", "keypoint", "joints", "joints3d", "joints_3d", "joint_positions"),
+    *("positions", "poses_3d", "points", "Joints"),
+)
+_FRAME_KEYS = ("frames", "results", "data", "instance_info", "data_by_frame", "Frames")
+_NAMES_KEYS = (
+    "joint_names",
+    "keypoint_names",
+    "keypoint_id2name",
+    "landmark_names",
+    "marker_names",
+    "names",
+    "bodyparts",
+    "joints",
+    "keypoints",
+)
+_NUMBER = re.compile(r"(\D{0,20})(\d{1,20})")
 # Frames may be left out, but numbers that run away are damage and would only fill memory.
 _MOST_FRAMES_A_KEY = 20
-_FEWEST_NAMES = 5
-_TIME_KEYS = ("timestamp_ms", "timestampMs", "time_ms", "timestamp_us", "timestamp", "time", "time_s", "t")
+# Numbers behind such words count points, not frames.
+_POINT_WORDS = (
+    *("joint", "keypoint", "kp", "landmark", "marker", "point"),
+    *("joint_", "keypoint_", "kp_", "landmark_", "marker_", "point_"),
+)
 
 
 def read_frames(path: Path) -> Any:
@@ -44,10 +75,38 @@ def read_frames(path: Path) -> Any:
         raise
 
 
-def numbered_frames(content: dict[str, Any]) -> list[Any] | None:
+def frames_in(content: Any, path: Path) -> Any:
+    """The frames of a file, from the objects around them: a list as a rule, else what is one frame itself.
+
+    Raises:
+        InputError: a list for every joint, and one of another length.
+    """
+    if isinstance(content, dict):
+        content = next((content[key] for key in ARRAY_KEYS if _holds_points(content.get(key))), content)
+    if isinstance(content, dict):
+        content = next((content[key] for key in _FRAME_KEYS if isinstance(content.get(key), list | dict)), content)
+    if isinstance(content, dict):
+        # The whole recording under the name of one frame's landmarks: a list of lists of them.
+        content = next((content[key] for key in WORLD_KEYS if _is_list_of_lists(content.get(key))), content)
+    if isinstance(content, dict):
+        content = _numbered_frames(content) or _by_joint(content, path) or content
+    return [content] if are_rows(content) or isinstance(content, dict) else content
+
+
+def stated_names(content: Any) -> list[str]:
+    """The names of the points, where a file states them once at its top or in a description there; [] where not."""
+    if not isinstance(content, dict):
+        return []
+    parts = [content, *(inner for inner in content.values() if isinstance(inner, dict))]
+    found = [part[key] for part in parts for key in _NAMES_KEYS if key in part]
+    found = [(_numbered_frames(names) if isinstance(names, dict) else names) or [] for names in found]
+    return next((names for names in found if isinstance(names, list) and _are_names(names)), [])
+
+
+def _numbered_frames(content: dict[str, Any]) -> list[Any] | None:
     """The frames of an object that has them by number, {"0": ..., "1": ...}; None for any other object."""
-    found = [_NUMBER.fullmatch(key) for key in content]
-    places = [int(match[1]) for match in found if match is not None]
+    found = [match for key in content if (match := _NUMBER.fullmatch(key)) and match[1].lower() not in _POINT_WORDS]
+    places = [int(match[2]) for match in found]
     if not places or len(places) < len(content) or len(set(places)) < len(places):
         return None
     first, count = min(places), max(places) - min(places) + 1
@@ -59,23 +118,55 @@ def numbered_frames(content: dict[str, Any]) -> list[Any] | None:
     return frames
 
 
+def _by_joint(content: dict[str, Any], path: Path) -> list[Any] | None:
+    """The frames of an object that has a list of points for every joint; None for any other object.
+
+    Raises:
+        InputError: lists of different lengths.
+    """
+    # pandas writes a column as an object, {"0": ..., "1": ...}
+    content = {k: (isinstance(value, dict) and _numbered_frames(value)) or value for k, value in content.items()}
+    series = {name: rows for name, value in content.items() if (rows := _series(value)) is not None}
+    columns: dict[str, dict[str, list[Any]]] = {}
+    for heading, value in content.items():
+        if _are_numbers(value) and (told := part_of(heading)):
+            columns.setdefault(told[0], {})[told[1]] = value
+    series |= {name: rows for name, parts in columns.items() if (rows := _series(parts)) is not None}
+    if len(series) < FEWEST_NAMES:
+        return None
+    first = next(iter(series))
+    frames = len(series[first])
+    for name, rows in series.items():
+        if len(rows) != frames:
+            expected = f"{frames}, as of '{first}'"
+            raise InputError(f"there are {len(rows)} points", path=path, where=f"'{name}'", expected=expected)
+    for key, value in content.items():
+        if TIME.fullmatch(key) and _are_numbers(value) and len(value) == frames:
+            series[key] = value
+    return [{name: value[t] for name, value in series.items()} for t in range(frames)]
+
+
+def _series(value: Any) -> list[Any] | None:
+    """The points of one joint over time, from a list of them or from a list for each axis; None for anything else."""
+    if isinstance(value, dict):
+        told = {key.lower(): inner for key, inner in value.items()}
+        lists = [told[key] for key in ("x", "y", "z", "c", "confidence", "score") if _are_numbers(told.get(key))]
+        whole = {"x", "y", "z"} <= set(told) and len(lists) in (3, 4) and len({len(inner) for inner in lists}) == 1
+        return [list(row) for row in zip(*lists, strict=True)] if whole else None
+    if not isinstance(value, list):
+        return None
+    known = next((entry for entry in value if entry is not None), None)
+    return value if point_row(known) is not None else None
+
+
 def frame_times(frames: Sequence[Any]) -> np.ndarray:
     """(T,) seconds, NaN where a frame does not say."""
-    key = next(
-        (key for key in _TIME_KEYS if any(isinstance(f, dict) and isinstance(f.get(key), float) for f in frames)), ""
-    )
-    times = np.array([f[key] if isinstance(f, dict) and isinstance(f.get(key), float) else np.nan for f in frames])
-    if key.lower().endswith("ms"):
-        return times / 1e3
-    return times * (1e-6 if key.endswith("us") else clock_unit(times)[0])
-
-
-def named_points(value: Any) -> dict[str, list[Any]] | None:
-    """Rows [x, y, z] or [x, y, z, confidence] of an object that has them by name; None for anything else."""
-    if not isinstance(value, dict):
-        return None
-    rows = {name: row for name, point in value.items() if (row := _row(point)) is not None}
-    return rows if len(rows) >= _FEWEST_NAMES else None
+    objects = [frame if isinstance(frame, dict) else {} for frame in frames]
+    stated = (key for frame in objects for key, value in frame.items() if isinstance(value, float))
+    key = next((key for key in stated if TIME.fullmatch(key)), "")
+    times = np.array([frame[key] if isinstance(frame.get(key), float) else np.nan for frame in objects])
+    scale = time_scale(key)
+    return times * (clock_unit(times)[0] if scale is None else scale)
 
 
 def unflattened(frames: Sequence[Any], layout: str | Layout | None) -> list[Any]:
@@ -89,32 +180,17 @@ def unflattened(frames: Sequence[Any], layout: str | Layout | None) -> list[Any]
     return [f and [f[place : place + step] for place in range(0, length, step)] for f in frames]
 
 
-def in_order(frames: Sequence[Any], layout: str | Layout | None, path: Path) -> tuple[list[Any], str | Layout | None]:
-    """Frames of named points as lists in the order of a layout, and that layout; other frames as they are.
-
-    Raises:
-        InputError: the names are of no layout.
-    """
-    named = [named_points(frame) for frame in frames]
-    names = list(dict.fromkeys(name for frame in named if frame for name in frame))
-    if not names:
-        return list(frames), layout
-    chosen, places = matched_layout(layout, names, path)
-    width = max(len(row) for frame in named if frame for row in frame.values())
-    lists: list[Any] = []
-    for frame in named:
-        rows: list[list[Any]] = [[None] * width for _ in range(len(chosen))]
-        for name, place in places.items():
-            if frame and name in frame:
-                rows[place] = [*frame[name], *[None] * width][:width]
-        lists.append(rows if frame else None)
-    return lists, chosen
+def _holds_points(value: Any) -> bool:
+    return isinstance(value, list | dict) and not (isinstance(value, list) and _are_names(value))
 
 
-def _row(point: Any) -> list[Any] | None:
-    if isinstance(point, dict) and {"x", "y", "z"} <= set(point):
-        score = next((point[key] for key in ("visibility", "score", "confidence", "c") if key in point), None)
-        return [point["x"], point["y"], point["z"], *([] if score is None else [score])]
-    if isinstance(point, list) and len(point) in (3, 4) and all(v is None or isinstance(v, float) for v in point):
-        return point
-    return None
+def _are_names(value: list[Any]) -> bool:
+    return len(value) >= FEWEST_NAMES and all(isinstance(name, str) for name in value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(v is None or isinstance(v, float) for v in value)
+
+
+def _is_list_of_lists(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(v is None or are_rows(v) for v in value)

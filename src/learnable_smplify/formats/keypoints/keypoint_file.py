@@ -5,6 +5,7 @@ A new format is one file with a `read_x` and a line here.
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from learnable_smplify.errors import AmbiguousLayoutError, InputError
 from learnable_smplify.formats.keypoints.axes import settle_people
 from learnable_smplify.formats.keypoints.c3d import read_c3d
 from learnable_smplify.formats.keypoints.easymocap import KEYPOINTS_KEY, read_easymocap
-from learnable_smplify.formats.keypoints.frame_folder import frame_files, has_key, json_files, json_head
+from learnable_smplify.formats.keypoints.frame_folder import frame_files, json_files, json_head
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY
 from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
 from learnable_smplify.formats.keypoints.keypoints_npy import read_keypoints_npy
@@ -40,8 +41,11 @@ _READERS = {
 }
 # Which way is up where neither the file nor the body tells.
 _ASSUMED_UP = {".trc": "y", ".c3d": "z", ".skeleton": "y", "mediapipe": "-y"}
-# Formats of one JSON file a frame: how it begins, and a key that it has.
-_FRAMES = {"openpose": (b"{", PEOPLE_KEY), "easymocap": (b"[", KEYPOINTS_KEY)}
+# Formats of one JSON file a frame: how it begins (OpenPose's people are in no list), and a key that it has.
+_FRAMES = {
+    "openpose": (re.compile(rb'\{[^\[]*"people"'), PEOPLE_KEY),
+    "easymocap": (re.compile(rb'\[.*"keypoints3d"', re.DOTALL), KEYPOINTS_KEY),
+}
 
 SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".trc", ".c3d", ".skeleton", ".json")
 """Suffixes of keypoint files; a folder of .json files is a recording too."""
@@ -172,11 +176,9 @@ def kind_of_json(path: Path) -> str:
     files = json_files(path)
     for file in files:
         head = json_head(file)
-        told = next(
-            (kind for kind, (start, key) in _FRAMES.items() if head.startswith(start) and has_key(head, key)), None
-        )
-        if told is not None and frame_files(files, _FRAMES[told][1]):
-            return told
+        for kind, (begin, key) in _FRAMES.items():
+            if begin.match(head) and frame_files(files, key):
+                return kind
         if b'"Rh"' in head and b'"Th"' in head:
             parameters = True
         elif head.split() not in ([b"[]"], [b"[", b"]"]):

@@ -222,7 +222,7 @@ def _wide_form(table: CsvTable, path: Path) -> _Found:
         confidence = np.stack([numbers[:, place[f["c"]]] if "c" in f else ones for f in markers.values()], axis=1)
     times = None
     if time_column is not None:
-        scale = time_scale(table.header[time_column])
+        scale = time_scale(table.header[time_column]) or 1.0
         times = np.array([_time(fields[time_column]) * scale for _, fields in table.rows])
     return list(markers), values, confidence, times
 
@@ -247,7 +247,7 @@ def _long_form(table: CsvTable, path: Path) -> _Found | None:
         spot = index[0][fields[frame]], index[1][fields[name]]
         values[spot] = [_number(fields[column[axis]], axis, path, line) for axis in "xyz"]
         confidence[spot] = 1.0 if sure is None else _number(fields[sure], table.header[sure], path, line)
-        times[spot[0]] = np.nan if time is None else _time(fields[time]) * time_scale(table.header[time])
+        times[spot[0]] = np.nan if time is None else _time(fields[time]) * (time_scale(table.header[time]) or 1.0)
     return list(names), values, None if sure is None else confidence, None if time is None else times
 
 

@@ -12,6 +12,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
@@ -53,12 +54,7 @@ def read_openpose3d(
             name = _person_id(person.get("person_id"))
             sights.append(Sight(frame, name, table[:, :3], table[:, 3], _hands(person, file, where)))
     if not sights and flat:
-        raise InputError(
-            f"the people have only 2D keypoints, '{_KEY}' is empty",
-            path=path,
-            expected="3D keypoints",
-            hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT, or --cameras)",
-        )
+        raise flat_keypoints(path, f": '{_KEY}' is empty")
     return people_from_sights(
         sights,
         folder.frames,

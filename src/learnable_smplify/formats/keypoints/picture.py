@@ -17,6 +17,23 @@ _LOW, _HIGH, _INSIDE = -0.2, 1.2, 0.97
 _HIP_DEPTH, _HIP_PLACE = 0.05, 0.15
 
 
+def flat_keypoints(path: Path, what: str = "", where: str | None = None) -> InputError:
+    """That a file holds 2D keypoints where positions in space belong, and what to type.
+
+    Args:
+        path: the file.
+        what: more about them, to be put behind.
+        where: the place in the file.
+    """
+    return InputError(
+        f"these are 2D keypoints{what}",
+        path=path,
+        where=where,
+        expected="3D keypoints x, y, z",
+        hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT, or --cameras)",
+    )
+
+
 def refuse_picture(positions: Float[np.ndarray, "T K 3"], layout: Layout, path: Path) -> None:
     """Refuse positions that are MediaPipe's `pose_landmarks`: x and y are shares of a picture, z is from the hips.
 

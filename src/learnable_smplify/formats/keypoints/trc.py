@@ -21,6 +21,7 @@ from learnable_smplify.formats.keypoints.assemble import (
     read_text,
 )
 from learnable_smplify.formats.keypoints.named_people import owner, several_people
+from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -220,13 +221,7 @@ def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
 
 def _declared_unit(table: TrcTable) -> str | None:
     if table.unit.lower() in PIXELS:
-        raise InputError(
-            "the positions are pixels of a picture",
-            path=table.path,
-            where="line 3",
-            expected="3D positions in metres",
-            hint="the file with '_m_' in its name (Sports2D), or this one with --camera",
-        )
+        raise flat_keypoints(table.path, " in pixels (Sports2D's in metres have '_m_' in their name)", "line 3")
     return table.unit or None
 
 
