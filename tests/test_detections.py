@@ -12,6 +12,7 @@ import torch
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in, write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
@@ -151,6 +152,53 @@ def test_sports2ds_pixels_are_read(tmp_path: Path, sign: int) -> None:
     (track,) = read_detections(tmp_path / "demo.trc")
     check(track, table)
     assert track.keypoints.fps == 50
+
+
+NAMES = load_layout("halpe26").keypoint_names
+
+
+def csv_lines(heading: str, people: dict[str, np.ndarray]) -> list[list[object]]:
+    """A table of pixels of `people`, with headings in the dialect `heading`."""
+    parts = ("x", "y", "likelihood")
+    columns = [(who, name, part) for who in people for name in NAMES for part in parts]
+    rows = [[frame, *np.concatenate([p[frame].ravel() for p in people.values()])] for frame in range(FRAMES)]
+    if heading == "one line":
+        return [["time", *(f"{name}_{part}" for _, name, part in columns)], *([i / 50, *row] for i, *row in rows)]
+    if heading == "a line a keypoint":
+        seen = [(f, who) for f in range(FRAMES) for who in people]
+        points = [[f, who, name, *p] for f, who in seen for name, p in zip(NAMES, people[who][f], strict=True)]
+        return [["frame", "person", "keypoint", "x", "y", "score"], *points]
+    several = [["individuals", *(who for who, _, _ in columns)]] if heading == "individuals" else []
+    heads = [["scorer", *["net"] * len(columns)], *several, ["bodyparts", *(name for _, name, _ in columns)]]
+    return [*heads, ["coords", *(part for _, _, part in columns)], *rows]
+
+
+@pytest.mark.parametrize("heading", ["one line", "deeplabcut", "individuals", "a line a keypoint"])
+def test_tables_of_pixels_are_read(tmp_path: Path, heading: str) -> None:
+    people = {"Ann": walker(26)} | ({} if heading in ("one line", "deeplabcut") else {"Bob": walker(26, start=900)})
+    text = "\n".join(",".join(map(str, line)) for line in csv_lines(heading, people))
+    (tmp_path / "clip.csv").write_text(text + "\n")
+    tracks = read_detections(tmp_path / "clip.csv")
+    for track, (name, table) in zip(tracks, people.items(), strict=True):
+        check(track, table)
+        assert track.name == (name if len(people) > 1 else "0")
+    assert tracks[0].keypoints.fps == (50 if heading == "one line" else 30)
+    np.testing.assert_allclose(tracks[0].keypoints.confidence, 0.8, atol=1e-6)
+    with pytest.raises(InputError, match=r"these are 2D keypoints.*--camera camera\.json"):
+        read_keypoints(tmp_path / "clip.csv")
+
+
+def test_tables_of_positions_in_space_and_shares_of_the_picture_are_no_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "clip.csv"
+    path.write_text(",".join(f"{name}_{axis}" for name in NAMES for axis in "xyz") + "\n" + ",".join(["1"] * 78))
+    with pytest.raises(InputError, match=r"positions in space.*lsmplify fit"):
+        read_detections(path)
+    path.write_text(",".join(f"{name}_{axis}" for name in NAMES for axis in "xy") + "\n" + ",".join(["0.5"] * 52))
+    with pytest.raises(InputError, match="shares of the picture"):
+        read_detections(path)
+    np.save(tmp_path / "a.npy", walker() / [1920, 1080, 1])
+    with pytest.raises(InputError, match="shares of the picture"):
+        read_detections(tmp_path / "a.npy")
 
 
 def test_our_own_json_and_a_folder_with_one_file_are_read(tmp_path: Path) -> None:

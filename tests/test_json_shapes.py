@@ -33,6 +33,7 @@ def bones(frame: int) -> dict[str, Any]:
     return {name: {"position": point, "rotation": [0, 0, 0, 1]} for name, point in by_name(frame).items()}
 
 
+PIXELS = [number for k in range(17) for number in (100 + 9 * k, 200 + 20 * k, k % 3)]
 SERIES = {name: [ROWS[t][k] for t in range(T)] for k, name in enumerate(BODY25.keypoint_names)}
 COLUMNS = {f"{name}_{axis}": [row[i] for row in rows] for name, rows in SERIES.items() for i, axis in enumerate("xyz")}
 SHAPES: dict[str, Any] = {
@@ -139,8 +140,8 @@ def test_azure_kinects_bodies_are_read_by_their_names_in_millimetres_and_microse
     ("content", "message"),
     [
         *(([{n: [100, 200] for n in BODY25.keypoint_names}], "2D keypoints"), ([[[1, 2]] * 17], "2D keypoints")),
-        ([{"image_id": "0.jpg", "keypoints": [100, 200, 0.9] * 17}], "2D keypoints in pixels"),
-        ({"annotations": [{"keypoints": [100, 200, 2] * 17}]}, "2D keypoints in pixels"),
+        ([{"image_id": "0.jpg", "keypoints": PIXELS}], "2D keypoints in pixels"),
+        ({"annotations": [{"keypoints": PIXELS}]}, "2D keypoints in pixels"),
         ([{"predictions": [{"keypoints": [[100, 200]] * 17}]}], "2D keypoints"),
     ],
 )

@@ -6,6 +6,7 @@ A new format is one file with a `read_x` and a line here.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.coco_list import coco_list_tracks, is_coco_list
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
+from learnable_smplify.formats.detections.pixel_csv import read_pixel_csv
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
 from learnable_smplify.formats.keypoints.frame_folder import (
@@ -30,13 +32,13 @@ from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
-SUFFIXES = (".npz", ".npy", ".json", ".trc")
+SUFFIXES = (".npz", ".npy", ".json", ".csv", ".trc")
 """Suffixes of files of detections; OpenPose's folder is one too."""
 
 _KEYPOINTS_KEY = "keypoints"
 _EXPECTED = (
     "our keypoints2d.json or .npz, a list of detections (AlphaPose, RTMLib: image_id, keypoints, score), Sports2D's "
-    "_px_ .trc, or OpenPose's folder"
+    "_px_ .trc, a .csv of nose_x, nose_y, nose_score, ... (DeepLabCut), or OpenPose's folder"
 )
 
 
@@ -68,6 +70,8 @@ def read_detections(
     with np.errstate(all="ignore"):
         if suffix == ".trc":
             return read_pixel_trc(path, layout, fps)
+        if suffix == ".csv":
+            return read_pixel_csv(path, layout, fps)
         if suffix != ".json":
             return read_detection_arrays(path, layout, fps, camera)
         content = read_json(path)
@@ -85,15 +89,27 @@ def holds_coco_list(path: Path) -> bool:
     return is_coco_list(read_json(path))
 
 
+def detection_files(files: Iterable[Path]) -> list[Path]:
+    """Those of the files of a folder that may be detections, in order: not the descriptions and tables beside them.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    usable = [file for file in sorted(files) if _may_hold(file)]
+    return [file for file in usable if file.suffix.lower() != ".csv"] or usable
+
+
+def _may_hold(file: Path) -> bool:
+    if not file.is_file() or file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
+        return False
+    return file.suffix.lower() != ".json" or any(has_key(json_head(file), key) for key in (_KEYPOINTS_KEY, PEOPLE_KEY))
+
+
 def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.is_file() and file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-    )
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     if frame_files([file for file in files if file.suffix.lower() == ".json"], PEOPLE_KEY):
         return _openpose(folder, layout, fps)
-    usable = [file for file in files if file.suffix.lower() != ".json" or has_key(json_head(file), _KEYPOINTS_KEY)]
+    usable = detection_files(files)
     if len(usable) == 1:
         first, *others = read_detections(usable[0], layout, fps)
         if len(files) > 1:

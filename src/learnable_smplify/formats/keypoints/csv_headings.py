@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
-PART = "x|y|z|c|conf|confidence|score|visibility|likelihood|presence"
-_COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
+CONFIDENCE_WORDS = ("c", "conf", "confidence", "score", "visibility", "likelihood", "presence", "prob", "probability")
+_PART = "|".join(("x", "y", "z", *CONFIDENCE_WORDS))
+_COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{_PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
+# nose_tx, Hips.Xposition, and ('nose', 'x') as pandas makes one line of two
+_WORDED = re.compile(r"(?P<name>.+?)[_. :-](t|pos|trans)?(?P<part>[xyz])(pos|position|trans)?", re.IGNORECASE)
+_PAIR = re.compile(rf"\('(?P<name>[^']+)', '(?P<part>{_PART})'\)", re.IGNORECASE)
 _CAPITAL = re.compile(r"(?P<name>.*[a-z0-9])(?P<part>[XYZ])")  # noseX
 _IN_FRONT = re.compile(r"(?P<part>[xyz]|visibility)[_. ](?P<name>.+)", re.IGNORECASE)  # x_nose
 _NUMBERED = re.compile(r"(?P<part>[xyzvc])[_. ]?(?P<name>\d+)", re.IGNORECASE)  # x12
@@ -51,7 +55,7 @@ def name_column(column: dict[str, int]) -> int | None:
 
 def part_of(heading: str) -> tuple[str, str] | None:
     """The keypoint that a column is about, and "x", "y", "z" or "c"; None for columns of other kinds."""
-    for pattern in (_COLUMN, _CAPITAL, _NUMBERED, _IN_FRONT):
+    for pattern in (_PAIR, _COLUMN, _WORDED, _CAPITAL, _NUMBERED, _IN_FRONT):
         if match := pattern.fullmatch(heading):
             name, part = match["name"].strip(), match["part"].lower()
             name = _POSITION.sub("", name)

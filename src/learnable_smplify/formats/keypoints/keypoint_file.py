@@ -31,7 +31,7 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 _READERS = {
     ".npz": read_keypoints_npz,
     ".npy": read_keypoints_npy,
-    ".csv": read_keypoints_csv,
+    **dict.fromkeys((".csv", ".tsv", ".txt"), read_keypoints_csv),
     ".trc": read_trc,
     ".c3d": read_c3d,
     ".skeleton": read_ntu_skeleton,
@@ -47,8 +47,8 @@ _FRAMES = {
     "easymocap": (re.compile(rb'\[.*"keypoints3d"', re.DOTALL), KEYPOINTS_KEY),
 }
 
-SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".trc", ".c3d", ".skeleton", ".json")
-"""Suffixes of keypoint files; a folder of .json files is a recording too."""
+SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".tsv", ".trc", ".c3d", ".skeleton", ".json")
+"""Suffixes of keypoint files; a folder of .json files is a recording too, and so may be a .txt."""
 
 
 def read_keypoints(

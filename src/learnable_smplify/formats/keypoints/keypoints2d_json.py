@@ -19,6 +19,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_table, openpose_people, read_json
+from learnable_smplify.formats.keypoints.picture import refuse_shares
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -167,6 +168,7 @@ def _keypoints(
     if fps is None:
         notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
     trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence
+    refuse_shares(pixels[trust > 0], path)
     try:
         return Keypoints2D(
             pixels=torch.as_tensor(pixels),

@@ -43,7 +43,6 @@ from learnable_smplify.formats.keypoints.mediapipe_hands import (
     sides_by_bend,
 )
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
-from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, layout_names
@@ -119,8 +118,6 @@ def read_mediapipe(
         layout = layout or "hands42"
     else:
         sights, hand_notes = _with_sides(sights, any(map(are_lists, frames)))
-    if _are_pixels(sights):
-        raise flat_keypoints(path, " in pixels: x, y, confidence")
     return people_from_sights(
         sights,
         len(frames),
@@ -208,16 +205,6 @@ def _rate(content: Any) -> float | None:
         if rate is not None:
             return rate
     return None
-
-
-def _are_pixels(sights: list[Sight]) -> bool:
-    """Rows of three whose last is a confidence, or COCO's 0, 1, 2, while the others run over a picture."""
-    if not sights or any(sight.confidence is not None for sight in sights):
-        return False
-    points = np.concatenate([sight.positions for sight in sights[:100]])
-    points = points[np.isfinite(points).all(axis=1)]
-    last = points[:, 2]
-    return bool(len(points) and last.min() >= 0 and last.max() <= 2 and np.median(np.abs(points[:, :2])) > 20)
 
 
 def _all_about_hips(sights: list[Sight]) -> bool:

@@ -11,6 +11,8 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.body_points import FEET, HIPS, TOP, mean_of
 from learnable_smplify.layouts.layout import Layout
 
+# Somebody in a picture is larger than this [px], and nobody on earth is [m]; confidences and COCO's 0, 1, 2 are below.
+_SMALLEST_PX, _MOST_TRUST = 20.0, 2.0
 # The picture is 0 to 1; landmarks a little outside are guessed by detectors, and few are.
 _LOW, _HIGH, _INSIDE = -0.2, 1.2, 0.97
 # Depth is from the hips [picture widths], which are somewhere in the picture themselves.
@@ -34,8 +36,28 @@ def flat_keypoints(path: Path, what: str = "", where: str | None = None) -> Inpu
     )
 
 
+def refuse_shares(pixels: Float[np.ndarray, "*T 2"], path: Path) -> None:
+    """Refuse 2D keypoints that run from 0 to 1 (or -1 to 1) across the picture, where pixels belong.
+
+    Args:
+        pixels: NaN where missing.
+        path: for the message.
+
+    Raises:
+        InputError: they do.
+    """
+    known = pixels[np.isfinite(pixels).all(axis=-1)]
+    if len(known) and np.quantile(np.abs(known), _INSIDE) < _HIGH:
+        raise InputError(
+            "the 2D keypoints are shares of the picture (0 to 1), and no pixels",
+            path=path,
+            expected="column and row [px]: multiply them by the width and the height of the picture",
+        )
+
+
 def refuse_picture(positions: Float[np.ndarray, "T K 3"], layout: Layout, path: Path) -> None:
-    """Refuse positions that are MediaPipe's `pose_landmarks`: x and y are shares of a picture, z is from the hips.
+    """Refuse positions in a picture: pixels with a confidence for depth, and MediaPipe's `pose_landmarks`, whose x and
+    y are shares of the picture and whose z is from the hips.
 
     Args:
         positions: NaN where missing.
@@ -45,6 +67,8 @@ def refuse_picture(positions: Float[np.ndarray, "T K 3"], layout: Layout, path: 
     Raises:
         InputError: they are.
     """
+    if _are_pixels(positions):
+        raise flat_keypoints(path, " in pixels: x, y, confidence")
     flat = positions[np.isfinite(positions).all(axis=-1)]
     hips = mean_of(positions, layout, HIPS)
     hips = hips[np.isfinite(hips).all(axis=-1)]
@@ -62,3 +86,13 @@ def refuse_picture(positions: Float[np.ndarray, "T K 3"], layout: Layout, path: 
             expected="positions in space, such as MediaPipe's pose_world_landmarks instead of pose_landmarks",
             hint="--units m, if they are metres all the same",
         )
+
+
+def _are_pixels(positions: Float[np.ndarray, "T K 3"]) -> bool:
+    known = np.isfinite(positions).all(axis=-1, keepdims=True)
+    depth = positions[known[..., 0], 2]
+    if not len(depth) or depth.min() < 0 or depth.max() > _MOST_TRUST:
+        return False
+    high = np.where(known, positions, -np.inf).max(axis=1)
+    span = high - np.where(known, positions, np.inf).min(axis=1)
+    return float(np.median(span[np.isfinite(span).all(axis=-1), :2].max(axis=-1))) > _SMALLEST_PX
