@@ -68,6 +68,32 @@ def test_a_list_that_names_people_is_believed(tmp_path: Path) -> None:
     assert "frame rate not given" in str([track.keypoints.notes for track in tracks.values()])
 
 
+@pytest.mark.parametrize("program", ["mmpose", "mmpose, a file a picture", "openpifpaf"])
+def test_detections_by_frames_are_read_and_counted_from_the_first(tmp_path: Path, program: str) -> None:
+    people = [walker(), walker(start=900, speed=-5.0)]
+    if program == "openpifpaf":
+        lines = [
+            {"frame": t + 1, "predictions": [{"keypoints": p[t].ravel().tolist(), "score": 0.9} for p in people]}
+            for t in range(FRAMES)
+        ]
+        (tmp_path / "clip.json").write_text("\n".join(map(json.dumps, lines)))
+    else:
+        frames = [
+            [{"keypoints": p[t, :, :2].tolist(), "keypoint_scores": p[t, :, 2].tolist()} for p in people]
+            for t in range(FRAMES)
+        ]
+        info = [{"frame_id": t + 1, "instances": instances} for t, instances in enumerate(frames)]
+        (tmp_path / "clip.json").write_text(json.dumps({"meta_info": {"num_keypoints": 17}, "instance_info": info}))
+        if "file" in program:
+            (tmp_path / "clip.json").write_text('{"of": "no use"}')
+            for t, instances in enumerate(frames):
+                (tmp_path / f"{t:06d}.json").write_text(json.dumps(instances))
+    tracks = read_detections(tmp_path if "file" in program else tmp_path / "clip.json")
+    tracks.sort(key=lambda track: float(track.keypoints.pixels[0, :, 0].mean()))
+    for track, table in zip(tracks, people, strict=True):
+        check(track, table)
+
+
 def test_openposes_folder_has_several_people(tmp_path: Path) -> None:
     people = [walker(25), walker(25, start=900)]
     for frame in range(FRAMES):

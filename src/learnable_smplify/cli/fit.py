@@ -61,7 +61,7 @@ class FitArgs:
     """
 
     input: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
-    """Keypoints: .npz, .npy, .csv, .trc, .c3d, MediaPipe .json, or a folder of OpenPose or EasyMocap .json files; with
+    """Keypoints: .npz, .npy, .csv, .tsv, .trc, .c3d, .json, or a folder of OpenPose or EasyMocap .json files; with
     --camera: keypoints2d.json, OpenPose's folder, or another program's detections (AlphaPose, RTMLib, Sports2D,
     DeepLabCut, .csv, .npy).
     Or a folder that holds any number of them. With --cameras: a folder with a file or folder of detections for each

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.detections.coco_list import coco_list_tracks, is_coco_list
+from learnable_smplify.formats.detections.coco_list import SCORES_KEY, coco_list, coco_list_tracks
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
 from learnable_smplify.formats.detections.pixel_csv import read_pixel_csv
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
@@ -27,6 +28,7 @@ from learnable_smplify.formats.keypoints.frame_folder import (
     read_frame_folder,
 )
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json
+from learnable_smplify.formats.keypoints.json_shapes import read_frames
 from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
@@ -37,7 +39,7 @@ SUFFIXES = (".npz", ".npy", ".json", ".csv", ".trc")
 
 _KEYPOINTS_KEY = "keypoints"
 _EXPECTED = (
-    "our keypoints2d.json or .npz, a list of detections (AlphaPose, RTMLib: image_id, keypoints, score), Sports2D's "
+    "our keypoints2d.json or .npz, lists of detections (AlphaPose, RTMLib, MMPose, OpenPifPaf), Sports2D's "
     "_px_ .trc, a .csv of nose_x, nose_y, nose_score, ... (DeepLabCut), or OpenPose's folder"
 )
 
@@ -74,9 +76,9 @@ def read_detections(
             return read_pixel_csv(path, layout, fps)
         if suffix != ".json":
             return read_detection_arrays(path, layout, fps, camera)
-        content = read_json(path)
-        if is_coco_list(content):
-            return coco_list_tracks(content, path, layout, fps)
+        content = read_frames(path)
+        if (listed := coco_list(content)) is not None:
+            return coco_list_tracks(listed, path, layout, fps)
         if isinstance(content, dict) and PEOPLE_KEY in content:
             return _openpose(path, layout, fps)
         if isinstance(content, dict) and _KEYPOINTS_KEY in content:
@@ -85,8 +87,8 @@ def read_detections(
 
 
 def holds_coco_list(path: Path) -> bool:
-    """Whether a JSON file is a list of detections, as AlphaPose and RTMLib write them."""
-    return is_coco_list(read_json(path))
+    """Whether a JSON file is a list of detections, as AlphaPose, RTMLib, MMPose and OpenPifPaf write them."""
+    return coco_list(read_frames(path)) is not None
 
 
 def detection_files(files: Iterable[Path]) -> list[Path]:
@@ -109,6 +111,8 @@ def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> lis
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     if frame_files([file for file in files if file.suffix.lower() == ".json"], PEOPLE_KEY):
         return _openpose(folder, layout, fps)
+    if len(frame_files([file for file in files if file.suffix.lower() == ".json"], SCORES_KEY)) > 1:
+        return _pictures(folder, layout, fps)
     usable = detection_files(files)
     if len(usable) == 1:
         first, *others = read_detections(usable[0], layout, fps)
@@ -120,6 +124,18 @@ def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> lis
     raise InputError(
         what or "there are no detections in this folder", path=folder, expected="one file, or OpenPose's, one a frame"
     )
+
+
+def _pictures(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+    """MMPose's folder of predictions, a file for every picture."""
+    folder = read_frame_folder(path, SCORES_KEY)
+    found: list[Any] = []
+    for file, frame in zip(folder.files, folder.places, strict=True):
+        content = read_json(file)
+        if not isinstance(content, list):
+            raise InputError("this is no list of instances", path=file, expected='[{"keypoints": [[x, y], ...]}]')
+        found += [one | {"frame": float(frame)} if isinstance(one, dict) else one for one in content]
+    return coco_list_tracks(found, path, layout, fps)
 
 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
