@@ -47,8 +47,15 @@ def assert_read(path: Path, layout: str | None = None) -> None:
     "pattern",
     [
         *("{name}_{axis}", "{name}.{axis}", "{name} {AXIS}", "{name}:{axis}", "{name}-{axis}", "{axis}_{name}"),
-        *("{name}{AXIS}", "{name}_{axis} (m)", "{name}_{axis}[m]", "body_{name}_{axis}", "{name}_position_{axis}"),
-        *("Ann:{name}_{axis}", "{name}_pos_{AXIS}", "{name}_t{axis}", "{name}.T{axis}", "{name}.{AXIS}position"),
+        *("{name}{AXIS}", "{name}_{axis} (m)", "{name}_{axis}[m]", "body_{name}_{axis}", "mixamorig_{name}_{axis}"),
+        *(
+            "Ann:{name}_{axis}",
+            "{name}_position_{axis}",
+            "{name}_pos_{AXIS}",
+            "{name}_t{axis}",
+            "{name}.T{axis}",
+            "{name}.{AXIS}position",
+        ),
         "\"('{name}', '{axis}')\"",
     ],
 )

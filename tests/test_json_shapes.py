@@ -86,6 +86,20 @@ def test_names_are_those_of_the_layout_whatever_else_is_there(tmp_path: Path) ->
     assert any("2 points are not keypoints of body25 and are ignored: Hat, bbox" in note for note in keypoints.notes)
 
 
+@pytest.mark.parametrize("form", ["beside the frames", "in the frames", "openpose"])
+def test_confidence_that_stands_apart_is_read(tmp_path: Path, form: str) -> None:
+    trust = np.full((T, 25), 0.5)
+    content: Any = {"keypoints": ROWS, "confidence": trust.tolist()}
+    if form == "in the frames":
+        content = [{"keypoints": ROWS[t], "confidence": trust[t].tolist()} for t in range(T)]
+    elif form == "openpose":
+        flat = np.concatenate((POINTS, trust[..., None]), axis=2).reshape(T, -1)
+        content = [{"people": [{"pose_keypoints_3d": row}]} for row in flat.tolist()]
+    keypoints = read_keypoints(write(tmp_path, content), "body25", up="y")
+    np.testing.assert_allclose(keypoints.positions, POINTS, atol=1e-6)
+    np.testing.assert_allclose(keypoints.confidence, 0.5)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

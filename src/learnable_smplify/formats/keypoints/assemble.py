@@ -29,7 +29,9 @@ from learnable_smplify.safe_files.text import decoded
 
 _DEFAULT_FPS = 30.0
 # What programs put in front of a keypoint's name, beside the person's name and a colon.
-_PREFIX = re.compile(r"^(mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)_", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"^((mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)|mixamorig\d*)_", re.IGNORECASE
+)
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
 _FEWEST_COLUMNS = 4
 # Marker sets have some hundreds at most.

@@ -41,7 +41,11 @@ FRAME_WORDS = (
     "image",
 )
 _NAME_WORDS = ("keypoint", "landmark", "marker", "joint", "bodypart", "trajectory", "point", "name", "label")
-PERSON_WORDS = ("person", "person_id", "personid", "subject", "subject_id", "track_id", "trackid", "body_id", "bodyid")
+PERSON_WORDS = (
+    *("person", "person_id", "personid", "person_name", "subject", "subject_id", "subject_name", "track_id", "trackid"),
+    *("body_id", "bodyid", "player", "player_id", "player_name", "actor", "actor_id", "skeleton", "skeleton_id"),
+    *("user_id", "userid", "id"),
+)
 _FEWEST_NUMBERED = 8
 _FEWEST_THREES = 4
 

@@ -26,7 +26,17 @@ from learnable_smplify.formats.keypoints.csv_table import CsvTable
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
 from learnable_smplify.formats.keypoints.named_people import owner
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
-from learnable_smplify.formats.keypoints.times import clock_unit, fps_from_times, start_of
+from learnable_smplify.formats.keypoints.times import (
+    clock_unit,
+    every_frame,
+    fps_from_times,
+    places_of_numbers,
+    places_of_times,
+    start_of,
+)
+
+# Larger numbers of frames are damage.
+_LARGEST = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +77,21 @@ def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> TablePoin
     Raises:
         InputError: no such columns, one that is there twice or lacks its axes, text where a number belongs.
     """
-    names, values, confidence, times = _long_form(table, path, axes) or _wide_form(table, path, axes)
-    if times is None:
-        return TablePoints(names, values, confidence, table.fps, 0.0, table.notes)
-    # Numbers that go up by five and more from frame to frame count in something finer than seconds.
-    scale, unit = clock_unit(times)
-    notes = (*table.notes, f"the times are taken as {unit}") if scale != 1.0 else table.notes
-    times = times * scale
-    return TablePoints(names, values, confidence, fps_from_times(times) or table.fps, start_of(times), notes)
+    found = _in_order(_long_form(table, path, axes) or _wide_form(table, path, axes))
+    notes, times = list(table.notes), found.times
+    places = every_frame(len(found.values))
+    if found.frames is not None:
+        places = places_of_numbers([int(number) for number in found.frames], "line")
+    if times is not None and places.frames == len(times):
+        places = places_of_times(times, "line")
+    fps, start = table.fps, 0.0
+    if times is not None:
+        # Numbers that go up by five and more from frame to frame count in something finer than seconds.
+        scale, unit = clock_unit(times)
+        notes += [f"the times are taken as {unit}"] * (scale != 1.0)
+        fps, start = fps_from_times(places.spread(times * scale)) or fps, start_of(times * scale)
+    confidence = None if found.confidence is None else places.spread(found.confidence)
+    return TablePoints(found.names, places.spread(found.values), confidence, fps, start, (*notes, *places.notes))
 
 
 def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
@@ -86,8 +103,8 @@ def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
     column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
     person = next((column[word] for word in PERSON_WORDS if word in column), None)
     names = [] if person is None else list(dict.fromkeys(fields[person] for _, fields in table.rows))
-    if person is None or len(names) < 2:
-        return {"": table}
+    if person is None or len(names) < 2 or len(names) == len(table.rows) > MOST_PEOPLE:
+        return {"": table}  # nobody, or numbers of lines
     if len(names) > MOST_PEOPLE:
         raise InputError(f"the table holds {len(names)} people", path=path, expected=f"at most {MOST_PEOPLE}")
     time = next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
@@ -115,7 +132,25 @@ def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
     }
 
 
-_Found = tuple[list[str], np.ndarray, np.ndarray | None, np.ndarray | None]
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the lines of a table say: as in `TablePoints`, with the times (T,) and the numbers of frames (T,)."""
+
+    names: list[str]
+    values: np.ndarray
+    confidence: np.ndarray | None
+    times: np.ndarray | None
+    frames: np.ndarray | None
+
+
+def _in_order(found: _Found) -> _Found:
+    """With the frames in the order of their numbers; without numbers where they are no whole ones."""
+    frames = found.frames
+    if frames is None or not (np.abs(frames) < _LARGEST).all() or (frames != np.rint(frames)).any() or not len(frames):
+        return replace(found, frames=None)
+    order = np.argsort(frames, kind="stable")
+    confidence, times = (None if part is None else part[order] for part in (found.confidence, found.times))
+    return replace(found, values=found.values[order], confidence=confidence, times=times, frames=frames[order])
 
 
 def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
@@ -168,13 +203,23 @@ def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
     if time_column is not None:
         scale = time_scale(table.header[time_column]) or 1.0
         times = np.array([_time(fields[time_column]) * scale for _, fields in table.rows])
-    return list(markers), values, confidence, times
+    frame = _frame_column(table)
+    frames = None if frame is None else np.array([_time(fields[frame]) for _, fields in table.rows])
+    numbers_seen, counts = np.unique([] if frames is None else frames, return_counts=True)
+    if len(counts) > 1 and counts.min() > 1 and np.isfinite(numbers_seen).all():
+        raise InputError(
+            f"every frame is there {counts.min()} times or more, and no column says whose a line is",
+            path=path,
+            where="header",
+            expected="a column such as person beside " + table.header[frame or 0],
+        )
+    return _Found(list(markers), values, confidence, times, frames if (counts == 1).all() else None)
 
 
 def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
     """The same of a table with a line a keypoint (frame, keypoint, x, y, z); None where it is no such table."""
     column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
-    frame = next((column[word] for word in FRAME_WORDS if word in column), None)
+    frame = _frame_column(table)
     name = name_column(column)
     time = next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
     frame = time if frame is None else frame
@@ -194,7 +239,18 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
         values[spot] = [table_number(fields[column[axis]], axis, path, line) for axis in axes]
         confidence[spot] = 1.0 if sure is None else table_number(fields[sure], table.header[sure], path, line)
         times[spot[0]] = np.nan if time is None else _time(fields[time]) * (time_scale(table.header[time]) or 1.0)
-    return list(names), values, None if sure is None else confidence, None if time is None else times
+    return _Found(
+        list(names),
+        values,
+        None if sure is None else confidence,
+        None if time is None else times,
+        np.array([_time(key) for key in frames]) if frame != time else None,
+    )
+
+
+def _frame_column(table: CsvTable) -> int | None:
+    column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
+    return next((column[word] for word in FRAME_WORDS if word in column), None)
 
 
 def _time(text: str) -> float:

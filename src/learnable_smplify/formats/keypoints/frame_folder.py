@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from pathlib import Path
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import check_file
+from learnable_smplify.formats.keypoints.times import Places, every_frame, places_of_numbers
 
 _NUMBER = re.compile(r"\d+")
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
-# Frames may be left out of a folder, but numbers that run away are damage and would only fill memory.
-_MOST_FRAMES_A_FILE = 20
 # JSON formats are told by the keys in the first part of a file.
 _HEAD_BYTES = 1 << 16
 
@@ -54,10 +52,11 @@ def read_frame_folder(path: str | PathLike[str], key: str) -> FrameFolder:
     path = Path(path)
     there = json_files(path)
     files = frame_files(there, key) or there
-    places, frames, notes = _frame_places(files, path)
+    places = _frame_places(files, path)
+    notes = places.notes
     if len(files) < len(there):
         notes = (left_out(set(there) - set(files)), *notes)
-    return FrameFolder(tuple(files), tuple(places), frames, notes)
+    return FrameFolder(tuple(files), places.at, places.frames, notes)
 
 
 def json_files(path: Path) -> list[Path]:
@@ -121,11 +120,8 @@ def json_head(file: Path) -> bytes:
         raise InputError(f"cannot read the file ({error.strerror})", path=file) from error
 
 
-def _frame_places(files: Sequence[Path], folder: Path) -> tuple[list[int], int, tuple[str, ...]]:
+def _frame_places(files: Sequence[Path], folder: Path) -> Places:
     """Where in the recording each file's frame is: numbers that are left out are frames without people.
-
-    Returns:
-        A frame index for every file, the number of frames, and notes for the user.
 
     Raises:
         InputError: two files with the same frame number.
@@ -133,7 +129,7 @@ def _frame_places(files: Sequence[Path], folder: Path) -> tuple[list[int], int, 
     numbers = [_frame_number(file) for file in files]
     known = [number for number in numbers if number is not None]
     if len(known) < len(files) or len(files) < 2:
-        return list(range(len(files))), len(files), ()
+        return every_frame(len(files))
     steps = [after - before for before, after in itertools.pairwise(known)]
     if min(steps) == 0:
         place = steps.index(0)
@@ -142,20 +138,7 @@ def _frame_places(files: Sequence[Path], folder: Path) -> tuple[list[int], int, 
             path=folder,
             expected="the frames of one camera or one recording a folder",
         )
-    step = math.gcd(*steps)
-    count = (known[-1] - known[0]) // step + 1
-    if count > _MOST_FRAMES_A_FILE * len(files):
-        return (
-            list(range(len(files))),
-            len(files),
-            ("the numbers in the file names leave long gaps: taken as one after another",),
-        )
-    notes = []
-    if step > 1:
-        notes.append(f"the frame numbers go up by {step}: taken as one frame after another")
-    if count > len(files):
-        notes.append(f"{count - len(files)} of {count} frames have no file: nobody is measured in them")
-    return [(number - known[0]) // step for number in known], count, tuple(notes)
+    return places_of_numbers(known, "file")
 
 
 def _frame_number(file: Path) -> int | None:

@@ -13,9 +13,11 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import some
 from learnable_smplify.formats.keypoints.json_frames import number_list
 from learnable_smplify.formats.keypoints.json_names import FEWEST_NAMES, NamedPoints, are_rows, point_row, stated_person
-from learnable_smplify.formats.keypoints.json_shapes import ARRAY_KEYS, WORLD_KEYS
+from learnable_smplify.formats.keypoints.json_shapes import ARRAY_KEYS, SCORES_KEYS, WORLD_KEYS
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
 
+_OPENPOSE_KEY = "pose_keypoints_3d"  # flat x, y, z, confidence
+_FLAT_KEYS = ("pose_keypoints_2d", "keypoints_2d", "keypoints2d")
 PICTURE_KEYS = ("pose_landmarks", "poseLandmarks", "normalized_landmarks")
 EXPECTED = 'a list of frames, each a list of 33 {"x": 0.1, "y": -0.5, "z": 0.0, "visibility": 0.9}'
 PEOPLE_KEYS = (
@@ -30,7 +32,6 @@ PEOPLE_KEYS = (
     "predictions",
     "annotations",
 )
-_SCORES_KEYS = ("keypoint_scores", "keypoint_confidence", "scores", "confidences")
 _POSE_COUNT = 33
 # Objects in objects, as the solutions, the tasks and the JavaScript API write them.
 _MOST_DEEP = 5
@@ -67,6 +68,8 @@ def people_in_frame(value: Any, path: Path, where: str, depth: int = 0) -> Itera
         inner = _inside(value)
         if inner is None and None in value.values() and not any(isinstance(v, dict | list) for v in value.values()):
             return
+        if inner is None and any(value.get(key) for key in _FLAT_KEYS):
+            raise flat_keypoints(path, "", where)
         if inner is None:
             raise InputError(
                 f"there are no keypoints, but {some(list(value))}",
@@ -75,7 +78,7 @@ def people_in_frame(value: Any, path: Path, where: str, depth: int = 0) -> Itera
                 expected="points by name, rows x, y, z, or MediaPipe's 'pose_world_landmarks' in metres "
                 "(pose_landmarks are picture coordinates)",
             )
-        who, scores = stated_person(value), next((value[key] for key in _SCORES_KEYS if key in value), None)
+        who, scores = stated_person(value), next((value[key] for key in SCORES_KEYS if key in value), None)
         for person, points in people_in_frame(inner, path, where, depth + 1):
             yield person or who, points if isinstance(points, NamedPoints) else _scored(points, scores)
 
@@ -122,16 +125,18 @@ def _are_numbers(value: Any, count: int) -> bool:
     return isinstance(value, list) and len(value) == count and all(isinstance(number, float) for number in value)
 
 
-def _unflattened(value: Any) -> Any:
+def _unflattened(value: Any, width: int = 3) -> Any:
     """A flat list x, y, z, x, y, z, ... as rows; anything else as it is."""
-    whole = isinstance(value, list) and len(value) >= 3 * FEWEST_NAMES and len(value) % 3 == 0
+    whole = isinstance(value, list) and len(value) >= width * FEWEST_NAMES and len(value) % width == 0
     if not whole or not _are_numbers(value, len(value)):
         return value
-    return [value[place : place + 3] for place in range(0, len(value), 3)]
+    return [value[place : place + width] for place in range(0, len(value), width)]
 
 
 def _inside(value: dict[str, Any]) -> Any:
     """What of an object holds its people: under a known key, or the only named points that are in it."""
+    if _OPENPOSE_KEY in value:
+        return _unflattened(value[_OPENPOSE_KEY], 4) or []
     known = next((value[key] or [] for key in (*PEOPLE_KEYS, *WORLD_KEYS, *ARRAY_KEYS) if key in value), None)
     if known is not None:
         return known

@@ -33,6 +33,7 @@ ARRAY_KEYS = (
     *("keypoints", "keypoints3d", "keypoints_3d", "keypoint", "joints", "joints3d", "joints_3d", "joint_positions"),
     *("positions", "poses_3d", "points", "Joints"),
 )
+SCORES_KEYS = ("keypoint_scores", "keypoint_confidence", "scores", "confidences", "confidence", "visibility")
 _FRAME_KEYS = ("frames", "results", "data", "instance_info", "data_by_frame", "Frames")
 _NAMES_KEYS = (
     "joint_names",
@@ -82,7 +83,8 @@ def frames_in(content: Any, path: Path) -> Any:
         InputError: a list for every joint, and one of another length.
     """
     if isinstance(content, dict):
-        content = next((content[key] for key in ARRAY_KEYS if _holds_points(content.get(key))), content)
+        points = next((content[key] for key in ARRAY_KEYS if _holds_points(content.get(key))), content)
+        content = _with_scores(points, content)
     if isinstance(content, dict):
         content = next((content[key] for key in _FRAME_KEYS if isinstance(content.get(key), list | dict)), content)
     if isinstance(content, dict):
@@ -178,6 +180,14 @@ def unflattened(frames: Sequence[Any], layout: str | Layout | None) -> list[Any]
         return list(frames)
     step = length // width
     return [f and [f[place : place + step] for place in range(0, length, step)] for f in frames]
+
+
+def _with_scores(frames: Any, content: dict[str, Any]) -> Any:
+    """Frames of rows with the confidence that stands beside them in a list of its own, a list a frame."""
+    scores = next((content[key] for key in SCORES_KEYS if isinstance(content.get(key), list)), None)
+    if not isinstance(frames, list) or scores is None or len(scores) != len(frames) or are_rows(frames):
+        return frames
+    return [{ARRAY_KEYS[0]: rows, SCORES_KEYS[0]: trust} for rows, trust in zip(frames, scores, strict=True)]
 
 
 def _holds_points(value: Any) -> bool:

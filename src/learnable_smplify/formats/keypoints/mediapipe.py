@@ -43,7 +43,7 @@ from learnable_smplify.formats.keypoints.mediapipe_hands import (
     sides_by_bend,
 )
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
-from learnable_smplify.formats.keypoints.times import fps_from_times
+from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_times
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, layout_names
 
@@ -91,11 +91,12 @@ def read_mediapipe(
     if any(isinstance(frame, float | str) for frame in frames):
         raise InputError("these are no landmarks", path=path, where="frame 0", expected=EXPECTED)
     times = frame_times(frames)
+    places = places_of_times(times, "entry")
     frames, named = with_named_points(unflattened(frames, layout), stated_names(content))
     order = name_order(named, layout, path)
     sights: list[Sight] = []
     bare: list[Sight] = []
-    for frame, value in enumerate(frames):
+    for frame, value in zip(places.at, frames, strict=True):
         hands = frame_hands(value, partial(_hand_table, path=path, where=f"frame {frame}, hands"))
         alone = hands is not None and not _has_pose(value)
         people = [] if alone else list(people_in_frame(value, path, f"frame {frame}"))
@@ -118,14 +119,15 @@ def read_mediapipe(
         layout = layout or "hands42"
     else:
         sights, hand_notes = _with_sides(sights, any(map(are_lists, frames)))
+    about = _ABOUT_HIPS if _all_about_hips(sights) else ()
     return people_from_sights(
         sights,
-        len(frames),
+        places.frames,
         path=path,
         layout=layout,
-        fps=fps_from_times(times) if rate is None else rate,
+        fps=fps_from_times(places.spread(times)) if rate is None else rate,
         units=units,
-        notes=(*(_ABOUT_HIPS if _all_about_hips(sights) else ()), *hand_notes, *(order.notes if order else ())),
+        notes=(*about, *hand_notes, *(order.notes if order else ()), *places.notes),
         aspect=_aspect(content),
     )
 

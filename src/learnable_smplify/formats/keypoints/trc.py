@@ -22,7 +22,7 @@ from learnable_smplify.formats.keypoints.assemble import (
 )
 from learnable_smplify.formats.keypoints.named_people import owner, several_people
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
-from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
+from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
@@ -156,6 +156,9 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
     if width > 2 + 3 * len(names):
         notes.append(f"{width - 2 - 3 * len(names)} columns belong to no marker and are ignored")
     table = np.array(values).reshape(-1, 2 + 3 * len(names))
+    places = places_of_times(table[:, 1], "line")
+    notes += places.notes
+    table = places.spread(table)
     rate = _number(header.get("DataRate"))
     measured_rate = fps_from_times(table[:, 1])
     if rate is None:
