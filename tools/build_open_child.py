@@ -23,13 +23,13 @@ ADULT = OUTPUT.with_name("open_body.npz")
 
 def main() -> None:
     source, loops = load_source()
-    adults = sample_coefficients(source, NUM_SAMPLES + NUM_HELD_OUT, SEED)[TRAIN]
+    adults = sample_coefficients(source, NUM_SAMPLES + NUM_HELD_OUT, SEED)[0][TRAIN]
     adult_bones = source.bones + np.einsum("nk,kabc->nabc", adults, source.bone_shapes)
     matrix, faces, mirror, _ = thinned_mesh(source, loops, adults, adult_bones)
     with np.load(ADULT) as adult:
         assert np.array_equal(adult["faces"], faces), "another mesh: other versions of numpy or scipy?"
 
-    children = sample_coefficients(source, NUM_SAMPLES, SEED, ages=(0.0, 17.0))
+    children = sample_coefficients(source, NUM_SAMPLES, SEED, ages=(0.0, 17.0))[0]
     bones = source.bones + np.einsum("nk,kabc->nabc", children, source.bone_shapes)
     shapes = np.stack([matrix @ shape for shape in source.vertex_shapes]).reshape(len(source.vertex_shapes), -1)
     rest = (children @ shapes).reshape(len(children), -1, 3) + matrix @ source.vertices

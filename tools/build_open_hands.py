@@ -84,7 +84,7 @@ def main() -> None:
     with np.load(BODY) as data:
         body = dict(data)
     source, loops = load_source()
-    samples = sample_coefficients(source, NUM_SAMPLES + NUM_HELD_OUT, SEED)
+    samples = sample_coefficients(source, NUM_SAMPLES + NUM_HELD_OUT, SEED)[0]
     coefficients = np.concatenate([samples, reference_coefficients(source)])
     bones = source.bones + np.einsum("nk,kabc->nabc", coefficients, source.bone_shapes)
     fine = fine_mesh(source, loops, coefficients[TRAIN], bones[TRAIN])

@@ -85,8 +85,11 @@ def load_source() -> tuple[Source, list[list[int]]]:
     return source, boundary_loops(polygons)
 
 
-def sample_coefficients(source: Source, count: int, seed: int, ages: tuple[float, float] = (18.0, 75.0)) -> np.ndarray:
-    """(count, K) blend-shape coefficients of random people between these ages [years]."""
+def sample_coefficients(
+    source: Source, count: int, seed: int, ages: tuple[float, float] = (18.0, 75.0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of random people between these ages [years]: blend-shape coefficients (count, K), and (count,) 0 for men, 1 for
+    women, and some between."""
     from anny.models.phenotype import PHENOTYPE_LABELS
     from anny.shape_distribution import SimpleShapeDistribution
 
@@ -104,7 +107,7 @@ def sample_coefficients(source: Source, count: int, seed: int, ages: tuple[float
     _, phenotype = distribution.sample(count)
     for name in ("cupsize", "firmness"):
         phenotype[name] = torch.full((count,), 0.5, dtype=torch.float64)
-    return _coefficients(source, phenotype)
+    return _coefficients(source, phenotype), phenotype["gender"].numpy()
 
 
 def reference_coefficients(source: Source) -> np.ndarray:

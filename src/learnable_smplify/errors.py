@@ -62,6 +62,19 @@ class MissingExtraError(LsmplifyError):
         )
 
 
+def reason(error: BaseException) -> str:
+    """What another library's exception says of a file: on one line, cut short, and without its advice.
+
+    Of exceptions that speak of the library's own code, nothing.
+    """
+    lines = str(error).strip().splitlines()
+    if isinstance(error, KeyError):
+        return f"{printable(str(error), 80)} is missing"
+    if isinstance(error, NameError | AttributeError | TypeError | IndexError) or not lines:
+        return f"it makes no sense: {type(error).__name__}"
+    return lines[0].split("; ")[0].rstrip(".")[:160]
+
+
 def printable(text: str, longest: int = 4000) -> str:
     """Text that a terminal prints and does not obey: control characters as escapes, what is too long cut short.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +30,7 @@ class BodyArrays:
         body25_regressor: (25, V) the field's own BODY_25 keypoints from vertices, where the user has them (EasyMocap's
             `J_regressor_body25.npy`); None makes BODY_25 from joints and landmarks.
         hands: the same body with its fingers, where the file has them (SMPL-H, SMPL-X).
+        averages: (10,) betas of the average "female" and "male", where one body is for both.
     """
 
     name: str
@@ -43,6 +45,7 @@ class BodyArrays:
     point_regressor: Float[np.ndarray, "P V"]
     body25_regressor: Float[np.ndarray, "25 V"] | None = None
     hands: HandArrays | None = None
+    averages: Mapping[str, Float[np.ndarray, "10"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,6 +116,24 @@ class Body:
         shaped = self.folded(layout, turns.device, turns.dtype).shaped(shape)
         return shaped.pose(rotvec_to_rotmat(turns)).positions() + move[:, None]
 
+    def average(self, gender: str) -> Float[Tensor, "10"]:
+        """Betas of the average person of a gender, on a body that is for all of them.
+
+        Args:
+            gender: "neutral", "male" or "female".
+
+        Raises:
+            InputError: the body does not know, as those that are of one gender themselves.
+        """
+        if gender == "neutral":
+            return torch.zeros(self.arrays.shapedirs.shape[-1])
+        if gender not in self.arrays.averages:
+            raise InputError(
+                f"the body '{self.name}' ({self.gender}) does not say what is {gender}",
+                expected="the open body, which is for all; licensed bodies have a file for each gender",
+            )
+        return torch.from_numpy(self.arrays.averages[gender])
+
     def folded(
         self,
         layout: str | Layout = "body25",
@@ -150,7 +168,7 @@ def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") 
     Args:
         path: an SMPL, SMPL-H or SMPL-X `.pkl` / `.npz`; or "smpl", "smplh", "smplx" to search the usual places (see
             `lsmplify doctor`); "open-child" for the open body of children; None for the open body.
-        gender: "neutral", "male" or "female", for the search. The open body is neutral only.
+        gender: "neutral", "male" or "female", for the search. The open body is for all: see `Body.average`.
 
     Raises:
         InputError: no such file, a file that is not an SMPL model, or a gender the open body does not have.
@@ -158,7 +176,9 @@ def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") 
     if path is None or str(path) in OPEN_BODIES:
         if gender != "neutral":
             raise InputError(
-                f"the open body has no gender '{gender}'", expected="gender 'neutral', or the path of a licensed file"
+                f"the open body has no file of its own for '{gender}'",
+                expected="gender 'neutral', or the path of a licensed file",
+                hint="Body.average gives betas of a gender; 'lsmplify fit' takes --gender",
             )
         return Body(read_open_body(child=str(path) == OPEN_BODIES[1]))
     from learnable_smplify.body.model_files import read_model

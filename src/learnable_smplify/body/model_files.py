@@ -20,7 +20,7 @@ from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.landmarks import known_vertices, landmark_regressor
 from learnable_smplify.body.model_hands import hand_arrays
 from learnable_smplify.body.model_search import find_body25_regressor
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.npz import read_npz
 from learnable_smplify.safe_files.safe_pickle import load_pickle, load_pickle_bytes
 from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
@@ -156,7 +156,7 @@ def read_body25_regressor(path: str | PathLike[str], vertices: int) -> Float[np.
     try:
         array = np.load(path, allow_pickle=False, mmap_mode="r")
     except Exception as error:  # NumPy reads the header as Python text: damaged bytes raise nearly anything
-        raise InputError(f"not a readable .npy file ({str(error)[:160]})", path=path) from error
+        raise InputError(f"not a readable .npy file ({reason(error)})", path=path) from error
     if array.shape != (25, vertices) or array.dtype.kind not in "fiu":
         raise InputError(
             f"the regressor has shape {array.shape} of {array.dtype}", path=path, expected=f"numbers, (25, {vertices})"

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.body.kinematics import IS_ANCESTOR
 from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS
 
 # A keypoint closer to a joint than this [m] does not tell how the joint is turned.
@@ -36,3 +37,9 @@ def unobserved_mask(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | No
     if confidence is not None:
         length = length[(confidence.reshape(-1, length.shape[0]) > 0).any(dim=0)]
     return (length < _SHORTEST_LEVER).all(dim=0)
+
+
+def placed_joints(folded: FoldedPoints) -> Bool[Tensor, "24"]:
+    """True for joints whose places the layout's keypoints decide: no unobserved joint is above them in the chain."""
+    above = torch.tensor(IS_ANCESTOR, device=folded.weight.device) & unobserved_mask(folded)
+    return ~above.fill_diagonal_(False).any(dim=1)

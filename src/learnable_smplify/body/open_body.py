@@ -45,6 +45,7 @@ def read_open_body(child: bool = False) -> BodyArrays:
         faces=arrays["faces"].astype(np.int64),
         point_names=names,
         point_regressor=_dense(arrays, "point", len(names)),
+        averages={} if child else {gender: arrays[f"{gender}_betas"] for gender in ("female", "male")},
     )
 
 

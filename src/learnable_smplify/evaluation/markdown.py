@@ -122,6 +122,7 @@ def sequence_table(rows: Sequence[SequenceRow], source: str = "") -> str:
         ("given", lambda row: row.given),
         ("PVE [mm]", lambda row: f"{row.pve_mm:.1f}"),
         ("MPJPE [mm]", lambda row: f"{row.mpjpe_mm:.1f}"),
+        ("MPJPE of joints that keypoints place", lambda row: f"{row.placed_mpjpe_mm:.1f}"),
         ("PVE first / last quarter", lambda row: f"{row.first_quarter_pve_mm:.1f} / {row.last_quarter_pve_mm:.1f}"),
         ("flagged", lambda row: f"{100 * row.flagged_share:.1f} %"),
     ]

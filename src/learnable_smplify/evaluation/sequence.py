@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learnable_smplify import metrics
 from learnable_smplify.body import Body
+from learnable_smplify.body.observed import placed_joints
 from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.solver import Solver
@@ -25,6 +26,7 @@ class SequenceRow:
     Args:
         given: what the solver was told besides the keypoints.
         pve_mm, mpjpe_mm: means over all frames, pelvis joints laid on each other.
+        placed_mpjpe_mm: over the joints whose places the keypoints decide; BODY_25's leave out the hands.
         first_quarter_pve_mm, last_quarter_pve_mm: PVE over the first and the last quarter of every clip.
         flagged_share: frames the solver does not trust.
     """
@@ -35,6 +37,7 @@ class SequenceRow:
     frames: int
     pve_mm: float
     mpjpe_mm: float
+    placed_mpjpe_mm: float
     first_quarter_pve_mm: float
     last_quarter_pve_mm: float
     flagged_share: float
@@ -55,21 +58,22 @@ def evaluate_sequences(
     rows = []
     for name, solver in methods:
         for given in ("first pose, betas", "betas", "nothing"):
-            pves, mpjpes, first, last, flagged = [], [], [], [], []
+            pves, mpjpes, of_placed, first, last, flagged = [], [], [], [], [], []
             for clip, betas in zip(clips, people, strict=True):
                 if progress is not None:
                     progress(f"{name}, given {given}: {clip.name}")
                 keypoints = Keypoints(body.keypoints(clip.pose, betas, clip.transl), "body25", clip.fps)
                 start = (clip.pose[0], clip.transl[0]) if given.startswith("first pose") else None
                 motion = solver.fit(keypoints, None if given == "nothing" else betas, start=start)
-                pve, mpjpe = _clip_errors(body, motion.pose, motion.betas, clip.pose, betas)
+                pve, mpjpe, placed = _clip_errors(body, motion.pose, motion.betas, clip.pose, betas)
                 quarter = max(len(pve) // 4, 1)
                 pves.append(pve)
                 mpjpes.append(mpjpe)
+                of_placed.append(placed)
                 first.append(pve[:quarter])
                 last.append(pve[-quarter:])
                 flagged.append(motion.flagged.float())
-            means = (float(torch.cat(part).mean()) for part in (pves, mpjpes, first, last, flagged))
+            means = (float(torch.cat(part).mean()) for part in (pves, mpjpes, of_placed, first, last, flagged))
             rows.append(SequenceRow(name, given, len(clips), sum(len(part) for part in pves), *means))
     return rows
 
@@ -109,12 +113,15 @@ def evaluate_cold_start(clips: list[Clip], body: Body, solver: Solver, every: in
 
 def _clip_errors(
     body: Body, pose: Tensor, betas: Tensor, true_pose: Tensor, true_betas: Tensor
-) -> tuple[Tensor, Tensor]:
-    pves, mpjpes = [], []
+) -> tuple[Tensor, Tensor, Tensor]:
+    """PVE, MPJPE and MPJPE of the joints that BODY_25 places, of every frame [mm]."""
+    placed = placed_joints(body.folded("body25"))
+    pves, mpjpes, of_placed = [], [], []
     for rows in torch.arange(len(pose)).split(_CHUNK):
         joints, true_joints = body.joints(pose[rows], betas), body.joints(true_pose[rows], true_betas)
         roots = joints[:, 0], true_joints[:, 0]
         vertices, true_vertices = body.vertices(pose[rows], betas), body.vertices(true_pose[rows], true_betas)
         pves.append(metrics.pve(vertices, true_vertices, *roots, per_frame=True))
         mpjpes.append(metrics.mpjpe(joints, true_joints, *roots, per_frame=True))
-    return torch.cat(pves), torch.cat(mpjpes)
+        of_placed.append(metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True))
+    return torch.cat(pves), torch.cat(mpjpes), torch.cat(of_placed)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.model_search import MODEL_KINDS, find_model
+from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.motion.amass import PoseLayout
@@ -92,7 +93,7 @@ class FitSettings:
     body: BodyOption = None
     """Path of an SMPL, SMPL-H or SMPL-X model; or smpl, smplh, smplx to search where 'lsmplify doctor' does."""
     gender: Gender = "neutral"
-    """Gender of the licensed body model to search for."""
+    """Gender of the licensed body model to search for; of the open body, whose betas are estimated: what is usual."""
     pose_layout: PoseLayout = "smplh"
     """Columns of `poses` in the output: smpl 72, smplh 156, smplx 165. Blender's SMPL-X add-on wants 156 or 165."""
     method: Method = METHODS[0]
@@ -170,6 +171,8 @@ class FitSettings:
                 meant = f"{name} {value / 100:.2f}" if name == "--height" and least <= value / 100 <= most else None
                 raise InputError(f"{name} is {value:g}", expected=f"{unit}, from {least:g} to {most:g}", hint=meant)
         given = [name for name in ("build", "height", "weight") if getattr(self, name) is not None]
+        if self._is_open() and self.gender != "neutral":
+            given.append("gender")
         if given and (self.betas or self.method == "smplify"):
             why = "the betas are given" if self.betas else "--method smplify does not know it"
             raise InputError(f"--{given[0]} is for betas that are estimated, and {why}", hint=f"leave --{given[0]} out")
@@ -184,7 +187,7 @@ class FitSettings:
         """
         self.check()
         return Solver(
-            load_body(self.body, self.gender),
+            load_body(self.body, "neutral" if self._is_open() else self.gender),
             self.method,
             self.device,
             weights=self.weights,
@@ -224,7 +227,7 @@ class FitSettings:
             offsets=None if self.offsets is None else read_offsets(self.offsets, layout),
             scale_to_body=self.scale_to_body,
             ground=self.ground,
-            known_size=KnownSize(self.build, self.height, self.weight),
+            known_size=KnownSize(self.build, self.height, self.weight, self._average(solver.body)),
         )
         return solver
 
@@ -254,6 +257,12 @@ class FitSettings:
         described = asdict(self) | {name: file_hash(path) for name, path in self._files().items()}
         text = json.dumps({"version": __version__, **described}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _is_open(self) -> bool:
+        return self.body is None or str(self.body) in OPEN_BODIES
+
+    def _average(self, body: Body) -> Tensor | None:
+        return body.average(self.gender) if self._is_open() and self.gender != "neutral" else None
 
     def _cuts(self) -> bool:
         return self.gap == "cut" and not self.no_repair and self.method != "smplify"

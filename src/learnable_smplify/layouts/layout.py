@@ -38,22 +38,8 @@ Group = Literal["head", "torso", "arms", "hands", "legs", "feet"]
 
 # The layouts in the package. Of two that explain a file's names equally well, the one named earlier is taken.
 _SHIPPED: tuple[str, ...] = (
-    "body25",
-    "coco17",
-    "coco_feet23",
-    "halpe26",
-    "body25b",
-    "smpl24",
-    "amass22",
-    "h36m17",
-    "mediapipe33",
-    "ntu25",
-    "kit21",
-    "h36m32",
-    "kinect32",
-    "mocap20",
-    "mhr70",
-    "coco18",
+    *("body25", "coco17", "coco_feet23", "halpe26", "body25b", "smpl24", "amass22", "h36m17", "mediapipe33", "ntu25"),
+    *("kit21", "h36m32", "kinect32", "mocap20", "mhr70", "coco18"),
 )
 # Names that animation files have; nobody writes arrays in this order.
 _BY_NAME_ONLY = ("mocap20",)
@@ -113,6 +99,10 @@ class Layout:
     def __len__(self) -> int:
         """Number of keypoints."""
         return len(self.keypoint_names)
+
+    def __hash__(self) -> int:
+        """Of the names alone: every frame of a stream looks things up by its layout."""
+        return hash((self.name, self.keypoint_names))
 
     @cached_property
     def columns(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.mocap.bone_map import BoneMap
 from learnable_smplify.safe_files.text import decoded
 from learnable_smplify.safe_files.toml_file import parse_toml
@@ -48,7 +48,7 @@ def read_bone_map(path: str | PathLike[str]) -> BoneMap:
         table = parse_toml(decoded(content, "strict"), path, "bone map")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"not a valid TOML file ({str(error)[:200]})", path=path, expected='left_hip = "LeftUpLeg" below [bones]'
+            f"not a valid TOML file ({reason(error)})", path=path, expected='left_hip = "LeftUpLeg" below [bones]'
         ) from error
     for key, value in table.items():
         if key not in ("bones", "hand_tips") or not isinstance(value, dict):

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.safe_files.json_file import parse_json
 
@@ -50,8 +50,7 @@ def read_glb(path: str | PathLike[str], fps: float | None = None, animation: str
         raise InputError(str(error).rstrip("."), path=path) from error
     # A stranger's JSON has anything where numbers and lists belong.
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
-        detail = f"{type(error).__name__}: {str(error)[:100]}"
-        raise InputError(f"not a readable GLB ({detail})", path=path, expected=_EXPECTED) from error
+        raise InputError(f"not a readable GLB ({reason(error)})", path=path, expected=_EXPECTED) from error
 
 
 def _chunks(path: Path) -> tuple[dict[str, Any], bytes]:

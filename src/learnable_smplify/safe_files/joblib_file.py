@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import Budget, check_depth, checked_shape, elements
 from learnable_smplify.safe_files.pickle_machine import PickleMachine
 from learnable_smplify.safe_files.pickle_records import Dtype, Record, plain_array, stand_in
@@ -63,7 +63,7 @@ def _unpacked(data: bytes, path: Path, budget: Budget) -> bytes:
         unpacked = unpacker.decompress(data, budget.left + 1)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
-            f"its compression is damaged ({str(error)[:120]})", path=path, expected="a complete file of joblib.dump"
+            f"its compression is damaged ({reason(error)})", path=path, expected="a complete file of joblib.dump"
         ) from error
     if len(unpacked) > budget.left:
         raise InputError(f"its {len(data)} bytes unpack to more than {budget.left}", path=path)

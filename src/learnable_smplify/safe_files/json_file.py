@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import Budget, TooMuchError
 from learnable_smplify.safe_files.safe_pickle import read_bytes
 from learnable_smplify.safe_files.text import decoded
@@ -50,5 +50,5 @@ def parse_json(data: bytes, path: Path, expected: str, floats: bool = False) -> 
     except TooMuchError as error:
         raise InputError(str(error), path=path, expected=expected) from error
     except (RecursionError, ValueError) as error:
-        detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:120]
+        detail = "it is nested too deep" if isinstance(error, RecursionError) else reason(error)
         raise InputError(f"not readable JSON ({detail})", path=path, expected=expected) from error

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import TooMuchError, checked_shape, elements, shown_shape
 from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes, read_bytes
 
@@ -33,7 +33,7 @@ def load_npy(path: str | PathLike[str]) -> Any:
             raise ValueError("a table of objects")
     # Damaged bytes raise nearly anything here.
     except Exception as error:
-        detail = str(error)[:160] or type(error).__name__
+        detail = reason(error)
         raise InputError(
             f"not a readable .npy file ({detail})", path=path, expected="a complete file, saved by numpy.save"
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import Budget
 from learnable_smplify.safe_files.npy_object import read_header
 
@@ -56,7 +56,7 @@ def read_npz(
     # Damaged bytes raise nearly anything: zlib.error, BadZipFile, SyntaxError from the array's header, ...
     except Exception as error:
         raise InputError(
-            f"not a readable .npz file ({str(error)[:160] or type(error).__name__})",
+            f"not a readable .npz file ({reason(error)})",
             path=path,
             where=f"array '{name}'" if name else None,
             expected="a complete file, saved by numpy.savez",

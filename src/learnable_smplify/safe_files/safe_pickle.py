@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import MAX_BYTES, Budget
 from learnable_smplify.safe_files.pickle_machine import PickleMachine
 from learnable_smplify.safe_files.pickle_records import RefusedError
@@ -77,7 +77,6 @@ def readable(path: str | PathLike[str]) -> Iterator[None]:
         ) from None
     # A damaged or hostile byte can raise nearly anything from the unpickler or from the values it builds.
     except Exception as error:
-        detail = str(error) or type(error).__name__
         raise InputError(
-            f"not a readable pickle ({detail[:200]})", path=path, expected="a complete pickle file of arrays"
+            f"not a readable pickle ({reason(error)})", path=path, expected="a complete pickle file of arrays"
         ) from error

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.text import decoded
 
 # The largest in the package has 5 kB. The parser takes time by the square of a key's parts and by that of all keys.
@@ -47,4 +47,4 @@ def parse_toml(text: str, path: Path, kind: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a plain ValueError
-        raise InputError(f"not a valid TOML file ({str(error)[:200]})", path=path) from error
+        raise InputError(f"not a valid TOML file ({reason(error)})", path=path) from error

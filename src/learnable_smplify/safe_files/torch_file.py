@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import Budget, TooMuchError
 from learnable_smplify.safe_files.pickle_records import RefusedError
 from learnable_smplify.safe_files.pickle_resolve import Resolver
@@ -52,7 +52,7 @@ def load_torch_file(
 
 
 def _unreadable(path: Path, error: Exception, example: str) -> InputError:
-    detail = str(error)[:160] if isinstance(error, ValueError | TooMuchError) else "its content is of another kind"
+    detail = reason(error) if isinstance(error, ValueError | TooMuchError) else "its content is of another kind"
     if isinstance(error, EOFError):
         detail = "it ends too early"
     return InputError(

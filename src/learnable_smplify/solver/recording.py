@@ -167,7 +167,8 @@ class RecordingSolver:
             if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
                 child = replace(self, body=load_body(CHILD))
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
-                return child.fit(keypoints.with_note(note), options, None, start, progress)
+                known = replace(options.known_size, average=None)  # which is an adult's
+                return child.fit(keypoints.with_note(note), replace(options, known_size=known), None, start, progress)
             shape, notes = found.betas, (*notes, *shape_notes(found))
             if found.offsets is not None and offsets is None and _is_skeleton(layout):
                 offsets = found.offsets

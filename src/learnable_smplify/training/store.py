@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.splits import SPLITS, Split
 
@@ -299,7 +299,7 @@ def _read_index(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError("is missing, so this is no motion store", path=path, hint=_HINT) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot be read ({str(error)[:160]})", path=path, expected="JSON", hint=_HINT) from error
+        raise InputError(f"cannot be read ({reason(error)})", path=path, expected="JSON", hint=_HINT) from error
     if not isinstance(index, dict) or index.get("format") != _FORMAT or not isinstance(index.get("version"), int):
         raise InputError("is not the index of a motion store", path=path, expected=f"format '{_FORMAT}'", hint=_HINT)
     return index
@@ -317,7 +317,7 @@ def _read_contents(path: Path, index: dict[str, Any]) -> tuple[float, str, tuple
             sound = sound and texts and numbers and clip.first == row
             row += clip.frames
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"lacks or garbles an entry ({str(error)[:160]})", path=path, hint=_HINT) from error
+        raise InputError(f"lacks or garbles an entry ({reason(error)})", path=path, hint=_HINT) from error
     if not sound:
         raise InputError("its frame rate or clip table makes no sense", path=path, hint=_HINT)
     return fps, licence, table
@@ -331,9 +331,7 @@ def _open_array(path: Path, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> 
         raise InputError("is missing from the motion store", path=path, expected=expected, hint=_HINT) from error
     # A damaged header raises nearly anything.
     except Exception as error:
-        raise InputError(
-            f"is damaged ({str(error)[:160] or type(error).__name__})", path=path, expected=expected, hint=_HINT
-        ) from error
+        raise InputError(f"is damaged ({reason(error)})", path=path, expected=expected, hint=_HINT) from error
     if array.shape != shape or array.dtype not in [np.dtype(name) for name in dtypes]:
         raise InputError(f"holds {array.shape} {array.dtype}", path=path, expected=expected, hint=_HINT)
     return array

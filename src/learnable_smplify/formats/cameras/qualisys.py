@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from learnable_smplify.camera import Camera
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
 from learnable_smplify.motion import UpAxis
 
@@ -67,7 +67,7 @@ def _root(path: Path) -> ElementTree.Element:
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(
-            f"not readable as XML ({str(error)[:120]})", path=path, expected="a calibration that QTM exported"
+            f"not readable as XML ({reason(error)})", path=path, expected="a calibration that QTM exported"
         ) from error
     if root.find(".//camera/transform") is None:
         raise InputError(

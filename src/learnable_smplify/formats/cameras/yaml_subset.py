@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.text import decoded
 
 _LARGEST = 1_000_000
@@ -128,7 +128,7 @@ def _matrix(value: Any, path: Path, line: int) -> np.ndarray:
         if min(sides) < 0 or math.prod(sides) != numbers.size:
             raise ValueError(f"{numbers.size} numbers for {' x '.join(map(str, sides))}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _wrong(path, line, f"the matrix is damaged ({str(error)[:80]})") from None
+        raise _wrong(path, line, f"the matrix is damaged ({reason(error)})") from None
     return numbers.reshape(sides)
 
 

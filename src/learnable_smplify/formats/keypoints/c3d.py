@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.errors import InputError, MissingExtraError, reason
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_markers
 from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
 from learnable_smplify.formats.keypoints.units import unit_in_metres
@@ -65,8 +65,9 @@ def read_c3d(
     except InputError:
         raise
     except Exception as error:  # whatever the parser trips over in a damaged file
-        detail = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(f"not a readable C3D file ({detail})", path=path, expected="a complete C3D file") from error
+        raise InputError(
+            f"not a readable C3D file ({reason(error)})", path=path, expected="a complete C3D file"
+        ) from error
     if not rows:
         raise InputError(
             f"not a readable C3D file ({broken or 'no frames'})", path=path, expected="a complete C3D file"
@@ -105,7 +106,7 @@ def _rows(reader: object, frames: int) -> tuple[list[np.ndarray], str]:
         for _, points, _ in itertools.islice(reader.read_frames(copy=True), frames):  # type: ignore[attr-defined]
             rows.append(points)
     except Exception as error:  # whatever the parser trips over where the file ends too early
-        return rows, " ".join(str(error).split())[:160] or type(error).__name__
+        return rows, reason(error)
     return rows, ""
 
 

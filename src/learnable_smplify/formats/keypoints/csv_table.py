@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,6 @@ def read_table(path: Path) -> CsvTable:
     lines = _section(_fields(path))
     if not lines:
         raise InputError("the file is empty", path=path, expected="a header such as nose_x,nose_y,nose_z,...")
-    widest = max(len(fields) for _, fields in lines)
-    if widest > 4 * MOST_MARKERS:
-        raise InputError(f"the file has {widest} columns", path=path, expected=f"at most {4 * MOST_MARKERS}")
     header, above, body = _parted(lines)
     units = {unit for name in header if (unit := _unit_of(name)) is not None}
     if body and header and (stated := _line_of_units(body[0][1])):
@@ -96,7 +94,7 @@ def _fields(path: Path) -> _Lines:
     delimiter = next((mark for mark in ";\t" if any(line.count(mark) >= 2 for line in head)), ",")
     if delimiter == "," and not any(line.count(",") >= 2 for line in head):
         delimiter = " "  # as numpy.savetxt and R write
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(_narrow(text, delimiter, path), delimiter=delimiter, skipinitialspace=True)
     lines: _Lines = []
     try:
         for fields in reader:
@@ -105,6 +103,19 @@ def _fields(path: Path) -> _Lines:
     except csv.Error as error:
         raise InputError(f"not a CSV file ({error})", path=path, where=f"line {reader.line_num}") from error
     return lines
+
+
+def _narrow(text: str, delimiter: str, path: Path) -> Iterator[str]:
+    """The lines of a text, none of which has more columns than markers have: told before any is taken apart."""
+    for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+        if (columns := 1 + line.count(delimiter)) > 4 * MOST_MARKERS:
+            raise InputError(
+                f"the file has {columns} columns",
+                path=path,
+                where=f"line {number}",
+                expected=f"at most {4 * MOST_MARKERS}",
+            )
+        yield line
 
 
 def _section(lines: _Lines) -> _Lines:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, reason
 from learnable_smplify.formats.keypoints.array_shapes import people_of_array
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.file_points import file_points
@@ -57,7 +57,7 @@ def read_keypoints_npy(
         array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # NumPy reads the header as Python text: damaged bytes raise nearly anything
         raise InputError(
-            f"not a readable .npy file ({str(error)[:160]})", path=path, expected="numbers, saved by numpy.save"
+            f"not a readable .npy file ({reason(error)})", path=path, expected="numbers, saved by numpy.save"
         ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")

@@ -149,14 +149,16 @@ class ShapeEstimator:
         known: Float[Tensor, "10"] | None,
     ) -> ShapeEstimate:
         frames, sigma = len(rotmat), self.options.keypoint_sigma
-        wants = self.known.wants(self._mean_bmi()) if known is None else ()
-        prior = ShapePrior(self.mesh, wants, _share(frames, _INDEPENDENT_OWN), betas=known)
+        wants = self.known.wants(self.mesh) if known is None else ()
+        average = self.known.average
+        prior = ShapePrior(self.mesh, wants, _share(frames, _INDEPENDENT_OWN), betas=known, average=average)
         explanations = tuple(
             Unknowns.of(points(self.folded, self.layout), True) for points in (own_points, detected_points)
         )
         # A first look at how far the keypoints are off, then both at what the better one leaves.
         looks = []
-        mean = torch.zeros_like(start) if known is None else known
+        usual = torch.zeros_like(start) if average is None else average.to(start)
+        mean = usual if known is None else known
         for unknowns, betas in zip(explanations, (start, mean), strict=True):
             looks.append(refine_betas(unknowns, problem, rotmat, transl, unknowns.padded(betas), prior))
         seen = max(min(look.error for look in looks) * sigma, noise, _LEAST_OWN)
@@ -165,7 +167,7 @@ class ShapeEstimator:
         if not self.layout.markers and _evidence(own, every) > _evidence(detected, every):
             return self._bounded(_again(own, 1.0, prior), prior, False)
         if known is None and self.known.build is None and self.known.weight_kg is None:
-            wants = (*wants, Want("bmi", self._mean_bmi(), _BUILD_SIGMA))
+            wants = (*wants, Want("bmi", self.known.usual_bmi(self.mesh), _BUILD_SIGMA))
         prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
         return self._bounded(_again(detected, seen / max(seen, _LEAST_DETECTED), prior), prior, True)
 
@@ -187,10 +189,6 @@ class ShapeEstimator:
             else None,
             bounded=bounded,
         )
-
-    def _mean_bmi(self) -> float:
-        height, weight = self.mesh.height_and_weight(torch.zeros_like(self.mesh.shapedirs[0, 0]))
-        return float(weight / height**2)
 
 
 def shape_notes(found: ShapeEstimate) -> tuple[str, ...]:

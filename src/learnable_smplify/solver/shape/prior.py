@@ -13,7 +13,7 @@ from learnable_smplify.body.size import RestMesh
 
 Build = Literal["slim", "mean", "stout"]
 Quantity = Literal["height", "weight", "bmi"]
-# Body mass index [kg/m^2] that is meant by a build, relative to the mean body's.
+# Body mass index [kg/m^2] that is meant by a build, relative to the average person's.
 BUILD_BMI: dict[Build, float] = {"slim": -3.5, "mean": 0.0, "stout": 5.0}
 # What is meant by a stated build [kg/m^2], height [m] and weight [kg].
 _BUILD_SIGMA, _HEIGHT_SIGMA, _WEIGHT_SIGMA = 0.5, 0.01, 1.0
@@ -35,21 +35,29 @@ class Want:
     sigma: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KnownSize:
     """What a user knows of a person; None where nothing.
 
     Args:
-        build: slim, mean or stout: body mass indices of 3.5 below, of, and 5 above the mean body's.
+        build: slim, mean or stout: body mass indices of 3.5 below, of, and 5 above the average person's.
         height_m: metres.
         weight_kg: kilograms.
+        average: (10,) betas of the average person of their kind, as `Body.average` gives them; None is the mean body.
     """
 
     build: Build | None = None
     height_m: float | None = None
     weight_kg: float | None = None
+    average: Float[Tensor, "10"] | None = None
 
-    def wants(self, mean_bmi: float) -> tuple[Want, ...]:
+    def usual_bmi(self, mesh: RestMesh) -> float:
+        """Body mass index of the average person [kg/m^2]."""
+        usual = torch.zeros(mesh.shapedirs.shape[-1]) if self.average is None else self.average
+        height, weight = mesh.height_and_weight(usual.to(mesh.shapedirs))
+        return float(weight / height**2)
+
+    def wants(self, mesh: RestMesh) -> tuple[Want, ...]:
         """The sizes that this says a body should have."""
         found = []
         if self.height_m is not None:
@@ -57,23 +65,24 @@ class KnownSize:
         if self.weight_kg is not None:
             found.append(Want("weight", self.weight_kg, _WEIGHT_SIGMA))
         elif self.build is not None:
-            found.append(Want("bmi", mean_bmi + BUILD_BMI[self.build], _BUILD_SIGMA))
+            found.append(Want("bmi", self.usual_bmi(mesh) + BUILD_BMI[self.build], _BUILD_SIGMA))
         return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
 class ShapePrior:
-    """A standard normal over S shape unknowns, and sizes that the body of the first ten (betas) should have.
+    """A normal of unit variance over S shape unknowns, and sizes that the body of the first ten (betas) should have.
 
-    -2 log of it, up to a constant: weight (|s|^2 + sum_i ((q_i(betas) - v_i) / sigma_i)^2). Of betas that are known,
-    |betas|^2 is |betas - known|^2 times a large number.
+    -2 log of it, up to a constant: weight (|s - m|^2 + sum_i ((q_i(betas) - v_i) / sigma_i)^2), with m zero but for
+    what is average. Of betas that are known, |betas - m|^2 is |betas - known|^2 times a large number.
 
     Args:
         mesh: to measure sizes on; None where there are no wants.
         wants: v_i and sigma_i.
         weight: of the whole.
-        tightness: of |s|^2 alone; above 1 draws people into the shape space.
+        tightness: of |s - m|^2 alone; above 1 draws people into the shape space.
         betas: (10,) where they are known.
+        average: (10,) of the average person; None is zero.
     """
 
     mesh: RestMesh | None = None
@@ -81,6 +90,7 @@ class ShapePrior:
     weight: float = 1.0
     tightness: float = 1.0
     betas: Float[Tensor, "10"] | None = None
+    average: Float[Tensor, "10"] | None = None
 
     def cost(self, shape: Float[Tensor, " S"]) -> Tensor:
         """A scalar."""
@@ -107,12 +117,13 @@ class ShapePrior:
 
     def _normal(self, shape: Tensor) -> tuple[Tensor, Tensor]:
         """Precisions of the unknowns, and how far they are from their means."""
-        precision, away = torch.full_like(shape, self.tightness), shape
+        precision, mean = torch.full_like(shape, self.tightness), self.average
         if self.betas is not None:
-            number = len(self.betas)
-            precision[:number] = _KNOWN_PRECISION
-            away = torch.cat((shape[:number] - self.betas, shape[number:]))
-        return precision, away
+            precision[: len(self.betas)] = _KNOWN_PRECISION
+            mean = self.betas
+        if mean is None:
+            return precision, shape
+        return precision, torch.cat((shape[: len(mean)] - mean.to(shape), shape[len(mean) :]))
 
     def _sizes(self, shape: Tensor) -> list[Tensor]:
         if not self.wants or self.mesh is None:

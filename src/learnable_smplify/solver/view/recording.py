@@ -78,8 +78,7 @@ class ViewSolver:
 
     def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
         mesh = RestMesh.of(self.body, self.device)
-        mean = mesh.height_and_weight(torch.zeros(10, device=self.device))
-        prior = ShapePrior(mesh, self.known_size.wants(float(mean[1] / mean[0] ** 2)))
+        prior = ShapePrior(mesh, self.known_size.wants(mesh), average=self.known_size.average)
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
         if betas is not None and len(observed) < _LEAST_CLIP:
