@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from learnable_smplify.cli.rig import read_2d
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in, write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
+from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.track import Track
@@ -66,6 +68,49 @@ def test_a_list_that_names_people_is_believed(tmp_path: Path) -> None:
     check(tracks["1"], people[0])
     check(tracks["2"], people[1])
     assert "frame rate not given" in str([track.keypoints.notes for track in tracks.values()])
+
+
+def named(name: str, x: float, y: float, score: float) -> dict:
+    return {"x": x, "y": y, "score": score, "name": name}
+
+
+def in_columns(points: np.ndarray) -> dict:
+    return dict(zip(("x", "y", "visible"), points.T.tolist(), strict=True))
+
+
+COCO = load_layout("coco17").keypoint_names
+PIXELS = walker()
+XYC = PIXELS.tolist()
+JSON = {
+    "tensorflow.js": [[{"score": 1, "keypoints": [named(n, *p) for n, p in zip(COCO, f, strict=True)]}] for f in XYC],
+    "ultralytics": [[{"track_id": 1, "box": {"x1": 1.0}, "keypoints": in_columns(f)}] for f in PIXELS],
+    "points by name": [dict(zip(COCO, f, strict=True)) for f in XYC],
+    "a list a joint": {name: [f[k] for f in XYC] for k, name in enumerate(COCO)},
+    "rows": XYC,
+    "scores apart": {"keypoints": PIXELS[..., :2].tolist(), "scores": PIXELS[..., 2].tolist()},
+    "openpose in one file": [{"people": [{"pose_keypoints_2d": f.ravel().tolist()}]} for f in PIXELS],
+    "alphapose by pictures": {f"{t}.jpg": {"bodies": [{"joints": f.ravel().tolist()}]} for t, f in enumerate(PIXELS)},
+    "coco": {
+        "images": [],
+        "annotations": [{"image_id": t, "keypoints": f.ravel().tolist()} for t, f in enumerate(PIXELS)],
+    },
+}
+
+
+@pytest.mark.parametrize("form", JSON)
+@pytest.mark.parametrize("reader", ["of everybody", "of one"])
+def test_json_of_pixels_is_read_in_the_shapes_of_json_of_positions(tmp_path: Path, form: str, reader: str) -> None:
+    path = tmp_path / "clip.json"
+    path.write_text(json.dumps(JSON[form]))
+    if reader == "of one":
+        found = read_2d(path, FitSettings())
+    else:
+        (track,) = read_detections(path)
+        found = track.keypoints
+    np.testing.assert_allclose(found.pixels, PIXELS[..., :2], atol=1e-3)
+    np.testing.assert_allclose(found.confidence, 0.8, atol=1e-6)
+    with pytest.raises(InputError, match=r"these are 2D keypoints.*--camera camera\.json"):
+        read_keypoints(path, "coco17")
 
 
 @pytest.mark.parametrize("program", ["mmpose", "mmpose, a file a picture", "openpifpaf"])
@@ -145,6 +190,8 @@ def test_plain_arrays_are_read(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", table)
     np.savez(tmp_path / "b.npz", keypoints=table[..., :2], scores=table[..., 2], fps=50.0)
     check(read_detections(tmp_path / "a.npy")[0], table)
+    np.savez(tmp_path / "c.npz", reconstruction=np.tile(table, (20, 1, 1))[None])
+    check(read_detections(tmp_path / "c.npz")[0], np.tile(table, (20, 1, 1)))
     (track,) = read_detections(tmp_path / "b.npz")
     check(track, table)
     assert track.keypoints.fps == 50
@@ -220,10 +267,10 @@ def test_tables_of_positions_in_space_and_shares_of_the_picture_are_no_pixels(tm
     with pytest.raises(InputError, match=r"positions in space.*lsmplify fit"):
         read_detections(path)
     path.write_text(",".join(f"{name}_{axis}" for name in NAMES for axis in "xy") + "\n" + ",".join(["0.5"] * 52))
-    with pytest.raises(InputError, match="shares of the picture"):
+    with pytest.raises(InputError, match="high or wide: shares of the picture"):
         read_detections(path)
     np.save(tmp_path / "a.npy", walker() / [1920, 1080, 1])
-    with pytest.raises(InputError, match="shares of the picture"):
+    with pytest.raises(InputError, match="high or wide: shares of the picture"):
         read_detections(tmp_path / "a.npy")
 
 

@@ -21,7 +21,7 @@ from learnable_smplify.fit_summary import FitSummaryViews, summarise_views
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.cameras.placed import CameraUnits
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in
-from learnable_smplify.formats.detections.detection_file import detection_files, holds_coco_list, read_detections
+from learnable_smplify.formats.detections.detection_file import detection_files, holds_one_person, read_detections
 from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints2d import Keypoints2D
@@ -106,7 +106,7 @@ def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
     Raises:
         InputError: no detections, or nobody of that name.
     """
-    plain = path.is_dir() or (path.suffix.lower() == ".json" and not holds_coco_list(path))
+    plain = path.is_dir() or (path.suffix.lower() == ".json" and holds_one_person(path))
     if plain and settings.person is None:
         return read_keypoints2d(path, layout=settings.layout, fps=settings.fps)
     tracks = read_detections(path, settings.layout, settings.fps)

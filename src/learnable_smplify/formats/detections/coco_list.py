@@ -36,6 +36,8 @@ def coco_list(content: Any) -> list[Any] | None:
     first = content[0] if isinstance(content, list) and content else None
     if isinstance(first, dict) and "keypoints" in first and any(key in first for key in _FRAME):
         return content
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return coco_list(content["annotations"])
     frames = content.get("instance_info") if isinstance(content, dict) else content
     if isinstance(first, dict) and SCORES_KEY in first:
         frames = [{"instances": content}]  # one picture

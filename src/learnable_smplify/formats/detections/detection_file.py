@@ -18,6 +18,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.coco_list import SCORES_KEY, coco_list, coco_list_tracks
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
 from learnable_smplify.formats.detections.pixel_csv import read_pixel_csv
+from learnable_smplify.formats.detections.pixel_json import pixel_json_tracks
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
 from learnable_smplify.formats.keypoints.frame_folder import (
@@ -28,13 +29,13 @@ from learnable_smplify.formats.keypoints.frame_folder import (
     read_frame_folder,
 )
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json
-from learnable_smplify.formats.keypoints.json_shapes import read_frames
+from learnable_smplify.formats.keypoints.json_shapes import SCORES_KEYS, read_frames
 from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
-SUFFIXES = (".npz", ".npy", ".json", ".csv", ".trc")
+SUFFIXES = (".npz", ".npy", ".json", ".jsonl", ".csv", ".trc")
 """Suffixes of files of detections; OpenPose's folder is one too."""
 
 _KEYPOINTS_KEY = "keypoints"
@@ -74,21 +75,28 @@ def read_detections(
             return read_pixel_trc(path, layout, fps)
         if suffix == ".csv":
             return read_pixel_csv(path, layout, fps)
-        if suffix != ".json":
+        if suffix in (".npz", ".npy"):
             return read_detection_arrays(path, layout, fps, camera)
         content = read_frames(path)
         if (listed := coco_list(content)) is not None:
             return coco_list_tracks(listed, path, layout, fps)
         if isinstance(content, dict) and PEOPLE_KEY in content:
             return _openpose(path, layout, fps)
-        if isinstance(content, dict) and _KEYPOINTS_KEY in content:
+        if _is_own(content):
             return [Track(read_keypoints2d(path, layout, fps))]
-    raise InputError("these are no detections", path=path, expected=_EXPECTED)
+        return pixel_json_tracks(content, path, layout, fps, _EXPECTED)
 
 
-def holds_coco_list(path: Path) -> bool:
-    """Whether a JSON file is a list of detections, as AlphaPose, RTMLib, MMPose and OpenPifPaf write them."""
-    return coco_list(read_frames(path)) is not None
+def holds_one_person(path: Path) -> bool:
+    """Whether a JSON file is our own keypoints2d.json, or a frame of OpenPose, which follows nobody."""
+    content = read_frames(path)
+    return (isinstance(content, dict) and PEOPLE_KEY in content) or _is_own(content)
+
+
+def _is_own(content: Any) -> bool:
+    """Frames of rows [x, y, c]; those whose confidence stands apart are other programs'."""
+    frames = content.get(_KEYPOINTS_KEY) if isinstance(content, dict) else None
+    return isinstance(frames, list) and not any(key in content for key in SCORES_KEYS)
 
 
 def detection_files(files: Iterable[Path]) -> list[Path]:

@@ -16,7 +16,7 @@ from learnable_smplify.formats.keypoints.csv_headings import in_order
 from learnable_smplify.formats.keypoints.csv_points import TablePoints
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.follow import most_seen, name_people
-from learnable_smplify.formats.keypoints.picture import refuse_shares
+from learnable_smplify.formats.keypoints.picture import refuse_small
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -84,9 +84,9 @@ def tracks_from_sightings(
             where=f"frame {odd.frame}",
             expected=f"{count}, as before",
         )
-    refuse_shares(np.concatenate([_known(sighting.table) for sighting in seen]), path)
     points = file_points(layout, count, path, _BODY_FIRST)
     chosen = points.layout
+    refuse_small(np.stack([_known(sighting.table) for sighting in seen]), path)
     # People are followed in space or in the picture alike: the picture has depth 0.
     names, _ = name_people(
         [sighting.frame for sighting in seen],

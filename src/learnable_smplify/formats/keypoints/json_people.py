@@ -113,6 +113,8 @@ def _raw(landmark: Any) -> list[Any]:
 
 def _are_flat(value: Any) -> bool:
     """Whether JSON is a list or an object of points that have no depth."""
+    if isinstance(value, dict) and isinstance(value.get("x"), list) and isinstance(value.get("y"), list):
+        return "z" not in value
     points = value[:1] if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
     flat = [
         ({"x", "y"} <= set(point) and "z" not in point) if isinstance(point, dict) else _are_numbers(point, 2)

@@ -46,7 +46,8 @@ _NAMES_KEYS = (
     "joints",
     "keypoints",
 )
-_NUMBER = re.compile(r"(\D{0,20})(\d{1,20})")
+_RATE_KEYS = ("fps", "framerate", "samplingrate", "samplerate", "capturerate", "camerafps")
+_NUMBER = re.compile(r"(\D{0,20})(\d{1,20})(\.[a-z]{3,4})?")  # 12, frame_12, 000012.jpg
 # Frames may be left out, but numbers that run away are damage and would only fill memory.
 _MOST_FRAMES_A_KEY = 20
 # Numbers behind such words count points, not frames.
@@ -103,6 +104,18 @@ def stated_names(content: Any) -> list[str]:
     found = [part[key] for part in parts for key in _NAMES_KEYS if key in part]
     found = [(_numbered_frames(names) if isinstance(names, dict) else names) or [] for names in found]
     return next((names for names in found if isinstance(names, list) and _are_names(names)), [])
+
+
+def stated_rate(content: Any) -> float | None:
+    """Frames a second, as a file states it at its top or in a description there."""
+    if not isinstance(content, dict):
+        return None
+    for part in (content, *(inner for inner in content.values() if isinstance(inner, dict))):
+        told = {key.lower().replace("_", ""): value for key, value in part.items()}
+        rate = next((told[key] for key in _RATE_KEYS if isinstance(told.get(key), float)), None)
+        if rate is not None:
+            return rate
+    return None
 
 
 def _numbered_frames(content: dict[str, Any]) -> list[Any] | None:

@@ -33,6 +33,7 @@ from learnable_smplify.formats.keypoints.json_shapes import (
     frames_in,
     read_frames,
     stated_names,
+    stated_rate,
     unflattened,
 )
 from learnable_smplify.formats.keypoints.mediapipe_hands import (
@@ -47,7 +48,6 @@ from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, layout_names
 
-_RATE_KEYS = ("fps", "framerate", "samplingrate", "samplerate", "capturerate", "camerafps")
 _HIPS = (23, 24)
 _ABOUT_HIPS = ("positions are relative to the hips: the file holds no path (--ground finds one)",)
 _EXCHANGED = "left and right hands are named as in a mirrored picture: exchanged, as the fingers bend"
@@ -82,7 +82,7 @@ def read_mediapipe(
     """
     path = Path(path)
     content = read_frames(path)
-    rate = fps if fps is not None else _rate(content)
+    rate = fps if fps is not None else stated_rate(content)
     if layout is None and isinstance(content, dict) and content.get("layout") in layout_names():
         layout = content["layout"]
     frames = frames_in(content, path)
@@ -194,18 +194,6 @@ def _aspect(content: Any) -> float | None:
         width, height = content.get(f"{prefix}width"), content.get(f"{prefix}height")
         if isinstance(width, float) and isinstance(height, float) and width > 0 and height > 0:
             return width / height
-    return None
-
-
-def _rate(content: Any) -> float | None:
-    """Frames a second, as a file states it at its top or in a description there."""
-    if not isinstance(content, dict):
-        return None
-    for part in (content, *(inner for inner in content.values() if isinstance(inner, dict))):
-        told = {key.lower().replace("_", ""): value for key, value in part.items()}
-        rate = next((told[key] for key in _RATE_KEYS if isinstance(told.get(key), float)), None)
-        if rate is not None:
-            return rate
     return None
 
 

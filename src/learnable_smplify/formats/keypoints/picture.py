@@ -13,6 +13,8 @@ from learnable_smplify.layouts.layout import Layout
 
 # Somebody in a picture is larger than this [px], and nobody on earth is [m]; confidences and COCO's 0, 1, 2 are below.
 _SMALLEST_PX, _MOST_TRUST = 20.0, 2.0
+# Nobody is so small in a picture and found.
+_FEWEST_PX = 4.0
 # The picture is 0 to 1; landmarks a little outside are guessed by detectors, and few are.
 _LOW, _HIGH, _INSIDE = -0.2, 1.2, 0.97
 # Depth is from the hips [picture widths], which are somewhere in the picture themselves.
@@ -36,22 +38,23 @@ def flat_keypoints(path: Path, what: str = "", where: str | None = None) -> Inpu
     )
 
 
-def refuse_shares(pixels: Float[np.ndarray, "*T 2"], path: Path) -> None:
-    """Refuse 2D keypoints that run from 0 to 1 (or -1 to 1) across the picture, where pixels belong.
+def refuse_small(pixels: Float[np.ndarray, "T K 2"], path: Path) -> None:
+    """Refuse people of a few pixels: their keypoints are shares of the picture, or metres.
 
     Args:
-        pixels: NaN where missing.
+        pixels: of a person each, NaN where missing.
         path: for the message.
 
     Raises:
         InputError: they do.
     """
-    known = pixels[np.isfinite(pixels).all(axis=-1)]
-    if len(known) and np.quantile(np.abs(known), _INSIDE) < _HIGH:
+    span = _span(pixels).max(axis=-1)
+    if len(span) and np.median(span) < _FEWEST_PX:
         raise InputError(
-            "the 2D keypoints are shares of the picture (0 to 1), and no pixels",
+            f"the people are only {np.median(span):.2g} high or wide: shares of the picture (0 to 1), or metres",
             path=path,
-            expected="column and row [px]: multiply them by the width and the height of the picture",
+            expected="pixels: shares times the width and the height of the picture",
+            hint=f"lsmplify fit {path} -o motion.npz, if they are positions in space",
         )
 
 
@@ -93,6 +96,11 @@ def _are_pixels(positions: Float[np.ndarray, "T K 3"]) -> bool:
     depth = positions[known[..., 0], 2]
     if not len(depth) or depth.min() < 0 or depth.max() > _MOST_TRUST:
         return False
-    high = np.where(known, positions, -np.inf).max(axis=1)
-    span = high - np.where(known, positions, np.inf).min(axis=1)
-    return float(np.median(span[np.isfinite(span).all(axis=-1), :2].max(axis=-1))) > _SMALLEST_PX
+    return float(np.median(_span(positions[..., :2]).max(axis=-1))) > _SMALLEST_PX
+
+
+def _span(points: Float[np.ndarray, "T K D"]) -> Float[np.ndarray, "N D"]:
+    """From the lowest to the highest coordinate of a frame's points, where there are any."""
+    known = np.isfinite(points).all(axis=-1, keepdims=True)
+    span = np.where(known, points, -np.inf).max(axis=1) - np.where(known, points, np.inf).min(axis=1)
+    return span[np.isfinite(span).all(axis=-1)]
