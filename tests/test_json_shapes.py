@@ -125,6 +125,22 @@ def test_people_with_ids_are_told_apart_by_them(tmp_path: Path, key: str) -> Non
         assert people[str(number)].fps == 25
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_an_entry_a_person_and_frame_is_put_into_its_frame(tmp_path: Path, named: bool) -> None:
+    content = [
+        {"frame_id": t, **({"id": n} if named else {}), "keypoints": (POINTS[t] + np.array([n, 0, 0])).tolist()}
+        for t in range(T)
+        for n in (0, 3)
+        if (t, n) != (1, 3)
+    ]
+    people = {one.person_id: one for one in read_people(write(tmp_path, content), "body25", up="y")}
+    assert len(people) == 2
+    second = people["3" if named else "1"]
+    np.testing.assert_allclose(people["0"].positions, POINTS, atol=1e-5)
+    assert np.flatnonzero((second.confidence == 0).all(dim=1)).tolist() == [1]
+    np.testing.assert_allclose(second.positions[2:], POINTS[2:] + np.array([3, 0, 0]), atol=1e-5)
+
+
 def test_ids_that_never_come_back_are_numbers_of_frames(tmp_path: Path) -> None:
     (keypoints,) = read_people(write(tmp_path, [{"id": t, "keypoints": ROWS[t]} for t in range(T)]), "body25")
     assert len(keypoints) == T

@@ -122,6 +122,10 @@ def test_frames_that_are_there_twice_need_somebody_whose_they_are(tmp_path: Path
     path = csv_of(tmp_path / "a.csv", frames, ("frame", lambda f: f), ("colour", lambda f: "red"))
     with pytest.raises(InputError, match="every frame is there 2 times or more, and no column says whose"):
         read_keypoints(path)
+    line = "\n".join(f"0,{name},0,1,2" for name in BODY25.keypoint_names)
+    path.write_text(f"frame,keypoint,x,y,z\n{line}\n{line}\n")
+    with pytest.raises(InputError, match="'Nose' of frame 0 is there twice, and no column says whose"):
+        read_keypoints(path)
 
 
 @pytest.mark.parametrize("times", [[0, 1, 2, 30000], [0, 2, 1, 3], [0, 0, 0, 1], [0, 1, np.nan, 3], [0.0], []])

@@ -15,12 +15,13 @@ from learnable_smplify.formats.keypoints.json_people import people_in_frame, poi
 from learnable_smplify.formats.keypoints.json_shapes import (
     ARRAY_KEYS,
     SCORES_KEYS,
+    frame_places,
     frame_times,
     frames_in,
     stated_names,
     stated_rate,
 )
-from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_times
+from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
@@ -48,7 +49,7 @@ def pixel_json_tracks(
     frames = frames_in(content, path)
     frames = frames if isinstance(frames, list) else [frames]
     times = frame_times(frames)
-    places = places_of_times(times, "entry")
+    places = frame_places(frames, times)
     frames, named = with_named_points(frames, stated_names(content))
     order = name_order(named, layout, path)
     sightings = []

@@ -234,8 +234,17 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
     values = np.full((len(frames), len(names), len(axes)), np.nan)
     confidence = np.zeros((len(frames), len(names)))
     times = np.full(len(frames), np.nan)
+    taken: set[tuple[int, int]] = set()
     for line, fields in table.rows:
         spot = index[0][fields[frame]], index[1][fields[name]]
+        if spot in taken:
+            raise InputError(
+                f"'{fields[name]}' of frame {fields[frame]} is there twice, and no column says whose it is",
+                path=path,
+                where=f"line {line}",
+                expected="a column such as person beside " + table.header[frame],
+            )
+        taken.add(spot)
         values[spot] = [table_number(fields[column[axis]], axis, path, line) for axis in axes]
         confidence[spot] = 1.0 if sure is None else table_number(fields[sure], table.header[sure], path, line)
         times[spot[0]] = np.nan if time is None else _time(fields[time]) * (time_scale(table.header[time]) or 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,15 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.array_shapes import points_a_frame
 from learnable_smplify.formats.keypoints.assemble import check_file
-from learnable_smplify.formats.keypoints.csv_headings import TIME, part_of, time_scale
+from learnable_smplify.formats.keypoints.csv_headings import FRAME_WORDS, TIME, part_of, time_scale
 from learnable_smplify.formats.keypoints.json_names import FEWEST_NAMES, are_rows, point_row
-from learnable_smplify.formats.keypoints.times import clock_unit
+from learnable_smplify.formats.keypoints.times import (
+    Places,
+    clock_unit,
+    every_frame,
+    places_of_numbers,
+    places_of_times,
+)
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.json_file import parse_json
 from learnable_smplify.safe_files.safe_pickle import read_bytes
@@ -50,6 +57,7 @@ _RATE_KEYS = ("fps", "framerate", "samplingrate", "samplerate", "capturerate", "
 _NUMBER = re.compile(r"(\D{0,20})(\d{1,20})(\.[a-z]{3,4})?")  # 12, frame_12, 000012.jpg
 # Frames may be left out, but numbers that run away are damage and would only fill memory.
 _MOST_FRAMES_A_KEY = 20
+_LARGEST_NUMBER = 1e12
 # Numbers behind such words count points, not frames.
 _POINT_WORDS = (
     *("joint", "keypoint", "kp", "landmark", "marker", "point"),
@@ -182,6 +190,30 @@ def frame_times(frames: Sequence[Any]) -> np.ndarray:
     times = np.array([frame[key] if isinstance(frame.get(key), float) else np.nan for frame in objects])
     scale = time_scale(key)
     return times * (clock_unit(times)[0] if scale is None else scale)
+
+
+def frame_places(frames: Sequence[Any], times: np.ndarray) -> Places:
+    """Where in the recording each entry of a list is, by the number or the time that it states: several may be of one
+    frame, a person each, and frames may be lost.
+
+    Args:
+        frames: the entries.
+        times: of them, as in `frame_times`.
+    """
+    numbers = np.array([_frame_number(frame) for frame in frames], dtype=np.float64)
+    counted = len(numbers) > 0 and bool((np.abs(numbers) < _LARGEST_NUMBER).all())
+    stated = numbers if counted else times
+    if not len(stated) or not np.isfinite(stated).all():
+        return every_frame(len(frames))
+    kept, entry = np.unique(stated, return_inverse=True)
+    places = places_of_numbers([int(number) for number in kept], "entry") if counted else places_of_times(kept, "entry")
+    return replace(places, at=tuple(places.at[place] for place in entry))
+
+
+def _frame_number(frame: Any) -> float:
+    """The number of the frame that an entry is of; NaN where it does not say."""
+    told = {key.lower(): value for key, value in frame.items()} if isinstance(frame, dict) else {}
+    return next((told[word] for word in FRAME_WORDS if isinstance(told.get(word), float)), np.nan)
 
 
 def unflattened(frames: Sequence[Any], layout: str | Layout | None) -> list[Any]:

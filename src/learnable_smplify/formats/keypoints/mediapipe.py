@@ -29,6 +29,7 @@ from learnable_smplify.formats.keypoints.json_people import (
 from learnable_smplify.formats.keypoints.json_shapes import (
     ARRAY_KEYS,
     WORLD_KEYS,
+    frame_places,
     frame_times,
     frames_in,
     read_frames,
@@ -44,7 +45,7 @@ from learnable_smplify.formats.keypoints.mediapipe_hands import (
     sides_by_bend,
 )
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
-from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_times
+from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, layout_names
 
@@ -91,7 +92,7 @@ def read_mediapipe(
     if any(isinstance(frame, float | str) for frame in frames):
         raise InputError("these are no landmarks", path=path, where="frame 0", expected=EXPECTED)
     times = frame_times(frames)
-    places = places_of_times(times, "entry")
+    places = frame_places(frames, times)
     frames, named = with_named_points(unflattened(frames, layout), stated_names(content))
     order = name_order(named, layout, path)
     sights: list[Sight] = []

@@ -44,7 +44,7 @@ class Places:
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values of the file's frames among NaN in those that are lost."""
-        if self.frames == len(self.at):
+        if self.at == tuple(range(self.frames)):
             return values
         found = np.full((self.frames, *values.shape[1:]), np.nan)
         found[list(self.at)] = values
