@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_names_in_an_npz_are_believed_and_so_are_its_only_array_and_an_array_a_j
         keypoints = read_keypoints(write("a.npz", npz_bytes(**arrays)))
         assert keypoints.layout.name == "smpl24"
         np.testing.assert_allclose(keypoints.positions, points, atol=1e-6)
+
+
+def test_quaternions_are_no_positions(write):
+    turns = np.random.default_rng(0).normal(size=(4, 24, 4))
+    turns /= np.linalg.norm(turns, axis=2, keepdims=True)
+    named = [dict(zip(load_layout("smpl24").keypoint_names, frame.tolist(), strict=True)) for frame in turns]
+    for path in (write("a.npy", npy_bytes(turns)), write("a.json", json.dumps(named).encode())):
+        with pytest.raises(InputError, match=r"these are rotations.*import-motion"):
+            read_keypoints(path)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])

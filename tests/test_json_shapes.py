@@ -57,6 +57,7 @@ SHAPES: dict[str, Any] = {
     "names once": {"joint_names": list(BODY25.keypoint_names), "frames": [{"joints": ROWS[t]} for t in range(T)]},
     "numbers for names": [dict(enumerate(ROWS[t])) for t in range(T)],
     "a list a numbered joint": {f"joint_{k}": rows for k, rows in enumerate(SERIES.values())},
+    "numbers deep inside": {"results": {"keypoints": ROWS}},
     "flat lists of an object": [{"keypoints": POINTS[t].ravel().tolist()} for t in range(T)],
 }
 
@@ -139,6 +140,32 @@ def test_an_entry_a_person_and_frame_is_put_into_its_frame(tmp_path: Path, named
     np.testing.assert_allclose(people["0"].positions, POINTS, atol=1e-5)
     assert np.flatnonzero((second.confidence == 0).all(dim=1)).tolist() == [1]
     np.testing.assert_allclose(second.positions[2:], POINTS[2:] + np.array([3, 0, 0]), atol=1e-5)
+
+
+PEOPLE = {"Ann": 0, "Bob": 2}
+
+
+def series(number: int) -> dict[str, list[list[float]]]:
+    return {name: [[x + number, y, z] for x, y, z in rows] for name, rows in SERIES.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {name: series(number) for name, number in PEOPLE.items()},
+        [{who: {n: rows[t] for n, rows in series(number).items()} for who, number in PEOPLE.items()} for t in range(T)],
+    ],
+)
+def test_people_under_their_names_are_told_apart(tmp_path: Path, content: Any) -> None:
+    people = {one.person_id: one for one in read_people(write(tmp_path, content), up="y")}
+    assert set(people) == set(PEOPLE)
+    for who, number in PEOPLE.items():
+        np.testing.assert_allclose(people[who].positions, POINTS + np.array([number, 0, 0]), atol=1e-5)
+
+
+def test_people_under_numbers_are_told_apart(tmp_path: Path) -> None:
+    content = {str(t): {"0": ROWS[t], "7": (POINTS[t] + np.array([2, 0, 0])).tolist()} for t in range(T)}
+    assert [one.person_id for one in read_people(write(tmp_path, content), "body25")] == ["0", "7"]
 
 
 def test_ids_that_never_come_back_are_numbers_of_frames(tmp_path: Path) -> None:

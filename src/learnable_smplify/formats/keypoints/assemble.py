@@ -18,7 +18,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, taken
 from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.formats.keypoints.markers import unknown_names
-from learnable_smplify.formats.keypoints.picture import refuse_picture
+from learnable_smplify.formats.keypoints.picture import refuse_picture, refuse_turns
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
@@ -259,6 +259,7 @@ def keypoints_from_arrays(
     if not 0 < fps < 1e5:
         raise InputError(f"the frame rate is {fps:g}", path=path, expected="frames a second above 0", hint="--fps 30")
 
+    refuse_turns(np.asarray(positions, dtype=np.float64), confidence, path)
     columns = list(range(len(chosen))) if measured is None else list(measured)
     positions = np.array(positions, dtype=np.float64)
     broken = ~np.isfinite(positions).all(axis=-1)

@@ -36,7 +36,7 @@ _NAME_KEYS = (
     "jointtype",
     "type",
 )
-_POINT_KEYS = ("position", "pos", "translation", "location", "point", "xyz", "real")
+_POINT_WORDS = ("position", "pos", "translation", "location", "point", "xyz", "coord", "real", "world")
 _SCORE_KEYS = ("visibility", "score", "confidence", "likelihood", "presence", "c")
 _WHO_KEYS = ("id", "bodyid", "trackid", "personid", "userid", "trackingid", "subject", "person")
 # People are in frames, frames in lists, lists in objects.
@@ -127,7 +127,7 @@ def point_row(point: Any) -> Row | None:
     """A point as a row, whatever it is written as; None for anything else."""
     if isinstance(point, dict):
         told = {key.lower(): value for key, value in point.items()}
-        inner = next((told[key] for key in _POINT_KEYS if key in told), told)
+        inner = next((told[k] for k in told if k.startswith(_POINT_WORDS) and isinstance(told[k], dict | list)), told)
         axes = {key.lower(): value for key, value in inner.items()} if isinstance(inner, dict) else {}
         row = [axes[axis] for axis in "xyz"] if {"x", "y", "z"} <= set(axes) else inner
         score = next((told[key] for key in _SCORE_KEYS if key in told), None)

@@ -66,6 +66,9 @@ def people_in_frame(value: Any, path: Path, where: str, depth: int = 0) -> Itera
             yield from people_in_frame(inner, path, where, depth + 1)
     else:
         inner = _inside(value)
+        if inner is None and (people := _people_by_key(value)):
+            yield from people
+            return
         if inner is None and None in value.values() and not any(isinstance(v, dict | list) for v in value.values()):
             return
         if inner is None and any(value.get(key) for key in _FLAT_KEYS):
@@ -144,6 +147,14 @@ def _inside(value: dict[str, Any]) -> Any:
         return known
     named = [inner for inner in value.values() if isinstance(inner, NamedPoints)]
     return named[0] if len(named) == 1 else None
+
+
+def _people_by_key(value: dict[str, Any]) -> list[Person]:
+    """The people of an object that has several under their names, or under numbers."""
+    named = {key: inner for key, inner in value.items() if isinstance(inner, NamedPoints)}
+    rows = {key: inner for key, inner in value.items() if key.isdecimal() and are_rows(inner)}
+    found = named if len(named) > 1 else rows
+    return list(found.items())
 
 
 def _scored(rows: list[Any], scores: Any) -> list[Any]:

@@ -57,6 +57,7 @@ _RATE_KEYS = ("fps", "framerate", "samplingrate", "samplerate", "capturerate", "
 _NUMBER = re.compile(r"(\D{0,20})(\d{1,20})(\.[a-z]{3,4})?")  # 12, frame_12, 000012.jpg
 # Frames may be left out, but numbers that run away are damage and would only fill memory.
 _MOST_FRAMES_A_KEY = 20
+_MOST_DEEP = 4
 _LARGEST_NUMBER = 1e12
 # Numbers behind such words count points, not frames.
 _POINT_WORDS = (
@@ -91,16 +92,20 @@ def frames_in(content: Any, path: Path) -> Any:
     Raises:
         InputError: a list for every joint, and one of another length.
     """
-    if isinstance(content, dict):
-        points = next((content[key] for key in ARRAY_KEYS if _holds_points(content.get(key))), content)
+    for _ in range(_MOST_DEEP):
+        if not isinstance(content, dict):
+            break
+        points = next((content[key] for key in ARRAY_KEYS if _holds_points(content.get(key))), None)
+        if points is None:
+            points = next((content[key] for key in _FRAME_KEYS if isinstance(content.get(key), list | dict)), None)
+        if points is None:
+            # The whole recording under the name of one frame's landmarks: a list of lists of them.
+            points = next((content[key] for key in WORLD_KEYS if _is_list_of_lists(content.get(key))), None)
+        if points is None:
+            break
         content = _with_scores(points, content)
     if isinstance(content, dict):
-        content = next((content[key] for key in _FRAME_KEYS if isinstance(content.get(key), list | dict)), content)
-    if isinstance(content, dict):
-        # The whole recording under the name of one frame's landmarks: a list of lists of them.
-        content = next((content[key] for key in WORLD_KEYS if _is_list_of_lists(content.get(key))), content)
-    if isinstance(content, dict):
-        content = _numbered_frames(content) or _by_joint(content, path) or content
+        content = _numbered_frames(content) or _by_joint(content, path) or _by_person(content, path) or content
     return [content] if are_rows(content) or isinstance(content, dict) else content
 
 
@@ -167,6 +172,15 @@ def _by_joint(content: dict[str, Any], path: Path) -> list[Any] | None:
         if TIME.fullmatch(key) and _are_numbers(value) and len(value) == frames:
             series[key] = value
     return [{name: value[t] for name, value in series.items()} for t in range(frames)]
+
+
+def _by_person(content: dict[str, Any], path: Path) -> list[Any] | None:
+    """The frames of an object that has such lists for every person; None for any other object."""
+    people = {key: _by_joint(value, path) for key, value in content.items() if isinstance(value, dict)}
+    lengths = {len(frames) if frames else 0 for frames in people.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        return None
+    return [{key: frames[t] for key, frames in people.items() if frames} for t in range(lengths.pop())]
 
 
 def _series(value: Any) -> list[Any] | None:

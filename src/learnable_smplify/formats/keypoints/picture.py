@@ -1,4 +1,4 @@
-"""Landmarks in picture coordinates, which are no positions in space: told by their range and where the hips are."""
+"""Numbers that are no positions in space: landmarks in picture coordinates, pixels, rotations. Told by their range."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from learnable_smplify.layouts.layout import Layout
 
 # Somebody in a picture is larger than this [px], and nobody on earth is [m]; confidences and COCO's 0, 1, 2 are below.
 _SMALLEST_PX, _MOST_TRUST = 20.0, 2.0
+# How far off 1 the length of a written quaternion is.
+_UNIT = 0.01
 # Nobody is so small in a picture and found.
 _FEWEST_PX = 4.0
 # The picture is 0 to 1; landmarks a little outside are guessed by detectors, and few are.
@@ -36,6 +38,32 @@ def flat_keypoints(path: Path, what: str = "", where: str | None = None) -> Inpu
         expected="3D keypoints x, y, z",
         hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT, or --cameras)",
     )
+
+
+def refuse_turns(
+    positions: Float[np.ndarray, "*T K 3"], confidence: Float[np.ndarray, "*T K"] | None, path: Path
+) -> None:
+    """Refuse four numbers a joint that are unit quaternions, and no positions with their confidence.
+
+    Args:
+        positions: NaN where missing.
+        confidence: of them.
+        path: for the message.
+
+    Raises:
+        InputError: they are.
+    """
+    if confidence is None:
+        return
+    length = np.sqrt((positions**2).sum(axis=-1) + confidence**2)
+    length = length[np.isfinite(length)]
+    if length.size and (np.abs(length - 1) < _UNIT).all():
+        raise InputError(
+            "four numbers a joint, together of length 1: these are rotations (quaternions)",
+            path=path,
+            expected="positions of the joints",
+            hint="the same motion as .bvh or .glb, then lsmplify import-motion",
+        )
 
 
 def refuse_small(pixels: Float[np.ndarray, "T K 2"], path: Path) -> None:
