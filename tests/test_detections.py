@@ -261,6 +261,17 @@ def test_tables_of_pixels_are_read(tmp_path: Path, heading: str) -> None:
         read_keypoints(tmp_path / "clip.csv")
 
 
+def test_a_table_of_both_is_pixels_here_and_positions_there(tmp_path: Path) -> None:
+    table, space = walker(26), np.random.default_rng(0).normal(size=(FRAMES, 26, 3))
+    header = [f"{name}_{part}" for name in NAMES for part in ("x", "y", "visibility", "world_x", "world_y", "world_z")]
+    rows = np.concatenate((table, space), axis=2).reshape(FRAMES, -1).tolist()
+    (tmp_path / "clip.csv").write_text("\n".join(",".join(map(str, row)) for row in [header, *rows]))
+    check(read_detections(tmp_path / "clip.csv")[0], table)
+    found = read_keypoints(tmp_path / "clip.csv", units="m", up="y", mirrored=False)
+    np.testing.assert_allclose(found.positions, space, atol=1e-5)
+    np.testing.assert_allclose(found.confidence, 0.8, atol=1e-6)
+
+
 def test_tables_of_positions_in_space_and_shares_of_the_picture_are_no_pixels(tmp_path: Path) -> None:
     path = tmp_path / "clip.csv"
     path.write_text(",".join(f"{name}_{axis}" for name in NAMES for axis in "xyz") + "\n" + ",".join(["1"] * 78))

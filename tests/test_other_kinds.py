@@ -30,6 +30,11 @@ from toy_files import save_npz
         (".mp4", "video", "pose estimator"),
         (".fbx", "animation", ".glb"),
         (".mot", "joint angles", "fit"),
+        (".xlsx", "spreadsheet", ".csv"),
+        (".mvnx", "Xsens", ".bvh"),
+        (".tak", "Motive", ".c3d"),
+        (".h5", "container", ".npz"),
+        (".gz", "archive", "unpack"),
     ],
 )
 def test_fit_says_what_a_file_of_another_kind_is(tmp_path: Path, suffix: str, what: str, command: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import named_sightings, tracks_from_sightings
-from learnable_smplify.formats.keypoints.csv_headings import part_of
+from learnable_smplify.formats.keypoints.csv_headings import WORLD, part_of
 from learnable_smplify.formats.keypoints.csv_points import TablePoints, points_of_table, tables_of_people
 from learnable_smplify.formats.keypoints.csv_table import read_table
 from learnable_smplify.formats.keypoints.named_people import columns_of_people
@@ -23,7 +23,8 @@ def read_pixel_csv(path: Path, layout: str | Layout | None = None, fps: float | 
     table = read_table(path)
     if not table.header:
         raise InputError("there are no headings", path=path, expected="a header such as nose_x,nose_y,nose_score,...")
-    if any(told[1] == "z" for heading in table.header if (told := part_of(heading))) or "z" in table.header:
+    in_picture = [heading for heading in table.header if not WORLD.search(heading)]
+    if any(told[1] == "z" for heading in in_picture if (told := part_of(heading))) or "z" in table.header:
         raise InputError(
             "the columns have x, y and z: these are positions in space",
             path=path,

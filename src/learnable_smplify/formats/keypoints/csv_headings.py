@@ -13,6 +13,8 @@ _PAIR = re.compile(rf"\('(?P<name>[^']+)', '(?P<part>{_PART})'\)", re.IGNORECASE
 _CAPITAL = re.compile(r"(?P<name>.*[a-z0-9])(?P<part>[XYZ])")  # noseX
 _IN_FRONT = re.compile(r"(?P<part>[xyz]|visibility)[_. ](?P<name>.+)", re.IGNORECASE)  # x_nose
 _NUMBERED = re.compile(r"(?P<part>[xyzvc])[_. ]?(?P<name>\d+)", re.IGNORECASE)  # x12
+# nose_world_x: in space, where nose_x may be in the picture
+WORLD = re.compile(r"[_. ]world(?=[_. ]|$)", re.IGNORECASE)
 _POSITION = re.compile(r"[_. ](world_?)?(position|pos|translation|location)$", re.IGNORECASE)
 _OTHER_QUANTITY = re.compile(
     r"[_. ](rotation|rot|quat|quaternion|orientation|velocity|vel|acceleration|acc)$", re.IGNORECASE
@@ -62,7 +64,7 @@ def part_of(heading: str) -> tuple[str, str] | None:
     for pattern in (_PAIR, _COLUMN, _WORDED, _CAPITAL, _NUMBERED, _IN_FRONT):
         if match := pattern.fullmatch(heading):
             name, part = match["name"].strip(), match["part"].lower()
-            name = _POSITION.sub("", name)
+            name = WORLD.sub("", _POSITION.sub("", name))
             if _OTHER_QUANTITY.search(name):
                 return None
             return name, part if part in "xyz" else "c"

@@ -17,6 +17,7 @@ from learnable_smplify.formats.keypoints.csv_headings import (
     FRAME_WORDS,
     PERSON_WORDS,
     TIME,
+    WORLD,
     name_column,
     part_of,
     threes,
@@ -157,11 +158,14 @@ def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
     """Names, values (T, M, A), confidence (T, M) and times (T,) of a table with columns for every keypoint."""
     parts: dict[str, dict[str, int]] = {}
     time_column: int | None = None
+    in_world = [bool(WORLD.search(heading)) for heading in table.header]
     for column, heading in enumerate(table.header):
         if TIME.fullmatch(heading):
             time_column = column if time_column is None else time_column
         elif told := part_of(heading):
             name, part = told
+            if any(in_world) and part in "xyz" and in_world[column] != ("z" in axes):
+                continue  # of the picture, where positions in space are asked for, or the other way round
             if part in parts.setdefault(name, {}):
                 raise InputError(
                     f"the column '{heading}' is there twice", path=path, where="header", expected="distinct names"
