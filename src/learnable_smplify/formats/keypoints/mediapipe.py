@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -113,7 +112,6 @@ def read_mediapipe(
             where = f"frame {frame}" if person == 0 else f"frame {frame}, person {person}"
             table = points_table(points, path, where)
             sights.append(Sight(frame, who, table[:, :3], table[:, 3] if table.shape[1] == 4 else None, own))
-    sights = _without_numbers(sights)
     layout = layout if order is None else order.layout
     if bare and not sights:
         sights, hand_notes = _hands_alone(bare)
@@ -136,14 +134,6 @@ def read_mediapipe(
 def _named_sight(frame: int, who: str | None, points: NamedPoints, order: NameOrder, hands: np.ndarray | None) -> Sight:
     table, own = order.table(points), order.hands_of(points)
     return Sight(frame, who, table[:, :3], table[:, 3] if order.scored else None, hands if own is None else own)
-
-
-def _without_numbers(sights: list[Sight]) -> list[Sight]:
-    """Without the names of people where none comes back: those are numbers of sights."""
-    names = Counter(sight.person for sight in sights)
-    if len(names) < len(sights) or len({sight.frame for sight in sights}) < 2:
-        return sights
-    return [replace(sight, person=None) for sight in sights]
 
 
 def _hands_alone(bare: list[Sight]) -> tuple[list[Sight], tuple[str, ...]]:
