@@ -123,7 +123,7 @@ def test_a_block_of_nan_is_counted_in_a_note_and_its_frames_are_flagged(
 def test_a_fit_is_drawn_with_its_keypoints(folder: Path, positions: np.ndarray) -> None:
     clip = save_npz(folder / "clip.npz", positions)
     main(["fit", clip, "--betas", "0"])
-    main(["render", "motion.npz", "--keypoints", clip, "--frames", "2", "--size", "64"])
+    main(["render", "motion.npz", clip, "--frames", "2", "--size", "64"])
     assert (folder / "motion.png").stat().st_size > 500
 
 
@@ -312,7 +312,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
         ("fit notes.txt", ".trc"),
         ("fit motion.npz -o m.npz", "keypoints"),
         ("render clip.npz", "these are keypoints"),
-        ("render motion.npz --keypoints absent.csv", "absent.csv"),
+        ("render motion.npz absent.csv", "absent.csv"),
         ("import-motion notes.txt -o out", "no motion file"),
     ],
 )

@@ -29,14 +29,14 @@ class RenderArgs:
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (AMASS-style .npz, as `lsmplify fit` writes it), or the result of an estimator, as 'refine' takes."""
 
+    keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
+    """Keypoint file to draw over the body: as many frames as the motion, or another rate over the same time."""
+
     output: Annotated[
         Path | None,
         tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(default: the motion's name with .png)"),
     ] = None
     """Picture to write: .png for a contact sheet, .gif or .mp4 for a film."""
-
-    keypoints: Annotated[Path | None, shown("FILE", "none")] = None
-    """Keypoint file to draw over the body: as many frames as the motion, or another rate over the same time."""
 
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
@@ -82,7 +82,7 @@ def render(args: RenderArgs) -> None:
     if suffix != ".png" and args.view == "both":
         raise InputError("a film has one view", expected="--view front, three-quarter or side")
     if args.panels == "beside" and (args.keypoints is None or suffix == ".png"):
-        raise InputError("there is nothing to draw beside the body", expected="--keypoints FILE and a film")
+        raise InputError("there is nothing to draw beside the body", expected="a keypoint file and a film")
     if args.size is not None and not 64 <= args.size <= 4096:
         raise InputError(f"the picture height is {args.size}", expected="64 to 4096 pixels", hint="--size 480")
 

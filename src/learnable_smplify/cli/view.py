@@ -31,7 +31,7 @@ class ViewArgs:
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (.npz as 'lsmplify fit' writes it), or the result of an estimator (WHAM, GVHMR, TRAM, ...)."""
 
-    keypoints: tyro.conf.Positional[Annotated[Path | None, shown("KEYPOINTS", "none")]] = None
+    keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
     """Keypoint file to show with it: as many frames as the motion, or another rate over the same time."""
 
     second: Annotated[Path | None, shown("FILE", "none")] = None
