@@ -142,6 +142,12 @@ def test_an_entry_a_person_and_frame_is_put_into_its_frame(tmp_path: Path, named
     np.testing.assert_allclose(second.positions[2:], POINTS[2:] + np.array([3, 0, 0]), atol=1e-5)
 
 
+def test_entries_of_one_coarse_time_are_frames_and_no_people(tmp_path: Path) -> None:
+    content = [{"timestamp": 1_700_000_000 + t // 3, "keypoints": ROWS[t]} for t in range(T)]
+    (keypoints,) = read_people(write(tmp_path, content), "body25")
+    assert len(keypoints) == T
+
+
 PEOPLE = {"Ann": 0, "Bob": 2}
 
 

@@ -207,8 +207,8 @@ def frame_times(frames: Sequence[Any]) -> np.ndarray:
 
 
 def frame_places(frames: Sequence[Any], times: np.ndarray) -> Places:
-    """Where in the recording each entry of a list is, by the number or the time that it states: several may be of one
-    frame, a person each, and frames may be lost.
+    """Where in the recording each entry of a list is, by the number of its frame, which several may share (a person
+    each), or by its time: clocks may be coarse, so that entries of one time are not of one frame.
 
     Args:
         frames: the entries.
@@ -220,6 +220,8 @@ def frame_places(frames: Sequence[Any], times: np.ndarray) -> Places:
     if not len(stated) or not np.isfinite(stated).all():
         return every_frame(len(frames))
     kept, entry = np.unique(stated, return_inverse=True)
+    if not counted and len(kept) < len(stated):
+        return every_frame(len(frames))
     places = places_of_numbers([int(number) for number in kept], "entry") if counted else places_of_times(kept, "entry")
     return replace(places, at=tuple(places.at[place] for place in entry))
 
