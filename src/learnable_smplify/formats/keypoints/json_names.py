@@ -172,8 +172,10 @@ def _named_points(value: Any, names: Sequence[str]) -> NamedPoints | None:
     if isinstance(value, list):
         if len(value) == len(names) and names:
             pairs = list(zip(names, value, strict=True))
+        elif value and _name_of(value[0]):
+            pairs = [(name, entry) for entry in value if (name := _name_of(entry))]
         else:
-            pairs = [(name, entry) for entry in value if isinstance(entry, dict) and (name := _name_of(entry))]
+            return None
     else:
         pairs = list(value.items()) if isinstance(value, dict) else []
     rows = {name: row for name, point in pairs if (row := point_row(point)) is not None}
@@ -198,7 +200,9 @@ def _from_columns(value: dict[str, Any]) -> dict[str, Row]:
     }
 
 
-def _name_of(entry: dict[str, Any]) -> str | None:
+def _name_of(entry: Any) -> str | None:
+    if not isinstance(entry, dict):
+        return None
     told = {key.lower().replace("_", ""): value for key, value in entry.items()}
     return next((told[key] for key in _NAME_KEYS if isinstance(told.get(key), str)), None)
 
