@@ -191,6 +191,7 @@ def jsons(chance: random.Random) -> bytes:
     """A camera, offsets, 2D keypoints, or landmarks, with one or two values that are something else."""
     landmarks = [{"x": 0.1, "y": 0.2, "z": 0.3, "visibility": 1}] * chance.choice((33, 33, 32, 1))
     rows = [[1, 2, 3]] * chance.choice((25, 17, 4))
+    names = ["Nose", "Neck", "MidHip", "LWrist", "RWrist", "LKnee", "RKnee", "LHip", chance.choice(WORDS)]
     made: Any = chance.choice(
         (
             {
@@ -210,6 +211,14 @@ def jsons(chance: random.Random) -> bytes:
             {"layout": "body25", "fps": 30, "keypoints": [rows] * 3},
             {"fps": 30, "frames": [{"timestamp_ms": 33, "pose_world_landmarks": landmarks}] * 2},
             [landmarks] * 2,
+            {"frames": [{"time": 0.1 * t, "joints": {name: [0.1, 1, t] for name in names}} for t in range(3)]},
+            {"fps": 30, **{name: [[0.1, 1, 2], None, [1, 2, 3]] for name in names}},
+            {"joint_names": names, "frames": [{"bodies": [{"id": 1, "joint_positions": rows}]}] * 2},
+            {
+                "instance_info": [
+                    {"frame_id": 1, "instances": [{"keypoints": rows, "keypoint_scores": [1] * len(rows)}]}
+                ]
+            },
             {"people": [{"pose_keypoints_3d": [0.1] * 100, "person_id": [-1]}]},
             [
                 {
@@ -284,11 +293,11 @@ def toml(chance: random.Random) -> bytes:
 # Kind of file -> what makes one, its name, and the readers (`limited.readers`) that are given it.
 KINDS: dict[str, tuple[Callable[[random.Random], bytes], str, tuple[str, ...]]] = {
     "pickle": (pickled, "a.pkl", ("joblib", "estimate")),
-    "npz": (npz, "a.npz", ("keypoints", "estimate")),
+    "npz": (npz, "a.npz", ("keypoints", "estimate", "detections")),
     "npy": (npy, "a.npy", ("npy", "keypoints of body25", "estimate")),
     "torch": (torch_file, "a.pt", ("torch", "estimate")),
-    "json": (jsons, "a.json", ("camera", "offsets", "keypoints", "estimate", "2D keypoints")),
-    "csv": (table, "a.csv", ("keypoints",)),
+    "json": (jsons, "a.json", ("camera", "offsets", "keypoints", "estimate", "2D keypoints", "detections")),
+    "csv": (table, "a.csv", ("keypoints", "detections")),
     "trc": (trc, "a.trc", ("keypoints",)),
     "toml": (toml, "a.toml", ("layout", "bone map")),
 }

@@ -55,6 +55,7 @@ def outcomes(asked: Sequence[tuple[str, Path]]) -> list[Outcome]:
 def readers() -> dict[str, Callable[[Path], Any]]:
     """Every reader of strangers' files, by a name."""
     from learnable_smplify.formats.cameras.camera_file import read_camera
+    from learnable_smplify.formats.detections.detection_file import read_detections
     from learnable_smplify.formats.estimates import read_estimates
     from learnable_smplify.formats.keypoints.keypoint_file import read_people
     from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
@@ -74,6 +75,7 @@ def readers() -> dict[str, Callable[[Path], Any]]:
         "keypoints": read_people,
         "keypoints of body25": lambda path: read_people(path, layout="body25"),
         "2D keypoints": read_keypoints2d,
+        "detections": read_detections,
         "estimate": lambda path: [estimate.to_motion(fps=30) for estimate in read_estimates(path)],
         "camera": read_camera,
         "layout": load_layout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
-from test_keypoint_files import npy_bytes, npz_bytes, person
+from learnable_smplify.layouts.layout import load_layout
+from test_keypoint_files import npy_bytes, npz_bytes, person, standing
 
 
 @pytest.fixture
@@ -50,3 +52,33 @@ def test_the_people_of_an_array_are_read_whichever_axis_is_theirs(write, axis: i
 def test_an_npz_without_keypoints_says_what_it_holds(write):
     with pytest.raises(InputError, match="no array 'keypoints', but alpha, beta"):
         read_keypoints(write("a.npz", npz_bytes(alpha=np.ones(3), beta=np.ones(2))))
+
+
+def test_names_in_an_npz_are_believed_and_so_are_its_only_array_and_an_array_a_joint(write):
+    layout = load_layout("smpl24")
+    points = standing(layout.keypoint_names, layout.points)
+    order = np.random.default_rng(0).permutation(24)
+    named = {"joints": points[:, order], "joint_names": np.array(layout.keypoint_names)[order]}
+    strange = {"joints": points, "joint_names": np.array([f"Gelenk {number}" for number in range(24)])}
+    one = {name: points[:, number] for number, name in enumerate(layout.keypoint_names)}
+    for arrays in (named, strange, {"pred_3d": points, "boxes": np.ones((len(points), 4))}, one):
+        keypoints = read_keypoints(write("a.npz", npz_bytes(**arrays)))
+        assert keypoints.layout.name == "smpl24"
+        np.testing.assert_allclose(keypoints.positions, points, atol=1e-6)
+
+
+def test_quaternions_are_no_positions(write):
+    turns = np.random.default_rng(0).normal(size=(4, 24, 4))
+    turns /= np.linalg.norm(turns, axis=2, keepdims=True)
+    named = [dict(zip(load_layout("smpl24").keypoint_names, frame.tolist(), strict=True)) for frame in turns]
+    for path in (write("a.npy", npy_bytes(turns)), write("a.json", json.dumps(named).encode())):
+        with pytest.raises(InputError, match=r"these are rotations.*import-motion"):
+            read_keypoints(path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_pixels_with_a_confidence_are_no_positions(write, suffix: str):
+    pixels = np.concatenate((500 + 200 * person()[..., :2], np.full((*person().shape[:2], 1), 0.9)), axis=2)
+    data = npz_bytes(keypoints=pixels) if suffix == ".npz" else npy_bytes(pixels)
+    with pytest.raises(InputError, match=r"2D keypoints in pixels.*--camera camera\.json"):
+        read_keypoints(write(f"a{suffix}", data), "coco17")

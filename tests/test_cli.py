@@ -309,7 +309,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
         ("fit clip.npz --body absent.pkl", "absent.pkl"),
         ("fit clip.npz --body notes.txt", "notes.txt"),
         ("fit clip.npz --gender male --betas 0", "gender"),
-        ("fit notes.txt", ".trc"),
+        ("fit notes.txt", "names no keypoints"),
         ("fit motion.npz -o m.npz", "keypoints"),
         ("render clip.npz", "these are keypoints"),
         ("render motion.npz absent.csv", "absent.csv"),

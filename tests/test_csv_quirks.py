@@ -47,8 +47,16 @@ def assert_read(path: Path, layout: str | None = None) -> None:
     "pattern",
     [
         *("{name}_{axis}", "{name}.{axis}", "{name} {AXIS}", "{name}:{axis}", "{name}-{axis}", "{axis}_{name}"),
-        *("{name}{AXIS}", "{name}_{axis} (m)", "{name}_{axis}[m]", "body_{name}_{axis}", "{name}_position_{axis}"),
-        *("Ann:{name}_{axis}", "{name}_pos_{AXIS}"),
+        *("{name}{AXIS}", "{name}_{axis} (m)", "{name}_{axis}[m]", "body_{name}_{axis}", "mixamorig_{name}_{axis}"),
+        *(
+            "Ann:{name}_{axis}",
+            "{name}_position_{axis}",
+            "{name}_pos_{AXIS}",
+            "{name}_t{axis}",
+            "{name}.T{axis}",
+            "{name}.{AXIS}position",
+        ),
+        "\"('{name}', '{axis}')\"",
     ],
 )
 def test_columns_are_understood_however_they_are_called(tmp_path: Path, pattern: str) -> None:
@@ -104,6 +112,69 @@ def test_names_above_axes_are_read_with_the_rate_and_the_unit_of_vicon(tmp_path:
     path = write(tmp_path, [["Trajectories"], ["100"], names, axes, units, *rows])
     assert_read(path)
     assert read_keypoints_csv(path)[0].fps == 100
+
+
+def test_vicons_velocities_are_passed_over_and_its_two_subjects_are_two_people(tmp_path: Path) -> None:
+    columns = [(who, name) for who in ("Ann", "Bob") for name in BODY25.keypoint_names]
+    names: list[object] = ["", "", *(text for who, name in columns for text in (f"{who}:{name}", *[""] * 5))]
+    axes = ["Frame", "Sub Frame", *["X", "Y", "Z", "X'", "Y'", "Z'"] * 50]
+    units = ["", "", *["mm"] * 150, *["mm/s"] * 150]
+    rows: list[list[object]] = []
+    for number, points in enumerate(POINTS, 1):
+        both = 1000 * np.concatenate((points, points + np.array([1, 0, 0])))
+        rows.append([number, 0, *map(float, np.c_[both, np.ones((50, 3))].ravel())])
+    ann, bob = read_keypoints_csv(write(tmp_path, [["Trajectories"], ["100"], names, axes, units, *rows]))
+    assert (ann.person_id, bob.person_id, ann.fps) == ("Ann", "Bob", 100)
+    np.testing.assert_allclose(ann.positions, POINTS, atol=1e-5)
+    np.testing.assert_allclose(bob.positions - ann.positions, np.broadcast_to([1, 0, 0], POINTS.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("headings", [True, False])
+@pytest.mark.parametrize("suffix", [".tsv", ".txt", ".csv"])
+def test_qualisys_tables_are_read_with_and_without_headings(tmp_path: Path, suffix: str, headings: bool) -> None:
+    names = BODY25.keypoint_names
+    titles = [["NO_OF_FRAMES", 4], ["NO_OF_MARKERS", 25], ["FREQUENCY", 100], ["ANALOG_FREQUENCY", 1000]]
+    titles += [["TIME_STAMP", "2024-03-01, 12:00:00", 1.5], ["DATA_INCLUDED", "3D"], ["MARKER_NAMES", *names]]
+    heads = [["Frame", "Time", *(f"{name} {axis}" for name in names for axis in "XYZ")]] if headings else []
+    ahead = [[n + 1, n / 100] if headings else [] for n in range(4)]
+    rows = [[*start, *map(float, 1000 * points.ravel())] for start, points in zip(ahead, POINTS, strict=True)]
+    path = write(tmp_path, [*titles, *heads, *rows], "\t").rename(tmp_path / f"clip{suffix}")
+    assert_read(path)
+    assert read_keypoints(path, up="y").fps == 100
+
+
+def test_visual3ds_five_lines_of_headings_are_read(tmp_path: Path) -> None:
+    names = [name for name in BODY25.keypoint_names for _ in range(3)]
+    heads = [["", *[word] * 75] for word in ("a.c3d", "TARGET", "ORIGINAL")]
+    heads = [heads[0], ["", *names], *heads[1:], ["ITEM", *"XYZ" * 25]]
+    assert_read(write(tmp_path, [*heads, *([i, *map(float, p.ravel())] for i, p in enumerate(POINTS, 1))], "\t"))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {
+            "Left": "L",
+            "Right": "R",
+            "ForeArm": "FArm",
+            "UpLeg": "Thigh",
+            "Leg": "Shin",
+            "ToeBase": "Toe",
+            "Spine": "Ab",
+        },
+        {"UpLeg": "UpperLeg", "ForeArm": "LowerArm", "ToeBase": "Toes"},
+        {"Hips": "Pelvis", "Left": "Left ", "Right": "Right ", "ToeBase": "Toe", "UpLeg": "Upper Leg"},
+    ],
+)
+def test_bones_of_motive_unity_and_xsens_are_known(tmp_path: Path, spelling: dict[str, str]) -> None:
+    layout = load_layout("mocap20")
+    names = list(layout.keypoint_names)
+    for old, new in spelling.items():
+        names = [name.replace(old, new) for name in names]
+    points = standing(layout.keypoint_names, layout.points)
+    rows = [[float(value) for value in frame.ravel()] for frame in points]
+    path = write(tmp_path, [[f"Ann:{name}_{axis}" for name in names for axis in "xyz"], *rows])
+    np.testing.assert_allclose(read_keypoints(path, up="y").positions, points, atol=1e-5)
 
 
 def test_deeplabcuts_three_lines_of_headings_are_read(tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from learnable_smplify.cli.rig import read_2d
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in, write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
+from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.track import Track
@@ -67,6 +70,75 @@ def test_a_list_that_names_people_is_believed(tmp_path: Path) -> None:
     assert "frame rate not given" in str([track.keypoints.notes for track in tracks.values()])
 
 
+def named(name: str, x: float, y: float, score: float) -> dict:
+    return {"x": x, "y": y, "score": score, "name": name}
+
+
+def in_columns(points: np.ndarray) -> dict:
+    return dict(zip(("x", "y", "visible"), points.T.tolist(), strict=True))
+
+
+COCO = load_layout("coco17").keypoint_names
+PIXELS = walker()
+XYC = PIXELS.tolist()
+JSON = {
+    "tensorflow.js": [[{"score": 1, "keypoints": [named(n, *p) for n, p in zip(COCO, f, strict=True)]}] for f in XYC],
+    "ultralytics": [[{"track_id": 1, "box": {"x1": 1.0}, "keypoints": in_columns(f)}] for f in PIXELS],
+    "points by name": [dict(zip(COCO, f, strict=True)) for f in XYC],
+    "a list a joint": {name: [f[k] for f in XYC] for k, name in enumerate(COCO)},
+    "rows": XYC,
+    "scores apart": {"keypoints": PIXELS[..., :2].tolist(), "scores": PIXELS[..., 2].tolist()},
+    "openpose in one file": [{"people": [{"pose_keypoints_2d": f.ravel().tolist()}]} for f in PIXELS],
+    "alphapose by pictures": {f"{t}.jpg": {"bodies": [{"joints": f.ravel().tolist()}]} for t, f in enumerate(PIXELS)},
+    "coco": {
+        "images": [],
+        "annotations": [{"image_id": t, "keypoints": f.ravel().tolist()} for t, f in enumerate(PIXELS)],
+    },
+}
+
+
+@pytest.mark.parametrize("form", JSON)
+@pytest.mark.parametrize("reader", ["of everybody", "of one"])
+def test_json_of_pixels_is_read_in_the_shapes_of_json_of_positions(tmp_path: Path, form: str, reader: str) -> None:
+    path = tmp_path / "clip.json"
+    path.write_text(json.dumps(JSON[form]))
+    if reader == "of one":
+        found = read_2d(path, FitSettings())
+    else:
+        (track,) = read_detections(path)
+        found = track.keypoints
+    np.testing.assert_allclose(found.pixels, PIXELS[..., :2], atol=1e-3)
+    np.testing.assert_allclose(found.confidence, 0.8, atol=1e-6)
+    with pytest.raises(InputError, match=r"these are 2D keypoints.*--camera camera\.json"):
+        read_keypoints(path, "coco17")
+
+
+@pytest.mark.parametrize("program", ["mmpose", "mmpose, a file a picture", "openpifpaf"])
+def test_detections_by_frames_are_read_and_counted_from_the_first(tmp_path: Path, program: str) -> None:
+    people = [walker(), walker(start=900, speed=-5.0)]
+    if program == "openpifpaf":
+        lines = [
+            {"frame": t + 1, "predictions": [{"keypoints": p[t].ravel().tolist(), "score": 0.9} for p in people]}
+            for t in range(FRAMES)
+        ]
+        (tmp_path / "clip.json").write_text("\n".join(map(json.dumps, lines)))
+    else:
+        frames = [
+            [{"keypoints": p[t, :, :2].tolist(), "keypoint_scores": p[t, :, 2].tolist()} for p in people]
+            for t in range(FRAMES)
+        ]
+        info = [{"frame_id": t + 1, "instances": instances} for t, instances in enumerate(frames)]
+        (tmp_path / "clip.json").write_text(json.dumps({"meta_info": {"num_keypoints": 17}, "instance_info": info}))
+        if "file" in program:
+            (tmp_path / "clip.json").write_text('{"of": "no use"}')
+            for t, instances in enumerate(frames):
+                (tmp_path / f"{t:06d}.json").write_text(json.dumps(instances))
+    tracks = read_detections(tmp_path if "file" in program else tmp_path / "clip.json")
+    tracks.sort(key=lambda track: float(track.keypoints.pixels[0, :, 0].mean()))
+    for track, table in zip(tracks, people, strict=True):
+        check(track, table)
+
+
 def test_openposes_folder_has_several_people(tmp_path: Path) -> None:
     people = [walker(25), walker(25, start=900)]
     for frame in range(FRAMES):
@@ -75,6 +147,23 @@ def test_openposes_folder_has_several_people(tmp_path: Path) -> None:
     tracks = read_detections(tmp_path)
     for track, table in zip(tracks, people, strict=True):
         check(track, table)
+
+
+def test_what_lies_beside_detections_is_left_out_and_said(tmp_path: Path) -> None:
+    for folder in ("openpose", "alphapose"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "meta.json").write_text('{"fps": 25, "model": "body25"}')
+    for frame, points in enumerate(walker(25)):
+        people = {"people": [{"pose_keypoints_2d": points.ravel().tolist()}]}
+        (tmp_path / f"openpose/clip_{frame:012d}_keypoints.json").write_text(json.dumps(people))
+    (tmp_path / "alphapose/alphapose-results.json").write_text(json.dumps(coco_list([walker(25)])))
+    for folder in ("openpose", "alphapose"):
+        (track,) = read_detections(tmp_path / folder)
+        check(track, walker(25))
+        assert "left out, as no part of the recording: meta.json" in track.keypoints.notes
+    (tmp_path / "alphapose/alphapose-results.json").unlink()
+    with pytest.raises(InputError, match="there are no detections in this folder"):
+        read_detections(tmp_path / "alphapose")
 
 
 def test_arrays_of_several_people_with_world_landmarks_are_read_as_they_are_written(tmp_path: Path) -> None:
@@ -101,6 +190,8 @@ def test_plain_arrays_are_read(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", table)
     np.savez(tmp_path / "b.npz", keypoints=table[..., :2], scores=table[..., 2], fps=50.0)
     check(read_detections(tmp_path / "a.npy")[0], table)
+    np.savez(tmp_path / "c.npz", reconstruction=np.tile(table, (20, 1, 1))[None])
+    check(read_detections(tmp_path / "c.npz")[0], np.tile(table, (20, 1, 1)))
     (track,) = read_detections(tmp_path / "b.npz")
     check(track, table)
     assert track.keypoints.fps == 50
@@ -134,6 +225,64 @@ def test_sports2ds_pixels_are_read(tmp_path: Path, sign: int) -> None:
     (track,) = read_detections(tmp_path / "demo.trc")
     check(track, table)
     assert track.keypoints.fps == 50
+
+
+NAMES = load_layout("halpe26").keypoint_names
+
+
+def csv_lines(heading: str, people: dict[str, np.ndarray]) -> list[list[object]]:
+    """A table of pixels of `people`, with headings in the dialect `heading`."""
+    parts = ("x", "y", "likelihood")
+    columns = [(who, name, part) for who in people for name in NAMES for part in parts]
+    rows = [[frame, *np.concatenate([p[frame].ravel() for p in people.values()])] for frame in range(FRAMES)]
+    if heading == "one line":
+        return [["time", *(f"{name}_{part}" for _, name, part in columns)], *([i / 50, *row] for i, *row in rows)]
+    if heading == "a line a keypoint":
+        seen = [(f, who) for f in range(FRAMES) for who in people]
+        points = [[f, who, name, *p] for f, who in seen for name, p in zip(NAMES, people[who][f], strict=True)]
+        return [["frame", "person", "keypoint", "x", "y", "score"], *points]
+    several = [["individuals", *(who for who, _, _ in columns)]] if heading == "individuals" else []
+    heads = [["scorer", *["net"] * len(columns)], *several, ["bodyparts", *(name for _, name, _ in columns)]]
+    return [*heads, ["coords", *(part for _, _, part in columns)], *rows]
+
+
+@pytest.mark.parametrize("heading", ["one line", "deeplabcut", "individuals", "a line a keypoint"])
+def test_tables_of_pixels_are_read(tmp_path: Path, heading: str) -> None:
+    people = {"Ann": walker(26)} | ({} if heading in ("one line", "deeplabcut") else {"Bob": walker(26, start=900)})
+    text = "\n".join(",".join(map(str, line)) for line in csv_lines(heading, people))
+    (tmp_path / "clip.csv").write_text(text + "\n")
+    tracks = read_detections(tmp_path / "clip.csv")
+    for track, (name, table) in zip(tracks, people.items(), strict=True):
+        check(track, table)
+        assert track.name == (name if len(people) > 1 else "0")
+    assert tracks[0].keypoints.fps == (50 if heading == "one line" else 30)
+    np.testing.assert_allclose(tracks[0].keypoints.confidence, 0.8, atol=1e-6)
+    with pytest.raises(InputError, match=r"these are 2D keypoints.*--camera camera\.json"):
+        read_keypoints(tmp_path / "clip.csv")
+
+
+def test_a_table_of_both_is_pixels_here_and_positions_there(tmp_path: Path) -> None:
+    table, space = walker(26), np.random.default_rng(0).normal(size=(FRAMES, 26, 3))
+    header = [f"{name}_{part}" for name in NAMES for part in ("x", "y", "visibility", "world_x", "world_y", "world_z")]
+    rows = np.concatenate((table, space), axis=2).reshape(FRAMES, -1).tolist()
+    (tmp_path / "clip.csv").write_text("\n".join(",".join(map(str, row)) for row in [header, *rows]))
+    check(read_detections(tmp_path / "clip.csv")[0], table)
+    found = read_keypoints(tmp_path / "clip.csv", units="m", up="y", mirrored=False)
+    np.testing.assert_allclose(found.positions, space, atol=1e-5)
+    np.testing.assert_allclose(found.confidence, 0.8, atol=1e-6)
+
+
+def test_tables_of_positions_in_space_and_shares_of_the_picture_are_no_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "clip.csv"
+    path.write_text(",".join(f"{name}_{axis}" for name in NAMES for axis in "xyz") + "\n" + ",".join(["1"] * 78))
+    with pytest.raises(InputError, match=r"positions in space.*lsmplify fit"):
+        read_detections(path)
+    path.write_text(",".join(f"{name}_{axis}" for name in NAMES for axis in "xy") + "\n" + ",".join(["0.5"] * 52))
+    with pytest.raises(InputError, match="high or wide: shares of the picture"):
+        read_detections(path)
+    np.save(tmp_path / "a.npy", walker() / [1920, 1080, 1])
+    with pytest.raises(InputError, match="high or wide: shares of the picture"):
+        read_detections(tmp_path / "a.npy")
 
 
 def test_our_own_json_and_a_folder_with_one_file_are_read(tmp_path: Path) -> None:

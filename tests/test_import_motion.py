@@ -221,9 +221,24 @@ def test_clips_written_into_the_source_folder_are_not_imported_again(capture: Pa
     }
 
 
-def test_of_two_clips_with_one_name_the_second_is_skipped(capture: Path, tmp_path: Path) -> None:
-    (capture / "07" / "07_01.bvh").write_text("HIERARCHY")
-    assert "rename one" in run(capture, tmp_path / "out")["07/07_01.bvh"].reason
+def test_clips_that_differ_only_in_their_suffix_or_their_folder_are_all_imported(tmp_path: Path) -> None:
+    source = tmp_path / "rig"
+    for name, frames in (("a/walk.bvh", 20), ("b/walk.bvh", 40)):
+        (source / name).parent.mkdir(parents=True)
+        (source / name).write_text(bvh_text(on_smpl(walking_poses(frames))))
+    motion = Motion(pose=torch.zeros(9, 24, 3), transl=torch.zeros(9, 3), betas=torch.zeros(10), fps=30.0, up_axis="z")
+    write_motion(motion, source / "b" / "walk.npz")
+    results = run(source, tmp_path / "out")
+    assert {name: result.output for name, result in results.items()} == {
+        "a/walk.bvh": "a/walk.npz",
+        "b/walk.bvh": "b/walk.bvh.npz",
+        "b/walk.npz": "b/walk.npz.npz",
+    }
+    assert all(len(read_motion(tmp_path / "out" / r.output)) == r.frames for r in results.values())
+    assert len({result.frames for result in results.values()}) == 3
+    (source / "b" / "WALK.bvh").write_text("HIERARCHY")
+    with pytest.raises(InputError, match=r"would both become b/walk\.bvh\.npz.*rename one"):
+        run(source, tmp_path / "out")
 
 
 def test_a_clip_without_its_skeleton_is_skipped(capture: Path, tmp_path: Path) -> None:

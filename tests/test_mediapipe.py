@@ -100,11 +100,11 @@ def test_two_people_in_a_frame_are_two(tmp_path: Path, points: np.ndarray):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([{"pose_landmarks": [{"x": 0.5, "y": 0.5, "z": 0}]}], "only 'pose_landmarks'.*picture coordinates"),
-        ([{"hand": 3}], "frame 0: there are no world landmarks"),
+        ([{"pose_landmarks": [{"x": 0.5, "y": 0.5, "z": 0}]}], "no keypoints, but pose_landmarks.*picture coordinates"),
+        ([{"hand": 3}], "frame 0: there are no keypoints, but hand"),
         (3, "there are no frames"),
         ([3], "frame 0: these are no landmarks"),
-        ([[{"x": 1, "y": 2}]], "these are not numbers|not like the others|no layout has 1"),
+        ([[{"x": 1, "y": 2}]], r"frame 0: these are 2D keypoints.*lsmplify fit .*--camera"),
         ([[{"x": 1, "y": 2, "z": "3"}]], "these are not numbers"),
         ([], "nobody is in any frame"),
     ],

@@ -24,6 +24,7 @@ import torch
 
 from damage import DAMAGES, change_arrays, change_json, npz_bytes
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.detections.detection_file import read_detections
 from learnable_smplify.formats.keypoints.keypoint_file import read_people
 from learnable_smplify.formats.motion.amass import read_amass, write_amass
 from learnable_smplify.keypoints import Keypoints
@@ -206,6 +207,8 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
     def text(files: dict[str, str]) -> dict[str, bytes]:
         return {name: content.encode() for name, content in files.items()}
 
+    named = {name: points[:, index].tolist() for index, name in enumerate(BODY25)}
+    seen = [{"image_id": t, "keypoints": (500 * frame).ravel().tolist()} for t, frame in enumerate(points)]
     kinds = {
         "csv": Kind(text({"a.csv": csv_text()}), read_people),
         "trc": Kind(text({"a.trc": trc_text()}), read_people),
@@ -213,6 +216,8 @@ def make_kinds(folder: Path) -> dict[str, Kind]:
         "npz": Kind({"a.npz": npz_bytes(False, **keypoints_npz)}, read_people, arrays=keypoints_npz),
         "npz, compressed": Kind({"a.npz": npz_bytes(True, **keypoints_npz)}, read_people, arrays=keypoints_npz),
         "mediapipe": Kind(text({"a.json": json.dumps(media)}), read_people),
+        "json by name": Kind(text({"a.json": json.dumps(named)}), read_people),
+        "detections": Kind(text({"a.json": json.dumps(seen)}), read_detections),
         "openpose": Kind(text(openpose), read_people, folder=True),
         "easymocap": Kind(text(easy), read_people, folder=True),
         "amass": Kind({"a.npz": npz_bytes(False, **amass)}, read_amass, arrays=amass),

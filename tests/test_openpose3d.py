@@ -9,6 +9,7 @@ import pytest
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
+from learnable_smplify.jobs.inputs import is_recording
 from toy_recording import standing_person
 
 
@@ -133,6 +134,38 @@ def test_a_damaged_frame_is_named(tmp_path: Path, points: np.ndarray, content: s
     assert "000000000001" in str(caught.value) or "frame 1" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("meta.json", '{"fps": 50}'), ("keypoints_info.json", '[{"name": "nose", "id": 0}]')),
+        *(
+            ("calibration_2024.json", '{"cameras": {}}'),
+            ("broken.json", "{"),
+            (".hidden.json", "?"),
+            (".DS_Store", "?"),
+        ),
+    ],
+)
+def test_what_lies_beside_the_frames_is_left_out_and_said(tmp_path: Path, points: np.ndarray, name: str, content: str):
+    for frame in range(3):
+        write_frame(tmp_path, frame, [person(points[frame])])
+    (tmp_path / name).write_text(content)
+    keypoints = read_keypoints(tmp_path)
+    np.testing.assert_allclose(keypoints.positions, points[:3], atol=1e-6)
+    said = any(f"recording: {name}" in note for note in keypoints.notes)
+    assert said == (not name.startswith("."))
+    assert is_recording(tmp_path)
+
+
+def test_a_folder_in_which_most_is_no_frame_is_no_recording(tmp_path: Path, points: np.ndarray):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text("[[[0, 1, 2]]]")
+    write_frame(tmp_path, 0, [person(points[0])])
+    assert not is_recording(tmp_path)
+    with pytest.raises(InputError, match=r"a\.json is neither OpenPose's nor EasyMocap's"):
+        read_keypoints(tmp_path)
+
+
 def test_folders_that_hold_something_else_are_refused(tmp_path: Path, points: np.ndarray):
     with pytest.raises(InputError, match=r"no \.json file"):
         read_keypoints(tmp_path)
@@ -140,7 +173,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path, points: np
     with pytest.raises(InputError, match="nobody is in any frame"):
         read_keypoints(tmp_path)
     write_frame(tmp_path, 0, [{"pose_keypoints_2d": [1.0, 2.0, 1.0], "pose_keypoints_3d": []}])
-    with pytest.raises(InputError, match="only 2D keypoints"):
+    with pytest.raises(InputError, match="these are 2D keypoints"):
         read_keypoints(tmp_path)
     write_frame(tmp_path, 0, [person(points[0])])
     write_frame(tmp_path, 0, [person(points[0])], stem="other")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import test_estimates as files
-from learnable_smplify.cli.fit import FitArgs, read_2d
 from learnable_smplify.cli.main import main
+from learnable_smplify.cli.rig import read_2d
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
@@ -30,6 +30,11 @@ from toy_files import save_npz
         (".mp4", "video", "pose estimator"),
         (".fbx", "animation", ".glb"),
         (".mot", "joint angles", "fit"),
+        (".xlsx", "spreadsheet", ".csv"),
+        (".mvnx", "Xsens", ".bvh"),
+        (".tak", "Motive", ".c3d"),
+        (".h5", "container", ".npz"),
+        (".gz", "archive", "unpack"),
     ],
 )
 def test_fit_says_what_a_file_of_another_kind_is(tmp_path: Path, suffix: str, what: str, command: str) -> None:
@@ -122,8 +127,7 @@ def test_other_programs_detections_are_fitted_from_one_camera(tmp_path: Path, na
     else:
         np.save(tmp_path / name, np.stack((pixels, pixels), axis=1) if name == "several.npy" else pixels)
     for wanted in (None, "1") if name == "several.npy" else (None,):
-        args = FitArgs(tmp_path / name, settings=FitSettings(layout="coco17", person=wanted))
-        keypoints = read_2d(args)
+        keypoints = read_2d(tmp_path / name, FitSettings(layout="coco17", person=wanted))
         np.testing.assert_allclose(keypoints.pixels, pixels[..., :2], atol=1e-3)
     with pytest.raises(InputError, match="there is no person '9'"):
-        read_2d(FitArgs(tmp_path / name, settings=FitSettings(layout="coco17", person="9")))
+        read_2d(tmp_path / name, FitSettings(layout="coco17", person="9"))

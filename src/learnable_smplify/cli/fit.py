@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from learnable_smplify.cli.rig import (
     missing_notes,
     only_in_space,
     print_table,
+    read_2d,
     read_camera_tracks,
     solve_people,
     write_people,
@@ -33,8 +34,6 @@ from learnable_smplify.cli.rig import (
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, FitSummaryViews, summarise_fit, summarise_fit_2d
 from learnable_smplify.formats.cameras.camera_file import read_camera
-from learnable_smplify.formats.detections.detection_file import holds_coco_list, read_detections
-from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion.motion_file import WRITERS, write_motion
 from learnable_smplify.jobs.folder import ENGINES, Engine
 from learnable_smplify.jobs.inputs import is_recording
@@ -62,8 +61,9 @@ class FitArgs:
     """
 
     input: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="KEYPOINTS")]]
-    """Keypoints: .npz, .npy, .csv, .trc, .c3d, MediaPipe .json, or a folder of OpenPose or EasyMocap .json files; with
-    --camera: keypoints2d.json, OpenPose's folder, or another program's detections (AlphaPose, RTMLib, Sports2D, .npy).
+    """Keypoints: .npz, .npy, .csv, .tsv, .trc, .c3d, .json, or a folder of OpenPose or EasyMocap .json files; with
+    --camera: keypoints2d.json, OpenPose's folder, or another program's detections (AlphaPose, RTMLib, Sports2D,
+    DeepLabCut, .csv, .npy).
     Or a folder that holds any number of them. With --cameras: a folder with a file or folder of detections for each
     camera, named like it."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("motion.npz")
@@ -245,7 +245,7 @@ def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
         raise InputError(
             f"{', '.join(unusable)} is for 3D keypoints; 2D keypoints are in pixels", hint=f"leave {unusable[0]} out"
         )
-    keypoints = read_2d(args)
+    keypoints = read_2d(args.input, settings)
     opened = settings.open_solver()
     solver = opened if settings.method == "smplify" else settings.solver_for(opened, keypoints)
     body = solver.body
@@ -263,25 +263,6 @@ def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
     if args.json:
         print(summary_line(args.output, summary, motion, seconds, written))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
-
-
-def read_2d(args: FitArgs) -> Keypoints2D:
-    """2D keypoints of one person: of several, the one whom the user names, else the one seen most."""
-    settings, kind = args.settings, args.input.suffix.lower()
-    plain = args.input.is_dir() or (kind == ".json" and not holds_coco_list(args.input))
-    if plain and settings.person is None:
-        return read_keypoints2d(args.input, layout=settings.layout, fps=settings.fps)
-    tracks = read_detections(args.input, settings.layout, settings.fps)
-    named = ", ".join(track.name for track in tracks[:12])
-    if settings.person is not None:
-        tracks = [track for track in tracks if track.name == settings.person]
-        if not tracks:
-            raise InputError(f"there is no person '{settings.person}'", path=args.input, expected=f"one of {named}")
-    chosen = max(tracks, key=lambda track: track.frames_seen)
-    if len(tracks) == 1:
-        return chosen.keypoints
-    note = f"person {chosen.name} of {len(tracks)} (--person for another: {named})"
-    return replace(chosen.keypoints, notes=(*chosen.keypoints.notes, note))
 
 
 def print_summary(

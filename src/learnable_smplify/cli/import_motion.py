@@ -26,6 +26,7 @@ from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.formats.other_kinds import other_kind
+from learnable_smplify.jobs.inputs import output_names
 from learnable_smplify.mocap.asf_amc import CMU_FPS, read_amc
 from learnable_smplify.mocap.bone_map import find_bone_map
 from learnable_smplify.mocap.bone_map_file import read_bone_map
@@ -50,8 +51,9 @@ class ImportMotionArgs:
     """Turn motion capture (ASF/AMC, BVH, GLB, AMASS, AIST++) into SMPL motions at one frame rate.
 
     Reads ASF/AMC (the .asf beside the .amc), BVH, skinned GLB, AMASS .npz and AIST++ .pkl below a folder, or one such
-    file, and writes OUT/<same path>.npz. A clip that cannot be used is passed over with a reason; the reasons are
-    listed at the end and in OUT/import_report.json. Started again, it goes on where it stopped.
+    file, and writes OUT/<same path>.npz; clips that differ only in their suffix keep it: walk.bvh.npz, walk.glb.npz. A
+    clip that cannot be used is passed over with a reason; the reasons are listed at the end and in
+    OUT/import_report.json. Started again, it goes on where it stopped.
     """
 
     source: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FOLDER|FILE")]]
@@ -111,7 +113,7 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
     redo = args.overwrite or _settings(args) != earlier.settings
     results: dict[Path, ClipResult] = {}
     waiting: list[tuple[Path, Path]] = []
-    for clip, output in _outputs(args, clips, results):
+    for clip, output in _outputs(args, clips):
         if not redo and _is_current(clip, output):
             shown = _shown(clip, args)
             known = earlier.clips.get(shown) or _result_from_file(shown, output, args)
@@ -216,19 +218,14 @@ def _check(args: ImportMotionArgs) -> None:
         raise InputError("is a file", path=args.out, expected="a folder for the motions")
 
 
-def _outputs(args: ImportMotionArgs, clips: list[Path], results: dict[Path, ClipResult]) -> Iterator[tuple[Path, Path]]:
-    """Each clip with its output file; of two clips with one name, the second is skipped."""
-    taken: dict[Path, Path] = {}
-    for clip in clips:
-        relative = Path(clip.name) if args.source.is_file() else clip.relative_to(args.source)
-        output = args.out / relative.with_suffix(".npz")
+def _outputs(args: ImportMotionArgs, clips: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each clip with its output file."""
+    names = [_shown(clip, args) for clip in clips]
+    outputs = output_names({name: str(Path(name).with_suffix("")) for name in names}, args.source)
+    for clip, name in zip(clips, names, strict=True):
+        output = args.out / outputs[name]
         if output.resolve() == clip.resolve():
             raise InputError("would be overwritten by its own import", path=clip, hint="another folder after -o")
-        if output in taken:
-            reason = f"{taken[output].name} has the same name and comes first; rename one"
-            results[clip] = ClipResult(_shown(clip, args), "skipped", reason)
-            continue
-        taken[output] = clip
         yield clip, output
 
 

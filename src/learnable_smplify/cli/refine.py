@@ -13,12 +13,11 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
-from learnable_smplify.cli.rig import RigArgs, read_camera_tracks
+from learnable_smplify.cli.rig import RigArgs, read_2d, read_camera_tracks
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
 from learnable_smplify.formats.keypoints.keypoint_file import read_people
-from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.jobs.settings import FitSettings
@@ -150,8 +149,8 @@ def _views(args: RefineArgs) -> list[View]:
     if args.camera is not None:
         if args.rig.cameras is not None:
             raise InputError("--camera is one camera, --cameras several", hint="leave one out")
-        keypoints = read_keypoints2d(args.keypoints, layout=args.layout, fps=args.keypoint_fps)
-        return [View(keypoints, read_camera(args.camera))]
+        settings = FitSettings(layout=args.layout, fps=args.keypoint_fps, person=args.keypoint_person)
+        return [View(read_2d(args.keypoints, settings), read_camera(args.camera))]
     settings = FitSettings(layout=args.layout, fps=args.keypoint_fps)
     cameras = args.rig.read()
     people = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings).people

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +21,10 @@ from learnable_smplify.fit_summary import FitSummaryViews, summarise_views
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.cameras.placed import CameraUnits
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in
-from learnable_smplify.formats.detections.detection_file import SUFFIXES, read_detections
+from learnable_smplify.formats.detections.detection_file import detection_files, holds_one_person, read_detections
+from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
 from learnable_smplify.jobs.settings import FitSettings, named_output
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.multiview.gather import Gathered, SeenPerson, gather_people
@@ -98,6 +100,28 @@ def only_in_space(settings: FitSettings) -> list[str]:
     return [name for name, used in given.items() if used]
 
 
+def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
+    """2D keypoints of one person whom one camera saw: of several, the one whom the user names, else the one seen most.
+
+    Raises:
+        InputError: no detections, or nobody of that name.
+    """
+    plain = path.is_dir() or (path.suffix.lower() == ".json" and holds_one_person(path))
+    if plain and settings.person is None:
+        return read_keypoints2d(path, layout=settings.layout, fps=settings.fps)
+    tracks = read_detections(path, settings.layout, settings.fps)
+    named = ", ".join(track.name for track in tracks[:12])
+    if settings.person is not None:
+        tracks = [track for track in tracks if track.name == settings.person]
+        if not tracks:
+            raise InputError(f"there is no person '{settings.person}'", path=path, expected=f"one of {named}")
+    chosen = max(tracks, key=lambda track: track.frames_seen)
+    if len(tracks) == 1:
+        return chosen.keypoints
+    note = f"person {chosen.name} of {len(tracks)} (--person for another: {named})"
+    return replace(chosen.keypoints, notes=(*chosen.keypoints.notes, note))
+
+
 def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSettings) -> dict[str, list[Track]]:
     """What each camera saw: of a folder the entry with its name, or an .npz with arrays of all.
 
@@ -114,11 +138,9 @@ def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSe
             path=folder,
             expected="with --cameras a folder that has a file or a folder of detections for each camera",
         )
-    entries = {
-        (entry.name if entry.is_dir() else entry.stem): entry
-        for entry in sorted(folder.iterdir())
-        if entry.name[0] != "." and (entry.is_dir() or entry.suffix.lower() in SUFFIXES)
-    }
+    folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name[0] != "."]
+    entries = {entry.name: entry for entry in folders}
+    entries |= {entry.stem: entry for entry in detection_files(folder.iterdir())}
     if not entries:
         raise InputError(
             f"there is nothing of a camera in the folder; the calibration has {', '.join(cameras)}",

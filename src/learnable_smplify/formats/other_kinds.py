@@ -14,7 +14,18 @@ _ANGLES = "the recording that it was made from: lsmplify fit KEYPOINTS"
 _KINDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys((".bvh", ".amc", ".glb"), ("motion capture: a skeleton in motion", _IMPORT)),
     ".asf": ("the skeleton of a motion capture", "lsmplify import-motion its .amc -o OUT"),
-    **dict.fromkeys((".fbx", ".gltf", ".usd"), ("an animation of a kind that is not read", "save it as .glb or .bvh")),
+    **dict.fromkeys(
+        (".fbx", ".gltf", ".usd", ".usdz", ".vrma"),
+        ("an animation of a kind that is not read", "save it as .glb or .bvh"),
+    ),
+    **dict.fromkeys((".mvn", ".mvnx"), ("a recording of Xsens MVN", "export .bvh, then lsmplify import-motion")),
+    ".tak": ("a take of Motive", "export .csv or .c3d, then lsmplify fit"),
+    ".qtm": ("a measurement of Qualisys", "export .tsv or .c3d, then lsmplify fit"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), ("a spreadsheet", "save it as .csv")),
+    **dict.fromkeys(
+        (".h5", ".hdf5", ".mat", ".parquet", ".feather"), ("a container that is not read", "save it as .csv or .npz")
+    ),
+    **dict.fromkeys((".zip", ".gz", ".tar", ".tgz", ".7z"), ("an archive", "unpack it")),
     **dict.fromkeys((".pkl", ".pk", ".pt", ".pth"), ("an estimator's result, or a model", _CONVERT)),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), ("a video", _VIDEO)),
     **dict.fromkeys((".jpg", ".jpeg", ".png"), ("a picture", _DETECT)),

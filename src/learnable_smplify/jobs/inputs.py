@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
@@ -78,18 +79,7 @@ def plan_tasks(source: Path, out: Path, settings: FitSettings, only: str = "*") 
     """
     recordings = find_recordings(source, out, only)
     inputs = {name: (source / name) for name in recordings}
-    stems = {name: _without_suffix(name, path) for name, path in inputs.items()}
-    sharing: dict[str, list[str]] = defaultdict(list)
-    for name, stem in stems.items():
-        sharing[stem.casefold()].append(name)
-    outputs = {name: (name if len(sharing[stem.casefold()]) > 1 else stem) + ".npz" for name, stem in stems.items()}
-    owners: dict[str, str] = {}
-    for name, output in outputs.items():
-        if output.casefold() in owners:
-            raise InputError(
-                f"{name} and {owners[output.casefold()]} would both become {output}", path=source, hint="rename one"
-            )
-        owners[output.casefold()] = name
+    outputs = output_names({name: _without_suffix(name, path) for name, path in inputs.items()}, source)
     folders = {path.parent.resolve() for path in inputs.values()}
     for output in outputs.values():
         folder = (out / output).parent
@@ -101,6 +91,28 @@ def plan_tasks(source: Path, out: Path, settings: FitSettings, only: str = "*") 
         FitTask(source, name, out, output, tuple(reserved.get(output.casefold(), ())), settings, key)
         for name, output in outputs.items()
     ]
+
+
+def output_names(stems: Mapping[str, str], source: Path) -> dict[str, str]:
+    """The .npz that becomes of each file: its path without the suffix, or with it where files differ only in that.
+
+    Args:
+        stems: the files, by their paths in the folder, and these paths without the suffix.
+        source: the folder, for messages.
+
+    Raises:
+        InputError: two would become one file, also on file systems that do not tell A from a.
+    """
+    sharing = Counter(stem.casefold() for stem in stems.values())
+    outputs = {name: (name if sharing[stem.casefold()] > 1 else stem) + ".npz" for name, stem in stems.items()}
+    owners: dict[str, str] = {}
+    for name, output in outputs.items():
+        if output.casefold() in owners:
+            raise InputError(
+                f"{name} and {owners[output.casefold()]} would both become {output}", path=source, hint="rename one"
+            )
+        owners[output.casefold()] = name
+    return outputs
 
 
 def _among_recordings(folder: Path) -> InputError:

@@ -10,6 +10,7 @@ _SIDED_PARTS = frozenset(
         *("shoulder", "collar", "clavicle", "elbow", "wrist", "hand", "handtip", "thumb", "index", "pinky"),
         *("hip", "knee", "ankle", "foot", "footindex", "toe", "toebase", "bigtoe", "smalltoe", "heel"),
         *("eye", "eyeinner", "eyeouter", "ear", "mouth"),
+        *("arm", "uarm", "upperarm", "forearm", "farm", "lowerarm", "upleg", "thigh", "leg", "shin"),
     )
 )
 

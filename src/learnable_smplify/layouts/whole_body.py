@@ -3,7 +3,7 @@
 Sources of the orders: COCO-WholeBody (body, feet, 68 of the face, left hand, right hand), Halpe (26, face, left,
 right), OpenPose's BODY_25 and BODY_135 (hands of 20 there: the wrist is the body's), MediaPipe Holistic (pose, face,
 left, right), freemocap (pose, right, left, face), EasyMocap (`bodyhand`, `bodyhandface`), SAM 3D Body (fingers from
-the tip).
+the tip), and the joints that the `smplx` package gives for SMPL-H and SMPL-X, alone or with points of the mesh.
 """
 
 from __future__ import annotations
@@ -48,6 +48,16 @@ def _without_wrist(first: int) -> tuple[int, ...]:
     return (-1, *range(first, first + 20))
 
 
+def _of_joints(first: int, tips: int = -1) -> tuple[int, ...]:
+    """A hand of SMPL-H's or SMPL-X's 15 joints from `first` on, and of five tips, which only the mesh has.
+
+    The joints are index, middle, little finger, ring finger and thumb; the wrist is the body's.
+    """
+    ends = [-1] * 5 if tips < 0 else range(tips, tips + 5)
+    roots = [first + joint for joint in (12, 0, 3, 9, 6)]
+    return (-1, *(place for root, end in zip(roots, ends, strict=True) for place in (*range(root, root + 3), end)))
+
+
 WHOLE_BODIES: tuple[WholeBody, ...] = (
     _whole("coco_wholebody133", 133, "coco_feet23", 91, 112, 68),
     _whole("halpe136", 136, "halpe26", 94, 115, 68),
@@ -62,6 +72,11 @@ WHOLE_BODIES: tuple[WholeBody, ...] = (
     WholeBody(
         "mhr70", 70, "mhr70", tuple(42 + place for place in _TIPS_FIRST), tuple(21 + place for place in _TIPS_FIRST)
     ),
+    WholeBody("smplh52", 52, "amass22", _of_joints(22), _of_joints(37)),
+    WholeBody("smplh73", 73, "amass22", _of_joints(22, 63), _of_joints(37, 68)),
+    WholeBody("smplx55", 55, "amass22", _of_joints(25), _of_joints(40)),
+    WholeBody("smplx127", 127, "amass22", _of_joints(25, 66), _of_joints(40, 71), 51),
+    WholeBody("smplx144", 144, "amass22", _of_joints(25, 66), _of_joints(40, 71), 68),
     _whole("hands42", 42, "hands", 0, 21),
     WholeBody("hand21_left", 21, "hands", _HAND, ()),
     WholeBody("hand21_right", 21, "hands", (), _HAND),

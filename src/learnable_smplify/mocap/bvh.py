@@ -18,6 +18,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
 from learnable_smplify.safe_files.text import decoded
 
 # BVH states no unit of length. A person is one to two and a half metres tall, so the rest skeleton tells.
@@ -174,7 +175,7 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
     filled = [(number, words) for number, line in enumerate(lines[at:], start=at + 1) if (words := line.split())]
     notes: list[str] = []
     if len(filled) > 1 and len(filled[-1][1]) < width:
-        notes.append(f"line {filled[-1][0]}, the last, breaks off and is left out")
+        notes.append(broken_line_note(filled[-1][0]))
         filled.pop()
     rows: list[np.ndarray] = []
     for number, words in filled:
@@ -191,8 +192,7 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
         rows.append(row)
     if not rows:
         raise _fail(path, "there are no frames", len(lines), "a whole file")
-    if len(rows) != stated["frames"]:
-        notes.append(f"the header promises {stated['frames']:g} frames, the file has {len(rows)}: they are read")
+    notes += frame_count_notes(stated["frames"], len(rows))
     rate = 1 / stated["frame time"]
     if abs(rate - round(rate)) < _RATE_ROUNDING * rate:
         rate = float(round(rate))

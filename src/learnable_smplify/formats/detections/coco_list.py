@@ -3,7 +3,8 @@
     [{"image_id": "12.jpg", "keypoints": [x, y, c, ...], "score": 2.9, "idx": 1}, ...]
 
 `image_id` is a number or a name that ends in one. `idx` (or `track_id`, `person_id`), where it is there, is who it is;
-keypoints may be rows `[x, y]` or `[x, y, c]` with their confidence under `keypoint_scores`.
+keypoints may be rows `[x, y]` or `[x, y, c]` with their confidence under `keypoint_scores`. MMPose (`instance_info`, or
+a list of instances for every picture) and OpenPifPaf (`predictions`) have the same by frames.
 """
 
 from __future__ import annotations
@@ -22,15 +23,39 @@ from learnable_smplify.track import Track
 
 _FRAME = ("image_id", "frame_id", "frame")
 _WHO = ("idx", "track_id", "person_id")
+_PEOPLE = ("instances", "predictions")
+SCORES_KEY = "keypoint_scores"
+"""What MMPose's instances have beside their keypoints."""
 _EXPECTED = '[{"image_id": 0, "keypoints": [x, y, c, ...]}, ...]'
 # Frame numbers count pictures; larger ones are ids of images that say nothing of time.
 _MOST_EMPTY = 20
 
 
-def is_coco_list(content: Any) -> bool:
-    """Whether JSON is such a list (of at least one detection)."""
+def coco_list(content: Any) -> list[Any] | None:
+    """The detections in JSON as one list of them (at least one), each with its frame; None for anything else."""
     first = content[0] if isinstance(content, list) and content else None
-    return isinstance(first, dict) and "keypoints" in first and any(key in first for key in _FRAME)
+    if isinstance(first, dict) and "keypoints" in first and any(key in first for key in _FRAME):
+        return content
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return coco_list(content["annotations"])
+    frames = content.get("instance_info") if isinstance(content, dict) else content
+    if isinstance(first, dict) and SCORES_KEY in first:
+        frames = [{"instances": content}]  # one picture
+    if not isinstance(frames, list) or not frames or not all(map(_has_people, frames)):
+        return None
+    stated = [next((frame[key] for key in _FRAME if isinstance(frame.get(key), float)), None) for frame in frames]
+    numbers = [n - stated[0] for n in stated if n is not None and stated[0] is not None]
+    numbers = numbers if len(numbers) == len(frames) else [float(place) for place in range(len(frames))]
+    return [
+        person | {_FRAME[0]: number} if isinstance(person, dict) else person
+        for number, frame in zip(numbers, frames, strict=True)
+        for key in _PEOPLE
+        for person in frame.get(key, [])
+    ]
+
+
+def _has_people(frame: Any) -> bool:
+    return isinstance(frame, dict) and any(isinstance(frame.get(key), list) for key in _PEOPLE)
 
 
 def coco_list_tracks(content: list[Any], path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
@@ -102,9 +127,9 @@ def _table(entry: dict[str, Any], path: Path, where: str) -> np.ndarray:
             f"there are {len(numbers)} numbers", path=path, where=where, expected="x, y, c of each keypoint"
         )
     table = numbers.reshape(-1, width)
-    scores = entry.get("keypoint_scores")
+    scores = entry.get(SCORES_KEY)
     if width == 2 or scores is not None:
-        trust = np.ones(len(table)) if scores is None else number_list(scores, path, f"{where}, 'keypoint_scores'")
+        trust = np.ones(len(table)) if scores is None else number_list(scores, path, f"{where}, '{SCORES_KEY}'")
         if len(trust) != len(table):
             raise InputError(f"there are {len(trust)} scores", path=path, where=where, expected=f"{len(table)}")
         table = np.c_[table[:, :2], trust]

@@ -22,6 +22,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
 from learnable_smplify.layouts.layout import Layout, layout_names
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npy_object import load_npy
@@ -34,6 +35,7 @@ _POINTS, _SCORES, _WORLD = (
     ("world", "w"),
 )
 _OF_A_CAMERA = re.compile(r"^(?:p|keypoints_)(\w*\d+)$")
+_FEWEST = 5  # keypoints of a body
 _EXPECTED = "'keypoints' (T, K, 3), or (T, P, K, 3) of P people: column, row [px], confidence"
 
 
@@ -81,11 +83,15 @@ def read_detection_arrays(
             if key in arrays
         }
     points = _array(arrays, _POINTS, path)
+    if points is None and (only := _only_points(arrays)) is not None:
+        points = _array(arrays, (only,), path)
     if points is None:
         raise InputError(f"there are no 2D keypoints (arrays: {', '.join(arrays)})", path=path, expected=_EXPECTED)
     if points.ndim not in (3, 4) or points.shape[-1] not in (2, 3):
         raise InputError(f"the keypoints have shape {points.shape}", path=path, expected=_EXPECTED)
     scores, world = _array(arrays, _SCORES, path), _array(arrays, _WORLD, path)
+    if points.ndim == 4 and points.shape[0] < points.shape[1] > MOST_PEOPLE:
+        points = points.swapaxes(0, 1)  # people first
     if points.ndim == 3:
         points = points[:, None]
         scores = scores[:, None] if scores is not None and scores.ndim == 2 else scores
@@ -133,6 +139,16 @@ def write_detections(tracks: Sequence[Track], path: str | PathLike[str]) -> None
         arrays["world"] = torch.stack(worlds, dim=1).numpy()
     with atomic_output(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _only_points(arrays: dict[str, np.ndarray]) -> str | None:
+    """The one array that has the shape of keypoints in pictures, where none has a known name."""
+    found = [
+        key
+        for key, array in arrays.items()
+        if array.dtype.kind == "f" and array.ndim in (3, 4) and array.shape[-1] in (2, 3) and array.shape[-2] >= _FEWEST
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _cameras(arrays: dict[str, np.ndarray]) -> list[str]:

@@ -6,28 +6,42 @@ A new format is one file with a `read_x` and a line here.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.detections.coco_list import coco_list_tracks, is_coco_list
+from learnable_smplify.formats.detections.coco_list import SCORES_KEY, coco_list, coco_list_tracks
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
+from learnable_smplify.formats.detections.pixel_csv import read_pixel_csv
+from learnable_smplify.formats.detections.pixel_json import pixel_json_tracks
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
-from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, read_json
+from learnable_smplify.formats.keypoints.frame_folder import (
+    frame_files,
+    has_key,
+    json_head,
+    left_out,
+    read_frame_folder,
+)
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json
+from learnable_smplify.formats.keypoints.json_shapes import SCORES_KEYS, read_frames
 from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
-SUFFIXES = (".npz", ".npy", ".json", ".trc")
+SUFFIXES = (".npz", ".npy", ".json", ".jsonl", ".csv", ".trc")
 """Suffixes of files of detections; OpenPose's folder is one too."""
 
+_KEYPOINTS_KEY = "keypoints"
 _EXPECTED = (
-    "our keypoints2d.json or .npz, a list of detections (AlphaPose, RTMLib: image_id, keypoints, score), Sports2D's "
-    "_px_ .trc, or OpenPose's folder"
+    "our keypoints2d.json or .npz, lists of detections (AlphaPose, RTMLib, MMPose, OpenPifPaf), Sports2D's "
+    "_px_ .trc, a .csv of nose_x, nose_y, nose_score, ... (DeepLabCut), or OpenPose's folder"
 )
 
 
@@ -59,46 +73,84 @@ def read_detections(
     with np.errstate(all="ignore"):
         if suffix == ".trc":
             return read_pixel_trc(path, layout, fps)
-        if suffix != ".json":
+        if suffix == ".csv":
+            return read_pixel_csv(path, layout, fps)
+        if suffix in (".npz", ".npy"):
             return read_detection_arrays(path, layout, fps, camera)
-        content = read_json(path)
-        if is_coco_list(content):
-            return coco_list_tracks(content, path, layout, fps)
-        if isinstance(content, dict) and "people" in content:
-            return _openpose([path], path, layout, fps)
-        if isinstance(content, dict) and "keypoints" in content:
+        content = read_frames(path)
+        if (listed := coco_list(content)) is not None:
+            return coco_list_tracks(listed, path, layout, fps)
+        if isinstance(content, dict) and PEOPLE_KEY in content:
+            return _openpose(path, layout, fps)
+        if _is_own(content):
             return [Track(read_keypoints2d(path, layout, fps))]
-    raise InputError("these are no detections", path=path, expected=_EXPECTED)
+        return pixel_json_tracks(content, path, layout, fps, _EXPECTED)
 
 
-def holds_coco_list(path: Path) -> bool:
-    """Whether a JSON file is a list of detections, as AlphaPose and RTMLib write them."""
-    return is_coco_list(read_json(path))
+def holds_one_person(path: Path) -> bool:
+    """Whether a JSON file is our own keypoints2d.json, or a frame of OpenPose, which follows nobody."""
+    content = read_frames(path)
+    return (isinstance(content, dict) and PEOPLE_KEY in content) or _is_own(content)
+
+
+def _is_own(content: Any) -> bool:
+    """Frames of rows [x, y, c]; those whose confidence stands apart are other programs'."""
+    frames = content.get(_KEYPOINTS_KEY) if isinstance(content, dict) else None
+    return isinstance(frames, list) and not any(key in content for key in SCORES_KEYS)
+
+
+def detection_files(files: Iterable[Path]) -> list[Path]:
+    """Those of the files of a folder that may be detections, in order: not the descriptions and tables beside them.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    usable = [file for file in sorted(files) if _may_hold(file)]
+    return [file for file in usable if file.suffix.lower() != ".csv"] or usable
+
+
+def _may_hold(file: Path) -> bool:
+    if not file.is_file() or file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
+        return False
+    return file.suffix.lower() != ".json" or any(has_key(json_head(file), key) for key in (_KEYPOINTS_KEY, PEOPLE_KEY))
 
 
 def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in SUFFIXES)
-    frames = [file for file in files if file.suffix.lower() == ".json"]
-    if len(frames) > 1 or (frames and len(files) == 1 and b'"people"' in _head(frames[0])):
-        return _openpose(json_files(folder), folder, layout, fps)
-    if len(files) == 1:
-        return read_detections(files[0], layout, fps)
-    what = f"several files could be the detections: {', '.join(file.name for file in files[:4])}" if files else ""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    if frame_files([file for file in files if file.suffix.lower() == ".json"], PEOPLE_KEY):
+        return _openpose(folder, layout, fps)
+    if len(frame_files([file for file in files if file.suffix.lower() == ".json"], SCORES_KEY)) > 1:
+        return _pictures(folder, layout, fps)
+    usable = detection_files(files)
+    if len(usable) == 1:
+        first, *others = read_detections(usable[0], layout, fps)
+        if len(files) > 1:
+            notes = (left_out(set(files) - set(usable)), *first.keypoints.notes)
+            first = replace(first, keypoints=replace(first.keypoints, notes=notes))
+        return [first, *others]
+    what = f"several files could be the detections: {', '.join(file.name for file in usable[:4])}" if usable else ""
     raise InputError(
         what or "there are no detections in this folder", path=folder, expected="one file, or OpenPose's, one a frame"
     )
 
 
-def _openpose(files: list[Path], path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
-    places, frames, notes = frame_places(files, path)
+def _pictures(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+    """MMPose's folder of predictions, a file for every picture."""
+    folder = read_frame_folder(path, SCORES_KEY)
+    found: list[Any] = []
+    for file, frame in zip(folder.files, folder.places, strict=True):
+        content = read_json(file)
+        if not isinstance(content, list):
+            raise InputError("this is no list of instances", path=file, expected='[{"keypoints": [[x, y], ...]}]')
+        found += [one | {"frame": float(frame)} if isinstance(one, dict) else one for one in content]
+    return coco_list_tracks(found, path, layout, fps)
+
+
+def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+    folder = read_frame_folder(path, PEOPLE_KEY)
     sightings = []
-    for file, frame in zip(files, places, strict=True):
+    for file, frame in zip(folder.files, folder.places, strict=True):
         for table in people_in_picture(file):
             seen = np.where((np.nan_to_num(table[:, 2:]) > 0), table, math.nan)
             sightings.append(Sighting(frame, None, seen))
-    return tracks_from_sightings(sightings, frames, path=path, layout=layout, fps=fps, notes=notes)
-
-
-def _head(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(1 << 16)
+    return tracks_from_sightings(sightings, folder.frames, path=path, layout=layout, fps=fps, notes=folder.notes)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
-from learnable_smplify.formats.keypoints.assemble import matched_layout
+from learnable_smplify.formats.detections.sightings import named_sightings, tracks_from_sightings
+from learnable_smplify.formats.keypoints.csv_points import TablePoints
 from learnable_smplify.formats.keypoints.trc import PIXELS, read_trc_table
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -28,15 +28,8 @@ def read_pixel_trc(path: Path, layout: str | Layout | None = None, fps: float | 
             where="line 3",
             expected="px: the file with '_px_' in its name (Sports2D)",
         )
-    chosen, columns = matched_layout(layout, table.names, path)
-    pixels = np.full((len(table.values), len(chosen), 3), np.nan)
-    for name, target in columns.items():
-        pixels[:, target, :2] = table.values[:, table.names.index(name), :2]
-    missing = ~np.isfinite(pixels[..., :2]).all(axis=-1) | (pixels[..., :2] == 0).all(axis=-1)
-    pixels[..., 2] = 1.0
-    pixels[missing] = np.nan
-    with np.errstate(invalid="ignore"):
-        if not missing.all() and np.nanmedian(pixels[..., 1]) < 0:
-            pixels[..., 1] *= -1
-    sightings = [Sighting(frame, "0", points) for frame, points in enumerate(pixels)]
-    return tracks_from_sightings(sightings, len(pixels), path=path, layout=chosen, fps=table.fps, notes=table.notes)
+    values = table.values[..., :2]
+    if np.nanmedian(values[..., 1]) < 0:
+        values = values * [1, -1]
+    sightings, chosen = named_sightings({"0": TablePoints(table.names, values, None)}, path, layout)
+    return tracks_from_sightings(sightings, len(values), path=path, layout=chosen, fps=table.fps, notes=table.notes)

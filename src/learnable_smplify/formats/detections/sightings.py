@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,12 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.assemble import matched_layout
+from learnable_smplify.formats.keypoints.csv_headings import in_order
+from learnable_smplify.formats.keypoints.csv_points import TablePoints
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.formats.keypoints.follow import most_seen, name_people
+from learnable_smplify.formats.keypoints.picture import refuse_small
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -63,7 +67,8 @@ def tracks_from_sightings(
         in order of first appearance.
 
     Raises:
-        InputError: nobody in it, or a number of keypoints that changes or fits no layout.
+        InputError: nobody in it, shares of the picture for pixels, or a number of keypoints that changes or fits no
+            layout.
     """
     seen = [sighting for sighting in sightings if _trust(sighting.table).any()]
     if not seen:
@@ -81,6 +86,7 @@ def tracks_from_sightings(
         )
     points = file_points(layout, count, path, _BODY_FIRST)
     chosen = points.layout
+    refuse_small(np.stack([_known(sighting.table) for sighting in seen]), path)
     # People are followed in space or in the picture alike: the picture has depth 0.
     names, _ = name_people(
         [sighting.frame for sighting in seen],
@@ -116,6 +122,39 @@ def tracks_from_sightings(
         )
         tracks.append(Track(keypoints, name, None if world is None else torch.as_tensor(world)))
     return tracks
+
+
+def named_sightings(
+    people: Mapping[str, TablePoints], path: Path, layout: str | Layout | None
+) -> tuple[list[Sighting], str | Layout | None]:
+    """Every frame of people whose keypoints have names, or numbers in the order of the layout; and the layout.
+
+    Args:
+        people: by name, column and row [px] of their points; one at exactly (0, 0) without a confidence is missing.
+        path: for messages.
+        layout: name, TOML path or `Layout`; None infers it from the names.
+
+    Raises:
+        InputError: the names are of no layout, or of too few of its keypoints.
+    """
+    names = list(dict.fromkeys(name for points in people.values() for name in points.names))
+    numbered = in_order(names)
+    if numbered is None:
+        layout, places = matched_layout(layout, names, path)
+        columns = {name: layout.columns[place] for name, place in places.items()}
+        width = layout.width
+    else:
+        columns, width = {names[column]: place for place, column in enumerate(numbered)}, len(names)
+    found = []
+    for person, points in people.items():
+        trust = ~(points.values == 0).all(axis=-1) if points.confidence is None else points.confidence
+        table = np.full((len(points.values), width, 3), np.nan)
+        for place, name in enumerate(points.names):
+            if name in columns:
+                table[:, columns[name]] = np.c_[points.values[:, place], trust[:, place]]
+        table[~(table[..., 2] > 0)] = np.nan
+        found += [Sighting(frame, person, frame_table) for frame, frame_table in enumerate(table)]
+    return found, layout
 
 
 def _trust(table: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K"]:

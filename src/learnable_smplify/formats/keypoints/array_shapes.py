@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
+from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.layouts.whole_body import whole_body
 
@@ -50,13 +51,13 @@ def people_of_array(
     elif array.ndim == 4 and array.shape[0] > array.shape[1]:
         array = np.swapaxes(array, 0, 1)
     if array.ndim != 4 or array.shape[-1] not in (3, 4) or not 0 < len(array) <= MOST_PEOPLE:
-        flat = array.ndim == 4 and array.shape[-1] == 2
+        if array.ndim == 4 and array.shape[-1] == 2:
+            raise flat_keypoints(path, f": the array has shape {shape}", where)
         raise InputError(
-            f"the array has shape {shape}" + (": these are 2D keypoints" if flat else ""),
+            f"the array has shape {shape}",
             path=path,
             where=where,
             expected="(T, K, 3), or (T, K, 4) with confidence; of several people (T, P, K, 3)",
-            hint=f"lsmplify fit {path} --image-size WIDTHxHEIGHT (2D keypoints in pixels)" if flat else None,
         )
     if len(array) > 1:
         notes = (*notes, f"the array has shape {shape}: read as {len(array)} people")

@@ -18,7 +18,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, taken
 from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.formats.keypoints.markers import unknown_names
-from learnable_smplify.formats.keypoints.picture import refuse_picture
+from learnable_smplify.formats.keypoints.picture import refuse_picture, refuse_turns
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
 from learnable_smplify.keypoints import Keypoints
@@ -29,7 +29,9 @@ from learnable_smplify.safe_files.text import decoded
 
 _DEFAULT_FPS = 30.0
 # What programs put in front of a keypoint's name, beside the person's name and a colon.
-_PREFIX = re.compile(r"^(mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)_", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"^((mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)|mixamorig\d*)_", re.IGNORECASE
+)
 # Fewer columns of the asked layout than this mean that it is the wrong layout.
 _FEWEST_COLUMNS = 4
 # Marker sets have some hundreds at most.
@@ -120,8 +122,8 @@ def keypoints_from_markers(
     said = list(notes)
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
-        said.append(f"{len(repeated)} marker names are there twice, the first is used: {_some(repeated)}")
-    of_hands = _hand_columns(names)
+        said.append(f"{len(repeated)} marker names are there twice, the first is used: {some(repeated)}")
+    of_hands = hand_places(names)
     if layout is None and of_hands and _only_hands(names):
         index_by_name: dict[str, int] = {}
         chosen = load_layout("hands")
@@ -138,7 +140,7 @@ def keypoints_from_markers(
         if name not in index_by_name and place not in of_hands and name not in names[:place]
     ]
     if ignored:
-        said.append(f"{len(ignored)} columns are not keypoints of {chosen.name} and are ignored: {_some(ignored)}")
+        said.append(f"{len(ignored)} columns are not keypoints of {chosen.name} and are ignored: {some(ignored)}")
 
     columns = [list(names).index(name) for name in index_by_name]
     targets = list(index_by_name.values())
@@ -198,7 +200,7 @@ def matched_layout(
             raise InputError(
                 f"the file has {len(index_by_name)} of the {len(chosen)} keypoints of layout '{chosen.name}'",
                 path=path,
-                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {_some(names)}",
+                expected="names such as " + ", ".join(chosen.keypoint_names[:4]) + f"; the file has {some(names)}",
                 hint="leave --layout away to have it inferred",
             )
     return chosen, index_by_name
@@ -257,6 +259,7 @@ def keypoints_from_arrays(
     if not 0 < fps < 1e5:
         raise InputError(f"the frame rate is {fps:g}", path=path, expected="frames a second above 0", hint="--fps 30")
 
+    refuse_turns(np.asarray(positions, dtype=np.float64), confidence, path)
     columns = list(range(len(chosen))) if measured is None else list(measured)
     positions = np.array(positions, dtype=np.float64)
     broken = ~np.isfinite(positions).all(axis=-1)
@@ -308,8 +311,8 @@ def keypoints_from_arrays(
     )
 
 
-def _hand_columns(names: Sequence[str]) -> tuple[int, ...]:
-    """(42,) the columns of the hands' points, -1 where there is none; () without hands."""
+def hand_places(names: Sequence[str]) -> tuple[int, ...]:
+    """(42,) the places of the hands' points among names, -1 where there is none; () without hands."""
     found = hand_columns([_bare(name) for name in names])
     if not any(found):
         return ()
@@ -359,5 +362,6 @@ def _add_count(notes: list[str], marked: np.ndarray, what: str) -> None:
         notes.append(f"{int(marked.sum())} keypoints in {frames} of {len(marked)} frames {what}")
 
 
-def _some(names: Sequence[str], count: int = 6) -> str:
+def some(names: Sequence[str], count: int = 6) -> str:
+    """Names for a message, of many only the first."""
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")

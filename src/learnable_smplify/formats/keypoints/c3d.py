@@ -17,6 +17,7 @@ from learnable_smplify.formats.keypoints.named_people import columns_of_people, 
 from learnable_smplify.formats.keypoints.units import unit_in_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.safe_files.broken_end import frame_count_notes
 
 
 def read_c3d(
@@ -67,13 +68,11 @@ def read_c3d(
         raise InputError(
             f"not a readable C3D file ({reason(error)})", path=path, expected="a complete C3D file"
         ) from error
-    notes: tuple[str, ...] = ()
-    if len(rows) < frames:
-        if not rows:
-            raise InputError(
-                f"not a readable C3D file ({broken or 'no frames'})", path=path, expected="a complete C3D file"
-            )
-        notes = (f"the header promises {frames} frames, the file has {len(rows)}: they are read (is it truncated?)",)
+    if not rows:
+        raise InputError(
+            f"not a readable C3D file ({broken or 'no frames'})", path=path, expected="a complete C3D file"
+        )
+    notes = frame_count_notes(frames, len(rows))
     table = np.stack(rows)
     values = np.where(table[:, :, 3:4] < 0, np.nan, table[:, :, :3].astype(np.float64))
     if len(labels) < count:

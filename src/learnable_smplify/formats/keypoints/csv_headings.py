@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 
-PART = "x|y|z|c|conf|confidence|score|visibility|likelihood|presence"
-_COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
+CONFIDENCE_WORDS = ("c", "conf", "confidence", "score", "visibility", "likelihood", "presence", "prob", "probability")
+_PART = "|".join(("x", "y", "z", *CONFIDENCE_WORDS))
+_COLUMN = re.compile(rf"(?P<name>.+?)[_. :-](?P<part>{_PART})", re.IGNORECASE)  # nose_x, nose.x, nose:x
+# nose_tx, Hips.Xposition, and ('nose', 'x') as pandas makes one line of two
+_WORDED = re.compile(r"(?P<name>.+?)[_. :-](t|pos|trans)?(?P<part>[xyz])(pos|position|trans)?", re.IGNORECASE)
+_PAIR = re.compile(rf"\('(?P<name>[^']+)', '(?P<part>{_PART})'\)", re.IGNORECASE)
 _CAPITAL = re.compile(r"(?P<name>.*[a-z0-9])(?P<part>[XYZ])")  # noseX
 _IN_FRONT = re.compile(r"(?P<part>[xyz]|visibility)[_. ](?P<name>.+)", re.IGNORECASE)  # x_nose
 _NUMBERED = re.compile(r"(?P<part>[xyzvc])[_. ]?(?P<name>\d+)", re.IGNORECASE)  # x12
+# nose_world_x: in space, where nose_x may be in the picture
+WORLD = re.compile(r"[_. ]world(?=[_. ]|$)", re.IGNORECASE)
 _POSITION = re.compile(r"[_. ](world_?)?(position|pos|translation|location)$", re.IGNORECASE)
 _OTHER_QUANTITY = re.compile(
     r"[_. ](rotation|rot|quat|quaternion|orientation|velocity|vel|acceleration|acc)$", re.IGNORECASE
@@ -16,10 +22,11 @@ _OTHER_QUANTITY = re.compile(
 _NUMBER = re.compile(r"(?P<prefix>\D*)(?P<number>\d+)")
 # Heading of the time of a frame, without its unit: "time_ms" and "Time (s)" are it too.
 TIME = re.compile(
-    r"(time|times|t|timestamp|seconds|time ?stamp|zeit|temps|tiempo|tempo)[_ ]?[(\[]?(s|sec|seconds|ms|us|ns)?[)\]]?",
+    r"(time|times|t|timestamp|seconds|time ?stamp|zeit|temps|tiempo|tempo)"
+    r"[_ ]?[(\[]?(s|sec|seconds|ms|msec|us|usec|ns|nsec)?[)\]]?",
     re.IGNORECASE,
 )
-SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_SECONDS = {"m": 1e-3, "u": 1e-6, "n": 1e-9, "s": 1.0}
 # A column of three that stands for one axis, where nothing parts it from the name or brackets do: Nosex, Nose[0].
 _ONE_OF_THREE = re.compile(r"(?P<name>.+?)[_. (\[-]*(?P<part>[xyz012])[)\]]?", re.IGNORECASE)
 FRAME_WORDS = (
@@ -36,7 +43,11 @@ FRAME_WORDS = (
     "image",
 )
 _NAME_WORDS = ("keypoint", "landmark", "marker", "joint", "bodypart", "trajectory", "point", "name", "label")
-PERSON_WORDS = ("person", "person_id", "personid", "subject", "subject_id", "track_id", "trackid", "body_id", "bodyid")
+PERSON_WORDS = (
+    *("person", "person_id", "personid", "person_name", "subject", "subject_id", "subject_name", "track_id", "trackid"),
+    *("body_id", "bodyid", "player", "player_id", "player_name", "actor", "actor_id", "skeleton", "skeleton_id"),
+    *("user_id", "userid", "id"),
+)
 _FEWEST_NUMBERED = 8
 _FEWEST_THREES = 4
 
@@ -50,10 +61,10 @@ def name_column(column: dict[str, int]) -> int | None:
 
 def part_of(heading: str) -> tuple[str, str] | None:
     """The keypoint that a column is about, and "x", "y", "z" or "c"; None for columns of other kinds."""
-    for pattern in (_COLUMN, _CAPITAL, _NUMBERED, _IN_FRONT):
+    for pattern in (_PAIR, _COLUMN, _WORDED, _CAPITAL, _NUMBERED, _IN_FRONT):
         if match := pattern.fullmatch(heading):
             name, part = match["name"].strip(), match["part"].lower()
-            name = _POSITION.sub("", name)
+            name = WORLD.sub("", _POSITION.sub("", name))
             if _OTHER_QUANTITY.search(name):
                 return None
             return name, part if part in "xyz" else "c"
@@ -84,6 +95,7 @@ def in_order(names: list[str]) -> list[int] | None:
     return [place[number] for number in wanted] if set(wanted) == set(place) else None
 
 
-def time_scale(heading: str) -> float:
+def time_scale(heading: str) -> float | None:
+    """What the unit in a heading of times is in seconds; None where there is none."""
     match = TIME.fullmatch(heading)
-    return 1.0 if match is None or match[2] is None else SECONDS.get(match[2].lower(), 1.0)
+    return None if match is None or match[2] is None else _SECONDS[match[2][0].lower()]

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, parse_number, read_text
+from learnable_smplify.formats.keypoints.csv_headings import PERSON_WORDS
 from learnable_smplify.formats.keypoints.units import unit_in_metres
+from learnable_smplify.safe_files.broken_end import broken_line_note
 
 # The heading is looked for in so many lines; capture programs write titles and rates above it.
 _HEADING_LINES = 15
@@ -20,12 +22,13 @@ _AXES = ("x", "y", "z")
 _UNIT = re.compile(r"\s*_?[(\[]\s*([A-Za-z]+)\s*[)\]]$")
 _UNIT_BEHIND = re.compile(r"(?<=[_. ][xyz])[_ ](mm|cm|m|in|ft)$|(?<=^[xyz])[_ ](mm|cm|m|in|ft)$", re.IGNORECASE)
 # What the lines above the heading say of the recording: "Export Frame Rate,60", "# fps: 30", "Units;mm".
-_RATE = re.compile(r"(?:fps|rate|frequency|hz)\b[^0-9A-Za-z]{1,8}(\d+(?:\.\d+)?)", re.IGNORECASE)
+_RATE = re.compile(r"(?<!analog_)(?:fps|rate|frequency|hz)\b[^0-9A-Za-z]{1,8}(\d+(?:\.\d+)?)", re.IGNORECASE)
 _STATED_UNIT = re.compile(r"\bunits?\b[^0-9A-Za-z]{1,8}([A-Za-z]+)", re.IGNORECASE)
 # What a column of a name is, where capture programs say so in a line of its own.
 _QUANTITIES = ("position", "rotation", "quaternion", "mean marker error", "marker quality")
 # Vicon's sections of one file; the markers are in this one.
 _SECTION = "trajectories"
+_PEOPLE_WORDS = ("individuals", "individual", "animals", "people")
 
 
 @dataclass(frozen=True)
@@ -126,16 +129,25 @@ def _parted(lines: _Lines) -> tuple[list[str], _Lines, _Lines]:
     place = _axes_line(lines[:_HEADING_LINES])
     if place is not None:
         return _two_lines([fields for _, fields in lines[:place]], lines[place][1]), lines[:place], lines[place + 1 :]
-    width = Counter(len(fields) for _, fields in lines).most_common(1)[0][0]
+    # Titles may be as many as lines of a short recording, but hold less.
+    width = max(Counter(len(fields) for _, fields in lines).items(), key=lambda pair: pair[0] * pair[1])[0]
     long = (number for number, (_, fields) in enumerate(lines[:_HEADING_LINES]) if 2 * len(fields) > width)
     first = next(long, 0)
     if _is_numbers(lines[first][1]):
-        return [], lines[:first], lines[first:]
+        return _stated_names(lines[:first], width), lines[:first], lines[first:]
     header = list(lines[first][1])
     if header[0] == "#":  # "# time x y z": the mark is a field of its own where spaces part fields
         header = header[1:]
     header[0] = header[0].removeprefix("#").strip()
     return header, lines[:first], lines[first + 1 :]
+
+
+def _stated_names(above: _Lines, width: int) -> list[str]:
+    """The headings of columns without any, from Qualisys's line of names; [] where there is none."""
+    names = next((fields[1:] for _, fields in above if fields[0].lower() == "marker_names"), [])
+    ahead = ["Frame", "Time"][: width - 3 * len(names)] if names else []
+    header = [*ahead, *(f"{name}_{axis}" for name in names for axis in _AXES)]
+    return header if len(header) == width else []
 
 
 def _of_width(body: _Lines, width: int, path: Path) -> tuple[_Lines, tuple[str, ...]]:
@@ -149,7 +161,7 @@ def _of_width(body: _Lines, width: int, path: Path) -> tuple[_Lines, tuple[str, 
         elif rows and sum(map(bool, fields)) < 3 and not _is_number(fields[0]):  # the title of another table
             return rows, (f"the lines from {number} on belong to another table and are left out",)
         elif rows and place == len(body) - 1 and len(fields) < width:
-            return rows, (f"line {number}, the last, breaks off and is left out",)
+            return rows, (broken_line_note(number),)
         elif not fields[0].startswith("#"):
             raise InputError(
                 f"the line has {len(fields)} fields",
@@ -163,7 +175,7 @@ def _of_width(body: _Lines, width: int, path: Path) -> tuple[_Lines, tuple[str, 
 def _axes_line(lines: _Lines) -> int | None:
     """The place of a line of axes below a line of names."""
     for place, (_, fields) in enumerate(lines):
-        axes = [field for field in fields if _plain_axis(field) in _AXES]
+        axes = [field for field in fields if _plain_axis(field).rstrip("'") in _AXES]
         if place and len(axes) >= 6 and len(axes) >= 0.5 * len([field for field in fields if field]):
             return place
     return None
@@ -175,10 +187,12 @@ def _plain_axis(field: str) -> str:
 
 def _two_lines(above: list[list[str]], axes: list[str]) -> list[str]:
     """Headings from a line of axes and those above it: names, and in some programs identifiers and quantities."""
-    named = next((fields for fields in above if "name" in (field.lower() for field in fields[:2])), None)
     kinds = next((fields for fields in above if _QUANTITIES[0] in map(str.lower, fields)), [])
-    if named is None:
-        named = next((fields for fields in reversed(above) if fields is not kinds), above[-1])
+    # The names are in the line that says so, else in that of most words: others say one thing of all columns.
+    others = [fields for fields in reversed(above) if fields is not kinds] or above
+    named = next((fields for fields in above if "name" in (field.lower() for field in fields[:2])), None)
+    named = named or max(others, key=lambda fields: len(set(fields)))
+    people = next((fields for fields in above if fields[0].lower() in (*PERSON_WORDS, *_PEOPLE_WORDS)), None)
     header: list[str] = []
     name = ""
     for column, axis in enumerate(axes):
@@ -187,17 +201,16 @@ def _two_lines(above: list[list[str]], axes: list[str]) -> list[str]:
         kind = kinds[column].lower() if column < len(kinds) else ""
         quantity = "" if kind in ("", _QUANTITIES[0]) else f"_{kind}"
         is_part = _plain_axis(axis) in _AXES or (here and axis)
-        header.append(f"{name.rpartition(':')[2]}{quantity}_{axis}" if is_part else axis)
+        # DeepLabCut has the people in a line of their own.
+        person = f"{people[column]}:" if people is not None and column < len(people) and people[column] else ""
+        header.append(f"{person}{name}{quantity}_{axis}" if is_part else axis)
     return header
 
 
 def _line_of_units(fields: list[str]) -> set[str]:
-    """The units of a line that holds nothing else."""
+    """The units of length in a line of words, among which may be others: mm/s, deg, N."""
     words = {field for field in fields if field}
-    try:
-        return {unit_in_metres(word)[0] for word in words if word.lower() not in ("s", "sec", "deg")}
-    except InputError:
-        return set()
+    return set() if any(map(_is_number, words)) else {unit for word in words if (unit := _known_unit(word)) is not None}
 
 
 def _known_unit(word: str) -> str | None:

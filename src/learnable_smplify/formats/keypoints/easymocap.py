@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_table, read_json
+from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
+from learnable_smplify.formats.keypoints.json_frames import number_table, read_json
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+
+KEYPOINTS_KEY = "keypoints3d"
+"""What every file of EasyMocap with somebody in it has."""
 
 
 def read_easymocap(
@@ -37,24 +41,30 @@ def read_easymocap(
     path = Path(path)
     if (path / "keypoints3d").is_dir():
         path = path / "keypoints3d"
-    files = json_files(path)
-    places, frames, notes = frame_places(files, path)
+    folder = read_frame_folder(path, KEYPOINTS_KEY)
     sights: list[Sight] = []
-    for file, frame in zip(files, places, strict=True):
+    for file, frame in zip(folder.files, folder.places, strict=True):
         content = read_json(file)
         if not isinstance(content, list):
             raise InputError("this is not a list of people", path=file, expected='[{"id": 0, "keypoints3d": [...]}]')
         for index, person in enumerate(content):
             where = f"person {index}"
-            if not isinstance(person, dict) or "keypoints3d" not in person:
+            if not isinstance(person, dict) or KEYPOINTS_KEY not in person:
                 raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
             name = _person_id(person)
-            if not person["keypoints3d"]:
+            if not person[KEYPOINTS_KEY]:
                 continue
-            table = number_table(person["keypoints3d"], (3, 4), file, f"{where}, 'keypoints3d'")
+            table = number_table(person[KEYPOINTS_KEY], (3, 4), file, f"{where}, 'keypoints3d'")
             sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
     return people_from_sights(
-        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
+        sights,
+        folder.frames,
+        path=path,
+        layout=layout,
+        fps=fps,
+        units=units,
+        body_first={25: "body25"},
+        notes=folder.notes,
     )
 
 

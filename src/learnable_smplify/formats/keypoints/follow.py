@@ -17,6 +17,7 @@ _KEPT_S = 0.5
 # The share of the latest step in the velocity.
 _FRESH = 0.4
 MOST_PEOPLE = 32
+_FEWEST_SIGHTS = 2  # that tell whether a name comes back
 # What nobody can be matched at.
 _NEVER = 1e9
 
@@ -85,12 +86,16 @@ def name_people(
 ) -> tuple[list[str], int]:
     """Whom each sight shows: the file's name, else a number of those who are followed; and how many these are.
 
+    Names of which none comes back are numbers of sights, and not used.
+
     Args:
         frames: the frame of each sight.
         stated: its name in the file, None where there is none.
         points: a sight's keypoints, as `follow_people` has them.
         fps: frames a second.
     """
+    if len(set(stated)) == len(stated) > _FEWEST_SIGHTS and len(set(frames)) > 1:
+        stated = [None] * len(stated)
     unnamed = [index for index, name in enumerate(stated) if name is None]
     followed = follow_people([frames[index] for index in unnamed], [points(index) for index in unnamed], fps)
     taken = set(stated)

@@ -5,6 +5,7 @@ A new format is one file with a `read_x` and a line here.
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import numpy as np
 from learnable_smplify.errors import AmbiguousLayoutError, InputError
 from learnable_smplify.formats.keypoints.axes import settle_people
 from learnable_smplify.formats.keypoints.c3d import read_c3d
-from learnable_smplify.formats.keypoints.easymocap import read_easymocap
-from learnable_smplify.formats.keypoints.json_frames import json_files
+from learnable_smplify.formats.keypoints.easymocap import KEYPOINTS_KEY, read_easymocap
+from learnable_smplify.formats.keypoints.frame_folder import frame_files, json_files, json_head
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY
 from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
 from learnable_smplify.formats.keypoints.keypoints_npy import read_keypoints_npy
 from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz, write_keypoints_npz
@@ -29,7 +31,7 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 _READERS = {
     ".npz": read_keypoints_npz,
     ".npy": read_keypoints_npy,
-    ".csv": read_keypoints_csv,
+    **dict.fromkeys((".csv", ".tsv", ".txt"), read_keypoints_csv),
     ".trc": read_trc,
     ".c3d": read_c3d,
     ".skeleton": read_ntu_skeleton,
@@ -39,11 +41,14 @@ _READERS = {
 }
 # Which way is up where neither the file nor the body tells.
 _ASSUMED_UP = {".trc": "y", ".c3d": "z", ".skeleton": "y", "mediapipe": "-y"}
-# JSON formats are told by the keys in the first part of a file.
-_HEAD_BYTES = 1 << 16
+# Formats of one JSON file a frame: how it begins (OpenPose's people are in no list), and a key that it has.
+_FRAMES = {
+    "openpose": (re.compile(rb'\{[^\[]*"people"'), PEOPLE_KEY),
+    "easymocap": (re.compile(rb'\[.*"keypoints3d"', re.DOTALL), KEYPOINTS_KEY),
+}
 
-SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".trc", ".c3d", ".skeleton", ".json")
-"""Suffixes of keypoint files; a folder of .json files is a recording too."""
+SUFFIXES: tuple[str, ...] = (".npz", ".npy", ".csv", ".tsv", ".trc", ".c3d", ".skeleton", ".json")
+"""Suffixes of keypoint files; a folder of .json files is a recording too, and so may be a .txt."""
 
 
 def read_keypoints(
@@ -158,37 +163,42 @@ def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
 
 
 def kind_of_json(path: Path) -> str:
+    """Which reader a JSON file or a folder of them is for: "mediapipe", "openpose" or "easymocap".
+
+    Raises:
+        InputError: no such file or folder, or nothing in it that is a frame of keypoints.
+    """
     if path.suffix.lower() in _READERS:
         return path.suffix.lower()  # a folder named like a file: its reader says so
     if (path / "keypoints3d").is_dir():
         return "easymocap"
+    parameters, other = False, None
     files = json_files(path)
     for file in files:
-        try:
-            with file.open("rb") as stream:
-                head = stream.read(_HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
-        except OSError as error:
-            raise InputError(f"cannot read the file ({error.strerror})", path=file) from error
+        head = json_head(file)
+        for kind, (begin, key) in _FRAMES.items():
+            if begin.match(head) and frame_files(files, key):
+                return kind
         if b'"Rh"' in head and b'"Th"' in head:
-            raise InputError(
-                "these are SMPL parameters, as EasyMocap writes them, and no keypoints",
-                path=path,
-                expected="the folder keypoints3d beside it",
-                hint=f"lsmplify convert {path} -o OUT.npz (or refine {path} KEYPOINTS)",
-            )
-        if head.startswith(b"{") and b'"people"' in head:
-            return "openpose"
-        if head.startswith(b"[") and b'"keypoints3d"' in head:
-            return "easymocap"
-        if not path.is_dir():
-            return "mediapipe"
-        if head.split() not in ([b"[]"], [b"[", b"]"]):
-            raise InputError(
-                f"{file.name} is neither OpenPose's nor EasyMocap's",
-                path=path,
-                expected="'people' with 'pose_keypoints_3d' (OpenPose), or a list of 'keypoints3d' (EasyMocap)",
-                hint="MediaPipe's world landmarks belong in one .json file",
-            )
+            parameters = True
+        elif head.split() not in ([b"[]"], [b"[", b"]"]):
+            other = other or file
+    if parameters:
+        raise InputError(
+            "these are SMPL parameters, as EasyMocap writes them, and no keypoints",
+            path=path,
+            expected="the folder keypoints3d beside it",
+            hint=f"lsmplify convert {path} -o OUT.npz (or refine {path} KEYPOINTS)",
+        )
+    if not path.is_dir():
+        return "mediapipe"
+    if other is not None:
+        raise InputError(
+            f"{other.name} is neither OpenPose's nor EasyMocap's",
+            path=path,
+            expected="'people' with 'pose_keypoints_3d' (OpenPose), or a list of 'keypoints3d' (EasyMocap)",
+            hint="MediaPipe's world landmarks belong in one .json file",
+        )
     return "easymocap"
 
 

@@ -17,13 +17,9 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.file_points import file_points
-from learnable_smplify.formats.keypoints.json_frames import (
-    frame_places,
-    json_files,
-    number_table,
-    openpose_people,
-    read_json,
-)
+from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_table, openpose_people, read_json
+from learnable_smplify.formats.keypoints.picture import refuse_small
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -31,6 +27,8 @@ from learnable_smplify.safe_files.atomic import atomic_output
 _KEY = "pose_keypoints_2d"
 _EXAMPLE = '{"layout": "body25", "fps": 30, "keypoints": [[[x, y, c], ...], ...]}'
 _DEFAULT_FPS = 30.0
+# Numbers of keypoints that several layouts have: these are the detectors'.
+_BODY_FIRST = {17: "coco17", 25: "body25"}
 
 
 def read_keypoints2d(
@@ -110,14 +108,14 @@ def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: 
 
 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
-    files = json_files(path)
-    places, frames, notes = frame_places(files, path)
-    sights = {frame: people_in_picture(file) for file, frame in zip(files, places, strict=True)}
+    folder = read_frame_folder(path, PEOPLE_KEY)
+    notes = folder.notes
+    sights = {frame: people_in_picture(file) for file, frame in zip(folder.files, folder.places, strict=True)}
     seen = [people for people in sights.values() if people]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected=f"'{_KEY}' of somebody in some file")
     count = len(seen[0][0])
-    table = np.full((frames, count, 3), math.nan)
+    table = np.full((folder.frames, count, 3), math.nan)
     before: np.ndarray | None = None
     for frame in sorted(sights):
         people = sights[frame]
@@ -128,8 +126,6 @@ def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Key
             table[frame] = before
     if max(map(len, seen)) > 1:
         notes = (*notes, f"up to {max(map(len, seen))} people are in a frame: the one seen best at first is followed")
-    if layout is None and count == 25:
-        layout = "body25"
     trust = np.nan_to_num(table[..., 2])
     return _keypoints(table[..., :2], trust, layout, fps, path, notes)
 
@@ -163,7 +159,7 @@ def _keypoints(
     path: Path,
     notes: tuple[str, ...],
 ) -> Keypoints2D:
-    points = file_points(layout, pixels.shape[1], path)
+    points = file_points(layout, pixels.shape[1], path, _BODY_FIRST)
     chosen = points.layout
     pixels, confidence = points.body_of(pixels, 1), None if confidence is None else points.body_of(confidence, 1)
     notes = (*notes, *points.notes)
@@ -172,6 +168,7 @@ def _keypoints(
     if fps is None:
         notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
     trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence
+    refuse_small(np.where((trust > 0)[..., None], pixels, np.nan), path)
     try:
         return Keypoints2D(
             pixels=torch.as_tensor(pixels),

@@ -10,7 +10,12 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.array_shapes import people_of_array
-from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
+from learnable_smplify.formats.keypoints.assemble import (
+    check_file,
+    keypoints_from_arrays,
+    keypoints_from_markers,
+    matched_layout,
+)
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, shipped_layout
@@ -24,7 +29,9 @@ _POSITIONS = (
     *("reconstruction", "xyz", "p3d", "arr_0", "data"),
 )
 _CONFIDENCES = ("confidence", "conf", "confidences", "scores", "keypoint_scores", "visibility")
+_FEWEST_JOINTS = 5
 _RATES = ("fps", "framerate", "frame_rate", "mocap_framerate", "mocap_frame_rate")
+_NAMES = ("joint_names", "keypoint_names", "landmark_names", "marker_names", "names", "labels")
 _KEYS = (
     *("keypoints", "confidence", "layout", "fps", "person_id", "up_axis", "start_time"),
     *("hands", "hand_confidence"),
@@ -40,8 +47,8 @@ def read_keypoints_npz(
     """The people of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id`,
     `up_axis` and `start_time` [s] may be there, and `hands` (T, 2, 21, 3) with `hand_confidence` (T, 2, 21).
 
-    Other programs' names for the same arrays are understood, with a note, and other orders of the axes
-    (`array_shapes`).
+    Other programs' names for the same arrays are understood, with a note, other orders of the axes (`array_shapes`),
+    names of the keypoints under `joint_names`, and an array (T, 3) for every joint by name.
 
     Args:
         path: the file.
@@ -53,9 +60,17 @@ def read_keypoints_npz(
         InputError: no `keypoints` in it, shapes that do not fit, a damaged archive.
     """
     path = check_file(path)
-    arrays = read_npz(path, {*_KEYS, *_POSITIONS, *_CONFIDENCES, *_RATES})
+    arrays = read_npz(path, {*_KEYS, *_NAMES, *_POSITIONS, *_CONFIDENCES, *_RATES})
     key = next((key for key in _POSITIONS if key in arrays), None)
-    if key is None or (key != "keypoints" and _is_motion(path)):
+    if (key is None or key != "keypoints") and _is_motion(path):
+        raise _no_keypoints(path)
+    if key is None:
+        arrays = read_npz(path)
+        key = _only_positions(arrays)
+    if key is None and len(series := _by_joint(arrays)) >= _FEWEST_JOINTS:
+        arrays |= {"keypoints": np.stack(list(series.values()), axis=1), _NAMES[0]: np.array(list(series))}
+        key = "keypoints"
+    if key is None:
         raise _no_keypoints(path)
     if layout is None and (named := _text(arrays, "layout")) is not None:
         layout = shipped_layout(named, path)
@@ -75,6 +90,40 @@ def _is_motion(path: Path) -> bool:
     return not {"poses", "global_orient", "smpl_thetas"}.isdisjoint(npz_names(path))
 
 
+def _only_positions(arrays: dict[str, np.ndarray]) -> str | None:
+    """The one array that has the shape of keypoints, where none has a known name."""
+    found = [
+        key
+        for key, array in arrays.items()
+        if array.dtype.kind == "f" and array.ndim == 3 and array.shape[1] >= _FEWEST_JOINTS and array.shape[2] in (3, 4)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _by_joint(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays (T, 3) or (T, 4), one a joint; {} where they are not alike."""
+    found = {
+        key: array.astype(np.float64)
+        for key, array in arrays.items()
+        if array.dtype.kind == "f" and array.ndim == 2 and array.shape[1] in (3, 4)
+    }
+    return found if len({array.shape for array in found.values()}) == 1 else {}
+
+
+def _names(arrays: dict[str, np.ndarray]) -> list[str]:
+    """The names of the keypoints, where the file states them."""
+    stated = next((arrays[key] for key in _NAMES if key in arrays and arrays[key].dtype.kind in "US"), np.array([]))
+    return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in stated.ravel().tolist()]
+
+
+def _known(names: list[str], count: int, layout: str | Layout | None, path: Path) -> bool:
+    """Whether these are names of a layout for as many keypoints; others leave the keypoints in their order."""
+    try:
+        return len(names) == count and bool(matched_layout(layout, names, path))
+    except InputError:
+        return False
+
+
 def _no_keypoints(path: Path) -> InputError:
     expected = "keypoints (T, K, 3), and if known confidence (T, K), layout, fps"
     if _is_motion(path):
@@ -83,6 +132,14 @@ def _no_keypoints(path: Path) -> InputError:
             path=path,
             expected=expected,
             hint=f"lsmplify convert {path} -o OUT.npz (or render, view, report)",
+        )
+    objects = next((name for name in npz_names(path) if name in _POSITIONS), None)
+    if objects is not None:
+        return InputError(
+            f"the array '{objects}' holds Python objects, as of several recordings",
+            path=path,
+            expected=expected,
+            hint="np.save the array (T, K, 3) of one of them",
         )
     shown = ", ".join(npz_names(path)[:12])[:200] or "nothing"
     return InputError(f"there is no array 'keypoints', but {shown}", path=path, expected=expected)
@@ -125,6 +182,20 @@ def _person(
         time = _numbers(arrays, "start_time", path)
         start = float(time.reshape(-1)[0]) if time.size == 1 and np.isfinite(time).all() else 0.0
     up_axis = _text(arrays, "up_axis")
+    if _known(names := _names(arrays), positions.shape[1], layout, path):
+        return keypoints_from_markers(
+            names,
+            positions[..., :3],
+            path=path,
+            layout=layout,
+            fps=fps,
+            units=units,
+            confidence=confidence,
+            up_axis=up_axis if up_axis in ("x", "y", "z") else None,
+            person_id=name or _text(arrays, "person_id"),
+            start_s=start,
+            notes=notes,
+        )
     points = file_points(layout, positions.shape[1], path)
     hands, hand_confidence = _hands(arrays, len(positions), path)
     if hands is None and (hands := points.hands_of(positions[..., :3])) is not None and confidence is not None:

@@ -11,6 +11,7 @@ from learnable_smplify.formats.keypoints.assemble import check_file, parse_numbe
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.safe_files.broken_end import frame_count_notes
 
 _FPS = 30.0
 # Of a joint's line: x, y, z [m] in the camera's frame (y up), seven more numbers, and how it was tracked at the end.
@@ -76,7 +77,7 @@ def read_ntu_skeleton(
         return seen
 
     promised = count("the number of frames")
-    frames, notes = promised, tuple[str, ...]()
+    frames = promised
     sights: list[Sight] = []
     for frame in range(promised):
         try:
@@ -85,7 +86,6 @@ def read_ntu_skeleton(
             if place < len(lines) or not sights:
                 raise
             frames = frame
-            notes = (f"the file promises {promised} frames and breaks off in frame {frame}: those before are read",)
             break
     return people_from_sights(
         sights,
@@ -95,5 +95,5 @@ def read_ntu_skeleton(
         fps=_FPS if fps is None else fps,
         units=units,
         body_first={25: "ntu25"},
-        notes=notes,
+        notes=frame_count_notes(promised, frames),
     )

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.json_frames import frame_places, json_files, number_list, openpose_people
+from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
@@ -41,11 +43,10 @@ def read_openpose3d(
         InputError: no such folder, nobody in it, or a file that is not what OpenPose writes (named).
     """
     path = Path(path)
-    files = json_files(path)
-    places, frames, notes = frame_places(files, path)
+    folder = read_frame_folder(path, PEOPLE_KEY)
     sights: list[Sight] = []
     flat = False
-    for file, frame in zip(files, places, strict=True):
+    for file, frame in zip(folder.files, folder.places, strict=True):
         for where, person, table in openpose_people(file, _KEY, "x, y, z, c"):
             if len(table) == 0:
                 flat = flat or bool(person.get("pose_keypoints_2d"))
@@ -53,14 +54,16 @@ def read_openpose3d(
             name = _person_id(person.get("person_id"))
             sights.append(Sight(frame, name, table[:, :3], table[:, 3], _hands(person, file, where)))
     if not sights and flat:
-        raise InputError(
-            f"the people have only 2D keypoints, '{_KEY}' is empty",
-            path=path,
-            expected="3D keypoints",
-            hint=f"lsmplify fit {path} --camera camera.json (or --image-size WIDTHxHEIGHT, or --cameras)",
-        )
+        raise flat_keypoints(path, f": '{_KEY}' is empty")
     return people_from_sights(
-        sights, frames, path=path, layout=layout, fps=fps, units=units, body_first={25: "body25"}, notes=notes
+        sights,
+        folder.frames,
+        path=path,
+        layout=layout,
+        fps=fps,
+        units=units,
+        body_first={25: "body25"},
+        notes=folder.notes,
     )
 
 

@@ -21,9 +21,11 @@ from learnable_smplify.formats.keypoints.assemble import (
     read_text,
 )
 from learnable_smplify.formats.keypoints.named_people import owner, several_people
-from learnable_smplify.formats.keypoints.times import fps_from_times, start_of
+from learnable_smplify.formats.keypoints.picture import flat_keypoints
+from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_times, start_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
 
 PIXELS = ("px", "pixel", "pixels")
 
@@ -132,7 +134,7 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
     start, width = _place(lines[begin - 1], names, [len(fields) for _, fields in rows])
     notes: list[str] = []
     if len(rows) > 1 and len(rows[-1][1]) < width:  # what a program that was stopped leaves behind
-        notes.append(f"line {rows[-1][0]}, the last, breaks off and is left out")
+        notes.append(broken_line_note(rows[-1][0]))
         rows.pop()
     values: list[list[float]] = []
     for number, fields in rows:
@@ -154,6 +156,9 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
     if width > 2 + 3 * len(names):
         notes.append(f"{width - 2 - 3 * len(names)} columns belong to no marker and are ignored")
     table = np.array(values).reshape(-1, 2 + 3 * len(names))
+    places = places_of_times(table[:, 1], "line")
+    notes += places.notes
+    table = places.spread(table)
     rate = _number(header.get("DataRate"))
     measured_rate = fps_from_times(table[:, 1])
     if rate is None:
@@ -219,13 +224,7 @@ def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
 
 def _declared_unit(table: TrcTable) -> str | None:
     if table.unit.lower() in PIXELS:
-        raise InputError(
-            "the positions are pixels of a picture",
-            path=table.path,
-            where="line 3",
-            expected="3D positions in metres",
-            hint="the file with '_m_' in its name (Sports2D), or this one with --camera",
-        )
+        raise flat_keypoints(table.path, " in pixels (Sports2D's in metres have '_m_' in their name)", "line 3")
     return table.unit or None
 
 
@@ -240,12 +239,8 @@ def _number(text: str | None) -> float | None:
 def _check_counts(header: dict[str, str], frames: int, markers: int) -> list[str]:
     notes: list[str] = []
     promised = _number(header.get("NumFrames"))
-    if promised is not None and frames < promised:
-        notes.append(
-            f"the header promises {promised:.0f} frames, the file has {frames}: they are read (is it truncated?)"
-        )
-    if promised is not None and frames > promised:
-        notes.append(f"the header promises {promised:.0f} frames, the file has {frames}: all are read")
+    if promised is not None:
+        notes += frame_count_notes(promised, frames)
     named = _number(header.get("NumMarkers"))
     if named is not None and named != markers:
         notes.append(f"the header promises {named:.0f} markers, line 4 names {markers}: the names are used")
