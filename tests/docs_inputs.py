@@ -40,7 +40,13 @@ def write_inputs(folder: Path) -> Path:
     clip, body = demo_keypoints(), ls.load_body()
     names = clip.layout.keypoint_names
     seen = torch.where(clip.confidence[..., None] > 0, clip.positions, torch.nan)[:30].numpy()
-    for path in ("my_keypoints.trc", "range_of_motion.trc", "recordings/one.trc", "recordings/monday/two.trc"):
+    for path in (
+        "my_keypoints.trc",
+        "range_of_motion.trc",
+        "recordings/one.trc",
+        "recordings/monday/two.trc",
+        "laboratory/walk.trc",
+    ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(trc_text(seen, names, fps=30.0))
     header = ",".join(f"{name}_{axis}" for name in names for axis in "xyz")
@@ -57,6 +63,7 @@ def write_inputs(folder: Path) -> Path:
     ls.write_motion(motion, folder / "motion.npz")
     ls.write_motion(motion, folder / "other.npz")
     ls.write_motion(motion, folder / "their_motions" / "walk.npz")
+    ls.write_motion(motion, folder / "laboratory" / "walk.mot")
     _write_wham(folder, motion)
     write_offsets(Offsets("body25", names, torch.zeros(25), torch.zeros(25, 3)), folder / "offsets.json")
 
