@@ -38,6 +38,9 @@ _NAME_KEYS = (
 )
 _POINT_WORDS = ("position", "pos", "translation", "location", "point", "xyz", "coord", "real", "world")
 _SCORE_KEYS = ("visibility", "score", "confidence", "likelihood", "presence", "c")
+# As MediaPipe writes points.
+_AXES = frozenset("xyz")
+_USUAL_KEYS = _AXES | {"visibility", "presence"}
 _WHO_KEYS = ("id", "bodyid", "trackid", "personid", "userid", "trackingid", "subject", "person")
 # People are in frames, frames in lists, lists in objects.
 _MOST_DEEP = 5
@@ -125,7 +128,11 @@ def name_order(found: Sequence[NamedPoints], layout: str | Layout | None, path: 
 
 def point_row(point: Any) -> Row | None:
     """A point as a row, whatever it is written as; None for anything else."""
-    if isinstance(point, dict):
+    if isinstance(point, dict) and _AXES <= point.keys() <= _USUAL_KEYS:  # there may be a million of them
+        score = point.get("visibility", point.get("presence"))
+        place = [point["x"], point["y"], point["z"]]
+        point = [*place, score] if isinstance(score, float) else place
+    elif isinstance(point, dict):
         told = {key.lower(): value for key, value in point.items()}
         inner = next((told[k] for k in told if k.startswith(_POINT_WORDS) and isinstance(told[k], dict | list)), told)
         axes = {key.lower(): value for key, value in inner.items()} if isinstance(inner, dict) else {}
