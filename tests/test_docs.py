@@ -54,7 +54,7 @@ SHORTER = {
     "lsmplify train store -o runs/stgcn --architecture stgcn": (
         f"lsmplify train store -o runs/stgcn --architecture stgcn {_TINY_NETWORK}"
     ),
-    "lsmplify ablate store motions -o runs/ablation --samples 100000 --every 180": (
+    "lsmplify ablate store motions -o runs/ablation --every 90": (
         "lsmplify ablate store motions -o runs/ablation --samples 16 --batch 8 --every 90"
     ),
 }
