@@ -14,7 +14,7 @@ from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.fold import FoldedPoints, pose_feature
 from learnable_smplify.body.kinematics import joint_positions, parent_rotations, rest_offsets, world_rotations
-from learnable_smplify.body.open_body import OPEN_BODIES, read_open_body, read_open_hands
+from learnable_smplify.body.open_body import OPEN_BODIES, is_open_body, read_open_body, read_open_hands
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.rotation import rotvec_to_rotmat
@@ -173,7 +173,7 @@ def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") 
     Raises:
         InputError: no such file, a file that is not an SMPL model, or a gender the open body does not have.
     """
-    if path is None or str(path) in OPEN_BODIES:
+    if path is None or is_open_body(path):
         if gender != "neutral":
             raise InputError(
                 f"the open body has no file of its own for '{gender}'",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from os import PathLike
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from learnable_smplify.skeleton import NUM_JOINTS
 CHILD = "open-child"
 OPEN_BODIES = ("open", CHILD)
 OPEN_BODY_LICENSE = "CC0-1.0 data, Apache-2.0 build; see OPEN_BODY_NOTICE.txt"
+
+
+def is_open_body(path: str | PathLike[str] | None) -> bool:
+    """Whether `load_body` takes one of the bodies in the package for it."""
+    return path is None or str(path) in OPEN_BODIES
 
 
 def read_open_body(child: bool = False) -> BodyArrays:

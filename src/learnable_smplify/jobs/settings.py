@@ -20,7 +20,7 @@ from torch import Tensor
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.model_search import MODEL_KINDS, find_model
-from learnable_smplify.body.open_body import OPEN_BODIES
+from learnable_smplify.body.open_body import is_open_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.motion.amass import PoseLayout
@@ -171,7 +171,7 @@ class FitSettings:
                 meant = f"{name} {value / 100:.2f}" if name == "--height" and least <= value / 100 <= most else None
                 raise InputError(f"{name} is {value:g}", expected=f"{unit}, from {least:g} to {most:g}", hint=meant)
         given = [name for name in ("build", "height", "weight") if getattr(self, name) is not None]
-        if self._is_open() and self.gender != "neutral":
+        if is_open_body(self.body) and self.gender != "neutral":
             given.append("gender")
         if given and (self.betas or self.method == "smplify"):
             why = "the betas are given" if self.betas else "--method smplify does not know it"
@@ -187,7 +187,7 @@ class FitSettings:
         """
         self.check()
         return Solver(
-            load_body(self.body, "neutral" if self._is_open() else self.gender),
+            load_body(self.body, "neutral" if is_open_body(self.body) else self.gender),
             self.method,
             self.device,
             weights=self.weights,
@@ -258,11 +258,9 @@ class FitSettings:
         text = json.dumps({"version": __version__, **described}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def _is_open(self) -> bool:
-        return self.body is None or str(self.body) in OPEN_BODIES
-
     def _average(self, body: Body) -> tuple[float, ...] | None:
-        return tuple(body.average(self.gender).tolist()) if self._is_open() and self.gender != "neutral" else None
+        told = self.gender != "neutral" and is_open_body(self.body)
+        return tuple(body.average(self.gender).tolist()) if told else None
 
     def _cuts(self) -> bool:
         return self.gap == "cut" and not self.no_repair and self.method != "smplify"

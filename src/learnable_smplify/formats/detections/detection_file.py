@@ -28,7 +28,7 @@ from learnable_smplify.formats.keypoints.frame_folder import (
     left_out,
     read_frame_folder,
 )
-from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json_list
 from learnable_smplify.formats.keypoints.json_shapes import SCORES_KEYS, read_frames
 from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
 from learnable_smplify.formats.other_kinds import other_kind
@@ -117,9 +117,10 @@ def _may_hold(file: Path) -> bool:
 
 def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    if frame_files([file for file in files if file.suffix.lower() == ".json"], PEOPLE_KEY):
+    written = [file for file in files if file.suffix.lower() == ".json"]
+    if frame_files(written, PEOPLE_KEY):
         return _openpose(folder, layout, fps)
-    if len(frame_files([file for file in files if file.suffix.lower() == ".json"], SCORES_KEY)) > 1:
+    if len(frame_files(written, SCORES_KEY)) > 1:
         return _pictures(folder, layout, fps)
     usable = detection_files(files)
     if len(usable) == 1:
@@ -138,10 +139,8 @@ def _pictures(path: Path, layout: str | Layout | None, fps: float | None) -> lis
     """MMPose's folder of predictions, a file for every picture."""
     folder = read_frame_folder(path, SCORES_KEY)
     found: list[Any] = []
-    for file, frame in zip(folder.files, folder.places, strict=True):
-        content = read_json(file)
-        if not isinstance(content, list):
-            raise InputError("this is no list of instances", path=file, expected='[{"keypoints": [[x, y], ...]}]')
+    for frame, file in folder.files:
+        content = read_json_list(file, "this is no list of instances", '[{"keypoints": [[x, y], ...]}]')
         found += [one | {"frame": float(frame)} if isinstance(one, dict) else one for one in content]
     return coco_list_tracks(found, path, layout, fps)
 
@@ -149,7 +148,7 @@ def _pictures(path: Path, layout: str | Layout | None, fps: float | None) -> lis
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
     folder = read_frame_folder(path, PEOPLE_KEY)
     sightings = []
-    for file, frame in zip(folder.files, folder.places, strict=True):
+    for frame, file in folder.files:
         for table in people_in_picture(file):
             seen = np.where((np.nan_to_num(table[:, 2:]) > 0), table, math.nan)
             sightings.append(Sighting(frame, None, seen))

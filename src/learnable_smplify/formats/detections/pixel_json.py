@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from learnable_smplify.formats.keypoints.json_people import people_in_frame, poi
 from learnable_smplify.formats.keypoints.json_shapes import (
     ARRAY_KEYS,
     SCORES_KEYS,
+    are_numbers,
     frame_places,
     frame_times,
     frames_in,
@@ -87,18 +88,14 @@ def _deepened(value: Any, key: str, depth: int) -> Any:
         x, y = inside.get("x"), inside.get("y")
         if isinstance(x, float) and isinstance(y, float):
             return inside | {"z": 0.0}
-        if _are_numbers(x) and _are_numbers(y):
-            columns = [x, y, *(inside[word] for word in _SCORES if _are_numbers(inside.get(word)))][:3]
+        if are_numbers(x) and are_numbers(y):
+            columns = [x, y, *(inside[word] for word in _SCORES if are_numbers(inside.get(word)))][:3]
             return [_deepened(list(point), "", depth) for point in zip(*columns, strict=False)]
         renamed = {ARRAY_KEYS[0] if name in _PICTURE_KEYS else name: inner for name, inner in inside.items()}
         return {name: _deepened(inner, name, depth + 1) for name, inner in renamed.items()}
-    if _are_numbers(value) and len(value) in (2, 3):
+    if are_numbers(value) and len(value) in (2, 3):
         return [*value[:2], 0.0, *value[2:]]
-    if _are_numbers(value) and key in ARRAY_KEYS:
+    if are_numbers(value) and key in ARRAY_KEYS:
         step = 3 if len(value) % 3 == 0 else 2
         return [_deepened(value[place : place + step], "", depth) for place in range(0, len(value), step)]
     return [_deepened(inner, key, depth + 1) for inner in value] if isinstance(value, list) else value
-
-
-def _are_numbers(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list) and bool(value) and all(v is None or isinstance(v, float) for v in value)

@@ -101,15 +101,15 @@ def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
     Raises:
         InputError: too many people, or no column that says which frame a line is of.
     """
-    column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
+    column = _columns(table)
     person = next((column[word] for word in PERSON_WORDS if word in column), None)
     names = [] if person is None else list(dict.fromkeys(fields[person] for _, fields in table.rows))
     if person is None or len(names) < 2 or len(names) == len(table.rows) > MOST_PEOPLE:
         return {"": table}  # nobody, or numbers of lines
     if len(names) > MOST_PEOPLE:
         raise InputError(f"the table holds {len(names)} people", path=path, expected=f"at most {MOST_PEOPLE}")
-    time = next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
-    frame = next((column[word] for word in FRAME_WORDS if word in column), time)
+    time = _time_column(column)
+    frame = _frame_column(column, time)
     if frame is None:
         raise InputError(
             f"the table holds {len(names)} people, and no column says which frame a line is of",
@@ -207,7 +207,7 @@ def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
     if time_column is not None:
         scale = time_scale(table.header[time_column]) or 1.0
         times = np.array([_time(fields[time_column]) * scale for _, fields in table.rows])
-    frame = _frame_column(table)
+    frame = _frame_column(_columns(table))
     frames = None if frame is None else np.array([_time(fields[frame]) for _, fields in table.rows])
     numbers_seen, counts = np.unique([] if frames is None else frames, return_counts=True)
     if len(counts) > 1 and counts.min() > 1 and np.isfinite(numbers_seen).all():
@@ -222,11 +222,9 @@ def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
 
 def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
     """The same of a table with a line a keypoint (frame, keypoint, x, y, z); None where it is no such table."""
-    column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
-    frame = _frame_column(table)
-    name = name_column(column)
-    time = next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
-    frame = time if frame is None else frame
+    column = _columns(table)
+    name, time = name_column(column), _time_column(column)
+    frame = _frame_column(column, time)
     if name is None or frame is None or not {"x", "y"} <= set(column):
         return None
     if not set(axes) <= set(column):
@@ -261,9 +259,17 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
     )
 
 
-def _frame_column(table: CsvTable) -> int | None:
-    column = {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
-    return next((column[word] for word in FRAME_WORDS if word in column), None)
+def _columns(table: CsvTable) -> dict[str, int]:
+    """The place of every heading, in lower case; of equal ones the first."""
+    return {heading.lower(): place for place, heading in reversed(list(enumerate(table.header)))}
+
+
+def _time_column(column: dict[str, int]) -> int | None:
+    return next((place for heading, place in column.items() if TIME.fullmatch(heading)), None)
+
+
+def _frame_column(column: dict[str, int], otherwise: int | None = None) -> int | None:
+    return next((column[word] for word in FRAME_WORDS if word in column), otherwise)
 
 
 def _time(text: str) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
-from learnable_smplify.formats.keypoints.json_frames import number_table, read_json
-from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.json_frames import number_table, read_json_list
+from learnable_smplify.formats.keypoints.people import Sight, people_of_folder
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 
@@ -43,11 +43,9 @@ def read_easymocap(
         path = path / "keypoints3d"
     folder = read_frame_folder(path, KEYPOINTS_KEY)
     sights: list[Sight] = []
-    for file, frame in zip(folder.files, folder.places, strict=True):
-        content = read_json(file)
-        if not isinstance(content, list):
-            raise InputError("this is not a list of people", path=file, expected='[{"id": 0, "keypoints3d": [...]}]')
-        for index, person in enumerate(content):
+    for frame, file in folder.files:
+        people = read_json_list(file, "this is not a list of people", '[{"id": 0, "keypoints3d": [...]}]')
+        for index, person in enumerate(people):
             where = f"person {index}"
             if not isinstance(person, dict) or KEYPOINTS_KEY not in person:
                 raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
@@ -56,16 +54,7 @@ def read_easymocap(
                 continue
             table = number_table(person[KEYPOINTS_KEY], (3, 4), file, f"{where}, 'keypoints3d'")
             sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
-    return people_from_sights(
-        sights,
-        folder.frames,
-        path=path,
-        layout=layout,
-        fps=fps,
-        units=units,
-        body_first={25: "body25"},
-        notes=folder.notes,
-    )
+    return people_of_folder(sights, folder, path=path, layout=layout, fps=fps, units=units)
 
 
 def _person_id(person: dict[str, Any]) -> str | None:

@@ -24,14 +24,12 @@ class FrameFolder:
     """The files of a recording that has one a frame.
 
     Args:
-        files: in order.
-        places: the frame of each; frames without a file are frames without people.
+        files: in order, each with its frame; frames without a file are frames without people.
         frames: T, how many frames there are.
         notes: lines for the user.
     """
 
-    files: tuple[Path, ...]
-    places: tuple[int, ...]
+    files: tuple[tuple[int, Path], ...]
     frames: int
     notes: tuple[str, ...]
 
@@ -56,7 +54,7 @@ def read_frame_folder(path: str | PathLike[str], key: str) -> FrameFolder:
     notes = places.notes
     if len(files) < len(there):
         notes = (left_out(set(there) - set(files)), *notes)
-    return FrameFolder(tuple(files), places.at, places.frames, notes)
+    return FrameFolder(tuple(zip(places.at, files, strict=True)), places.frames, notes)
 
 
 def json_files(path: Path) -> list[Path]:

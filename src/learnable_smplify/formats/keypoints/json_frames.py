@@ -27,6 +27,18 @@ def read_json(path: str | PathLike[str]) -> Any:
     return read_json_file(check_file(path), "a complete JSON file", floats=True)
 
 
+def read_json_list(path: Path, problem: str, expected: str) -> list[Any]:
+    """The content of a JSON file that holds a list; `problem` and `expected` are said of any other.
+
+    Raises:
+        InputError: as `read_json`, or no list.
+    """
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise InputError(problem, path=path, expected=expected)
+    return content
+
+
 def openpose_people(file: Path, key: str, columns: str) -> list[tuple[str, dict[str, Any], np.ndarray]]:
     """Everybody in a file of OpenPose: the place for messages, all that is said of them, and their rows of numbers.
 

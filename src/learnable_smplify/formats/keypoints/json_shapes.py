@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -157,7 +157,7 @@ def _by_joint(content: dict[str, Any], path: Path) -> list[Any] | None:
     series = {name: rows for name, value in content.items() if (rows := _series(value)) is not None}
     columns: dict[str, dict[str, list[Any]]] = {}
     for heading, value in content.items():
-        if _are_numbers(value) and (told := part_of(heading)):
+        if are_numbers(value) and (told := part_of(heading)):
             columns.setdefault(told[0], {})[told[1]] = value
     series |= {name: rows for name, parts in columns.items() if (rows := _series(parts)) is not None}
     if len(series) < FEWEST_NAMES:
@@ -169,7 +169,7 @@ def _by_joint(content: dict[str, Any], path: Path) -> list[Any] | None:
             expected = f"{frames}, as of '{first}'"
             raise InputError(f"there are {len(rows)} points", path=path, where=f"'{name}'", expected=expected)
     for key, value in content.items():
-        if TIME.fullmatch(key) and _are_numbers(value) and len(value) == frames:
+        if TIME.fullmatch(key) and are_numbers(value) and len(value) == frames:
             series[key] = value
     return [{name: value[t] for name, value in series.items()} for t in range(frames)]
 
@@ -187,7 +187,7 @@ def _series(value: Any) -> list[Any] | None:
     """The points of one joint over time, from a list of them or from a list for each axis; None for anything else."""
     if isinstance(value, dict):
         told = {key.lower(): inner for key, inner in value.items()}
-        lists = [told[key] for key in ("x", "y", "z", "c", "confidence", "score") if _are_numbers(told.get(key))]
+        lists = [told[key] for key in ("x", "y", "z", "c", "confidence", "score") if are_numbers(told.get(key))]
         whole = {"x", "y", "z"} <= set(told) and len(lists) in (3, 4) and len({len(inner) for inner in lists}) == 1
         return [list(row) for row in zip(*lists, strict=True)] if whole else None
     if not isinstance(value, list):
@@ -259,7 +259,8 @@ def _are_names(value: list[Any]) -> bool:
     return len(value) >= FEWEST_NAMES and all(isinstance(name, str) for name in value)
 
 
-def _are_numbers(value: Any) -> bool:
+def are_numbers(value: Any) -> TypeGuard[list[Any]]:
+    """Whether JSON is a list of numbers, some of them perhaps missing."""
     return isinstance(value, list) and bool(value) and all(v is None or isinstance(v, float) for v in value)
 
 

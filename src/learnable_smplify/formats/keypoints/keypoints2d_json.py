@@ -110,7 +110,7 @@ def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
     folder = read_frame_folder(path, PEOPLE_KEY)
     notes = folder.notes
-    sights = {frame: people_in_picture(file) for file, frame in zip(folder.files, folder.places, strict=True)}
+    sights = {frame: people_in_picture(file) for frame, file in folder.files}
     seen = [people for people in sights.values() if people]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected=f"'{_KEY}' of somebody in some file")

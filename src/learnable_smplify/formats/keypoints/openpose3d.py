@@ -11,7 +11,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people
-from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.people import Sight, people_of_folder
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
@@ -46,7 +46,7 @@ def read_openpose3d(
     folder = read_frame_folder(path, PEOPLE_KEY)
     sights: list[Sight] = []
     flat = False
-    for file, frame in zip(folder.files, folder.places, strict=True):
+    for frame, file in folder.files:
         for where, person, table in openpose_people(file, _KEY, "x, y, z, c"):
             if len(table) == 0:
                 flat = flat or bool(person.get("pose_keypoints_2d"))
@@ -55,16 +55,7 @@ def read_openpose3d(
             sights.append(Sight(frame, name, table[:, :3], table[:, 3], _hands(person, file, where)))
     if not sights and flat:
         raise flat_keypoints(path, f": '{_KEY}' is empty")
-    return people_from_sights(
-        sights,
-        folder.frames,
-        path=path,
-        layout=layout,
-        fps=fps,
-        units=units,
-        body_first={25: "body25"},
-        notes=folder.notes,
-    )
+    return people_of_folder(sights, folder, path=path, layout=layout, fps=fps, units=units)
 
 
 def _hands(person: dict[str, Any], file: Path, where: str) -> np.ndarray | None:

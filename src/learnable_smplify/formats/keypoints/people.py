@@ -14,6 +14,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
 from learnable_smplify.formats.keypoints.follow import most_seen, name_people
+from learnable_smplify.formats.keypoints.frame_folder import FrameFolder
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.units import to_metres
@@ -45,6 +46,28 @@ class Sight:
     positions: Float[np.ndarray, "K 3"]
     confidence: Float[np.ndarray, "K"] | None = None
     hands: Float[np.ndarray, "2 21 4"] | None = None
+
+
+def people_of_folder(
+    sights: Sequence[Sight],
+    folder: FrameFolder,
+    *,
+    path: Path,
+    layout: str | Layout | None,
+    fps: float | None,
+    units: str | None,
+) -> list[Keypoints]:
+    """`people_from_sights` of a folder with a file a frame, as OpenPose and EasyMocap write: 25 points are BODY_25."""
+    return people_from_sights(
+        sights,
+        folder.frames,
+        path=path,
+        layout=layout,
+        fps=fps,
+        units=units,
+        body_first={25: "body25"},
+        notes=folder.notes,
+    )
 
 
 def people_from_sights(

@@ -20,11 +20,11 @@ _COMMON_RATES = (
 )
 _USUAL_RATES = (*(float(rate) for rate in range(1, 1001)), *_FILM_RATES)
 _MOST_DECIMALS = 6
-# Frames are up to a quarter of a second apart, and 250 a second at most: longer steps are counted in smaller units.
 # Frames may be left out of a recording, but numbers that run away are damage and would only fill memory.
 _MOST_FRAMES_A_PLACE = 20
 # A clock whose steps are nearly all whole multiples of the usual one, within so much, shows single lost frames too.
 _REGULAR, _NEARLY_ALL = 0.2, 0.95
+# Frames are up to a quarter of a second apart, and 250 a second at most: longer steps are counted in smaller units.
 _FINER = ((4e6, 1e-9, "nanoseconds"), (4e3, 1e-6, "microseconds"), (5.0, 1e-3, "milliseconds"))
 
 

@@ -54,7 +54,7 @@ class KnownSize:
     def usual(self, mesh: RestMesh) -> Float[Tensor, "10"]:
         """Betas of the average person."""
         zero = torch.zeros_like(mesh.shapedirs[0, 0])
-        return zero if self.average is None else zero + zero.new_tensor(self.average)
+        return zero if self.average is None else zero.new_tensor(self.average)
 
     def usual_bmi(self, mesh: RestMesh) -> float:
         """Body mass index of the average person [kg/m^2]."""
