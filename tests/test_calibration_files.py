@@ -224,3 +224,96 @@ def test_detections_of_four_real_cameras_meet_in_space() -> None:
     missed = [np.linalg.norm(cameras[name].project(there).numpy() - pixels, axis=1) for name, pixels in seen.items()]
     assert np.nanmedian(missed) < 20
     assert Rotation.from_matrix(cameras["cam01"].R_camera_world.numpy()).magnitude() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("fisheye_model", 1), ("fisheye", 1), ("model", "fisheye"), ("xi", 1.2), ("is_fisheye", "true")]
+)
+def test_a_fish_eye_lens_is_refused_however_a_file_says_so(tmp_path: Path, key: str, value: object) -> None:
+    (camera,) = room(1)
+    storage = cv2.FileStorage(str(tmp_path / "left.yml"), cv2.FILE_STORAGE_WRITE)
+    storage.write("camera_matrix", camera.matrix)
+    storage.write("distortion_coefficients", camera.distortion[:4])
+    storage.write(key, value)
+    storage.release()
+    lens = {"fx": 900, "fy": 900, "cx": 540, "cy": 950, "k1": 0.1, key: value}
+    (tmp_path / "left.json").write_text(json.dumps(lens))
+    said = json.dumps(value)
+    write_toml(tmp_path / "left.toml", [camera], **{key: said})
+    for suffix in ("yml", "json", "toml"):
+        with pytest.raises(InputError, match="fish-eye") as error:
+            read_cameras(tmp_path / f"left.{suffix}")
+        assert str(error.value).count(str(tmp_path / f"left.{suffix}")) == 1
+
+
+@pytest.mark.parametrize("suffix", ["yml", "json"])
+def test_a_camera_of_which_only_the_lens_is_known_is_held_level(tmp_path: Path, suffix: str) -> None:
+    (camera,) = room(1)
+    path = tmp_path / f"lens.{suffix}"
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    storage.write("image_width", SIZE[0])
+    storage.write("image_height", SIZE[1])
+    storage.write("camera_matrix", camera.matrix)
+    storage.release()
+    found = read_camera(path)
+    assert found.R_camera_world.tolist() == [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
+    assert found.up_axis == "y"
+    assert "no R and t" in found.notes[0]
+
+
+def test_a_camera_without_a_place_among_others_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = write_toml(tmp_path / "Calib.toml", room(3))
+    path.write_text(path.read_text().replace("[metadata]", f"[cam09]\nmatrix = {np.eye(3).tolist()}\n[metadata]"))
+    with pytest.raises(InputError, match=r"\[cam09\]: the camera has no place.*ignore = true"):
+        read_cameras(path)
+
+
+def test_rotation_vectors_in_degrees_are_named(tmp_path: Path) -> None:
+    path = write_toml(tmp_path / "Calib.toml", room(3))
+    text = path.read_text()
+    for camera in room(3):
+        text = text.replace(str(camera.rotvec.tolist()), str(np.degrees(camera.rotvec).tolist()))
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"camera 'cam01' is .* long, which would be degrees"):
+        read_cameras(path)
+
+
+def test_easymocaps_names_may_be_numbers(tmp_path: Path) -> None:
+    cameras = room(3)
+    write_easymocap(tmp_path, cameras)
+    for name in ("intri.yml", "extri.yml"):
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("cam0", "0"))
+    found = read_cameras(tmp_path)
+    assert list(found) == ["01", "02", "03"]
+
+
+def test_the_folder_that_opencap_unpacks_to_is_read(tmp_path: Path) -> None:
+    write_opencap(tmp_path, room(3))
+    assert list(read_cameras(tmp_path)) == ["cam01", "cam02", "cam03"]
+
+
+def test_opencvs_json_and_its_words_are_read(tmp_path: Path) -> None:
+    (camera,) = room(1)
+    storage = cv2.FileStorage(str(tmp_path / "cam.json"), cv2.FILE_STORAGE_WRITE)
+    for key, value in (
+        ("image_width", SIZE[0]),
+        ("image_height", SIZE[1]),
+        ("camera_matrix", camera.matrix),
+        ("distortion_coefficients", camera.distortion),
+        ("rvec", camera.rotvec),
+        ("tvec", camera.transl),
+    ):
+        storage.write(key, value)
+    storage.release()
+    expected, _ = cv2.projectPoints(points(), camera.rotation, camera.transl, camera.matrix, camera.distortion)
+    seen = read_camera(tmp_path / "cam.json").project(torch.as_tensor(points()))
+    np.testing.assert_allclose(seen.numpy(), expected[:, 0], atol=2e-2)
+    # Cameras without a word around them, and rotation vectors.
+    listed = [
+        {"name": one.name, "K": one.matrix.tolist(), "rvec": one.rotvec.tolist(), "tvec": one.transl.tolist()}
+        for one in room(3)
+    ]
+    (tmp_path / "cameras.json").write_text(json.dumps({"cameras": listed}))
+    found = read_cameras(tmp_path / "cameras.json")
+    np.testing.assert_allclose(found["cam02"].R_camera_world, room(3)[1].rotation, atol=1e-6)

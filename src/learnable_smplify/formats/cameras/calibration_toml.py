@@ -21,7 +21,7 @@ import numpy as np
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
+from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras, says_fisheye
 from learnable_smplify.safe_files.keyed import Keyed
 from learnable_smplify.safe_files.toml_file import read_toml
 
@@ -35,11 +35,12 @@ def read_calibration_toml(path: Path, units: CameraUnits | None = None) -> dict[
     content = read_toml(path, "calibration")
     inner = content.get("cameras")
     tables = inner if isinstance(inner, dict) else content
-    cameras = [
-        _camera(Keyed(path, table, f"[{key}]", "a camera"), key)
+    found = {
+        key: Keyed(path, table, f"[{key}]", "a camera")
         for key, table in tables.items()
         if isinstance(table, dict) and "matrix" in table and table.get("ignore") is not True
-    ]
+    }
+    cameras = [_camera(table, key, len(found)) for key, table in found.items()]
     if not cameras:
         raise InputError(
             f"no table has the 'matrix' of a camera (there are {', '.join(list(tables)[:8]) or 'none'})",
@@ -49,11 +50,19 @@ def read_calibration_toml(path: Path, units: CameraUnits | None = None) -> dict[
     return placed_cameras(cameras, path, units=units)
 
 
-def _camera(table: Keyed, key: str) -> RawCamera:
-    if not (table.has("rotation") and table.has("translation")):
+def _has(table: Keyed, key: str) -> bool:
+    """Whether there is a value; Caliscope writes "null" for what is not calibrated yet."""
+    return table.values.get(key) not in (None, "", "null", [])
+
+
+def _camera(table: Keyed, key: str, count: int) -> RawCamera:
+    if not (_has(table, "rotation") and _has(table, "translation")):
         raise table.fail(
             "the camera has no place: only its lens is calibrated",
             "rotation and translation, from the calibration of the cameras together (the extrinsics)",
+            "write 'ignore = true' there, to leave it out"
+            if count > 1
+            else "for one camera, a camera.json with its fx, fy, cx, cy",
         )
     size = table.numbers("size", shape=(2,)) if table.has("size") else None
     return RawCamera(
@@ -64,7 +73,7 @@ def _camera(table: Keyed, key: str) -> RawCamera:
         rotation=table.numbers("rotation"),
         translation=table.numbers("translation").reshape(-1),
         size=None if size is None else (_side(size[0]), _side(size[1])),
-        fisheye=table.values.get("fisheye") is True,
+        fisheye=says_fisheye(table.values),
     )
 
 

@@ -89,7 +89,7 @@ def _folder(folder: Path, units: CameraUnits | None) -> dict[str, Camera]:
     if any(pair):
         there, missing = (INTRINSICS, EXTRINSICS) if pair[0] else (EXTRINSICS, INTRINSICS)
         raise InputError(f"there is {there} and no {missing}", path=folder, expected="both, as EasyMocap writes them")
-    below = sorted(folder.glob(f"*/{FILE_NAME}"))
+    below = sorted(folder.glob(f"*/{FILE_NAME}")) or sorted(folder.glob(f"*/*/{FILE_NAME}"))
     if below:
         return read_opencap_cameras(below, folder, units)
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")

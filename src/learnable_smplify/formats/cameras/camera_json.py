@@ -28,7 +28,15 @@ import torch
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
+from learnable_smplify.formats.cameras.placed import (
+    LEVEL,
+    NO_PLACE,
+    CameraUnits,
+    RawCamera,
+    placed_cameras,
+    rotation_from_vector,
+    says_fisheye,
+)
 from learnable_smplify.formats.keypoints.json_frames import read_json
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -41,9 +49,23 @@ _COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 # Other programs' words: OpenCV's matrix, RealSense's centre, sizes as pairs.
 _MATRICES = ("K", "camera_matrix", "cameraMatrix", "intrinsics", "intrinsic", "intrinsic_matrix", "mtx")
 _SIZES = ("image_size", "size", "resolution", "imageSize")
-_NOT_NEEDED = ("name", "id", "model", "rms", "error", "reprojection_error")
+_OURS = {
+    "ppx": "cx",
+    "ppy": "cy",
+    "coeffs": "distortion",
+    "distortion_coefficients": "distortion",
+    "image_width": "width",
+    "image_height": "height",
+    "tvec": "t",
+    "T": "t",
+}
+_NOT_NEEDED = (
+    *("name", "id", "model", "rms", "error", "reprojection_error", "distortion_model", "camera_model", "flags"),
+    *("avg_reprojection_error", "calibration_time"),
+)
+# Flags of fish-eye lenses that say no.
+_LENS_FLAGS = ("fisheye", "is_fisheye", "fisheye_model", "xi")
 _KEYS = (*_INTRINSICS, "width", "height", "distortion", "R", "t", "up_axis")
-_LEVEL = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
 _EXAMPLE = '{"fx": 1450, "fy": 1450, "cx": 960, "cy": 540}'
 
 
@@ -55,6 +77,9 @@ def read_camera_json(path: Path, units: CameraUnits | None = None) -> dict[str, 
             and t; of several cameras, one without R and t.
     """
     content = read_json(path)
+    alone = content if isinstance(content, list) else list(content.values()) if isinstance(content, dict) else []
+    if alone and all(isinstance(camera, dict) and ("fx" in camera or "R" in camera) for camera in alone):
+        content = {"cameras": content}
     if not isinstance(content, dict):
         raise InputError("this is not a camera", path=path, expected=_EXAMPLE)
     if "cameras" not in content:
@@ -70,6 +95,7 @@ def read_camera_json(path: Path, units: CameraUnits | None = None) -> dict[str, 
     for name, values in listed.items():
         where = f"camera {shown(name)}"
         try:
+            values = _in_our_words(values, path)
             # The place is checked with the others' (`placed`), where what is wrong with it is told.
             camera = _camera({key: value for key, value in values.items() if key not in ("R", "t", "up_axis")}, path)
         except InputError as error:
@@ -105,7 +131,23 @@ def write_camera_json(cameras: Mapping[str, Camera], path: str | PathLike[str]) 
 
 def _in_our_words(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """A camera whose focal lengths are in a matrix, and whose size is a pair, with our keys."""
-    words = dict(content)
+    if says_fisheye(content):
+        raise InputError(
+            "the lens is a fish-eye, which is not modelled",
+            path=path,
+            expected="OpenCV's k1 k2 p1 p2 [k3]",
+            hint="undistort the pictures first (cv2.fisheye.undistortImage)",
+        )
+    # OpenCV's FileStorage has matrices as {"rows": 3, "cols": 3, "data": [...]}.
+    words = {
+        _OURS.get(key, key): value["data"] if isinstance(value, dict) and "data" in value else value
+        for key, value in content.items()
+    }
+    if "rvec" in words:
+        turn = _flat(words.pop("rvec"), path, "rvec")
+        if len(turn) != 3:
+            raise InputError(f"rvec holds {len(turn)} numbers", path=path, expected="3: a rotation vector [rad]")
+        words["R"] = rotation_from_vector(np.array(turn)).tolist()
     for key in _MATRICES:
         if key in words and not isinstance(words[key], dict):
             numbers = _flat(words.pop(key), path, key)
@@ -120,10 +162,7 @@ def _in_our_words(content: dict[str, Any], path: Path) -> dict[str, Any]:
             if len(size) != 2:
                 raise InputError(f"{key} holds {len(size)} numbers", path=path, expected="width and height")
             words |= {"width": size[0], "height": size[1]}
-    for ours, theirs in (("cx", "ppx"), ("cy", "ppy"), ("distortion", "coeffs")):
-        if theirs in words:
-            words[ours] = words.pop(theirs)
-    return {key: value for key, value in words.items() if key not in _NOT_NEEDED}
+    return {key: value for key, value in words.items() if key not in (*_NOT_NEEDED, *_LENS_FLAGS)}
 
 
 def _camera(content: dict[str, Any], path: Path) -> Camera:
@@ -148,15 +187,13 @@ def _camera(content: dict[str, Any], path: Path) -> Camera:
             fy,
             cx,
             cy,
-            R_camera_world=torch.tensor(_flat(content["R"], path, "R") if placed else _LEVEL).reshape(_shape(content)),
+            R_camera_world=torch.tensor(_flat(content["R"], path, "R") if placed else LEVEL).reshape(_shape(content)),
             t_camera_world=torch.tensor(_flat(content["t"], path, "t") if placed else [0.0, 0.0, 0.0]),
             width=_side(content.get("width"), path, "width"),
             height=_side(content.get("height"), path, "height"),
             up_axis=up_axis if placed else "y",
             distortion=_lens(content, path),
-            notes=()
-            if placed
-            else ("the camera file has no R and t: motion is in the camera's place, Y up, if level",),
+            notes=() if placed else (NO_PLACE,),
         )
     except InputError as error:
         raise _in_file(error, path) from error
@@ -180,7 +217,7 @@ def _lens(content: dict[str, Any], path: Path) -> tuple[float, ...]:
 
 def _shape(content: dict[str, Any]) -> tuple[int, ...]:
     """Of R as it is written; `Camera` says what is wrong with another than (3, 3)."""
-    rows = content.get("R", _LEVEL)
+    rows = content.get("R", LEVEL)
     if not isinstance(rows, list | tuple):  # one number, as `_flat` allows it
         return (1,)
     return (len(rows), len(rows[0])) if isinstance(rows[0], list | tuple) else (len(rows),)

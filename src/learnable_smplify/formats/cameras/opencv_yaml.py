@@ -18,7 +18,13 @@ import numpy as np
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
+from learnable_smplify.formats.cameras.placed import (
+    CameraUnits,
+    RawCamera,
+    placed_cameras,
+    says_fisheye,
+    unplaced_camera,
+)
 from learnable_smplify.formats.cameras.yaml_subset import read_yaml
 from learnable_smplify.safe_files.keyed import Keyed
 
@@ -58,6 +64,7 @@ def read_easymocap_cameras(folder: Path, units: CameraUnits | None = None) -> di
                 rotation=rotation,
                 translation=places.numbers(f"T_{name}", f"t_{name}").reshape(-1),
                 size=(sides[0], sides[1]) if sides[0] and sides[1] else None,
+                fisheye=says_fisheye(lenses.values),
             )
         )
     return placed_cameras(cameras, folder / INTRINSICS, units=units)
@@ -85,7 +92,6 @@ def read_opencv_cameras(paths: list[Path], path: Path, units: CameraUnits | None
         width, height = (
             next((_whole(values, name) for name in names if values.has(name)), 0) for names in (_WIDTH, _HEIGHT)
         )
-        model = str(values.values.get("distortion_model") or values.values.get("camera_model") or "")
         cameras.append(
             RawCamera(
                 name=file.stem,
@@ -95,17 +101,23 @@ def read_opencv_cameras(paths: list[Path], path: Path, units: CameraUnits | None
                 rotation=values.numbers(*_ROTATION) if placed else np.zeros(3),
                 translation=values.numbers(*_TRANSLATION).reshape(-1) if placed else np.zeros(3),
                 size=(width, height) if width and height else None,
-                fisheye=any(word in model.lower() for word in ("fisheye", "equidistant")),
+                fisheye=says_fisheye(values.values),
             )
         )
+        if not placed:
+            return unplaced_camera(cameras[0], path)
     return placed_cameras(cameras, path, units=units)
 
 
 def _names(values: Keyed, prefixes: tuple[str, ...]) -> list[str]:
     """Names of the cameras: as the file lists them, else by its keys."""
     listed = values.values.get("names")
+    listed = listed if isinstance(listed, list) else []
     found = [key.removeprefix(prefix) for prefix in prefixes for key in values.values if str(key).startswith(prefix)]
-    names = [str(name) for name in listed] if isinstance(listed, list) and listed else list(dict.fromkeys(found))
+    # Without quotes the name 01 is a number, whose digits the keys have.
+    digits = {float(name): name for name in found if name.isdecimal()}
+    listed = [digits.get(name, name) if isinstance(name, float) else name for name in listed]
+    names = [str(name) for name in listed] or list(dict.fromkeys(found))
     if not names:
         raise values.fail("there is no camera", f"names, and {prefixes[0]}NAME of each")
     return [name for name in names if not name.endswith("_inv")]

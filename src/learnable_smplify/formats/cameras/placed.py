@@ -7,10 +7,11 @@ only answers nonsense.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ _APART = np.deg2rad(20.0)
 _MAX_SKEW = 1.0
 _LENSES = (4, 5, 8)
 _FLIP = np.diag([1.0, -1.0, -1.0])
+# No rotation vector [rad] is longer.
+_LONGEST_TURN = 2 * math.pi + 0.01
+_FISHEYES = ("fisheye", "fish_eye", "fish-eye", "equidistant", "omni", "kannala")
+_YES = ("true", "yes", "on", "1")
+LEVEL = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
+"""From a world with Y up to a camera that looks along -Z, held level."""
+NO_PLACE = "the camera file has no R and t: motion is in the camera's place, Y up, if level"
+"""What is said of a camera of which only the lens is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +111,7 @@ def placed_cameras(
     for camera in raw:
         focal, centre = _intrinsics(camera, path)
         width, height = (None, None) if camera.size is None else camera.size
+        lens = _lens(camera, path)
         try:
             found[camera.name] = Camera(
                 *focal,
@@ -112,7 +122,7 @@ def placed_cameras(
                 height=height,
                 up_axis=up_axis,
                 notes=note,
-                distortion=_lens(camera, path),
+                distortion=lens,
                 name=camera.name,
             )
         except InputError as error:
@@ -120,6 +130,31 @@ def placed_cameras(
         note = ()  # once a file
     check_looks(found, path)
     return found
+
+
+def unplaced_camera(camera: RawCamera, path: Path) -> dict[str, Camera]:
+    """The one camera of a file that knows its lens alone, held level at the origin of a world with Y up.
+
+    Raises:
+        InputError: as `placed_cameras`.
+    """
+    level = replace(camera, rotation=np.array(LEVEL), translation=np.zeros(3))
+    found = placed_cameras([level], path, up_axis="y")
+    return {name: replace(one, notes=(NO_PLACE,)) for name, one in found.items()}
+
+
+def says_fisheye(values: Mapping[Any, Any]) -> bool:
+    """Whether a camera's keys say that its lens is a fish-eye: a flag, a model's name, or the xi of OpenCV's omnidir."""
+    for key, value in values.items():
+        word, told = str(key).lower(), str(value).lower()
+        number = float(value) if isinstance(value, int | float) else 0.0
+        if any(name in word for name in _FISHEYES) and (number != 0 or told in _YES):
+            return True
+        if "model" in word and any(name in told for name in _FISHEYES):
+            return True
+        if word == "xi" and (np.any(value) if isinstance(value, np.ndarray | list) else number != 0):
+            return True
+    return False
 
 
 def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
@@ -191,6 +226,13 @@ def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
             path,
             f"the rotation of camera '{camera.name}' has shape {given.shape}",
             "3 finite numbers (a rotation vector [rad]) or 3 x 3",
+        )
+    length = float(np.linalg.norm(given))
+    if given.size == 3 and length > _LONGEST_TURN:
+        raise camera.fail(
+            path,
+            f"the rotation vector of camera '{camera.name}' is {length:.3g} long, which would be degrees",
+            "radians, as cv2.Rodrigues has them",
         )
     if given.size == 3:
         return rotation_from_vector(given.reshape(3))
@@ -275,7 +317,7 @@ def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tup
 
 def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
     values = [float(value) for value in np.asarray(camera.distortion, dtype=np.float64).reshape(-1)]
-    if camera.fisheye and any(values):
+    if camera.fisheye:
         raise camera.fail(
             path,
             f"camera '{camera.name}' has a fish-eye lens, which is not modelled",

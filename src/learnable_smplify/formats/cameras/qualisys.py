@@ -69,6 +69,8 @@ def _root(path: Path) -> ElementTree.Element:
         raise InputError(
             f"not readable as XML ({reason(error)})", path=path, expected="a calibration that QTM exported"
         ) from error
+    if root.tag == "opencv_storage":
+        raise InputError("this is a calibration of OpenCV in XML", path=path, expected="the same as .yml or .json")
     if root.find(".//camera/transform") is None:
         raise InputError(
             f"there is no camera in it ('{root.tag[:40]}')", path=path, expected="a calibration that QTM exported"
