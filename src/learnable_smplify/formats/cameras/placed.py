@@ -144,7 +144,7 @@ def unplaced_camera(camera: RawCamera, path: Path) -> dict[str, Camera]:
 
 
 def says_fisheye(values: Mapping[Any, Any]) -> bool:
-    """Whether a camera's keys say that its lens is a fish-eye: a flag, a model's name, or the xi of OpenCV's omnidir."""
+    """Whether a camera's keys say that its lens is a fish-eye: a flag, a model's name, or xi of OpenCV's omnidir."""
     for key, value in values.items():
         word, told = str(key).lower(), str(value).lower()
         number = float(value) if isinstance(value, int | float) else 0.0
