@@ -9,13 +9,16 @@ import pytest
 import torch
 
 import learnable_smplify as ls
+from learnable_smplify.camera import Camera
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.cameras import scene
 from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.evaluation.refinement import clip_errors, simulated_estimate
 from learnable_smplify.evaluation.rig import Damage
-from learnable_smplify.formats.motion.motion_file import read_motion
+from learnable_smplify.formats.cameras.camera_json import write_camera_json
+from learnable_smplify.formats.detections.detection_arrays import write_detections
+from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.network.lifter import lifter_input
 from learnable_smplify.network.weights import load_lifter
 from learnable_smplify.refine import refine_by_views
@@ -25,6 +28,7 @@ from learnable_smplify.solver.smplify.recording import _thrown
 from learnable_smplify.solver.view.flips import flipped
 from learnable_smplify.solver.view.hypotheses import depth_slopes
 from learnable_smplify.solver.view.paths import best_chain
+from learnable_smplify.track import Track
 from learnable_smplify.views import View
 from toy_motion import drifting_transl, swinging_poses
 
@@ -238,3 +242,47 @@ def test_an_estimate_of_other_frames_is_refused(solver: ls.Solver) -> None:
     shorter = replace(true, pose=true.pose[:-1], transl=true.transl[:-1], flagged=true.flagged[:-1])
     with pytest.raises(InputError, match="detections 30"):
         refine_by_views(solver, shorter, views)
+
+
+def refined(tmp_path: Path, detections: ls.Keypoints2D, estimate: ls.Motion, camera: Camera) -> ls.Motion:
+    """`lsmplify refine` with files of these."""
+    write_detections([Track(detections)], tmp_path / "seen.npz")
+    write_motion(estimate, tmp_path / "estimate.npz", body=ls.load_body())
+    write_camera_json({"camera": camera}, tmp_path / "camera.json")
+    options = ["--camera", str(tmp_path / "camera.json"), "-o", str(tmp_path / "out.npz")]
+    main(["refine", str(tmp_path / "estimate.npz"), str(tmp_path / "seen.npz"), *options])
+    return read_motion(tmp_path / "out.npz")
+
+
+def test_detections_of_another_frame_rate_are_matched_by_time(
+    solver: ls.Solver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    true, (view,) = person(solver, 1.0)
+    estimate = simulated_estimate(solver.body, true, torch.Generator().manual_seed(2))
+    places = torch.arange(2 * FRAMES - 1) / 2
+    motion = refined(tmp_path, view.keypoints.at_frames(places, 60.0), estimate, view.camera)
+    assert "60 frames a second, the estimate 30: matched by time" in " ".join(capsys.readouterr().err.split())
+    aligned = refine_by_views(solver, estimate, [view]).aligned
+    assert float(errors_mm(solver.body, motion, true).mean()) < 0.75 * float(
+        errors_mm(solver.body, aligned, true).mean()
+    )
+
+
+def test_an_estimate_of_somebody_else_is_said(solver: ls.Solver) -> None:
+    true, views = person(solver, 1.0)
+    pose = true.pose.clone()
+    pose[:, 1:] = torch.randn(1, 23, 3, generator=torch.Generator().manual_seed(3)) * 0.5
+    result = refine_by_views(solver, replace(true, pose=pose), views)
+    assert any("of the same person and the same frames" in note for note in result.notes)
+    result = refine_by_views(solver, simulated_estimate(solver.body, true, torch.Generator().manual_seed(2)), views)
+    assert not any("of the same person" in note for note in result.notes)
+
+
+def test_moments_between_frames_lie_between_what_both_show(solver: ls.Solver) -> None:
+    _, (view,) = person(solver, 0.0)
+    seen = view.keypoints
+    seen.confidence[5, 3] = 0
+    there = seen.at_frames(torch.tensor([-1.0, 0.0, 4.5, 7.5, FRAMES - 1, FRAMES]), 30.0)
+    assert (there.confidence > 0).all(dim=1).tolist() == [False, True, False, True, True, False]
+    torch.testing.assert_close(there.pixels[3], (seen.pixels[7] + seen.pixels[8]) / 2)
+    assert int((there.confidence[2] > 0).sum()) == there.confidence.shape[1] - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,9 @@ from torch import Tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import checked_clip, noted
 from learnable_smplify.layouts.layout import Layout, load_layout
+
+# A moment that is nearer to a frame than this is that frame.
+_ON_A_FRAME = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,3 +57,32 @@ class Keypoints2D:
     def __len__(self) -> int:
         """Number of frames."""
         return self.pixels.shape[0]
+
+    def at_frames(self, places: Float[Tensor, " N"], fps: float) -> Keypoints2D:
+        """The same person at other moments, which may lie between frames or outside the recording.
+
+        Args:
+            places: in frames of this recording. Between two frames pixels go straight; what only one of them shows,
+                and what lies outside, is missing.
+            fps: of the moments.
+
+        Raises:
+            InputError: nothing is seen at these moments.
+        """
+        places = torch.as_tensor(places, dtype=torch.float64)
+        low = places.add(_ON_A_FRAME).floor()
+        share = (places - low).clamp(min=0)
+        share = torch.where(share < _ON_A_FRAME, 0.0, share)[:, None]
+        last = len(self) - 1
+        inside = ((low >= 0) & (low + (share[:, 0] > 0) <= last))[:, None]
+        first = low.long().clamp(0, last)
+        second = (first + (share[:, 0] > 0)).clamp(max=last)
+        trust = torch.minimum(self.confidence[first], self.confidence[second])
+        pixels = torch.lerp(self.pixels[first].double(), self.pixels[second].double(), share[..., None])
+        trust = torch.where(inside, trust, 0.0)
+        return replace(
+            self,
+            pixels=torch.where(trust[..., None] > 0, pixels, torch.nan).float(),
+            confidence=trust,
+            fps=fps,
+        )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +23,7 @@ from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import BodyOption, DeviceOption, Gender, KeypointRate, LayoutOption, UnitsOption, shown
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
@@ -34,6 +36,8 @@ from learnable_smplify.views import View
 
 # Of several candidates, one is taken unasked if the next is further away by this share.
 _CLEARLY_NEARER = 1.3
+# Frame rates that differ by less are one: 29.97 and 30.
+_SAME_RATE = 0.01
 
 
 @dataclass(frozen=True)
@@ -126,17 +130,19 @@ def refine(args: RefineArgs) -> None:
 def _refine_in_pictures(args: RefineArgs, console: Console) -> None:
     if args.units is not None or args.offset_s is not None or args.framewise or args.repair:
         raise InputError("--units, --offset-s, --framewise and --repair are for 3D keypoints", hint="leave them out")
-    views = _views(args)
+    views, begin = _views(args)
     estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
     if len(estimates) > 1:
         tracks = ", ".join(str(estimate.person_id) for estimate in estimates)
         raise InputError(f"there are {len(estimates)} tracks: {tracks}", path=args.estimate, hint="--person ID")
     estimate, body = estimates[0], load_body(args.body, args.gender)
-    motion = estimate.to_motion(args.fps if estimate.fps is None and args.fps else views[0].keypoints.fps, body)
-    views = [_at_frames(view, int(estimate.frames[0]), len(motion)) for view in views]
+    seen = views[0].keypoints
+    rate, seen_rate = args.fps or estimate.fps, None if _guessed_rate(seen) else seen.fps
+    motion = estimate.to_motion(rate or seen.fps, body)
+    views, frame_notes = _at_frames(views, begin, int(estimate.frames[0]), motion, rate and seen_rate)
     options = RefineOptions(align="none" if args.align == "none" else "auto", shape=args.shape)
     said = open_console(stderr=True)
-    print_notes(said, (*motion.notes, *views[0].keypoints.notes))
+    print_notes(said, (*motion.notes, *views[0].keypoints.notes, *frame_notes))
     with console.status("refining"):
         result = refine_by_views(Solver(body, device=args.device), motion, views, options)
     print_notes(said, result.notes)
@@ -145,15 +151,17 @@ def _refine_in_pictures(args: RefineArgs, console: Console) -> None:
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 
 
-def _views(args: RefineArgs) -> list[View]:
+def _views(args: RefineArgs) -> tuple[list[View], int]:
+    """What the cameras saw of the person, and the frame of the first camera's video with which it begins."""
     if args.camera is not None:
         if args.rig.cameras is not None:
             raise InputError("--camera is one camera, --cameras several", hint="leave one out")
         settings = FitSettings(layout=args.layout, fps=args.keypoint_fps, person=args.keypoint_person)
-        return [View(read_2d(args.keypoints, settings), read_camera(args.camera))]
+        return [View(read_2d(args.keypoints, settings), read_camera(args.camera))], 0
     settings = FitSettings(layout=args.layout, fps=args.keypoint_fps)
     cameras = args.rig.read()
-    people = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings).people
+    gathered = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings)
+    people = gathered.people
     wanted = [person for person in people if args.keypoint_person in (None, person.name)]
     if len(wanted) != 1:
         raise InputError(
@@ -161,21 +169,44 @@ def _views(args: RefineArgs) -> list[View]:
             expected="one person",
             hint=f"--keypoint-person {people[0].name}",
         )
-    return list(wanted[0].views)
+    return list(wanted[0].views), gathered.first_frame
 
 
-def _at_frames(view: View, first: int, count: int) -> View:
-    """The frames of the video that the estimator's track has."""
-    keypoints = view.keypoints
-    if len(keypoints) == count:
-        return view
-    if len(keypoints) < first + count:
+def _guessed_rate(keypoints: Keypoints2D) -> bool:
+    return any(note.startswith("frame rate not given") for note in keypoints.notes)
+
+
+def _at_frames(
+    views: list[View], begin: int, first: int, motion: Motion, seen_rate: float | None
+) -> tuple[list[View], tuple[str, ...]]:
+    """The views at the frames of the estimator's track, and what is to be said of that.
+
+    Args:
+        begin: the frame of the video with which the views begin.
+        first: the frame of the video with which the track begins.
+        seen_rate: frames a second of the views, where it is known as well as the motion's.
+    """
+    keypoints, count = views[0].keypoints, len(motion)
+    if begin == 0 and len(keypoints) == count:
+        return views, ()
+    step = 1.0 if seen_rate is None else seen_rate / motion.fps
+    notes: tuple[str, ...] = ()
+    if abs(step - 1) > _SAME_RATE:
+        notes = (f"the detections have {seen_rate:g} frames a second, the estimate {motion.fps:g}: matched by time",)
+    else:
+        step = 1.0
+    places = step * (first + torch.arange(count, dtype=torch.float64)) - begin
+    outside = int(((places < -0.5) | (places > len(keypoints) - 0.5)).sum())
+    if outside == count or (outside and len(views) == 1):
         raise InputError(
             f"the track is of the video's frames {first} to {first + count - 1}, the detections have {len(keypoints)}",
             expected="detections of the same video",
         )
-    rows = slice(first, first + count)
-    return View(replace(keypoints, pixels=keypoints.pixels[rows], confidence=keypoints.confidence[rows]), view.camera)
+    if outside:
+        notes += (f"{outside} of {count} frames are of moments that no two cameras show: the estimate stays there",)
+    if begin:
+        notes += (f"the estimate's video is taken to be that of {views[0].camera.name}",)
+    return [View(view.keypoints.at_frames(places, motion.fps), view.camera) for view in views], notes
 
 
 def view_refine_summary(result: ViewRefinement, estimate: Estimate) -> Table:

@@ -51,6 +51,8 @@ _LIFTED_CAMERAS, _LEAST_LIFTED = 2, 6
 # As in `refine.solve`: what pixels do not show is the estimate's to say.
 _POSE_WEIGHT = 0.02
 _REFERENCE_FPS = 30.0
+# Estimators are off by 4 to 9 degrees a joint: more is another person, or another time.
+_STRANGE_DEG = 12.0
 # What is off in two of three coordinates is all that pictures show of an error.
 _SEEN_SHARE = 2 / 3
 
@@ -148,6 +150,11 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
     degrees = degrees if options.estimate_deg is None else options.estimate_deg
     per_axis = math.radians(degrees) / 3**0.5
     precision = 1 / per_axis**2 / max(stays * _REFERENCE_FPS, 1.0)
+    if degrees > _STRANGE_DEG:
+        notes.append(
+            f"the estimate is off by {degrees:.0f} degrees a joint, which is much: is it of the same person and the "
+            "same frames as the detections?"
+        )
     sources = [(rotmat, precision * torch.eye(72, device=device))]
     start = rotmat, transl
     if len(views) <= _LIFTED_CAMERAS and _height_noise(points, start, sight) < _LIFTED_BELOW:
