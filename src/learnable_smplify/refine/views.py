@@ -27,7 +27,7 @@ from learnable_smplify.refine.shape import shape_centre
 from learnable_smplify.refine.turn import drawn_to_rays, find_turn
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.clip.smooth import SmoothOptions
-from learnable_smplify.solver.clip.views import smooth_views
+from learnable_smplify.solver.clip.views import SmoothViews, smooth_views
 from learnable_smplify.solver.frame.priors import Priors, load_priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
@@ -53,6 +53,9 @@ _POSE_WEIGHT = 0.02
 _REFERENCE_FPS = 30.0
 # Estimators are off by 4 to 9 degrees a joint: more is another person, or another time.
 _STRANGE_DEG = 12.0
+# Betas that far from where they began (one in a thousand people is) have run along a valley, narrow where pixels
+# are exact, while poses were wrong: with pixels that are believed less, poses come right first.
+_FAR_SHAPE, _COARSE_PX = 5.5, 5.0
 # What is off in two of three coordinates is all that pictures show of an error.
 _SEEN_SHARE = 2 / 3
 
@@ -169,16 +172,16 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
 
     finds_shape = options.shape == "auto" or not knows_shape
     centre = shape_centre(betas if knows_shape else None, transl) if finds_shape else betas
-    found = smooth_views(
-        folded.recentred(centre),
-        observed.sight(noise, ROBUST),
-        *start,
-        betas - centre,
-        fps,
-        priors,
-        SmoothOptions(pose_weight=_POSE_WEIGHT, network_weight=1.0, refine_shape=finds_shape),
-        sources=sources,
-    )
+    smooth = SmoothOptions(pose_weight=_POSE_WEIGHT, network_weight=1.0, refine_shape=finds_shape)
+
+    def solved(start: tuple[Tensor, Tensor, Tensor], noise_px: Tensor) -> SmoothViews:
+        person, seen = folded.recentred(centre), observed.sight(noise_px, ROBUST)
+        return smooth_views(person, seen, *start, fps, priors, smooth, sources=sources)
+
+    found = solved((*start, betas - centre), noise)
+    if finds_shape and float(found.betas.norm()) > _FAR_SHAPE:
+        coarse = solved((*start, betas - centre), noise.clamp(min=_COARSE_PX))
+        found = solved((coarse.rotmat, coarse.transl, coarse.betas), noise)
     shape = found.betas + centre
     after = error_m(sight, Frames.of(folded.shaped(shape[None]), found.rotmat, found.transl))[used]
     motion = Motion(
