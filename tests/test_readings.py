@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from calibrated import Calibrated, room, write_json, write_toml
 from crowd import seen, track, walk
+from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_cameras
+from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.multiview.gather import Gathered, gather_people
 from learnable_smplify.track import Track
 
@@ -84,3 +87,45 @@ def test_rotations_that_were_transposed_alone_are_named(tmp_path: Path) -> None:
     turned = [replace(camera, rotation=camera.rotation.T) for camera in cameras]
     with pytest.raises(InputError, match="would fit if its rotations were transposed"):
         gathered(tmp_path, tracks, turned)
+
+
+def picture(tmp_path: Path, scale: float, width: int = 1088) -> list[str]:
+    """Files of one camera and somebody in its picture, `scale` times as large; as arguments of the command."""
+    (camera,), person = room(1), walk(30)
+    write_detections([track(scale * seen(camera, person))], tmp_path / "seen.npz")
+    lens = {"fx": camera.matrix[0, 0], "fy": camera.matrix[1, 1], "cx": 544, "cy": 950, "width": width, "height": 1920}
+    (tmp_path / "camera.json").write_text(json.dumps(lens))
+    out = ["-o", str(tmp_path / "motion.npz")]
+    return ["fit", str(tmp_path / "seen.npz"), "--camera", str(tmp_path / "camera.json"), *out]
+
+
+def test_keypoints_outside_the_cameras_picture_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(picture(tmp_path, 1.0))
+    assert "outside" not in capsys.readouterr().err
+    main(picture(tmp_path, 1.6))
+    assert "% of the keypoints are outside the camera's picture of 1088 x 1920" in words(capsys)
+    with pytest.raises(SystemExit) as stop:
+        main(picture(tmp_path, 3.0))
+    assert stop.value.code == 2
+    assert "keypoints are outside the camera's picture of 1088 x 1920: they go to" in words(capsys)
+
+
+def test_a_focal_length_that_hardly_a_camera_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = picture(tmp_path, 1.0)
+    for focal in (20000, 300):
+        lens = json.loads((tmp_path / "camera.json").read_text()) | {"fx": focal, "fy": focal}
+        (tmp_path / "camera.json").write_text(json.dumps(lens))
+        main(arguments)
+        assert f"is {focal} px its focal length?" in words(capsys)
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "nan"])
+def test_a_frame_rate_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*picture(tmp_path, 1.0), "--fps", rate])
+    assert stop.value.code == 2
+    assert f"the frame rate is {rate}" in words(capsys)
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())

@@ -310,3 +310,24 @@ def test_mediapipe_finds_a_real_person() -> None:
     found = detector(next(read_pictures(video_info(path))))
     assert found is not None
     assert found.table[:, 2].mean() > 0.5
+
+
+def test_a_video_that_breaks_off_is_solved_as_far_as_it_goes_and_says_so(clip: Path) -> None:
+    info = video_info(clip)
+    longer = replace(info, frames=2 * info.frames)
+    found = detect_people(longer, opener=red_finder)
+    assert any(note.startswith(f"{clip.name} breaks off: ") for note in found[0].keypoints.notes)
+    found = detect_people(info, opener=red_finder)
+    assert not any("breaks off" in note for note in found[0].keypoints.notes)
+
+
+def test_a_file_of_sound_says_that_it_has_no_pictures(tmp_path: Path) -> None:
+    import subprocess
+
+    import imageio_ffmpeg
+
+    path = tmp_path / "sound.mp4"
+    make = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=0.5", str(path)]
+    subprocess.run(make, check=True)
+    with pytest.raises(InputError, match="no pictures in it, only sound"):
+        video_info(path)

@@ -26,6 +26,7 @@ from learnable_smplify.cli.rig import (
     SolvedPerson,
     check_settings,
     missing_notes,
+    picture_notes,
     read_camera_tracks,
     solve_people,
     solve_views,
@@ -221,7 +222,11 @@ def _tracks(
     if args.detections is not None:
         if len(videos) > 1:
             return read_camera_tracks(args.detections, cameras, replace(args.settings, fps=rate))
-        return {name: read_detections(args.detections, args.settings.layout, rate) for name in videos}
+        (name,) = videos
+        people = read_detections(args.detections, args.settings.layout, rate)
+        most = max(people, key=lambda person: person.frames_seen)
+        print_notes(notes, picture_notes(most.keypoints, cameras[name], args.detections))
+        return {name: people}
     tracks = {}
     for name, info in videos.items():
         info = info if args.settings.fps is None else replace(info, fps=args.settings.fps)
