@@ -248,7 +248,8 @@ def solve_people(
             began = time.perf_counter()
             motion = solve(own, person, betas, advance)
             seconds = time.perf_counter() - began
-        said = [note for note in motion.notes if not any(note in view.camera.notes for view in person.views)]
+        told = {note for view in person.views for note in (*view.camera.notes, *view.keypoints.notes)}
+        said = [note for note in motion.notes if note not in told]
         print_notes(notes, said if len(wanted) == 1 else [f"person {person.name}: {note}" for note in said])
         solved.append(SolvedPerson(person, motion, seconds))
     return solved

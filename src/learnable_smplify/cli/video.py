@@ -57,6 +57,8 @@ from learnable_smplify.views import View
 
 # Pictures of a calibration and a video of one shape may differ in scale; shapes are alike within this.
 _SAME_SHAPE = 0.004
+# Encoders cut a few columns off (1088 to 1080), which leaves pixels as they are, unless the size is another anyway.
+_CROPPED, _OTHER_SIZE = 0.02, 0.1
 _REPORT_PICTURES = 6
 
 
@@ -198,8 +200,10 @@ def fitted_camera(camera: Camera, info: VideoInfo) -> tuple[Camera, tuple[str, .
         return camera, ()
     name = camera.name or "the camera"
     sizes = f"{name} is calibrated for {camera.width} x {camera.height}, the video has {info.width} x {info.height}"
-    scale = info.height / camera.height
-    if abs(info.width / camera.width / scale - 1) < _SAME_SHAPE:
+    across, down = info.width / camera.width, info.height / camera.height
+    off = abs(across / down - 1)
+    if off < _SAME_SHAPE or (off < _CROPPED and abs(down - 1) > _OTHER_SIZE):
+        scale = max(across, down)
         scaled = replace(
             camera,
             fx=camera.fx * scale,
