@@ -129,3 +129,13 @@ def test_a_frame_rate_that_is_none_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 def words(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
+
+
+def test_clocks_by_which_a_camera_never_runs_with_others_are_refused(tmp_path: Path) -> None:
+    cameras, person = room(3), walk(FRAMES)
+    path = write_json(tmp_path / "cameras.json", cameras)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    for frames in (FRAMES, -FRAMES, 10**9):
+        with pytest.raises(InputError, match="by --clocks cam02 does not run while two other cameras do"):
+            gather_people(tracks, read_cameras(path), path, offsets={"cam02": frames})
+    gather_people(tracks, read_cameras(path), path, offsets={"cam02": 3})

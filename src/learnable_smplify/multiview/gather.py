@@ -34,7 +34,7 @@ _UNITS = (
     ((300.0, 3000.0), "millimetres", "mm"),
     ((30.0, 300.0), "centimetres", "cm"),
     ((0.03, 0.3), "centimetres, if they were taken for millimetres", "cm"),
-    ((3e-4, 3e-3), "metres", "m"),
+    ((3e-4, 0.03), "metres", "m"),
 )
 # Frames that tell whether the calibration is of these cameras.
 _LOOKED_AT = 200
@@ -141,6 +141,12 @@ def _gathered(
     else:
         ahead = {name: offsets.get(name, 0) for name in names}
     begin, end = _span([(ahead[name], len(tracks[name][0])) for name in names])
+    idle = [name for name in names if not begin < len(tracks[name][0]) - ahead[name] or not -ahead[name] < end]
+    if offsets is not None and idle:
+        raise InputError(
+            f"by --clocks {', '.join(idle)} does not run while two other cameras do (frames {begin} to {end - 1})",
+            expected="frames of these recordings",
+        )
     lines = [_cut(line, begin + ahead[names[line.camera]], end - begin) for line in lines]
     matched = match_people(lines, rig, first.fps)
     if not matched or (len(names) > 2 and misread(lines, rig)):
