@@ -326,3 +326,19 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict, messag
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=message):
         read_detections(tmp_path / "a.npz")
+
+
+def test_a_coco_dataset_is_in_the_order_of_its_pictures_names(tmp_path: Path) -> None:
+    frames = 12
+    person = np.random.default_rng(0).uniform(100, 900, (frames, 17, 2))
+    ids = np.random.default_rng(1).permutation(100000)[:frames].tolist()
+    content = {
+        "images": [{"id": ids[t], "file_name": f"clip/{t:06d}.jpg", "width": 1920} for t in range(frames)],
+        "annotations": [
+            {"id": t, "image_id": ids[t], "keypoints": np.c_[person[t], np.full(17, 2)].ravel().tolist()}
+            for t in reversed(range(frames))
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    (found,) = read_detections(tmp_path / "coco.json")
+    np.testing.assert_allclose(found.keypoints.pixels.numpy(), person, atol=1e-3)

@@ -239,6 +239,9 @@ def test_a_camera_is_scaled_to_the_videos_size_and_otherwise_named() -> None:
     scaled, notes = fitted_camera(camera, info)
     assert scaled.fx == pytest.approx(camera.fx / 2)
     assert "calibrated for 1920 x 1080, the video has 960 x 540: scaled" in notes[0]
+    # Half as large, and an encoder left columns out.
+    scaled, _ = fitted_camera(camera, replace(info, width=952))
+    assert scaled.fx == pytest.approx(camera.fx / 2)
     kept, notes = fitted_camera(camera, replace(info, width=1910, height=1080))
     assert kept is camera
     assert "pixel for pixel" in notes[0]
@@ -272,6 +275,18 @@ def test_the_command_with_a_detector_keeps_what_it_found(
     (again,) = read_detections(tmp_path / "found" / "clip.npz")
     torch.testing.assert_close(again.keypoints.pixels, track.keypoints.pixels)
     assert [path.name for path in tmp_path.glob("m*")] == ["m.npz"]
+
+
+def test_what_a_reader_says_is_said_once(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: Body, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, track = seen(body, Camera.guessed(WIDTH, HEIGHT), 0.3, 0.01)
+    track = replace(track, keypoints=replace(track.keypoints, notes=("the clip breaks off",)))
+    monkeypatch.setattr("learnable_smplify.cli.video.check_detector", lambda: None)
+    monkeypatch.setattr("learnable_smplify.cli.video.detect_people", lambda *_, **__: [track])
+    monkeypatch.setattr("learnable_smplify.cli.video.count_people", lambda *_: 1)
+    main(["video", str(clip), "-o", str(tmp_path / "m.npz"), "--no-overlay", "--no-report"])
+    assert capsys.readouterr().err.count("the clip breaks off") == 1
 
 
 def test_without_the_detector_one_line_says_what_to_type_before_any_work(
@@ -310,3 +325,24 @@ def test_mediapipe_finds_a_real_person() -> None:
     found = detector(next(read_pictures(video_info(path))))
     assert found is not None
     assert found.table[:, 2].mean() > 0.5
+
+
+def test_a_video_that_breaks_off_is_solved_as_far_as_it_goes_and_says_so(clip: Path) -> None:
+    info = video_info(clip)
+    longer = replace(info, frames=2 * info.frames)
+    found = detect_people(longer, opener=red_finder)
+    assert any(note.startswith(f"{clip.name} breaks off: ") for note in found[0].keypoints.notes)
+    found = detect_people(info, opener=red_finder)
+    assert not any("breaks off" in note for note in found[0].keypoints.notes)
+
+
+def test_a_file_of_sound_says_that_it_has_no_pictures(tmp_path: Path) -> None:
+    import subprocess
+
+    import imageio_ffmpeg
+
+    path = tmp_path / "sound.mp4"
+    make = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=0.5", str(path)]
+    subprocess.run(make, check=True)
+    with pytest.raises(InputError, match="no pictures in it, only sound"):
+        video_info(path)

@@ -19,6 +19,8 @@ from learnable_smplify.motion import UpAxis
 
 _MAX_ROTATION_ERROR = 1e-2
 _GUESSED_DEG = 55.0
+# Detectors guess what is a little outside the picture.
+_MARGIN = 0.05
 # How many distortion coefficients a lens may have (OpenCV: none; k1 k2 p1 p2; and k3; and k4 k5 k6).
 _LENSES = (0, 4, 5, 8)
 # Steps of Newton's method that find the ray of a pixel, and how near to it the lens must show that ray [focal lengths].
@@ -137,6 +139,15 @@ class Camera:
         if self.distortion:
             rays = _bent(rays, self.distortion)
         return points.new_tensor([self.fx, self.fy]) * rays + points.new_tensor([self.cx, self.cy])
+
+    def share_outside(self, pixels: Float[Tensor, "*N 2"]) -> float | None:
+        """What share of pixels is clearly outside the picture; NaN counts as nothing. None where its size is unknown,
+        or there is no pixel."""
+        known = pixels[torch.isfinite(pixels).all(dim=-1)]
+        if self.width is None or self.height is None or not len(known):
+            return None
+        size = known.new_tensor([self.width, self.height])
+        return float(((known < -_MARGIN * size) | (known > (1 + _MARGIN) * size)).any(dim=-1).float().mean())
 
     @property
     def pinhole(self) -> Camera:

@@ -25,6 +25,7 @@ from learnable_smplify.cli.rig import (
     listed_errors,
     missing_notes,
     only_in_space,
+    picture_notes,
     print_table,
     read_2d,
     read_camera_tracks,
@@ -246,11 +247,12 @@ def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
             f"{', '.join(unusable)} is for 3D keypoints; 2D keypoints are in pixels", hint=f"leave {unusable[0]} out"
         )
     keypoints = read_2d(args.input, settings)
+    outside = picture_notes(keypoints, camera, args.input)
     opened = settings.open_solver()
     solver = opened if settings.method == "smplify" else settings.solver_for(opened, keypoints)
     body = solver.body
     notes = _notes_console(args)
-    print_notes(notes, (*keypoints.notes, *camera.notes))
+    print_notes(notes, (*keypoints.notes, *camera.notes, *outside))
     with frames_progress(notes, len(keypoints), betas is None) as advance:
         began = time.perf_counter()
         motion = solver.fit_2d(keypoints, camera, betas, progress=advance)

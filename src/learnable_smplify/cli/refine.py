@@ -14,7 +14,7 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
-from learnable_smplify.cli.rig import RigArgs, read_2d, read_camera_tracks
+from learnable_smplify.cli.rig import RigArgs, picture_notes, read_2d, read_camera_tracks
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
@@ -25,7 +25,16 @@ from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.motion import Motion
-from learnable_smplify.options import BodyOption, DeviceOption, Gender, KeypointRate, LayoutOption, UnitsOption, shown
+from learnable_smplify.options import (
+    BodyOption,
+    DeviceOption,
+    Gender,
+    KeypointRate,
+    LayoutOption,
+    UnitsOption,
+    check_rate,
+    shown,
+)
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
 from learnable_smplify.refine.align import AlignMode
 from learnable_smplify.refine.options import ShapeSource
@@ -101,6 +110,8 @@ def refine(args: RefineArgs) -> None:
     """Run `lsmplify refine`."""
     console = open_console()
     check_output_file(args.output, (".npz",), args.estimate, args.keypoints)
+    check_rate(args.fps)
+    check_rate(args.keypoint_fps, "--keypoint-fps")
     if not isinstance(args.scale, str) and not args.scale > 0:
         raise InputError(f"--scale is {args.scale:g}", expected="a factor above 0, 'auto' or 'fit'")
     if args.camera is not None or args.rig.cameras is not None:
@@ -157,7 +168,9 @@ def _views(args: RefineArgs) -> tuple[list[View], int]:
         if args.rig.cameras is not None:
             raise InputError("--camera is one camera, --cameras several", hint="leave one out")
         settings = FitSettings(layout=args.layout, fps=args.keypoint_fps, person=args.keypoint_person)
-        return [View(read_2d(args.keypoints, settings), read_camera(args.camera))], 0
+        keypoints, camera = read_2d(args.keypoints, settings), read_camera(args.camera)
+        print_notes(open_console(stderr=True), (*camera.notes, *picture_notes(keypoints, camera, args.keypoints)))
+        return [View(keypoints, camera)], 0
     settings = FitSettings(layout=args.layout, fps=args.keypoint_fps)
     cameras = args.rig.read()
     gathered = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings)

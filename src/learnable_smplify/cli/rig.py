@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -33,6 +34,11 @@ from learnable_smplify.multiview.offsets import parse_offsets
 from learnable_smplify.options import shown
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.track import Track
+
+# Detectors are not so sure of what they guess outside the picture; of the others so many are outside, where the person
+# leaves it, and no more than that.
+_LIKELY = 0.3
+_SOME_OUTSIDE, _MOST_OUTSIDE = 0.1, 0.5
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,27 @@ def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
         return chosen.keypoints
     note = f"person {chosen.name} of {len(tracks)} (--person for another: {named})"
     return replace(chosen.keypoints, notes=(*chosen.keypoints.notes, note))
+
+
+def picture_notes(keypoints: Keypoints2D, camera: Camera, path: Path) -> tuple[str, ...]:
+    """What is said of keypoints outside the camera's picture.
+
+    Raises:
+        InputError: most of them are.
+    """
+    seen = keypoints.pixels[keypoints.confidence > _LIKELY]
+    outside = camera.share_outside(seen)
+    if outside is None or outside < _SOME_OUTSIDE:
+        return ()
+    right, low = (float(value) for value in seen[torch.isfinite(seen).all(dim=-1)].amax(dim=0))
+    what = (
+        f"{100 * outside:.0f} % of the keypoints are outside the camera's picture of {camera.width} x {camera.height}: "
+        f"they go to {right:.0f} x {low:.0f}"
+    )
+    expected = "detections in pictures of the camera's size, not turned"
+    if outside > _MOST_OUTSIDE:
+        raise InputError(what, path=path, expected=expected)
+    return (f"{what} (expected: {expected})",)
 
 
 def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSettings) -> dict[str, list[Track]]:
@@ -221,7 +248,8 @@ def solve_people(
             began = time.perf_counter()
             motion = solve(own, person, betas, advance)
             seconds = time.perf_counter() - began
-        said = [note for note in motion.notes if not any(note in view.camera.notes for view in person.views)]
+        told = {note for view in person.views for note in (*view.camera.notes, *view.keypoints.notes)}
+        said = [note for note in motion.notes if note not in told]
         print_notes(notes, said if len(wanted) == 1 else [f"person {person.name}: {note}" for note in said])
         solved.append(SolvedPerson(person, motion, seconds))
     return solved

@@ -26,6 +26,7 @@ from learnable_smplify.cli.rig import (
     SolvedPerson,
     check_settings,
     missing_notes,
+    picture_notes,
     read_camera_tracks,
     solve_people,
     solve_views,
@@ -56,6 +57,8 @@ from learnable_smplify.views import View
 
 # Pictures of a calibration and a video of one shape may differ in scale; shapes are alike within this.
 _SAME_SHAPE = 0.004
+# Encoders cut a few columns off (1088 to 1080), which leaves pixels as they are, unless the size is another anyway.
+_CROPPED, _OTHER_SIZE = 0.02, 0.1
 _REPORT_PICTURES = 6
 
 
@@ -197,8 +200,10 @@ def fitted_camera(camera: Camera, info: VideoInfo) -> tuple[Camera, tuple[str, .
         return camera, ()
     name = camera.name or "the camera"
     sizes = f"{name} is calibrated for {camera.width} x {camera.height}, the video has {info.width} x {info.height}"
-    scale = info.height / camera.height
-    if abs(info.width / camera.width / scale - 1) < _SAME_SHAPE:
+    across, down = info.width / camera.width, info.height / camera.height
+    off = abs(across / down - 1)
+    if off < _SAME_SHAPE or (off < _CROPPED and abs(down - 1) > _OTHER_SIZE):
+        scale = max(across, down)
         scaled = replace(
             camera,
             fx=camera.fx * scale,
@@ -221,7 +226,11 @@ def _tracks(
     if args.detections is not None:
         if len(videos) > 1:
             return read_camera_tracks(args.detections, cameras, replace(args.settings, fps=rate))
-        return {name: read_detections(args.detections, args.settings.layout, rate) for name in videos}
+        (name,) = videos
+        people = read_detections(args.detections, args.settings.layout, rate)
+        most = max(people, key=lambda person: person.frames_seen)
+        print_notes(notes, picture_notes(most.keypoints, cameras[name], args.detections))
+        return {name: people}
     tracks = {}
     for name, info in videos.items():
         info = info if args.settings.fps is None else replace(info, fps=args.settings.fps)

@@ -38,6 +38,7 @@ from learnable_smplify.options import (
     LayoutOption,
     UnitsOption,
     UpOption,
+    check_rate,
     shown,
 )
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
@@ -151,6 +152,7 @@ class FitSettings:
         Raises:
             InputError: there are some.
         """
+        check_rate(self.fps)
         self.known_betas()
         self.smplify_options()
         self._check_size()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.placed import other_readings, turned
 from learnable_smplify.formats.keypoints.axes import settle_people
 from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.keypoints import Keypoints
@@ -21,9 +19,10 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.multiview.astray import astray
 from learnable_smplify.multiview.nudge import find_nudge
 from learnable_smplify.multiview.offsets import find_offsets
-from learnable_smplify.multiview.people import MEET, match_people, window_costs
+from learnable_smplify.multiview.people import match_people
 from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
+from learnable_smplify.multiview.readings import lonely_notes, misread, stranger
 from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
@@ -31,15 +30,16 @@ from learnable_smplify.views import View
 # Limbs are so many times an adult's, from children to giants.
 _SMALLEST, _LARGEST = 0.3, 3.0
 # How large people are where translations were taken for another unit: for metres, or (small) for millimetres.
-_UNITS = {
-    "millimetres": ((300.0, 3000.0), "mm"),
-    "centimetres": ((30.0, 300.0), "cm"),
-    "metres": ((3e-4, 3e-3), "m"),
-}
+_UNITS = (
+    ((300.0, 3000.0), "millimetres", "mm"),
+    ((30.0, 300.0), "centimetres", "cm"),
+    ((0.03, 0.3), "centimetres, if they were taken for millimetres", "cm"),
+    ((3e-4, 0.03), "metres", "m"),
+)
 # Frames that tell whether the calibration is of these cameras.
 _LOOKED_AT = 200
-# How much better another reading of a calibration must be to be named.
-_MUCH_BETTER = 0.5
+# Frame rates that differ by less are one: 29.97 and 30.
+_SAME_RATE = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +117,12 @@ def _gathered(
     layout = load_layout(first.layout)
     for name in names[1:]:
         other = tracks[name][0].keypoints
-        if load_layout(other.layout) != layout or abs(other.fps - first.fps) > 0.02 * first.fps:
+        if load_layout(other.layout) != layout or abs(other.fps - first.fps) > _SAME_RATE * first.fps:
             raise InputError(
                 f"camera {name} has {load_layout(other.layout).name} at {other.fps:g} fps, {names[0]} {layout.name} at "
                 f"{first.fps:g}",
                 expected="the same keypoints and frame rate in all cameras",
-                hint="--layout and --fps, where the files do not say",
+                hint="--layout and --fps, where files say nothing or something else; or videos brought to one rate",
             )
     rig = Rig.of(cameras)
     steady = steady_keypoints(layout)
@@ -141,16 +141,25 @@ def _gathered(
     else:
         ahead = {name: offsets.get(name, 0) for name in names}
     begin, end = _span([(ahead[name], len(tracks[name][0])) for name in names])
+    idle = [name for name in names if not begin < len(tracks[name][0]) - ahead[name] or not -ahead[name] < end]
+    if offsets is not None and idle:
+        raise InputError(
+            f"by --clocks {', '.join(idle)} does not run while two other cameras do (frames {begin} to {end - 1})",
+            expected="frames of these recordings",
+        )
     lines = [_cut(line, begin + ahead[names[line.camera]], end - begin) for line in lines]
     matched = match_people(lines, rig, first.fps)
-    if not matched:
-        raise _stranger(lines, rig, path)
+    if not matched or (len(names) > 2 and misread(lines, rig)):
+        error = stranger(lines, rig, cameras, path, matched=bool(matched))
+        if error is not None:
+            raise error
     people = []
     for number, pieces in enumerate(matched):
         views = [
             _view(
                 tracks[name],
                 cameras[name],
+                first.fps,
                 begin + ahead[name],
                 end - begin,
                 [(track, part) for camera, track, part in pieces if camera == index],
@@ -173,6 +182,7 @@ def _gathered(
             if len(person.views) < len(names)
         ]
         notes += unseen
+        notes += lonely_notes(lines, [[(camera, track) for camera, track, _ in one] for one in matched], rig, cameras)
     return Gathered(tuple(people), ahead, begin, tuple(notes))
 
 
@@ -196,7 +206,7 @@ def _cut(line: Sightlines, begin: int, count: int) -> Sightlines:
 
 
 def _view(
-    tracks: Sequence[Track], camera: Camera, begin: int, count: int, pieces: Sequence[tuple[int, slice]]
+    tracks: Sequence[Track], camera: Camera, fps: float, begin: int, count: int, pieces: Sequence[tuple[int, slice]]
 ) -> View | None:
     """What a camera saw of a person: pieces of its tracks, on the common time axis."""
     first = tracks[0].keypoints
@@ -209,7 +219,7 @@ def _view(
             trust[low - begin : high - begin] = tracks[track].keypoints.confidence[low:high]
     if not bool((trust > 0).any()):
         return None
-    return View(Keypoints2D(pixels, first.layout, first.fps, trust), camera)
+    return View(Keypoints2D(pixels, first.layout, fps, trust), camera)
 
 
 def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
@@ -260,14 +270,14 @@ def _settled(people: list[SeenPerson], path: Path, up: str | None) -> tuple[list
             )
             if size is not None and not _SMALLEST <= size <= _LARGEST:
                 unit, short = next(
-                    ((word, short) for word, ((low, high), short) in _UNITS.items() if low < size < high), ("", "mm")
+                    ((word, short) for (low, high), word, short in _UNITS if low < size < high), ("", None)
                 )
                 what = f", so the translations may be {unit}" if unit else ""
                 raise InputError(
                     f"people are {size:.3g} times as large as an adult in this calibration{what}",
                     path=path,
                     expected="translations of the unit that the format or --camera-units says",
-                    hint=f"--camera-units {short}",
+                    hint=short and f"--camera-units {short}",
                 )
             placed.append(points)
     if not placed:
@@ -292,62 +302,3 @@ def _some(views: Sequence[View]) -> list[View]:
     """Frames enough to see how people stand."""
     some = [view.every(max(1, len(views[0].keypoints) // _LOOKED_AT)) for view in views]
     return [view for view in some if bool((view.keypoints.confidence > 0).any())]
-
-
-def _stranger(lines: Sequence[Sightlines], rig: Rig, path: Path) -> InputError:
-    """Why nobody is seen by two cameras: the calibration read another way that would fit, where there is one."""
-    now = _fit(lines, rig)
-    if not np.isfinite(now):
-        return InputError(
-            "no two cameras see anybody at the same time", path=path, expected="the cameras of one recording"
-        )
-    others = {what: Rig(rig.names, *read) for what, read in other_readings(rig.rotations, rig.translations).items()}
-    others["if pictures were mirrored"] = Rig(
-        rig.names, np.diag([-1.0, 1, 1]) @ rig.rotations, rig.translations * [-1, 1, 1]
-    )
-    for one, two in itertools.combinations(range(len(rig.names)), 2):
-        order = list(range(len(rig.names)))
-        order[one], order[two] = two, one
-        others[f"if {rig.names[one]} and {rig.names[two]} were exchanged"] = Rig(
-            rig.names, rig.rotations[order], rig.translations[order]
-        )
-    stand = -turned(rig.rotations.transpose(0, 2, 1), rig.translations)
-    for first, second in itertools.combinations(range(3), 2):
-        order = list(range(3))
-        order[first], order[second] = second, first
-        others[f"if {'xyz'[first]} and {'xyz'[second]} of where cameras stand were exchanged"] = Rig(
-            rig.names, rig.rotations, -turned(rig.rotations, stand[:, order])
-        )
-    for axis in range(3):
-        signs = np.where(np.arange(3) == axis, -1.0, 1.0)
-        others[f"if {'xyz'[axis]} of where cameras stand had the other sign"] = Rig(
-            rig.names, rig.rotations, -turned(rig.rotations, stand * signs)
-        )
-    fits = {what: _fit(lines, other) for what, other in others.items()}
-    what = min(fits, key=lambda what: fits[what])
-    missed = f"rays of the cameras miss each other by {100 * now:.0f} % of a person's size"
-    if fits[what] < min(MEET, _MUCH_BETTER * now):
-        return InputError(
-            f"no two cameras see the same person: {missed}; the calibration would fit {what}",
-            path=path,
-            expected="rotations and translations from world to camera in OpenCV's axes, under the cameras' names",
-        )
-    return InputError(
-        f"no two cameras see the same person: {missed}",
-        path=path,
-        expected="a calibration of these cameras, not moved since, and clocks that agree (--clocks)",
-    )
-
-
-def _fit(lines: Sequence[Sightlines], rig: Rig) -> float:
-    """How far the best tracks of each pair of cameras miss each other, in sizes of a person: the median of pairs."""
-    frames = len(lines[0].rays)
-    window = slice(0, frames, max(1, frames // _LOOKED_AT))
-    costs = window_costs(lines, rig, window)
-    cameras = np.array([line.camera for line in lines])
-    best = [
-        float(costs[np.ix_(cameras == one, cameras == two)].min())
-        for one, two in itertools.combinations(sorted(set(cameras.tolist())), 2)
-    ]
-    known = [cost for cost in best if np.isfinite(cost)]
-    return float(np.median(known)) if known else np.inf

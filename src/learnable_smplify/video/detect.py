@@ -30,6 +30,8 @@ _VISIBLE = 0.3
 _SAME, _PAINTED = 0.15, 0.6
 # What is painted over: the person's outline, wider by this share of the picture's height.
 _WIDER = 0.008
+# A video of which less than this can be read breaks off: how many pictures it has is told by its head, about.
+_CUT_SHORT = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,10 @@ def detect_people(
         count += 1
         if progress is not None:
             progress(count, max(count, video.frames))
-    return tracks_from_sightings(sightings, count, path=video.path, layout=LAYOUT, fps=video.fps)
+    notes = []
+    if count < _CUT_SHORT * video.frames - 1:
+        notes.append(f"{video.path.name} breaks off: {count} of about {video.frames} pictures could be read")
+    return tracks_from_sightings(sightings, count, path=video.path, layout=LAYOUT, fps=video.fps, notes=notes)
 
 
 def count_people(video: VideoInfo, opener: Opener = mediapipe_detector, samples: int = 6) -> int:

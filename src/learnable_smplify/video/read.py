@@ -90,5 +90,9 @@ def _open(path: Path, size: tuple[int, int] | None) -> Generator:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    if "Output file does not contain any stream" in str(error) or (
+        "Audio:" in str(error) and "Video:" not in str(error)
+    ):
+        return InputError("there are no pictures in it, only sound", path=path, expected="a video of a camera")
     detail = (str(error).strip().splitlines() or [type(error).__name__])[-1][:160]
     return InputError(f"not a readable video ({detail})", path=path, expected="a video, such as .mp4 of a phone")

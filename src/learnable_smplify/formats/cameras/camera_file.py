@@ -5,6 +5,8 @@ A new format is one file with a `read_x` and a line here.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from learnable_smplify.formats.cameras.placed import CameraUnits
 from learnable_smplify.formats.cameras.qualisys import read_qualisys
 
 _YAML, _PICKLE = (".yml", ".yaml"), (".pickle", ".pkl")
+# What cameras see across the longer side [degrees], from telephoto to wide angle.
+_NARROWEST, _WIDEST = 6.0, 125.0
 _EXPECTED = (
     "Qualisys' .qca.txt, Pose2Sim's, Anipose's or Caliscope's .toml, OpenCV's .yml, EasyMocap's intri.yml and "
     f"extri.yml, OpenCap's {FILE_NAME}, or our camera.json; or the folder that holds one of them"
@@ -62,6 +66,25 @@ def read_cameras(path: str | PathLike[str], units: CameraUnits | None = None) ->
             fish-eye lens; a unit that cannot be. The message names the camera.
     """
     path = Path(path)
+    return {name: _doubted(camera) for name, camera in _read(path, units).items()}
+
+
+def _doubted(camera: Camera) -> Camera:
+    """The camera, with a note where its focal length can hardly be one."""
+    if camera.width is None or camera.height is None:
+        return camera
+    longer = max(camera.width, camera.height)
+    degrees = 2 * math.degrees(math.atan(longer / 2 / camera.fx))
+    if _NARROWEST < degrees < _WIDEST:
+        return camera
+    note = (
+        f"{camera.name or 'the camera'} sees {degrees:.3g} degrees across {longer} px, which hardly a camera does: is "
+        f"{camera.fx:.0f} px its focal length?"
+    )
+    return replace(camera, notes=(*camera.notes, note))
+
+
+def _read(path: Path, units: CameraUnits | None) -> dict[str, Camera]:
     if path.is_dir():
         return _folder(path, units)
     if not path.is_file():

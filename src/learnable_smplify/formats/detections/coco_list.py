@@ -29,6 +29,7 @@ SCORES_KEY = "keypoint_scores"
 _EXPECTED = '[{"image_id": 0, "keypoints": [x, y, c, ...]}, ...]'
 # Frame numbers count pictures; larger ones are ids of images that say nothing of time.
 _MOST_EMPTY = 20
+_DIGITS = re.compile(r"(\d{1,9})\D*$")
 
 
 def coco_list(content: Any) -> list[Any] | None:
@@ -37,7 +38,7 @@ def coco_list(content: Any) -> list[Any] | None:
     if isinstance(first, dict) and "keypoints" in first and any(key in first for key in _FRAME):
         return content
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-        return coco_list(content["annotations"])
+        return coco_list(_numbered(content["annotations"], content.get("images")))
     frames = content.get("instance_info") if isinstance(content, dict) else content
     if isinstance(first, dict) and SCORES_KEY in first:
         frames = [{"instances": content}]  # one picture
@@ -51,6 +52,22 @@ def coco_list(content: Any) -> list[Any] | None:
         for number, frame in zip(numbers, frames, strict=True)
         for key in _PEOPLE
         for person in frame.get(key, [])
+    ]
+
+
+def _numbered(annotations: list[Any], images: Any) -> list[Any]:
+    """Annotations of a COCO dataset with the numbers in their pictures' names for ids, where names tell the order."""
+    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        return annotations
+    digits = [(image.get("id"), _DIGITS.search(str(image.get("file_name", "")))) for image in images]
+    numbers = {name: float(found[1]) for name, found in digits if found is not None and isinstance(name, float | str)}
+    if len(numbers) < len(images) or len(set(numbers.values())) < len(images):
+        return annotations
+    return [
+        one | {_FRAME[0]: numbers[one[_FRAME[0]]]}
+        if isinstance(one, dict) and isinstance(one.get(_FRAME[0]), float | str) and one[_FRAME[0]] in numbers
+        else one
+        for one in annotations
     ]
 
 
@@ -99,7 +116,7 @@ def _frame(entry: dict[str, Any], path: Path, where: str) -> int:
     value = next((entry[key] for key in _FRAME if key in entry), None)
     if isinstance(value, float) and 0 <= value < 1e9:
         return int(value)
-    digits = re.search(r"(\d{1,9})\D*$", value) if isinstance(value, str) else None
+    digits = _DIGITS.search(value) if isinstance(value, str) else None
     if digits is None:
         raise InputError("the image_id tells no frame", path=path, where=where, expected='such as 12, or "000012.jpg"')
     return int(digits[1])
