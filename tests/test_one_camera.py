@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.cameras import scene
 from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.evaluation.refinement import clip_errors, simulated_estimate
+from learnable_smplify.evaluation.refinement2d import evaluate_view_refinement
 from learnable_smplify.evaluation.rig import Damage
 from learnable_smplify.formats.cameras.camera_json import write_camera_json
 from learnable_smplify.formats.detections.detection_arrays import write_detections
@@ -33,6 +35,7 @@ from learnable_smplify.views import View
 from toy_motion import drifting_transl, swinging_poses
 
 FRAMES = 30
+FOREIGN = Path(__file__).parents[2] / "shared" / "data" / "foreign" / "cmu_eval_other_retargeting.npz"
 CASE = Path(__file__).parents[2] / "shared" / "cases" / "bugs" / "19-2d-back-to-camera"
 
 
@@ -286,3 +289,14 @@ def test_moments_between_frames_lie_between_what_both_show(solver: ls.Solver) ->
     assert (there.confidence > 0).all(dim=1).tolist() == [False, True, False, True, True, False]
     torch.testing.assert_close(there.pixels[3], (seen.pixels[7] + seen.pixels[8]) / 2)
     assert int((there.confidence[2] > 0).sum()) == there.confidence.shape[1] - 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FOREIGN.is_file(), reason="needs ../shared")
+def test_exact_pixels_leave_no_estimate_with_a_shape_that_nobody_has(solver: ls.Solver) -> None:
+    with np.load(FOREIGN, allow_pickle=False) as clips:
+        pose, transl = (torch.tensor(clips[f"135_09|{key}"][:300]).float() for key in "pt")
+    clip = Clip("135_09", pose, transl, 30.0)
+    # A clip's place in the list is its seed.
+    (row,) = evaluate_view_refinement([replace(clip, pose=pose[:30], transl=transl[:30]), clip], solver, [(1, 0.0)])
+    assert row.pve_mm < 25  # 68 where betas were left where they ran to
