@@ -75,6 +75,15 @@ def test_a_fit_says_why_it_is_not_to_be_trusted():
     assert "no frame is trusted" in motion.notes[-1]
 
 
+@pytest.mark.parametrize("place", [0.0, 1.5, 40.0])
+@pytest.mark.parametrize("method", ["neural", "gauss_newton"])
+def test_all_keypoints_in_one_point_are_named_and_never_a_traceback(place: float, method: str):
+    motion = Solver(method=method).fit(recording(np.full((60, 25, 3), place) + [0, 0.5, 1]))
+    assert bool(motion.flagged.all())
+    assert "all keypoints are in one point: no frame is trusted" in motion.notes
+    assert bool(torch.isfinite(motion.pose).all())
+
+
 def pictured(frames: int = 10) -> np.ndarray:
     """(T, 33, 4) MediaPipe's `pose_landmarks` of somebody who stands in the middle of the picture."""
     points = np.zeros((frames, 33, 4))
