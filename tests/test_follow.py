@@ -121,6 +121,14 @@ def test_people_who_keep_their_places_in_an_array_are_believed(tmp_path: Path, n
             assert bool((one.confidence == (1 + int(one.person_id or 0)) / 4).all())
 
 
+def test_two_people_of_an_array_who_are_never_there_at_once_are_two(tmp_path: Path):
+    truth = walkers([[0, 0, 0], [3, 0, 0]], [[0, 0, 1], [3, 0, 1]])
+    truth[0, 30:] = truth[1, :34] = np.nan
+    truth[:, ::3] = truth[::-1, ::3]
+    people = read_people(write_slots(tmp_path / "a.npy", truth, 1), layout="body25", units="m", up="y")
+    assert [int((one.confidence > 0).any(dim=1).sum()) for one in people] == [30, 26]
+
+
 def test_mediapipe_people_are_followed_too(tmp_path: Path):
     base = np.zeros((33, 3))
     base[:, 1], base[:, 0] = np.linspace(-0.8, 0.8, 33), 0.1 * (-1.0) ** np.arange(33)

@@ -46,7 +46,9 @@ class _Track:
         self.frame = frame
 
 
-def follow_people(frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float) -> list[int]:
+def follow_people(
+    frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float, several: bool = False
+) -> list[int]:
     """The person (0, 1, ... in order of first appearance) of each sight.
 
     Every person has a place where they are expected, from where they were and how they moved; the sights of a frame are
@@ -56,11 +58,12 @@ def follow_people(frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3
         frames: the frame of each sight; several sights of one frame are different people.
         points: their keypoints in any unit, NaN where missing.
         fps: frames a second.
+        several: there are several people, though never two at once.
     """
     person = [0] * len(frames)
     order = sorted(range(len(frames)), key=lambda index: frames[index])
     groups = [(frame, list(group)) for frame, group in itertools.groupby(order, key=lambda index: frames[index])]
-    if all(len(group) == 1 for _, group in groups):
+    if not several and all(len(group) == 1 for _, group in groups):
         return person  # never more than one: the same, wherever they come back
     size = _size(points)
     tracks: list[_Track] = []
@@ -129,7 +132,7 @@ def follow_slots(slots: Sequence[Float[np.ndarray, "T K D"]], fps: float | None)
     seen = np.argwhere(np.isfinite(points).all(axis=-1).sum(axis=-1).T >= 1)  # by frame, then slot
     frames = [int(frame) for frame, _ in seen]
     rate = fps if fps is not None and np.isfinite(fps) and fps > 0 else _USUAL_FPS  # others are refused later
-    person = follow_people(frames, [points[slot, frame] for frame, slot in seen], rate)
+    person = follow_people(frames, [points[slot, frame] for frame, slot in seen], rate, several=True)
     order = np.full((max(person) + 1, points.shape[1]), -1)
     order[person, frames] = seen[:, 1]
     longest = np.argsort(-(order >= 0).sum(axis=1), kind="stable")[:MOST_PEOPLE]
