@@ -83,6 +83,52 @@ def test_nobody_and_points_that_say_nothing_are_survived():
     assert len(follow_people([0, 0, 1, 1], [nothing, nothing, np.zeros((25, 3)), nothing], FPS)) == 4
 
 
+def write_slots(path: Path, people: np.ndarray, axis: int) -> Path:
+    """An array of people (P, T, K, 3), with a confidence of (1 + person) / 4."""
+    if path.suffix == ".npy":
+        np.save(path, np.moveaxis(people, 0, axis))
+    else:
+        score = np.broadcast_to((1 + np.arange(len(people)))[:, None, None] / 4, people.shape[:3])
+        np.savez(path, keypoints=np.moveaxis(people, 0, axis), confidence=np.moveaxis(score, 0, axis), fps=FPS)
+    return path
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_people_of_an_array_who_change_places_in_it_are_followed(tmp_path: Path, name: str, axis: int):
+    truth = walkers([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 0, 1], [1, 0, 1], [2, 0, 2]])
+    truth[2, 20:35] = np.nan
+    chance = np.random.default_rng(1)
+    mixed = np.stack([frame[chance.permutation(3)] for frame in truth.swapaxes(0, 1)], axis=1)
+    people = read_people(write_slots(tmp_path / name, mixed, axis), layout="body25", units="m", up="y")
+    assert len(people) == 3
+    order = np.argsort([float(one.positions[0, 0, 0]) for one in people])
+    for who, place in enumerate(order):
+        seen = (people[place].confidence > 0).numpy()
+        assert bool((seen == np.isfinite(truth[who]).all(axis=-1)).all())
+        np.testing.assert_allclose(people[place].positions[seen], truth[who][seen], atol=1e-5)
+        assert "people change places in the array: they are followed by distance" in people[place].notes
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_people_who_keep_their_places_in_an_array_are_believed(tmp_path: Path, name: str):
+    truth = walkers([[-1, 0, 0], [1, 0, 0]], [[1, 0, 0], [-1, 0, 0]])  # through each other
+    people = read_people(write_slots(tmp_path / name, truth, 1), layout="body25", units="m", up="y")
+    for one, points in zip(people, truth, strict=True):
+        np.testing.assert_allclose(one.positions, points, atol=1e-5)
+        assert not any("change places" in note for note in one.notes)
+        if name.endswith("z"):
+            assert bool((one.confidence == (1 + int(one.person_id or 0)) / 4).all())
+
+
+def test_two_people_of_an_array_who_are_never_there_at_once_are_two(tmp_path: Path):
+    truth = walkers([[0, 0, 0], [3, 0, 0]], [[0, 0, 1], [3, 0, 1]])
+    truth[0, 30:] = truth[1, :34] = np.nan
+    truth[:, ::3] = truth[::-1, ::3]
+    people = read_people(write_slots(tmp_path / "a.npy", truth, 1), layout="body25", units="m", up="y")
+    assert [int((one.confidence > 0).any(dim=1).sum()) for one in people] == [30, 26]
+
+
 def test_mediapipe_people_are_followed_too(tmp_path: Path):
     base = np.zeros((33, 3))
     base[:, 1], base[:, 0] = np.linspace(-0.8, 0.8, 33), 0.1 * (-1.0) ** np.arange(33)

@@ -54,6 +54,11 @@ def test_people_are_not_doubted():
         assert examine(recording(whole)).reasons == ()
 
 
+def test_one_frame_repeated_is_named():
+    doubt = examine(recording(standing_person(1).repeat(30, axis=0)))
+    assert doubt.reasons == ("all 30 frames are one and the same: there is one pose, and no motion",)
+
+
 def test_a_size_says_nothing_where_it_will_be_changed():
     assert examine(recording(standing_person(30) * 7), any_size=True).reasons == ()
     assert examine(recording(standing_person(30) * [7, 7, 0]), any_size=True).reasons
@@ -73,6 +78,15 @@ def test_a_fit_says_why_it_is_not_to_be_trusted():
     motion = Solver(method="gauss_newton").fit(recording(garbage()["flat"][0][:4]))
     assert bool(motion.flagged.all())
     assert "no frame is trusted" in motion.notes[-1]
+
+
+@pytest.mark.parametrize("place", [0.0, 1.5, 40.0])
+@pytest.mark.parametrize("method", ["neural", "gauss_newton"])
+def test_all_keypoints_in_one_point_are_named_and_never_a_traceback(place: float, method: str):
+    motion = Solver(method=method).fit(recording(np.full((60, 25, 3), place) + np.array([0, 0.5, 1])))
+    assert bool(motion.flagged.all())
+    assert "all keypoints are in one point: no frame is trusted" in motion.notes
+    assert bool(torch.isfinite(motion.pose).all())
 
 
 def pictured(frames: int = 10) -> np.ndarray:

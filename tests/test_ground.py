@@ -49,6 +49,7 @@ def test_squats_about_fixed_hips_get_their_way_back():
     assert float((found[:, 1] - hips[:, 1]).abs().max()) < 0.04
     assert float((found - found[:1] - hips + hips[:1]).norm(dim=-1).max()) < 0.08
     assert "the pelvis goes up and down by" in moved.notes[-1]
+    assert "jumps can not be told" in moved.notes[-1]
     assert not is_root_relative(moved)
 
 
@@ -64,6 +65,7 @@ def test_what_has_a_way_or_no_feet_stays_where_it_is(why: str):
     after = grounded(keypoints, load_body().folded("mediapipe33"))
     torch.testing.assert_close(after.positions, keypoints.positions)
     assert ("feet are not seen" in " ".join(after.notes)) == (why == "no feet")
+    assert ("which way is up is not known" in " ".join(after.notes)) == (why == "no up axis")
 
 
 def test_a_fit_on_a_floor_keeps_feet_there_and_is_compared_with_the_moved_keypoints():

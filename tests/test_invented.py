@@ -91,6 +91,45 @@ def test_arms_and_legs_that_nobody_saw_are_named():
     assert with_invented(part(np.array([name != "LWrist" for name in names]))).notes == right.notes
 
 
+def test_lower_legs_and_heads_that_nobody_saw_are_named():
+    feet = np.array(
+        ["Ankle" in name or "Toe" in name or "Heel" in name for name in load_layout("body25").keypoint_names]
+    )
+    said = "the left lower leg and the right lower leg are not seen: invented, at rest"
+    assert with_invented(part(~feet)).notes[-1] == said
+    assert with_invented(part(GROUPS != "head")).notes[-1] == "the head is not seen: invented, at rest"
+    arms = np.array(
+        [any(word in name for word in ("Shoulder", "Elbow", "Wrist")) for name in load_layout("body25").keypoint_names]
+    )
+    assert "trunk and arms are not seen: they are invented" in with_invented(part(~arms)).notes[-1]
+
+
+def test_limbs_that_vanish_for_a_while_are_named_with_the_frames():
+    seen = np.ones((40, 25), dtype=bool)
+    seen[10:30, LEGS & ~HIPS] = False
+    seen[22:, [name == "LElbow" or name == "LWrist" for name in load_layout("body25").keypoint_names]] = False
+    seen[0:5, LEGS & ~HIPS] = False  # a moment
+    whole = part(np.ones(25, dtype=bool))
+    notes = with_invented(replace(whole, confidence=torch.tensor(seen).float())).notes
+    assert notes == (
+        "the left arm is not seen in 18 of 40 frames (22-39): invented there",
+        "the legs are not seen in 20 of 40 frames (10-29): invented there",
+    )
+
+
+def test_a_bust_without_hips_says_so_where_up_is_not_known():
+    assert "the hips and legs are not seen" in with_invented(part(~(LEGS | HIPS), up_axis=None)).notes[-1]
+
+
+def test_hanging_arms_tell_which_way_is_up_where_no_head_is_seen():
+    for turn in (np.eye(3), np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])):
+        bust = part(~(LEGS | HIPS) & (GROUPS != "head"), up_axis=None)
+        bust = replace(bust, positions=bust.positions @ torch.tensor(turn.T).float())
+        assert settle_axes(bust).up_axis == ("z" if turn[2, 1] else "y")
+        upside_down = replace(bust, positions=-bust.positions)
+        assert settle_axes(upside_down, assumed="y").up_axis == "y"  # arms may be raised: a habit is not overruled
+
+
 def test_too_few_keypoints_for_a_person_are_counted():
     arm = part(np.array(["RElbow" in name or "RWrist" in name for name in load_layout("body25").keypoint_names]))
     with pytest.raises(InputError, match="at most 2 of 25 keypoints are measured at a time"):

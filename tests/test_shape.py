@@ -29,6 +29,7 @@ from learnable_smplify.solver.shape.joint_estimate import Near
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior, Want
 from learnable_smplify.solver.wrists import rested_wrists
+from toy_recording import standing_person
 
 SHARED = Path(__file__).parents[2] / "shared"
 CASES, RECORDINGS = SHARED / "cases/bugs", SHARED / "data/keypoints"
@@ -296,3 +297,21 @@ def test_people_that_a_detector_saw_are_neither_obese_nor_have_turned_wrists(nam
     assert motion.betas_sigma is not None
     if calibrate:
         assert any("offsets" in note for note in motion.notes)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (KnownSize(height_m=2.4), "contradict the height of 2.40 m"),
+        (KnownSize(height_m=1.2), "contradict the height of 1.20 m"),
+        (KnownSize(weight_kg=300.0), "the weight of 300 kg that was given is nobody's"),
+        (KnownSize(height_m=1.75, weight_kg=80.0), ""),
+        (KnownSize(weight_kg=50.0), ""),
+    ],
+)
+def test_a_size_that_the_keypoints_contradict_is_named(known: KnownSize, said: str):
+    keypoints = Keypoints(torch.tensor(standing_person(10)), layout="body25", fps=30, up_axis="y")
+    motion = Solver(method="gauss_newton", recording_options=RecordingOptions(known_size=known)).fit(keypoints)
+    told = [note for note in motion.notes if "that was given" in note]
+    assert len(told) == bool(said)
+    assert said in " ".join(told)

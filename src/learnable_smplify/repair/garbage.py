@@ -27,6 +27,8 @@ _VARIES = 0.3
 # Nobody moves faster [m/s], and a body that does in so many steps was not followed.
 _FASTEST, _LEAPS = 20.0, 0.02
 _FEWEST = 4
+# As many frames that are equal to the last digit are no measurements.
+_FEWEST_REPEATED = 10
 # Adult lengths [m], for the size only.
 _BONES = (("hip", "knee", 0.40), ("knee", "ankle", 0.41), ("shoulder", "elbow", 0.28), ("elbow", "wrist", 0.26))
 
@@ -94,6 +96,8 @@ def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
                 "several people in one, frames out of order, or a wrong frame rate (--fps)"
             )
             flagged |= leaps
+    if len(points) >= _FEWEST_REPEATED and np.array_equal(points, points[:1].repeat(len(points), 0), equal_nan=True):
+        reasons.append(f"all {len(points)} frames are one and the same: there is one pose, and no motion")
     return Doubt(keypoints, torch.from_numpy(flagged), tuple(reasons))
 
 

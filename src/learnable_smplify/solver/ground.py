@@ -59,8 +59,13 @@ def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
     layout = load_layout(keypoints.layout)
     feet = [index for index, group in enumerate(layout.groups) if group == "feet"]
     feet += [index for name in ("left_ankle", "right_ankle") if (index := layout.index_of_point(name)) is not None]
-    if keypoints.up_axis is None or not is_root_relative(keypoints):
+    if not is_root_relative(keypoints):
         return keypoints
+    if keypoints.up_axis is None:
+        return keypoints.with_note(
+            "positions are relative to the hips, and which way is up is not known: the body stays in place (--up y, "
+            "for example, puts it on a floor)"
+        )
     points, seen = keypoints.positions[:, feet].double(), keypoints.confidence[:, feet] > 0
     if not feet or float(seen.any(dim=1).double().mean()) < 0.5:
         return keypoints.with_note("positions are relative to the hips and feet are not seen: the body stays in place")
@@ -76,7 +81,7 @@ def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
     depth = float(path[:, up].max() - path[:, up].min())
     note = (
         "positions were relative to the hips: the supporting foot stays on a floor at height 0, and the pelvis goes up "
-        f"and down by {depth:.2f} m"
+        f"and down by {depth:.2f} m; jumps can not be told from bent knees"
     )
     hands = None if keypoints.hands is None else keypoints.hands.moved(offset=path)
     return replace(keypoints, positions=moved, hands=hands).with_note(note)

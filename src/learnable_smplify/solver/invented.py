@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.keypoints import Keypoints
@@ -38,6 +38,8 @@ _CHAIR = (0.4, 0.85)
 _SLOW_S, _STAYS = 0.5, 0.8
 # Hips go this share of the way of the shoulders above them: people lean and bend.
 _FOLLOWS = 0.6
+# A limb out of sight for longer than this [s] is invented there, and so many such times are written out.
+_VANISHED_S, _LISTED = 0.5, 4
 
 
 def with_invented(keypoints: Keypoints) -> Keypoints:
@@ -47,15 +49,16 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
         keypoints: one person's, metres. Without up axis, or with both halves, they come back as they are.
     """
     layout = load_layout(keypoints.layout)
+    keypoints = _with_absences_named(keypoints, layout)
     seen = (keypoints.confidence > 0).double().mean(dim=0) > _SEEN
     points = {name: _place(keypoints, layout, seen, name) for name in _JOINTS}
     legs = any(points[name] is not None for name in sided("knee", "ankle"))
     hips = all(points[name] is not None for name in sided("hip"))
     shoulders = all(points[name] is not None for name in sided("shoulder"))
     if legs == shoulders or not (hips or shoulders):
-        return _with_limbs_named(keypoints, layout, points)
+        return _with_limbs_named(keypoints, layout, seen, points)
     if keypoints.up_axis is None:
-        what = "legs" if shoulders else "trunk and arms"
+        what = ("legs" if hips else "hips and legs") if shoulders else "trunk and arms"
         return keypoints.with_note(
             f"the {what} are not seen: they are guessed, better if you say which way is up (--up)"
         )
@@ -64,7 +67,8 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
     size = _size(points)
     if legs:
         made = _upper(points, up, size, keypoints.fps)
-        what = "trunk, head and arms are not seen: they are invented, upright and at rest"
+        head = _sees(layout, seen, "head")
+        what = f"trunk{'' if head else ', head'} and arms are not seen: they are invented, upright and at rest"
     else:
         made, seated = _lower(points, up, size, keypoints.fps, hips)
         what = ("the legs" if hips else "hips and legs") + " are not seen: they are invented, "
@@ -72,8 +76,10 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
     return _added(keypoints, layout, seen, made).with_note(what)
 
 
-def _with_limbs_named(keypoints: Keypoints, layout: Layout, points: dict[str, Tensor | None]) -> Keypoints:
-    """The recording with a note of arms and legs that the layout has and nobody ever saw."""
+def _with_limbs_named(
+    keypoints: Keypoints, layout: Layout, seen: Tensor, points: dict[str, Tensor | None]
+) -> Keypoints:
+    """The recording with a note of arms, legs and a head that the layout has and nobody ever saw."""
     unseen = [
         f"the {side} {limb}"
         for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle")))
@@ -81,10 +87,55 @@ def _with_limbs_named(keypoints: Keypoints, layout: Layout, points: dict[str, Te
         if all(points[f"{side}_{end}"] is None for end in ends)
         and all(layout.index_of_point(f"{side}_{end}") is not None for end in ends)
     ]
+    for side in ("left", "right"):
+        ends = [layout.index_of_point(f"{side}_{end}") for end in ("ankle", "heel", "big_toe", "small_toe", "foot")]
+        below = [index for index in ends if index is not None]
+        if points[f"{side}_knee"] is not None and below and not bool(seen[below].any()):
+            unseen.append(f"the {side} lower leg")
+    if "head" in layout.groups and not _sees(layout, seen, "head"):
+        unseen.append("the head")
     if not unseen or not any(place is not None for place in points.values()):
         return keypoints
     verb = "is" if len(unseen) == 1 else "are"
     return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, at rest")
+
+
+def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
+    """The recording with a note of arms and legs that are seen, but not all the time that the person is."""
+    confident = keypoints.confidence.cpu() > 0
+    there = confident.any(dim=1)
+    for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle"))):
+        gone = {}
+        for side in ("left", "right"):
+            columns = [index for end in ends if (index := layout.index_of_point(f"{side}_{end}")) is not None]
+            known = confident[:, columns].any(dim=1)
+            if columns and float(known.double().mean()) > _SEEN:
+                gone[side] = _long_runs(there & ~known, keypoints.fps)
+        if len(gone) == 2 and gone["left"] == gone["right"]:
+            gone = {"both": gone["left"]}
+        for side, runs in gone.items():
+            if runs:
+                count = sum(end - first for first, end in runs)
+                which = f"the {limb}s are" if side == "both" else f"the {side} {limb} is"
+                listed = ", ".join(f"{first}-{end - 1}" for first, end in runs[:_LISTED])
+                more = f", and {len(runs) - _LISTED} more times" if len(runs) > _LISTED else ""
+                keypoints = keypoints.with_note(
+                    f"{which} not seen in {count} of {len(keypoints)} frames ({listed}{more}): invented there"
+                )
+    return keypoints
+
+
+def _long_runs(marks: Bool[Tensor, " T"], fps: float) -> list[tuple[int, int]]:
+    """First frames and ends of stretches that last."""
+    padded = torch.nn.functional.pad(marks.int(), (1, 1))
+    change = padded.diff().nonzero()[:, 0].tolist()
+    return [
+        (first, end) for first, end in zip(change[::2], change[1::2], strict=True) if end - first > _VANISHED_S * fps
+    ]
+
+
+def _sees(layout: Layout, seen: Bool[Tensor, " K"], group: str) -> bool:
+    return any(bool(one) for one, name in zip(seen, layout.groups, strict=True) if name == group)
 
 
 def _lower(

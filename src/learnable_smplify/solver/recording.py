@@ -169,7 +169,7 @@ class RecordingSolver:
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
                 known = replace(options.known_size, average=None)  # which is an adult's
                 return child.fit(keypoints.with_note(note), replace(options, known_size=known), None, start, progress)
-            shape, notes = found.betas, (*notes, *shape_notes(found))
+            shape, notes = found.betas, (*notes, *shape_notes(found), *self._contradictions(keypoints, plain, options))
             if found.offsets is not None and offsets is None and _is_skeleton(layout):
                 offsets = found.offsets
                 if self.body.name == "open":
@@ -301,6 +301,13 @@ class RecordingSolver:
         hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale)
         scaled = replace(keypoints, positions=positions, hands=hands)
         return scaled.with_note(f"positions times {scale:.4g}, so that the limbs are as long as {whose}")
+
+    def _contradictions(self, keypoints: Keypoints, folded: FoldedPoints, options: RecordingOptions) -> tuple[str, ...]:
+        known = options.known_size
+        if known.height_m is None and known.weight_kg is None:
+            return ()
+        mean = float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
+        return known.contradictions(mean / self._scale(keypoints, folded))
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
         return scale_of(limb_lengths(folded, self.priors), *self._measured(keypoints))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
+from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE, follow_slots
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.layouts.whole_body import whole_body
@@ -62,3 +62,29 @@ def people_of_array(
     if len(array) > 1:
         notes = (*notes, f"the array has shape {shape}: read as {len(array)} people")
     return list(array), notes
+
+
+def followed(
+    people: list[Float[np.ndarray, "T K D"]], scores: list[np.ndarray | None], fps: float | None
+) -> tuple[list[Float[np.ndarray, "T K D"]], list[np.ndarray | None], tuple[str, ...]]:
+    """The people of an array and their confidences (T, K), each person one and the same throughout, and a note.
+
+    Args:
+        people: as `people_of_array` gives them.
+        scores: of each; None where not stated.
+        fps: frames a second, as far as known.
+    """
+    order = follow_slots(people, fps)
+    if order is None:
+        return people, scores, ()
+    positions = [_from_slots(people, slots) for slots in order]
+    stated = [score for score in scores if score is not None]
+    known = [_from_slots(stated, slots) if len(stated) == len(people) else None for slots in order]
+    return positions, known, ("people change places in the array: they are followed by distance",)
+
+
+def _from_slots(slots: list[np.ndarray], order: Int[np.ndarray, " T"]) -> np.ndarray:
+    """Of each frame the slot that the order names, NaN where it names none."""
+    taken = np.stack(slots)[order, np.arange(len(order))].astype(np.float64)
+    taken[order < 0] = np.nan
+    return taken

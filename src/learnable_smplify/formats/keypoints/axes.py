@@ -110,7 +110,7 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
     if stated is not None and assumed is None:
         return stated, []
     habit = stated or assumed
-    standing = standing_direction(people)
+    standing = standing_direction(people, arms_tell=habit is None)
     if standing is not None and standing.endswith("x") and standing != habit:
         # No program puts x up: a body along x lies down.
         said = (

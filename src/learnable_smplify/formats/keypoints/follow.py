@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 # A person is at most so far from where they were expected, in body sizes (the 90th percentile of keypoints from the
 # body's middle, 0.8 m or so): at once, and for every second out of sight.
@@ -17,6 +18,10 @@ _KEPT_S = 0.5
 # The share of the latest step in the velocity.
 _FRESH = 0.4
 MOST_PEOPLE = 32
+# Of arrays whose rate nobody told.
+_USUAL_FPS = 30.0
+# Somebody is where another was within this [body sizes].
+_CHANGED = 0.4
 _FEWEST_SIGHTS = 2  # that tell whether a name comes back
 # What nobody can be matched at.
 _NEVER = 1e9
@@ -41,7 +46,9 @@ class _Track:
         self.frame = frame
 
 
-def follow_people(frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float) -> list[int]:
+def follow_people(
+    frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float, several: bool = False
+) -> list[int]:
     """The person (0, 1, ... in order of first appearance) of each sight.
 
     Every person has a place where they are expected, from where they were and how they moved; the sights of a frame are
@@ -51,11 +58,12 @@ def follow_people(frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3
         frames: the frame of each sight; several sights of one frame are different people.
         points: their keypoints in any unit, NaN where missing.
         fps: frames a second.
+        several: there are several people, though never two at once.
     """
     person = [0] * len(frames)
     order = sorted(range(len(frames)), key=lambda index: frames[index])
     groups = [(frame, list(group)) for frame, group in itertools.groupby(order, key=lambda index: frames[index])]
-    if all(len(group) == 1 for _, group in groups):
+    if not several and all(len(group) == 1 for _, group in groups):
         return person  # never more than one: the same, wherever they come back
     size = _size(points)
     tracks: list[_Track] = []
@@ -105,6 +113,46 @@ def name_people(
     for index, person in zip(unnamed, followed, strict=True):
         names[index] = number_of[person]
     return names, len(number_of)
+
+
+def follow_slots(slots: Sequence[Float[np.ndarray, "T K D"]], fps: float | None) -> Int[np.ndarray, "P T"] | None:
+    """Which slot of an array each person is in, -1 where in none; None where every slot is one person already.
+
+    Slots are believed unless somebody comes up in another slot than before, as where detections are listed in any
+    order: people who only cross keep theirs.
+
+    Args:
+        slots: x, y, z first; NaN, or zeros, where there is nobody.
+        fps: frames a second; None means 30.
+    """
+    points = np.stack([np.asarray(slot[..., :3], dtype=np.float64) for slot in slots])
+    points[(points == 0).all(axis=-1) | ~np.isfinite(points).all(axis=-1)] = np.nan
+    if len(points) < 2 or not _change_slots(points):
+        return None
+    seen = np.argwhere(np.isfinite(points).all(axis=-1).sum(axis=-1).T >= 1)  # by frame, then slot
+    frames = [int(frame) for frame, _ in seen]
+    rate = fps if fps is not None and np.isfinite(fps) and fps > 0 else _USUAL_FPS  # others are refused later
+    person = follow_people(frames, [points[slot, frame] for frame, slot in seen], rate, several=True)
+    order = np.full((max(person) + 1, points.shape[1]), -1)
+    order[person, frames] = seen[:, 1]
+    longest = np.argsort(-(order >= 0).sum(axis=1), kind="stable")[:MOST_PEOPLE]
+    return order[np.sort(longest)]
+
+
+def _change_slots(points: Float[np.ndarray, "P T K 3"]) -> bool:
+    """Whether somebody is where a person of another slot was a frame before, and both are not where they were."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of frames without anybody
+        middle = np.nanmedian(points, axis=2)
+    near = _CHANGED * _size([frame for slot in points for frame in slot[:: max(1, len(slot) // 50)]])
+    for here, there in itertools.permutations(range(len(points)), 2):
+        to = np.linalg.norm(middle[there, 1:] - middle[here, :-1], axis=-1)
+        left = np.linalg.norm(middle[here, 1:] - middle[here, :-1], axis=-1)
+        came = np.linalg.norm(middle[there, 1:] - middle[there, :-1], axis=-1)
+        moved = [np.isnan(away) | ((away > near) & (away > 2 * to)) for away in (left, came)]
+        if bool(((to < near) & moved[0] & moved[1]).any()):
+            return True
+    return False
 
 
 def most_seen(sights: Mapping[str, Sized]) -> tuple[list[str], tuple[str, ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError, reason
-from learnable_smplify.formats.keypoints.array_shapes import people_of_array
+from learnable_smplify.formats.keypoints.array_shapes import followed, people_of_array
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
 from learnable_smplify.formats.keypoints.file_points import file_points
 from learnable_smplify.keypoints import Keypoints
@@ -62,6 +62,8 @@ def read_keypoints_npy(
     if array.dtype.kind not in "fiu":
         raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")
     people, notes = people_of_array(array, layout, path)
+    people, _, said = followed(people, [None] * len(people), fps)
+    notes += said
     return [
         _person(frames, layout, path, fps, units, notes, str(number) if len(people) > 1 else None)
         for number, frames in enumerate(people)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.array_shapes import people_of_array
+from learnable_smplify.formats.keypoints.array_shapes import followed, people_of_array
 from learnable_smplify.formats.keypoints.assemble import (
     check_file,
     keypoints_from_arrays,
@@ -80,10 +80,23 @@ def read_keypoints_npz(
     scores: list[np.ndarray | None] = [person[..., 3] if person.shape[2] == 4 else None for person in people]
     if (stated := next((key for key in _CONFIDENCES if key in arrays), None)) is not None:
         scores = _confidences(_numbers(arrays, stated, path), people, path, stated)
+    fps = _stated_fps(arrays, path) if fps is None else fps
+    people, scores, said = followed(people, scores, fps)
+    notes += said
     return [
         _person(arrays, person, score, layout, fps, units, path, notes, str(number) if len(people) > 1 else None)
         for number, (person, score) in enumerate(zip(people, scores, strict=True))
     ]
+
+
+def _stated_fps(arrays: dict[str, np.ndarray], path: Path) -> float | None:
+    stated = next((key for key in _RATES if key in arrays), None)
+    if stated is None:
+        return None
+    rate = _numbers(arrays, stated, path)
+    if rate.size != 1:
+        raise InputError(f"fps has shape {rate.shape}", path=path, expected="one number")
+    return float(rate.reshape(()))
 
 
 def _is_motion(path: Path) -> bool:
@@ -172,11 +185,6 @@ def _person(
     notes: tuple[str, ...],
     name: str | None,
 ) -> Keypoints:
-    if fps is None and (stated := next((key for key in _RATES if key in arrays), None)) is not None:
-        rate = _numbers(arrays, stated, path)
-        if rate.size != 1:
-            raise InputError(f"fps has shape {rate.shape}", path=path, expected="one number")
-        fps = float(rate.reshape(()))
     start = 0.0
     if "start_time" in arrays:
         time = _numbers(arrays, "start_time", path)

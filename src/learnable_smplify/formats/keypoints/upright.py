@@ -47,16 +47,23 @@ _SPAN_S = 0.3
 _BENT_COSINE, _POINTED_SOLE, _FEET_TRAVEL = 0.7, 0.5, 0.4
 
 
-def standing_direction(people: Sequence[Keypoints]) -> str | None:
+def standing_direction(people: Sequence[Keypoints], arms_tell: bool = False) -> str | None:
     """The axis along which the bodies stand, feet to head: "x", "-x", ..., or None where none is clear.
 
     Hips stand for feet that are not measured, shoulders for hips. People lie, bend and somersault; only a direction
     that most frames share counts. Of people on hands and knees, it is the way from their limbs to the trunk.
+
+    Args:
+        people: of one recording.
+        arms_tell: of people without hips and head, arms do: they hang more often than not.
     """
     whole = [_upward(person) for person in people]
     if any(np.isfinite(directions).any() for directions in whole):
         return _shared_axis(np.concatenate(whole))
-    return _shared_axis(np.concatenate([np.zeros((0, 3)), *map(_upward_of_bust, people)]))
+    busts = [_upward_of_bust(person) for person in people]
+    if arms_tell and not any(np.isfinite(directions).any() for directions in busts):
+        busts = [_upward_of_arms(person) for person in people]
+    return _shared_axis(np.concatenate([np.zeros((0, 3)), *busts]))
 
 
 def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
@@ -98,6 +105,12 @@ def _upward_of_bust(person: Keypoints) -> Float[np.ndarray, "T 3"]:
     crown = mean_of(points, layout, {"left_ear", "right_ear", "head_top", "head"})  # a face is in front, not above
     arms = unit((left + right) / 2 - elbows)
     return unit(unit(crown - (left + right) / 2) + np.where(np.isfinite(arms), arms, 0.0) / 2)
+
+
+def _upward_of_arms(person: Keypoints) -> Float[np.ndarray, "T 3"]:
+    points, layout = measured(person)
+    elbows, wrists = (mean_of(points, layout, {f"left_{name}", f"right_{name}"}) for name in ("elbow", "wrist"))
+    return unit(mean_of(points, layout, SHOULDERS) - either(elbows, wrists))
 
 
 def _on_all_fours(points: Float[np.ndarray, "T K 3"], layout: Layout, along: Float[np.ndarray, "T 3"]) -> bool:

@@ -18,6 +18,8 @@ from learnable_smplify.solver.frame.terms import Frames, apply_step
 from learnable_smplify.solver.shape.habit import Unknowns
 from learnable_smplify.solver.shape.prior import ShapePrior
 
+# Of the largest precision of a frame's pose, added where keypoints leave some of it free.
+_RIDGE = 1e-4
 _FIRST_DAMPING, _COST_TOLERANCE = 1e-3, 1e-4
 
 
@@ -146,7 +148,10 @@ def _eliminated(
     diagonal = normal.diagonal(dim1=-2, dim2=-1)
     damped = torch.zeros_like(diagonal) if damping is None else damping * diagonal
     diagonal.add_(damped)
-    factor = torch.linalg.cholesky(normal)
+    factor, failed = torch.linalg.cholesky_ex(normal)
+    if bool(failed.any()):  # all keypoints in one point say nothing of some directions
+        diagonal.add_(_RIDGE * diagonal.amax(dim=-1, keepdim=True))
+        factor = torch.linalg.cholesky(normal)
     by_pose = torch.cholesky_solve(torch.cat((here.mixed, here.frames.gradient[..., None]), dim=-1), factor)
     reduced = here.own + from_prior - torch.einsum("bns,bnr->sr", here.mixed, by_pose[..., :-1])
     right = gradient - torch.einsum("bns,bn->s", here.mixed, by_pose[..., -1])

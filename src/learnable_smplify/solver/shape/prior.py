@@ -18,6 +18,8 @@ BUILD_BMI: dict[Build, float] = {"slim": -3.5, "mean": 0.0, "stout": 5.0}
 # What is meant by a stated build [kg/m^2], height [m] and weight [kg].
 _BUILD_SIGMA, _HEIGHT_SIGMA, _WEIGHT_SIGMA = 0.5, 0.01, 1.0
 _KNOWN_PRECISION = 1e6
+# Limbs tell the height within this share; people are alive between these body mass indices [kg/m^2], children too.
+_HEIGHT_TELLS, _ALIVE_BMI = 0.12, (11.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,27 @@ class KnownSize:
         elif self.build is not None:
             found.append(Want("bmi", self.usual_bmi(mesh) + BUILD_BMI[self.build], _BUILD_SIGMA))
         return tuple(found)
+
+    def contradictions(self, seen_height_m: float) -> tuple[str, ...]:
+        """In words, what keypoints or nature contradict.
+
+        Args:
+            seen_height_m: of somebody whose limbs are as long as the measured ones [m].
+        """
+        said = []
+        if self.height_m is not None and abs(self.height_m / seen_height_m - 1) > _HEIGHT_TELLS:
+            said.append(
+                f"the keypoints contradict the height of {self.height_m:.2f} m that was given: their limbs are those "
+                f"of somebody of about {seen_height_m:.2f} m, so the body does not fit them"
+            )
+        if self.weight_kg is not None:
+            bmi = self.weight_kg / (self.height_m or seen_height_m) ** 2
+            if not _ALIVE_BMI[0] < bmi < _ALIVE_BMI[1]:
+                said.append(
+                    f"the weight of {self.weight_kg:g} kg that was given is nobody's at a height of "
+                    f"{self.height_m or seen_height_m:.2f} m (a body mass index of {bmi:.0f}), so the body does not fit"
+                )
+        return tuple(said)
 
 
 @dataclass(frozen=True, eq=False)
