@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
@@ -28,6 +29,11 @@ def garbage() -> dict[str, tuple[np.ndarray, str]]:
     scores[..., 2] = chance.random(points.shape[:2])
     return {
         "flat": (points * [1, 1, 0], "lie in a plane (z says nothing)"),
+        "flat but for noise": (
+            points * [1, 1, 0] + [0, 0, 0.02] * chance.normal(size=points.shape),
+            "(z says nothing)",
+        ),
+        "depth in another unit": (points * [1, 1, 0.1], "lie in a plane (z says nothing)"),
         "pixels and scores": (scores, "lie in a plane (z says nothing)"),
         "a tilted plane": (points * [1, 1, 0] @ np.linalg.qr(chance.normal(size=(3, 3)))[0], "lie in a plane"),
         "a line": (points * [0, 1, 0], "on a line"),
@@ -52,6 +58,13 @@ def test_people_are_not_doubted():
         whole = np.full((len(points), 25, 3), np.nan)
         whole[:, : points.shape[1]] = points
         assert examine(recording(whole)).reasons == ()
+
+
+@pytest.mark.parametrize("layout", ["body25", "coco17", "h36m17", "smpl24", "mocap20"])
+def test_somebody_in_a_t_pose_is_no_plane(layout: str):
+    points = load_body().keypoints(torch.zeros(1, 24, 3), torch.zeros(1, 10), layout=layout)
+    for turn in (points, points[..., [0, 2, 1]], points[..., [2, 1, 0]]):
+        assert examine(Keypoints(turn, layout=layout, fps=30)).reasons == ()
 
 
 def test_one_frame_repeated_is_named():

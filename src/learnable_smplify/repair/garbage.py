@@ -18,6 +18,8 @@ from learnable_smplify.motion import Motion
 _FARTHEST = 1e6
 # Of all frames' points about their middles: how much thinner than long a body may be, and how much narrower.
 _THINNEST, _NARROWEST = 0.02, 0.03
+# A body of which this share of the keypoints is seen is thicker, also in a T-pose: 0.05 at least.
+_WHOLE, _THINNEST_WHOLE = 0.9, 0.04
 # A body whose keypoints are nearer together than this [m] is one point.
 _SMALLEST = 0.01
 # Bones are at least and at most so many times as long as an adult's: infants have 0.3.
@@ -116,9 +118,10 @@ def _shape(points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"]) -
     if length > 0 and width < _NARROWEST * length:
         return "all keypoints of a frame are on a line"
     longest, _, thinnest = _extents(cloud)
-    if thinnest < _THINNEST * longest:
-        axis = int(np.argmin(np.abs(cloud).max(axis=0)))
-        flat = float(np.abs(cloud[:, axis]).max()) < _THINNEST * longest
+    limit = (_THINNEST_WHOLE if valid[enough].mean() > _WHOLE else _THINNEST) * longest
+    axis = int(np.argmin(cloud.std(axis=0)))
+    flat = float(cloud[:, axis].std()) < limit
+    if flat or thinnest < _THINNEST * longest:
         where = f" ({'xyz'[axis]} says nothing)" if flat else ""
         return f"all keypoints lie in a plane{where}: 2D keypoints are fitted with --camera or --image-size"
     return ""

@@ -209,7 +209,7 @@ class RecordingSolver:
             betas_sigma=None if found is None else found.sigma.float().cpu(),
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
             start_s=keypoints.start_s,
-            notes=notes,
+            notes=tuple(dict.fromkeys(notes)),  # a child's fit goes through all steps again
         )
         if gap is not None and bool(gap.any()) and not smooth:
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
