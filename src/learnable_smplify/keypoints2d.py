@@ -11,6 +11,7 @@ from torch import Tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import checked_clip, noted
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.timeline import beside
 
 # A moment that is nearer to a frame than this is that frame.
 _ON_A_FRAME = 0.02
@@ -69,17 +70,9 @@ class Keypoints2D:
         Raises:
             InputError: nothing is seen at these moments.
         """
-        places = torch.as_tensor(places, dtype=torch.float64)
-        low = places.add(_ON_A_FRAME).floor()
-        share = (places - low).clamp(min=0)
-        share = torch.where(share < _ON_A_FRAME, 0.0, share)[:, None]
-        last = len(self) - 1
-        inside = ((low >= 0) & (low + (share[:, 0] > 0) <= last))[:, None]
-        first = low.long().clamp(0, last)
-        second = (first + (share[:, 0] > 0)).clamp(max=last)
-        trust = torch.minimum(self.confidence[first], self.confidence[second])
-        pixels = torch.lerp(self.pixels[first].double(), self.pixels[second].double(), share[..., None])
-        trust = torch.where(inside, trust, 0.0)
+        before, after, share, inside = beside(places, len(self), _ON_A_FRAME)
+        pixels = torch.lerp(self.pixels[before].double(), self.pixels[after].double(), share[:, None, None])
+        trust = torch.minimum(self.confidence[before], self.confidence[after]) * inside[:, None]
         return replace(
             self,
             pixels=torch.where(trust[..., None] > 0, pixels, torch.nan).float(),

@@ -36,6 +36,24 @@ def around(known: Int[Tensor, " N"], frames: int) -> tuple[Int[Tensor, " T"], In
     return before, after, ((at - known[before]) / (known[after] - known[before]).clamp(min=1)).clamp(0, 1)
 
 
+def beside(
+    places: Float[Tensor, " N"], frames: int, near: float
+) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"], Float[Tensor, " N"], Bool[Tensor, " N"]]:
+    """The frames before and after each place, in frames of a recording of T, its share of the way, and whether it is
+    inside the recording.
+
+    Args:
+        places: in any order.
+        frames: T.
+        near: a place this near to a frame, in frames, is that frame.
+    """
+    places, last = places.to(torch.float64), frames - 1
+    nearest = places.round()
+    places = torch.where((places - nearest).abs() <= near, nearest, places)
+    before, after = places.floor().clamp(0, last).long(), places.ceil().clamp(0, last).long()
+    return before, after, (places - before).clamp(0, 1), (places >= 0) & (places <= last)
+
+
 def between(values: Float[Tensor, "N *D"], known: Int[Tensor, " N"], frames: int) -> Float[Tensor, "T *D"]:
     """Values at all frames, on straight lines between those at the `known` ones; beyond them as they are there."""
     before, after, share = around(known, frames)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.timeline import beside
 
 # A time this near a measured frame, in frames, is that frame: interpolation would only blur it.
 _SAME_FRAME = 0.1
@@ -45,14 +46,8 @@ def keypoints_at(keypoints: Keypoints, times: Float[Tensor, " T"]) -> tuple[Tens
     Between two frames positions are interpolated, and as sure as the less sure of both; outside the recording, and
     beside a missing keypoint, they are missing.
     """
-    last = len(keypoints) - 1
-    where = times.to(torch.float64) * keypoints.fps
-    nearest = where.round()
-    where = torch.where((where - nearest).abs() <= _SAME_FRAME, nearest, where)
-    inside = (where >= 0) & (where <= last)
-    before = where.floor().clamp(0, last).long()
-    after = where.ceil().clamp(0, last).long()
-    share = (where - before).clamp(0, 1).to(keypoints.positions)
+    before, after, share, inside = beside(times.to(torch.float64) * keypoints.fps, len(keypoints), _SAME_FRAME)
+    share = share.to(keypoints.positions)
     positions = torch.lerp(keypoints.positions[before], keypoints.positions[after], share[:, None, None])
     confidence = torch.minimum(keypoints.confidence[before], keypoints.confidence[after])
     return positions, confidence * inside[:, None]

@@ -16,6 +16,7 @@ from torch import Tensor
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.skeleton import sided
+from learnable_smplify.timeline import runs
 
 # How far invented points are trusted: a measured one has 1.
 _TRUST = 0.1
@@ -110,28 +111,20 @@ def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
             columns = [index for end in ends if (index := layout.index_of_point(f"{side}_{end}")) is not None]
             known = confident[:, columns].any(dim=1)
             if columns and float(known.double().mean()) > _SEEN:
-                gone[side] = _long_runs(there & ~known, keypoints.fps)
+                stretches = runs((there & ~known).numpy())
+                gone[side] = [(first, end) for first, end in stretches if end - first > _VANISHED_S * keypoints.fps]
         if len(gone) == 2 and gone["left"] == gone["right"]:
             gone = {"both": gone["left"]}
-        for side, runs in gone.items():
-            if runs:
-                count = sum(end - first for first, end in runs)
+        for side, stretches in gone.items():
+            if stretches:
+                count = sum(end - first for first, end in stretches)
                 which = f"the {limb}s are" if side == "both" else f"the {side} {limb} is"
-                listed = ", ".join(f"{first}-{end - 1}" for first, end in runs[:_LISTED])
-                more = f", and {len(runs) - _LISTED} more times" if len(runs) > _LISTED else ""
+                listed = ", ".join(f"{first}-{end - 1}" for first, end in stretches[:_LISTED])
+                more = f", and {len(stretches) - _LISTED} more times" if len(stretches) > _LISTED else ""
                 keypoints = keypoints.with_note(
                     f"{which} not seen in {count} of {len(keypoints)} frames ({listed}{more}): invented there"
                 )
     return keypoints
-
-
-def _long_runs(marks: Bool[Tensor, " T"], fps: float) -> list[tuple[int, int]]:
-    """First frames and ends of stretches that last."""
-    padded = torch.nn.functional.pad(marks.int(), (1, 1))
-    change = padded.diff().nonzero()[:, 0].tolist()
-    return [
-        (first, end) for first, end in zip(change[::2], change[1::2], strict=True) if end - first > _VANISHED_S * fps
-    ]
 
 
 def _sees(layout: Layout, seen: Bool[Tensor, " K"], group: str) -> bool:
