@@ -15,6 +15,7 @@ from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.solver import RecordingOptions, Solver
 from learnable_smplify.solver.ground import grounded, is_root_relative
+from toy_recording import squatting_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
 HIPS = [23, 24]
@@ -22,15 +23,8 @@ HIPS = [23, 24]
 
 def squats(frames: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
     """MediaPipe's points (T, 33, 3) of two squats on fixed feet, floor at y = 0; the middle of the hips (T, 3)."""
-    body, pose = load_body(), torch.zeros(frames, 24, 3)
-    bend = 0.9 * (1 - torch.cos(torch.linspace(0, 4 * torch.pi, frames))) / 2
-    pose[:, 1:3, 0], pose[:, 4:6, 0], pose[:, 7:9, 0] = -bend[:, None], 2 * bend[:, None], -bend[:, None]
-    betas = torch.zeros(frames, 10)
-    foot = body.joints(pose, betas, torch.zeros(frames, 3))[:, [7, 8]].mean(dim=1)
-    transl = foot[:1] - foot
-    low = body.vertices(pose[:1], betas[0], transl[:1])[..., 1].min()
-    transl[:, 1] -= low
-    points = body.keypoints(pose, betas, transl, layout="mediapipe33")
+    pose, transl = squatting_person(frames)
+    points = load_body().keypoints(pose, torch.zeros(frames, 10), transl, layout="mediapipe33")
     return points, points[:, HIPS].mean(dim=1)
 
 

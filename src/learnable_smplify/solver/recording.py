@@ -37,7 +37,7 @@ from learnable_smplify.solver.frame.tracking import (
 from learnable_smplify.solver.ground import grounded
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.invented import with_invented
+from learnable_smplify.solver.invented import Lengths, with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
@@ -151,12 +151,12 @@ class RecordingSolver:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
             check_seen(keypoints, gap, options.repair.min_keypoints)
-        keypoints = with_invented(keypoints)
-        targets, confidence = self._measured(keypoints)
-
-        offsets, notes = options.offsets, keypoints.notes
+        measured, offsets = keypoints, options.offsets
         found: ShapeEstimate | None = None
-        told = self._shape(keypoints, layout, _with(plain, offsets), options, betas)
+        told = self._shape(measured, layout, _with(plain, offsets), options, betas)
+        keypoints = with_invented(measured, Lengths.of_body(plain, told.betas, layout))
+        targets, confidence = self._measured(keypoints)
+        notes = keypoints.notes
         used = self.for_habit(told.habit)
         if layout.markers and offsets is None:
             offsets = told.offsets
@@ -164,12 +164,12 @@ class RecordingSolver:
             shape = betas
         else:
             found = told
-            if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
+            if found.bounded and self.body.name == "open" and self._scale(measured, plain) > _CHILD_SCALE:
                 child = replace(self, body=load_body(CHILD))
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
                 known = replace(options.known_size, average=None)  # which is an adult's
-                return child.fit(keypoints.with_note(note), replace(options, known_size=known), None, start, progress)
-            shape, notes = found.betas, (*notes, *shape_notes(found), *self._contradictions(keypoints, plain, options))
+                return child.fit(measured.with_note(note), replace(options, known_size=known), None, start, progress)
+            shape, notes = found.betas, (*notes, *shape_notes(found), *self._contradictions(measured, plain, options))
             if found.offsets is not None and offsets is None and _is_skeleton(layout):
                 offsets = found.offsets
                 if self.body.name == "open":
@@ -225,7 +225,12 @@ class RecordingSolver:
     ) -> ShapeEstimate:
         mesh = RestMesh.of(self.body, self.device)
         estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
-        return estimator.estimate(*self._measured(keypoints), betas)
+        told = estimator.estimate(*self._measured(keypoints), betas)
+        whole = with_invented(keypoints)
+        if told.offsets is None or betas is not None or torch.equal(whole.confidence, keypoints.confidence):
+            return told
+        # A detector's half of a body says little of the other half's size: legs are as long as arms let expect.
+        return estimator.estimate(*self._measured(whole))
 
     def _measured(self, keypoints: Keypoints) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
         """Positions [m] and confidence, on the device."""
