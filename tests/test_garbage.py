@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.repair.garbage import examine
 from learnable_smplify.solver import Solver
-from toy_recording import standing_person
+from toy_recording import squatting_person, standing_person
 
 
 def recording(points: np.ndarray) -> Keypoints:
@@ -70,6 +71,22 @@ def test_somebody_in_a_t_pose_is_no_plane(layout: str):
 def test_one_frame_repeated_is_named():
     doubt = examine(recording(standing_person(1).repeat(30, axis=0)))
     assert doubt.reasons == ("all 30 frames are one and the same: there is one pose, and no motion",)
+
+
+def test_takes_joined_together_are_named_where_they_meet():
+    body, (pose, transl) = load_body(), squatting_person()
+    points = body.keypoints(pose, torch.zeros(10), transl, layout="body25").numpy()
+    away = points.copy()
+    away[40:] += (0.5, 0, 0.3)
+    astray = points.copy()
+    astray[20] += (0, 0, 5)
+    for joined, frames in ((away, "40"), (astray, "20, 21")):
+        doubt = examine(recording(joined))
+        assert [int(frame) for frame in frames.split(", ")] == doubt.frames.nonzero()[:, 0].tolist()
+        assert f"elsewhere from one frame to the next (at frame {frames})" in doubt.reasons[-1]
+    for every in (1, 2, 4):  # a squat a second, at 30, 15 and 7.5 frames a second
+        fast = replace(recording(points[::every]), fps=30 / every)
+        assert not examine(fast).reasons
 
 
 def test_a_size_says_nothing_where_it_will_be_changed():

@@ -211,7 +211,9 @@ class RecordingSolver:
             start_s=keypoints.start_s,
             notes=tuple(dict.fromkeys(notes)),  # a child's fit goes through all steps again
         )
-        if gap is not None and bool(gap.any()) and not smooth:
+        blank = (measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints
+        gap = blank if gap is None else blank | gap
+        if bool(gap.any()) and not bool(gap.all()) and not smooth:
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
         return with_hands(motion, keypoints.hands, self.body, self.priors, smooth), offsets
 
