@@ -89,6 +89,22 @@ def test_takes_joined_together_are_named_where_they_meet():
         assert not examine(fast).reasons
 
 
+def test_inches_and_the_centimetres_of_a_small_child_are_told_apart_and_feet_are_asked_for(tmp_path: Path):
+    small, rest = torch.zeros(10), torch.zeros(1, 24, 3)
+    small[0] = -2.0
+    infant = load_body("open-child").keypoints(rest, small, layout="coco17").numpy()
+    adult = load_body().keypoints(rest, torch.zeros(10), layout="coco17").numpy()
+    for points, metres, factor, said in (
+        (adult, 0.0254, 1.0, "looked like inches"),
+        (infant, 0.01, 1.0, "looked like centimetres of a small child"),
+        (adult, 0.3048, 1 / 0.3048, "times as long as an adult's, as in feet: check the units"),
+    ):
+        np.save(tmp_path / "a.npy", points / metres)
+        keypoints = read_keypoints(tmp_path / "a.npy", layout="coco17", fps=30)
+        np.testing.assert_allclose(keypoints.positions, factor * points, atol=1e-4)
+        assert said in keypoints.notes[0]
+
+
 def test_a_size_says_nothing_where_it_will_be_changed():
     assert examine(recording(standing_person(30) * 7), any_size=True).reasons == ()
     assert examine(recording(standing_person(30) * [7, 7, 0]), any_size=True).reasons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from learnable_smplify.fit_summary import summarise_fit
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.solver import RecordingOptions, Solver
 from learnable_smplify.solver.ground import grounded, is_root_relative
 from toy_recording import squatting_person
@@ -45,6 +47,23 @@ def test_squats_about_fixed_hips_get_their_way_back():
     assert "the pelvis goes up and down by" in moved.notes[-1]
     assert "jumps can not be told" in moved.notes[-1]
     assert not is_root_relative(moved)
+
+
+def test_a_recording_about_its_hips_is_named_and_one_without_hips_is_not(tmp_path: Path):
+    pose, transl = squatting_person()
+    about_root = load_body().joints(pose, torch.zeros(10), transl)
+    about_root = about_root - about_root[:, :1]
+    about_root[:, 1:, 1] -= 0.05  # SMPL's hips are as far below its root
+    assert is_root_relative(Keypoints(about_root, "smpl24", up_axis="y"))
+    said = "positions are relative to the hips: the file holds no path (--ground finds one)"
+    keypoints, _ = relative()
+    assert said in Solver(method="gauss_newton").fit(keypoints).notes
+    arms = [name for name in load_layout("body25").keypoint_names if name.endswith(("Shoulder", "Elbow", "Wrist"))]
+    frame = {name: {"x": 0.1 * place, "y": 1.0, "z": 0.0} for place, name in enumerate(arms)}
+    (tmp_path / "arms.json").write_text(json.dumps({"frames": [{"keypoints": frame}] * 3}))
+    bust = read_keypoints(tmp_path / "arms.json", fps=30)
+    assert not is_root_relative(bust)
+    assert said not in bust.notes
 
 
 @pytest.mark.parametrize("why", ["has a way", "no up axis", "no feet"])

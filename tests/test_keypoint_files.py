@@ -11,7 +11,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, write_keypoints
 from learnable_smplify.formats.keypoints.units import size_of_body, unit_in_metres
@@ -237,22 +236,6 @@ def test_small_and_large_people_in_metres_are_left_alone(write, scale: float):
     keypoints = read_keypoints(write("a.npy", npy_bytes(person() * scale)), layout="coco17", fps=30)
     assert keypoints.notes == (UP,)
     np.testing.assert_allclose(keypoints.positions, person() * scale, atol=1e-6)
-
-
-def test_feet_inches_and_the_centimetres_of_a_small_child_are_told_apart(write):
-    child, small = load_body("open-child"), torch.zeros(10)
-    small[0] = -2.0
-    rest = torch.zeros(1, 24, 3)
-    infant = child.keypoints(rest, small, layout="coco17").numpy()
-    adult = load_body().keypoints(rest, torch.zeros(10), layout="coco17").numpy()
-    for points, metres, said in (
-        (adult, 0.3048, "looked like feet"),
-        (adult, 0.0254, "looked like inches"),
-        (infant, 0.01, "looked like centimetres of a small child"),
-    ):
-        keypoints = read_keypoints(write("a.npy", npy_bytes(points / metres)), layout="coco17", fps=30)
-        np.testing.assert_allclose(keypoints.positions, points, atol=1e-4)
-        assert keypoints.notes[0].startswith(said)
 
 
 def test_a_size_between_the_units_is_left_alone_and_said(write):

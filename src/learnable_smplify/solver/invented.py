@@ -117,7 +117,10 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
         what = f"trunk{'' if head else ', head'} and arms are not seen: they are invented, upright and at rest"
     else:
         made, seated = _lower(points, up, lengths, keypoints.fps, hips)
-        what = ("the legs" if hips else "hips and legs") + " are not seen: they are invented, "
+        head = "head" not in layout.groups or _sees(layout, seen, "head")
+        unseen = (*(() if head else ("head",)), *(() if hips else ("hips",)))
+        what = f"{', '.join(unseen)} and legs" if unseen else "the legs"
+        what += " are not seen: they are invented, "
         what += "as of somebody who sits" if seated else "as of somebody who stands"
     return _added(keypoints, layout, seen, made).with_note(what)
 

@@ -34,7 +34,7 @@ from learnable_smplify.solver.frame.tracking import (
     numeric_searcher,
     track,
 )
-from learnable_smplify.solver.ground import grounded
+from learnable_smplify.solver.ground import grounded, with_place_named
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import Lengths, with_invented
@@ -128,7 +128,7 @@ class RecordingSolver:
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
         if options.scale_to_body:
             keypoints = self._scaled(keypoints, folded, options.known_size.height_m)
-        return grounded(keypoints, folded) if options.ground or options.hold_feet else keypoints
+        return grounded(keypoints, folded) if options.ground or options.hold_feet else with_place_named(keypoints)
 
     def fit(
         self,

@@ -48,7 +48,7 @@ _BONES: tuple[Bone, ...] = tuple(
     )
 )
 
-# How many times longer than an adult's in metres limbs are in feet and in inches: those of adults. A small child's in
+# How many times longer than in metres an adult's limbs are in feet and in inches. A small child's in
 # centimetres are as long as the latter, but its legs are 1.3 to 1.4 times as long as the trunk, an adult's 1.5 to 1.8.
 _FEET, _INCHES, _GROWN = (2.6, 4.2), (29.0, 47.0), 1.44
 
@@ -149,22 +149,22 @@ def to_metres(
             return positions / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
     if metres != 1.0 and 0.4 <= written <= 2.5:
         return positions, (f"the file says {declared} but is in metres: not converted",)
+    like = ", as in feet" if _FEET[0] < written * metres < _FEET[1] else ""
     notes.append(
-        f"the limbs are {written * metres:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...), "
-        "or use --scale-to-body if the scale is unknown"
+        f"the limbs are {written * metres:.3g} times as long as an adult's{like}: check the units (--units mm, cm, ft, "
+        "...), or use --scale-to-body if the scale is unknown"
     )
     return positions * metres, tuple(notes)
 
 
 def _other_unit(written: float, positions: Float[np.ndarray, "T K 3"], layout: Layout) -> tuple[str, str] | None:
-    """Feet, inches, or a small child's centimetres, where limbs are as long as in one of them: in words, and short."""
-    if _FEET[0] < written < _FEET[1]:
-        return "looked like feet: times 0.3048 (--units to say otherwise)", "ft"
+    """Inches, or a small child's centimetres, where limbs are as long as in one of them: in words, and short."""
     if not _INCHES[0] < written < _INCHES[1]:
         return None
     legs = _legs_to_trunk(positions, layout)
     if legs is None or legs > _GROWN:
-        return "looked like inches: times 0.0254 (--units cm, if they are the centimetres of a small child)", "in"
+        said = "looked like inches: times 0.0254 (--units cm, if they are the centimetres of a small child, or "
+        return said + "--scale-to-body if the scale is unknown)", "in"
     return "looked like centimetres of a small child: divided by 100 (--units in, if they are inches)", "cm"
 
 
