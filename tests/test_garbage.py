@@ -73,6 +73,15 @@ def test_one_frame_repeated_is_named():
     assert doubt.reasons == ("all 30 frames are one and the same: there is one pose, and no motion",)
 
 
+def test_keypoints_in_the_order_of_another_layout_are_named():
+    body, (pose, transl) = load_body(), squatting_person(30)
+    points = body.keypoints(pose, torch.zeros(10), transl, layout="body25b")
+    motion = Solver(method="gauss_newton").fit(Keypoints(points, "body25", up_axis="y"))
+    said = "in another order than that of body25 (--layout body25b or ntu25), or not of one person"
+    assert motion.flagged.all()
+    assert any(note.startswith("no body fits in most frames") and note.endswith(said) for note in motion.notes)
+
+
 def test_takes_joined_together_are_named_where_they_meet():
     body, (pose, transl) = load_body(), squatting_person()
     points = body.keypoints(pose, torch.zeros(10), transl, layout="body25").numpy()

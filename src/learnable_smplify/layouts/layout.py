@@ -276,6 +276,12 @@ def infer_layout_from_count(count: int, path: str | PathLike[str] | None = None)
     raise InputError(f"no layout has {count} keypoints", path=path, expected=f"one of {sizes}", hint=hint)
 
 
+def others_as_wide(layout: Layout) -> tuple[str, ...]:
+    """Names of the other layouts in the package that have as many points a frame."""
+    ordered = (_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY)
+    return tuple(other.name for other in ordered if other.width == layout.width and other.name != layout.name)
+
+
 def _shipped_by_name(text: str) -> Layout | None:
     name = _SHIPPED_BY_SPELLING.get(text) or _SHIPPED_BY_SPELLING.get(plain(text[:100]))
     if name is None and (whole := whole_body(text)) is not None:

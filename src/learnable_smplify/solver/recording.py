@@ -17,7 +17,7 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.open_body import CHILD
 from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.layout import Layout, load_layout, others_as_wide
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
@@ -61,6 +61,8 @@ _OFFSET_ROUNDS = 2
 
 # What markers on the skin are off by [m].
 _MARKER_SIGMA = 0.004
+# Keypoints that are further off on average [m] are not those of a body.
+_NO_BODY = 0.12
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ class RecordingSolver:
             notes = (*notes, note)
         elif layout.markers and offsets is not None:
             notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
+        notes = (*notes, *self._misfit_note(measured, plain, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
         smooth, own = options.smooth or options.hold_feet, found is not None and found.offsets is None
         if smooth:
@@ -295,6 +298,27 @@ class RecordingSolver:
         return (
             f"markers stand off the body's points by {float(away):.0f} mm on average, which the keypoint error counts; "
             f"from where they were found to stand they are {off:.1f} mm off"
+        )
+
+    def _misfit_note(
+        self, keypoints: Keypoints, plain: FoldedPoints, shape: Tensor, clip: ClipSolution
+    ) -> tuple[str, ...]:
+        """What may be wrong where most frames fit no body, although limbs are as long as a person's."""
+        targets, confidence = self._measured(keypoints)
+        seen = (confidence > 0).sum(dim=1) >= self.clip.min_keypoints
+        layout = load_layout(keypoints.layout)
+        error = fit_error(plain.shaped(shape[None]), clip.rotmat, clip.transl, targets, confidence)[seen]
+        if (
+            layout.markers
+            or float((error > _NO_BODY).double().mean()) < 0.5
+            or not 0.5 < self._scale(keypoints, plain) < 2
+        ):
+            return ()
+        others = others_as_wide(layout)
+        instead = f"--layout {' or '.join(others)}" if others else "--layout"
+        return (
+            f"no body fits in most frames: the keypoints are {1000 * float(error.mean()):.0f} mm off, in another "
+            f"order than that of {layout.name} ({instead}), or not of one person",
         )
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints, height_m: float | None) -> Keypoints:
