@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from learnable_smplify.body import load_body
-from learnable_smplify.fit_summary import summarise_fit
+from learnable_smplify.cli.main import main
+from learnable_smplify.fit_summary import as_fitted, summarise_fit
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
@@ -127,3 +129,25 @@ def test_the_shared_recording_of_another_scale_is_compared_as_it_was_scaled():
     solver = Solver(recording_options=RecordingOptions(scale_to_body=True))
     prepared = solver.prepared(keypoints)
     assert summarise_fit(solver.body, solver.fit(prepared), prepared).mean_error_mm < 8
+
+
+@pytest.mark.parametrize("options", [["--ground"], ["--scale-to-body"], ["--scale-to-body", "--hold-feet"]])
+def test_report_and_pictures_compare_with_the_keypoints_as_they_were_fitted(tmp_path: Path, options: list[str]):
+    keypoints, _ = relative()
+    scale = 0.6 if "--scale-to-body" in options else 1.0
+    np.save(tmp_path / "a.npy", scale * keypoints.positions.numpy())
+    motion_file, page, picture = tmp_path / "m.npz", tmp_path / "m.html", tmp_path / "m.png"
+    main(["fit", str(tmp_path / "a.npy"), "--fps", "30", "-o", str(motion_file), "--quiet", *options])
+    raw = read_keypoints(tmp_path / "a.npy", fps=30)
+    motion, body = read_motion(motion_file), load_body()
+    assert summarise_fit(body, motion, raw).mean_error_mm > 200
+    laid = as_fitted(body, motion, raw)
+    assert summarise_fit(body, motion, laid).mean_error_mm < 30
+    assert as_fitted(body, motion, laid) is laid
+    main(["report", str(motion_file), str(tmp_path / "a.npy"), "-o", str(page), "--pictures", "0"])
+    said = page.read_text()
+    assert "keypoints are shown where the motion was fitted to them" in said
+    assert ("the supporting foot stays on a floor" in said) == (options != ["--scale-to-body"])
+    assert ("positions times" in said) == (scale != 1.0)
+    main(["render", str(motion_file), str(tmp_path / "a.npy"), "-o", str(picture), "--frames", "1", "--size", "64"])
+    assert picture.is_file()
