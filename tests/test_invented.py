@@ -142,6 +142,8 @@ def test_limbs_that_vanish_for_a_while_are_named_with_the_frames():
 
 
 def test_a_bust_without_hips_says_so_where_up_is_not_known():
+    said = "the left arm and the right arm and the head and the trunk are not seen: invented, a guess"
+    assert with_invented(part(LEGS & ~HIPS)).notes[-1] == said
     arms = part(~(LEGS | HIPS) & (GROUPS != "head"))
     assert "head, hips and legs are not seen: they are invented" in with_invented(arms).notes[-1]
     assert "the hips and legs are not seen" in with_invented(part(~(LEGS | HIPS), up_axis=None)).notes[-1]

@@ -143,10 +143,12 @@ def _with_limbs_named(
             unseen.append(f"the {side} lower leg")
     if "head" in layout.groups and not _sees(layout, seen, "head"):
         unseen.append("the head")
+    if all(points[name] is None for name in sided("hip", "shoulder")):
+        unseen.append("the trunk")
     if not unseen or not any(place is not None for place in points.values()):
         return keypoints
-    verb = "is" if len(unseen) == 1 else "are"
-    return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, at rest")
+    verb, how = "is" if len(unseen) == 1 else "are", "a guess" if "the trunk" in unseen else "at rest"
+    return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, {how}")
 
 
 def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
