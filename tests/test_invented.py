@@ -141,6 +141,19 @@ def test_limbs_that_vanish_for_a_while_are_named_with_the_frames():
     )
 
 
+@pytest.mark.parametrize("first", [12, 20])
+def test_legs_that_come_into_sight_again_go_there_without_a_step(first: int):
+    body, (pose, transl) = load_body(), squatting_person()
+    points = body.keypoints(pose, torch.zeros(10), transl, layout="body25")
+    confidence = torch.ones(len(pose), 25)
+    confidence[first:45, LEGS] = 0
+    motion = Solver().fit(Keypoints(points, "body25", fps=30, confidence=confidence, up_axis="y"), torch.zeros(10))
+    found = body.joints(motion.pose, motion.betas, motion.transl)
+    steps = (found[1:] - found[:-1]).norm(dim=-1)
+    assert float(steps[first:46].max()) < 0.09
+    assert f"({first}-44): invented there" in " ".join(motion.notes)
+
+
 def test_a_bust_without_hips_says_so_where_up_is_not_known():
     said = "the left arm and the right arm and the head and the trunk are not seen: invented, a guess"
     assert with_invented(part(LEGS & ~HIPS)).notes[-1] == said

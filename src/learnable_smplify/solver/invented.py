@@ -16,7 +16,9 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
-from learnable_smplify.skeleton import NUM_JOINTS, sided
+from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotvec_between
+from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS, sided
 from learnable_smplify.timeline import runs
 
 # How far invented points are trusted: a measured one has 1.
@@ -44,6 +46,9 @@ _HIGH, _DEEPEST, _SWAYS = 0.95, 0.7, 0.2
 _FOLLOWS = 0.6
 # A limb out of sight for longer than this [s] is invented there, and so many such times are written out.
 _VANISHED_S, _LISTED = 0.5, 4
+# One out of sight for longer than this [s] goes to where it is seen again during so much [s] of the time before.
+_GLANCE_S, _EASE_S = 0.1, 0.4
+_LIMB_JOINTS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle", "foot")}
 
 
 @dataclass(frozen=True)
@@ -151,18 +156,49 @@ def _with_limbs_named(
     return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, {how}")
 
 
-def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
-    """The recording with a note of arms and legs that are seen, but not all the time that the person is."""
+def eased(motion: Motion, keypoints: Keypoints) -> Motion:
+    """The motion in which arms and legs that come into sight again go there over a moment instead of a step.
+
+    Args:
+        motion: fitted frame by frame.
+        keypoints: those it was fitted to, with as many frames.
+    """
+    pose = motion.pose.clone()
+    for (limb, side), stretches in _absences(keypoints, load_layout(keypoints.layout)).items():
+        joints = [JOINT_INDEX[f"{side}_{joint}"] for joint in _LIMB_JOINTS[limb]]
+        for first, end in stretches:
+            if end == len(pose) or end - first <= _GLANCE_S * keypoints.fps:
+                continue
+            count = min(max(round(_EASE_S * keypoints.fps), 1), end - first)
+            share = torch.linspace(0, 1, count + 2)[1:-1, None, None].to(pose)
+            there = pose[end, joints].expand(count, -1, -1)
+            pose[end - count : end, joints] = rotvec_between(pose[end - count : end, joints], there, share)
+    return replace(motion, pose=pose)
+
+
+def _absences(keypoints: Keypoints, layout: Layout) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """When arms and legs that are part of a recording are not seen, although the person is: by limb and side."""
     confident = keypoints.confidence.cpu() > 0
     there = confident.any(dim=1)
+    gone = {}
     for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle"))):
-        gone = {}
         for side in ("left", "right"):
             columns = [index for end in ends if (index := layout.index_of_point(f"{side}_{end}")) is not None]
             known = confident[:, columns].any(dim=1)
             if columns and float(known.double().mean()) > _SEEN:
-                stretches = runs((there & ~known).numpy())
-                gone[side] = [(first, end) for first, end in stretches if end - first > _VANISHED_S * keypoints.fps]
+                gone[limb, side] = runs((there & ~known).numpy())
+    return gone
+
+
+def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
+    """The recording with a note of arms and legs that are seen, but not all the time that the person is."""
+    absences = _absences(keypoints, layout)
+    for limb in ("arm", "leg"):
+        gone = {
+            side: [(first, end) for first, end in absences[limb, side] if end - first > _VANISHED_S * keypoints.fps]
+            for side in ("left", "right")
+            if (limb, side) in absences
+        }
         if len(gone) == 2 and gone["left"] == gone["right"]:
             gone = {"both": gone["left"]}
         for side, stretches in gone.items():

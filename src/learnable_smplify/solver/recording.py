@@ -37,7 +37,7 @@ from learnable_smplify.solver.frame.tracking import (
 from learnable_smplify.solver.ground import grounded, with_place_named
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.invented import Lengths, with_invented
+from learnable_smplify.solver.invented import Lengths, eased, with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
@@ -214,6 +214,8 @@ class RecordingSolver:
             start_s=keypoints.start_s,
             notes=tuple(dict.fromkeys(notes)),  # a child's fit goes through all steps again
         )
+        if not smooth:
+            motion = eased(motion, measured)
         blank = (measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints
         gap = blank if gap is None else blank | gap
         if bool(gap.any()) and not bool(gap.all()) and not smooth:
