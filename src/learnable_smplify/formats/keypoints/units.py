@@ -50,7 +50,7 @@ _BONES: tuple[Bone, ...] = tuple(
 
 # How many times longer than in metres an adult's limbs are in feet and in inches. A small child's in
 # centimetres are as long as the latter, but its legs are 1.3 to 1.4 times as long as the trunk, an adult's 1.5 to 1.8.
-_FEET, _INCHES, _GROWN = (2.6, 4.2), (29.0, 47.0), 1.44
+_FEET, _INCHES, _GROWN = (3.0, 4.2), (29.0, 47.0), 1.44
 
 # What tells the size where only hands are measured: the palm.
 _PALM_BONES = tuple(
