@@ -71,7 +71,8 @@ def test_sides_that_one_camera_exchanges_are_exchanged_back(
     body: ls.Body, person: tuple[ls.Motion, torch.Tensor]
 ) -> None:
     observed = Observed.of(views_of(body, person, 4, Damage(noise_px=3.0, swapped=(2,))))
-    back, swapped = unswapped(observed, *placed_points(observed))
+    sides = unswapped(observed)
+    back, swapped = sides.observed, sides.exchanged
     assert swapped.float().mean(0).tolist() == pytest.approx([0, 0, 1, 0], abs=0.1)
     clean = Observed.of(views_of(body, person, 4, Damage()))
     assert float((back.pixels - clean.pixels).norm(dim=-1).median()) < 6

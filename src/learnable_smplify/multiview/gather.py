@@ -24,6 +24,8 @@ from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
 from learnable_smplify.multiview.readings import lonely_notes, misread, stranger
 from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.swaps import swap_notes, unswapped
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
 
@@ -168,6 +170,8 @@ def _gathered(
         ]
         people.append(SeenPerson(str(number), tuple(view for view in views if view is not None)))
     if len(names) > 1:
+        people, side_notes = _righted(people)
+        notes += side_notes
         if nudge:
             people, nudge_notes = _nudged(people)
             notes += nudge_notes
@@ -220,6 +224,19 @@ def _view(
     if not bool((trust > 0).any()):
         return None
     return View(Keypoints2D(pixels, first.layout, fps, trust), camera)
+
+
+def _righted(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
+    """The people whose sides cameras no longer exchange: all that follows asks where their keypoints are in space."""
+    righted, notes = [], []
+    for person in people:
+        if len(person.views) > 1:
+            sides = unswapped(Observed.of(person.views))
+            said = swap_notes(sides)
+            notes += said if len(people) == 1 else [f"person {person.name}: {note}" for note in said]
+            person = replace(person, views=sides.views(person.views))
+        righted.append(person)
+    return righted, notes
 
 
 def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
