@@ -118,14 +118,18 @@ def test_a_camera_that_goes_astray_is_left_out_for_the_moment(tmp_path: Path) ->
     assert errors(found, [person])[0, 0] < 0.03
 
 
+@pytest.mark.parametrize("exchanged", [False, True])
 @pytest.mark.parametrize("two", [False, True])
-def test_clocks_that_differ_are_found(tmp_path: Path, two: bool) -> None:
+def test_clocks_that_differ_are_found(tmp_path: Path, two: bool, exchanged: bool) -> None:
     cameras = room(3)
     people = [walk(150, 0), walk(150, 1, (0.9, 0.0))][: 1 + two]
     starts = {"cam01": 10, "cam02": 0, "cam03": 27}
+    mirror = list(load_layout("coco17").mirror)
+    pixels = {camera.name: [seen(camera, person) for person in people] for camera in cameras}
+    if exchanged:
+        pixels["cam02"] = [points[:, mirror] for points in pixels["cam02"]]
     tracks = {
-        camera.name: [track(seen(camera, person)[starts[camera.name] : 120 + starts[camera.name]]) for person in people]
-        for camera in cameras
+        name: [track(points[starts[name] : 120 + starts[name]]) for points in both] for name, both in pixels.items()
     }
     found = gathered(tmp_path, tracks, cameras)
     assert found.offsets == {"cam01": 0, "cam02": 10, "cam03": -17}

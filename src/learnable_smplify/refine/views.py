@@ -164,7 +164,8 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         lifted = [
             guess
             for number in range(len(views))
-            if (guess := _lifted(observed.of_cameras(torch.tensor([number])), used, points, rotmat, precision, priors)) is not None
+            if (guess := _lifted(observed.of_cameras(torch.tensor([number])), used, points, rotmat, precision, priors))
+            is not None
         ]
         sources += [(guess.mean, guess.precision) for guess in lifted]
         if lifted:
