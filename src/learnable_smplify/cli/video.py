@@ -222,18 +222,18 @@ def fitted_camera(camera: Camera, info: VideoInfo) -> tuple[Camera, tuple[str, .
 def _tracks(
     args: VideoArgs, videos: dict[str, VideoInfo], cameras: dict[str, Camera], notes: Console
 ) -> dict[str, list[Track]]:
-    rate = next(iter(videos.values())).fps if args.settings.fps is None else args.settings.fps
+    rates = {name: info.fps if args.settings.fps is None else args.settings.fps for name, info in videos.items()}
     if args.detections is not None:
         if len(videos) > 1:
-            return read_camera_tracks(args.detections, cameras, replace(args.settings, fps=rate))
+            return read_camera_tracks(args.detections, cameras, args.settings, rates)
         (name,) = videos
-        people = read_detections(args.detections, args.settings.layout, rate)
+        people = read_detections(args.detections, args.settings.layout, rates[name])
         most = max(people, key=lambda person: person.frames_seen)
         print_notes(notes, picture_notes(most.keypoints, cameras[name], args.detections))
         return {name: people}
     tracks = {}
     for name, info in videos.items():
-        info = info if args.settings.fps is None else replace(info, fps=args.settings.fps)
+        info = replace(info, fps=rates[name])
         with pictures_progress(notes, f"looking for people in {info.path.name}", info.frames) as advance:
             tracks[name] = detect_people(info, args.people, progress=advance)
         if args.save_detections is not None:
@@ -249,7 +249,7 @@ def _alone(tracks: Sequence[Track], camera: Camera) -> Gathered:
     most = max(track.frames_seen for track in tracks)
     kept = [track for track in tracks if track.frames_seen >= max(0.1 * most, 5)] or list(tracks)
     people = tuple(SeenPerson(track.name, (View(track.keypoints, camera),)) for track in kept)
-    return Gathered(people, {str(camera.name): 0}, 0, ())
+    return Gathered(people, {str(camera.name): 0}, 0, {str(camera.name): 1.0}, ())
 
 
 def _guided(
@@ -306,11 +306,11 @@ def _overlay(
 ) -> None:
     place = args.output.with_suffix(".overlay.mp4")
     placed = {str(view.camera.name): view.camera for one in fitted for view in one.solved.person.views}
-    shown_videos = [
-        Shown(info, placed[name], gathered.first_frame + gathered.offsets.get(name, 0))
-        for name, info in videos.items()
-        if name in placed
-    ]
+    shown_videos = []
+    for name in [name for name in videos if name in placed]:
+        step = gathered.steps[name]
+        first = step * (gathered.first_frame + gathered.offsets[name])
+        shown_videos.append(Shown(videos[name], placed[name], first, step))
     motions = [one.solved.motion for one in fitted]
     with pictures_progress(notes, "drawing", len(motions[0])) as advance:
         write_overlay(shown_videos, motions, body, place, advance)

@@ -95,7 +95,7 @@ class ViewSolver:
         unsure = int(sides.undecided.sum())
         if unsure:
             notes.append(
-                f"in {unsure} of {len(observed)} frames cameras disagree on left and right, and nothing tells which are "
+                f"in {unsure} of {len(observed)} frames cameras disagree on left and right, and nothing tells who is "
                 "right: flagged"
             )
         found: ShapeEstimate | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -88,11 +90,14 @@ def _missed(
     return torch.stack(missed).sum(0) / weight.shape[2]
 
 
-def _meeting(rays: list[list[Tensor]], aims: list[tuple[Tensor, ...]], pulls: list[Tensor]) -> tuple[Tensor, ...]:
+def _meeting(
+    rays: Sequence[Sequence[Tensor]], aims: Sequence[Sequence[Tensor]], pulls: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
     """The places nearest to all rays: sum w (1 - d d^T) p = sum w (1 - d d^T) c, solved by cofactors."""
     least = 1e-6
-    xx, yy, zz, xy, xz, yz = least, least, least, 0.0, 0.0, 0.0
-    right = [torch.zeros_like(pulls[0]) for _ in range(3)]
+    none = torch.zeros_like(pulls[0])
+    xx, yy, zz, xy, xz, yz = none + least, none + least, none + least, none, none, none
+    right = [none, none, none]
     for (x, y, z), aim, pull in zip(rays, aims, pulls, strict=True):
         w_x, w_y, w_z = pull * x, pull * y, pull * z
         xx, yy, zz = xx + pull - w_x * x, yy + pull - w_y * y, zz + pull - w_z * z
