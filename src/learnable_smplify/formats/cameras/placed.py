@@ -157,6 +157,21 @@ def says_fisheye(values: Mapping[Any, Any]) -> bool:
     return False
 
 
+def fisheye_error(camera: str, path: Path, where: str | None = None) -> InputError:
+    """The error for a fish-eye lens.
+
+    Args:
+        camera: who has it, for the message.
+    """
+    return InputError(
+        f"{camera} has a fish-eye lens, which is not modelled",
+        path=path,
+        where=where,
+        expected="OpenCV's k1 k2 p1 p2 [k3]",
+        hint="undistort the pictures first (cv2.fisheye.undistortImage)",
+    )
+
+
 def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
     """Cameras of one recording look at one place; those of a file that means its matrices otherwise do not.
 
@@ -318,12 +333,7 @@ def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tup
 def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
     values = [float(value) for value in np.asarray(camera.distortion, dtype=np.float64).reshape(-1)]
     if camera.fisheye:
-        raise camera.fail(
-            path,
-            f"camera '{camera.name}' has a fish-eye lens, which is not modelled",
-            "OpenCV's k1 k2 p1 p2 [k3]",
-            "undistort the pictures first (cv2.fisheye.undistortImage)",
-        )
+        raise fisheye_error(f"camera '{camera.name}'", path, camera.where)
     while len(values) > 8 and values[-1] == 0:
         values.pop()
     if len(values) in (1, 2, 3, 6, 7):  # Anipose writes k1 alone, others k1 and k2
