@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from calibrated import Calibrated, room, write_json, write_toml
 from crowd import seen, track, walk
+from learnable_smplify.camera import Camera
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.detections.detection_arrays import write_detections
+from learnable_smplify.formats.detections.on_side import on_side_notes
 from learnable_smplify.multiview.gather import Gathered, gather_people
+from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.track import Track
 
 pytest.importorskip("cv2")
@@ -108,6 +112,27 @@ def test_keypoints_outside_the_cameras_picture_are_named(tmp_path: Path, capsys:
         main(picture(tmp_path, 3.0))
     assert stop.value.code == 2
     assert "keypoints are outside the camera's picture of 1088 x 1920: they go to" in words(capsys)
+
+
+TURNS = {
+    "heads to the left, in 100 %": lambda pixels: np.stack((pixels[..., 1], 1088 - pixels[..., 0]), axis=-1),
+    "heads to the right, in 100 %": lambda pixels: np.stack((1920 - pixels[..., 1], pixels[..., 0]), axis=-1),
+    "upside down in the picture in 100 %": lambda pixels: np.array([1088, 1920]) - pixels,
+}
+
+
+@pytest.mark.parametrize("message", TURNS)
+def test_films_that_lie_on_their_side_are_named(message: str) -> None:
+    (camera,) = room(1)
+    pixels = seen(camera, walk(FRAMES))
+    lying = track(TURNS[message](pixels)).keypoints
+    (note,) = on_side_notes(lying, Camera.guessed(1088, 1920))
+    assert message in note
+    assert not on_side_notes(track(pixels).keypoints, Camera.guessed(1088, 1920))
+    # A camera that is known to be turned sees upright people so.
+    turn = rotvec_to_rotmat(torch.tensor([0.0, 0.0, -torch.pi / 2 if "left" in message else torch.pi / 2]))
+    rolled = Camera(1000, 1000, 500, 500, turn @ torch.diag(torch.tensor([1.0, -1.0, -1.0])), up_axis="y")
+    assert bool(on_side_notes(lying, rolled)) == ("upside" in message)
 
 
 def test_a_focal_length_that_hardly_a_camera_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

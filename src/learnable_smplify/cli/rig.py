@@ -23,6 +23,7 @@ from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.cameras.placed import CameraUnits
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in
 from learnable_smplify.formats.detections.detection_file import detection_files, read_detections
+from learnable_smplify.formats.detections.on_side import on_side_notes
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
@@ -134,15 +135,16 @@ def named_tracks(tracks: Sequence[Track], wanted: str | None, path: Path) -> lis
 
 
 def picture_notes(keypoints: Keypoints2D, camera: Camera, path: Path) -> tuple[str, ...]:
-    """What is said of keypoints outside the camera's picture.
+    """What is said of keypoints outside the camera's picture, and of people who lie in it throughout.
 
     Raises:
         InputError: most of them are.
     """
     seen = keypoints.pixels[keypoints.confidence > _LIKELY]
     outside = camera.share_outside(seen)
+    lying = on_side_notes(keypoints, camera)
     if outside is None or outside < _SOME_OUTSIDE:
-        return ()
+        return lying
     right, low = (float(value) for value in seen[torch.isfinite(seen).all(dim=-1)].amax(dim=0))
     what = (
         f"{100 * outside:.0f} % of the keypoints are outside the camera's picture of {camera.width} x {camera.height}: "
@@ -151,7 +153,7 @@ def picture_notes(keypoints: Keypoints2D, camera: Camera, path: Path) -> tuple[s
     expected = "detections in pictures of the camera's size, not turned"
     if outside > _MOST_OUTSIDE:
         raise InputError(what, path=path, expected=expected)
-    return (f"{what} (expected: {expected})",)
+    return (f"{what} (expected: {expected})", *lying)
 
 
 def read_camera_tracks(
