@@ -88,6 +88,13 @@ def test_millimetres_are_taken_for_what_they_are_with_a_note(tmp_path: Path) -> 
         read_cameras(tmp_path / "c.toml", units="m")
 
 
+def test_one_camera_in_another_unit_is_named(tmp_path: Path) -> None:
+    cameras = room(4)
+    cameras[2] = replace(cameras[2], transl=1000 * cameras[2].transl)
+    with pytest.raises(InputError, match=r"camera .cam03. stands \d+ from the others"):
+        read_cameras(write_json(tmp_path / "c.json", cameras))
+
+
 def test_focal_lengths_in_millimetres_are_named(tmp_path: Path) -> None:
     cameras = [replace(camera, matrix=np.diag([9.3, 9.3, 1.0])) for camera in room()]
     with pytest.raises(InputError, match=r"focal length of camera 'cam01' is 9\.3, which would be millimetres"):

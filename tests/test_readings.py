@@ -52,12 +52,60 @@ def test_pictures_that_are_not_those_of_the_calibration_are_named(
 ) -> None:
     cameras, person = room(4), walk(FRAMES)
     pixels = {camera.name: seen(camera, person) for camera in cameras}
-    with pytest.raises(InputError, match=f"the calibration would fit if {said}"):
+    with pytest.raises(InputError, match=f"the calibration would fit if its {said}"):
         gathered(tmp_path, {name: [track(change(points))] for name, points in pixels.items()}, cameras)
     pixels["cam03"] = change(pixels["cam03"])
     found = gathered(tmp_path, {name: [track(points)] for name, points in pixels.items()}, cameras)
     (note,) = [note for note in found.notes if note.startswith("cam03 sees")]
     assert f"it would see the same people as they do if its {said}" in note
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([1, 0, 2, 3], "cam02 and cam01 were exchanged"),
+        ([1, 2, 3, 0], "cam02 were cam03, cam03 were cam04, cam04 were cam01, cam01 were cam02"),
+        ([3, 2, 1, 0], "cam04 were cam01, cam03 were cam02, cam02 were cam03, cam01 were cam04"),
+    ],
+)
+def test_cameras_under_each_others_names_are_named(tmp_path: Path, order: list[int], said: str) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    renamed = [replace(camera, name=cameras[other].name) for camera, other in zip(cameras, order, strict=True)]
+    with pytest.raises(InputError, match=f"the calibration would fit if {said}"):
+        gathered(tmp_path, tracks, renamed)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda matrix: matrix * [[0.5, 0, 1], [0, 0.5, 1], [0, 0, 1]], "focal lengths were twice as long"),
+        (lambda matrix: matrix * [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "cx and cy were the middle of the picture"),
+    ],
+)
+def test_lenses_that_do_not_fit_are_named(
+    tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], said: str
+) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    with pytest.raises(InputError, match=f"the calibration would fit if its {said}"):
+        gathered(tmp_path, tracks, [replace(camera, matrix=change(camera.matrix)) for camera in cameras])
+
+
+def test_one_camera_whose_matrices_go_the_other_way_is_left_out_and_named(tmp_path: Path) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    cameras[2] = replace(cameras[2], rotation=cameras[2].rotation.T, transl=cameras[2].centre)
+    found = gathered(tmp_path, tracks, cameras)
+    (note,) = [note for note in found.notes if note.startswith("cam03 sees")]
+    assert "it would see the same people as they do if its matrices went from camera to world" in note
+
+
+def test_people_of_a_calibration_of_twice_the_size_are_no_giants(tmp_path: Path) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    with pytest.raises(InputError, match="times as large as an adult"):
+        gathered(tmp_path, tracks, [replace(camera, transl=2 * camera.transl) for camera in cameras])
 
 
 def test_people_whom_one_camera_alone_sees_are_said(tmp_path: Path) -> None:

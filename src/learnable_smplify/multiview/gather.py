@@ -31,7 +31,7 @@ from learnable_smplify.track import Track
 from learnable_smplify.views import View
 
 # Limbs are so many times an adult's, from children to giants.
-_SMALLEST, _LARGEST = 0.3, 3.0
+_SMALLEST, _LARGEST = 0.3, 1.8
 # How large people are where translations were taken for another unit: for metres, or (small) for millimetres.
 _UNITS = (
     ((300.0, 3000.0), "millimetres", "mm"),
@@ -153,7 +153,8 @@ def _gathered(
         )
     lines = [_cut(line, begin + ahead[names[line.camera]], end - begin) for line in lines]
     matched = match_people(lines, rig, fps)
-    if not matched or (len(names) > 2 and misread(lines, rig)):
+    seen_by = {camera for pieces in matched for camera, _, _ in pieces}
+    if not matched or (len(names) > 2 and (misread(lines, rig) or len(seen_by) < len(names))):
         error = stranger(lines, rig, cameras, path, matched=bool(matched))
         if error is not None:
             raise error

@@ -27,6 +27,8 @@ METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 # Cameras that are so far apart, or from the origin [m], stand there in millimetres.
 _FARTHEST = 300.0
+# Where half of the cameras are within this of their middle [m], one that is far off is not in another unit but wrong.
+_TOGETHER = 30.0
 _MAX_ROTATION_ERROR = 1e-2
 # No lens of a video camera is shorter [px]: such a number is millimetres.
 _SHORTEST_FOCAL = 50.0
@@ -293,6 +295,14 @@ def _unit(
         return told, ()
     if reach <= _FARTHEST:
         return "m", ()
+    away = np.linalg.norm(centres - np.median(centres, axis=0), axis=-1)
+    if np.median(away) < _TOGETHER:
+        name = list(rotations)[int(np.argmax(away))]
+        raise InputError(
+            f"camera '{name}' stands {away.max():.0f} from the others, which are {np.median(away):.3g} apart",
+            path=path,
+            expected="translations of one unit, and a place of each camera that was measured",
+        )
     if reach * METRES["mm"] > _FARTHEST:
         raise InputError(
             f"the cameras are {reach:.3g} apart or from the origin", path=path, expected="translations in metres"
