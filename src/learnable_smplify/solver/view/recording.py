@@ -25,12 +25,15 @@ from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import SingleClip, at_origin, solve_camera
 from learnable_smplify.solver.view.swaps import swap_notes, unswapped
+from learnable_smplify.timeline import runs
 from learnable_smplify.views import View
 
 Progress = Callable[[int, int], None]
 
 # Triangulated frames start from so many keypoints at least.
 _LEAST_PLACED = 8
+# Where one of several cameras sees somebody for longer than this [s], depth is a guess.
+_ALONE_S = 0.5
 # Fewer frames than this are no clip.
 _LEAST_CLIP = 3
 
@@ -137,8 +140,14 @@ class ViewSolver:
         )
 
     def _lost(self, observed: Observed, frames: Frames) -> Bool[Tensor, " T"]:
-        """Frames of which too little is seen, or that are seen elsewhere."""
+        """Frames of which too little is seen, or that are seen elsewhere; of several cameras, by one for long."""
         ones = torch.ones(len(observed.cameras), device=self.device)
         error = error_m(observed.sight(ones, None), frames)
-        few = (observed.confidence > 0).any(1).sum(1) < self.clip.min_keypoints
+        seen = observed.confidence > 0
+        few = seen.any(1).sum(1) < self.clip.min_keypoints
+        if len(observed.cameras) > 1:
+            alone = ((seen.sum(2) >= self.clip.min_keypoints).sum(1) < 2).cpu().numpy()
+            for first, end in runs(alone):
+                if end - first > _ALONE_S * observed.fps:
+                    few[first:end] = True
         return few | (error > self.clip.lost_error)
