@@ -27,10 +27,11 @@ from learnable_smplify.views import View
 
 # A keypoint that is farther off than this [rad] is an outlier either way.
 _FAR_ANGLE = 0.08
-# An exchanged camera costs this much more than one that is not, and a change of state as much [rad].
-_CLEARLY = 0.004
-# What a body that faces where its feet, knees and nose point is worth [rad].
-_FACING = 0.03
+# An exchanged camera costs this much more than one that is not, and a change of state as much [rad]; or this share of
+# what detections jitter by.
+_CLEARLY, _OF_NOISE = 0.004, 0.5
+# What a body, and a part of it, that faces where feet, knees and nose point is worth [rad].
+_FACING, _PART_FACING = 0.06, 0.03
 # Cameras are told of whose sides were exchanged back in this share of frames at least.
 _OFTEN = 0.02
 # States of so many cameras are searched together; further ones are held against what those agree on.
@@ -111,37 +112,39 @@ def _stage(
     """The same with some pairs of keypoints exchanged where they should be."""
     some = sides.observed.of_cameras(searched)
     device = sides.placed.device
-    states, crosswise = _relative(some, pairs)
+    clearly = max(_CLEARLY, _OF_NOISE * float((some.noise_px(0.0)[:, None] / some.focal).mean()))
+    states, crosswise = _relative(some, pairs, clearly)
     found = torch.zeros_like(sides.exchanged)
     found[:, searched] = torch.as_tensor(states, device=device)
     sides = _with(sides, found, pairs)
-    late = _against(sides, pairs)
+    late = _against(sides, pairs, clearly)
     late[:, searched] = False
     sides = _with(sides, late, pairs)
     # All of them exchanged, or none: that fits as well.
     positions, valid = sides.placed.cpu().numpy(), (sides.sure > 0).cpu().numpy()
     facing = facing_score(base, positions, valid, parts, bone_lengths(parts.bones, positions, valid))
     there = (some.confidence[:, :, pairs.ravel()] > 0).any(-1).cpu().numpy()
-    fewer = _CLEARLY * (there * np.where(states, -1, 1)).sum(axis=1)
-    changing = np.where(states[1:] ^ states[:-1], -crosswise[1:], crosswise[1:]).sum(axis=1) + _CLEARLY
-    margin = two_state_margins(fewer + 2 * _FACING * facing, changing)
+    fewer = clearly * (there * np.where(states, -1, 1)).sum(axis=1)
+    changing = np.where(states[1:] ^ states[:-1], -crosswise[1:], crosswise[1:]).sum(axis=1) + clearly
+    worth = _FACING if len(pairs) == len(parts.pairs) else _PART_FACING
+    margin = two_state_margins(fewer + 2 * worth * facing, changing)
     everywhere = torch.as_tensor(margin < 0, device=device)[:, None].expand_as(found)
-    doubtful = torch.as_tensor((np.abs(margin) < _CLEARLY) & there.any(axis=1), device=device)
+    doubtful = torch.as_tensor((np.abs(margin) < clearly) & there.any(axis=1), device=device)
     return replace(_with(sides, everywhere, pairs), undecided=sides.undecided | doubtful)
 
 
-def _relative(observed: Observed, pairs: Int[np.ndarray, "P 2"]) -> tuple[np.ndarray, np.ndarray]:
+def _relative(observed: Observed, pairs: Int[np.ndarray, "P 2"], clearly: float) -> tuple[np.ndarray, np.ndarray]:
     """(T, V) which cameras are exchanged, as far as rays and tracks tell; and how much worse tracks go on crosswise."""
     views = len(observed.cameras)
     rays, trust = observed.rays.double().cpu(), observed.confidence.double().cpu()
     crosswise = crossing(rays, trust, pairs, observed.fps, _FAR_ANGLE)
     labels = labels_of(views)
     there = (trust[:, :, pairs.ravel()] > 0).any(-1).numpy()
-    cost = _CLEARLY * there.astype(np.float64) @ labels.T
+    cost = clearly * there.astype(np.float64) @ labels.T
     if views > 1:
         cameras = observed.sight(torch.ones(views), None).cameras
         cost = cost + missing_each_other(rays, trust, pairs, cameras.rotation, cameras.transl, _FAR_ANGLE)
-    return labels[cheapest_states(cost, crosswise + _CLEARLY)].astype(bool), crosswise
+    return labels[cheapest_states(cost, crosswise + clearly)].astype(bool), crosswise
 
 
 def _with(sides: Sides, exchanged: Bool[Tensor, "T V"], pairs: Int[np.ndarray, "P 2"]) -> Sides:
@@ -163,7 +166,7 @@ def _with(sides: Sides, exchanged: Bool[Tensor, "T V"], pairs: Int[np.ndarray, "
     return replace(sides, observed=observed, placed=placed, sure=sure, source=source)
 
 
-def _against(sides: Sides, pairs: Int[np.ndarray, "P 2"]) -> Bool[Tensor, "T V"]:
+def _against(sides: Sides, pairs: Int[np.ndarray, "P 2"], clearly: float) -> Bool[Tensor, "T V"]:
     """Where exchanging a camera brings it clearly nearer to where the keypoints are."""
     observed = sides.observed
     local = observed.sight(torch.ones(len(observed.cameras)).to(sides.placed), None).cameras.local(sides.placed)
@@ -175,4 +178,4 @@ def _against(sides: Sides, pairs: Int[np.ndarray, "P 2"]) -> Bool[Tensor, "T V"]
 
     (as_is, seen), (crossed, also) = misses(pairs.ravel()), misses(pairs[:, ::-1].ravel())
     both = seen & also
-    return ((as_is - crossed) * both).sum(-1) / both.sum(-1).clamp(min=1) > _CLEARLY
+    return ((as_is - crossed) * both).sum(-1) / both.sum(-1).clamp(min=1) > clearly
