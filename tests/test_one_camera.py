@@ -316,10 +316,15 @@ def test_moments_between_frames_lie_between_what_both_show(solver: ls.Solver) ->
 
 @pytest.mark.slow
 @pytest.mark.skipif(not FOREIGN.is_file(), reason="needs ../shared")
-def test_exact_pixels_leave_no_estimate_with_a_shape_that_nobody_has(solver: ls.Solver) -> None:
+@pytest.mark.parametrize(("name", "seed", "limit_mm"), [("131_04", 0, 12), ("135_09", 1, 15), ("49_14", 3, 12)])
+def test_exact_pixels_leave_no_estimate_with_a_shape_that_nobody_has(
+    solver: ls.Solver, name: str, seed: int, limit_mm: float
+) -> None:
     with np.load(FOREIGN, allow_pickle=False) as clips:
-        pose, transl = (torch.tensor(clips[f"135_09|{key}"][:300]).float() for key in "pt")
-    clip = Clip("135_09", pose, transl, 30.0)
+        pose, transl = (torch.tensor(clips[f"{name}|{key}"][:300]).float() for key in "pt")
+    clip = Clip(name, pose, transl, 30.0)
     # A clip's place in the list is its seed.
-    (row,) = evaluate_view_refinement([replace(clip, pose=pose[:30], transl=transl[:30]), clip], solver, [(1, 0.0)])
-    assert row.pve_mm < 25  # 68 where betas were left where they ran to
+    before = [replace(clip, pose=pose[:5], transl=transl[:5])] * seed
+    (row,) = evaluate_view_refinement([*before, clip], solver, [(1, 0.0)])
+    # 23, 68 and 21 where pixels were believed at once, and betas left where they ran to.
+    assert row.pve_mm < limit_mm

@@ -12,7 +12,7 @@ import tyro
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.evaluate import as_rich, machine
+from learnable_smplify.cli.tables import as_rich, machine
 from learnable_smplify.evaluation.markdown import ablation_table
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.training.config import Optimisation, TrainingConfig

@@ -10,8 +10,8 @@ import torch
 import tyro
 
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.evaluate import as_rich
 from learnable_smplify.cli.outputs import check_output_folder
+from learnable_smplify.cli.tables import as_rich
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.evaluation.clips import Pairs, make_pairs, read_clips
 from learnable_smplify.safe_files.atomic import atomic_output

@@ -47,10 +47,10 @@ def demo(args: DemoArgs) -> None:
     check_output_folder(args.output)
     console = open_console()
     keypoints, body = demo_keypoints(), load_body()
-    motion, seconds = fit_with_progress(Solver(body), keypoints, None, console)
+    motion, took = fit_with_progress(Solver(body), keypoints, None, console)
     written = [args.output / "motion.npz"]
     print_notes(open_console(stderr=True), write_motion(motion, written[0]))
-    print_summary(console, summarise_fit(body, motion, keypoints), motion, body, keypoints, seconds)
+    print_summary(console, summarise_fit(body, motion, keypoints), motion, body, keypoints, took)
     try:
         from learnable_smplify.render.film import film
         from learnable_smplify.render.sheet import contact_sheet

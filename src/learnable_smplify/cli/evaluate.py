@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 import tyro
-from rich.console import Console
-from rich.table import Table
 
-from learnable_smplify.benchmark.machine import cpu_name
-from learnable_smplify.body import Body, load_body
+from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, evaluate_cameras
+from learnable_smplify.cli.evaluate_dataset import evaluate_dataset
 from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
-from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
+from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
+from learnable_smplify.datasets import DatasetName
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, read_clips
 from learnable_smplify.evaluation.damaged import damaged_table, evaluate_damaged, repair_table
@@ -44,19 +40,15 @@ from learnable_smplify.evaluation.markdown import (
     sequence_table,
 )
 from learnable_smplify.evaluation.pairs import Method, PairRow, evaluate_pairs
-from learnable_smplify.evaluation.protocols import (
-    Alignment,
-    Protocol,
-    clip_table,
-    clips_of,
-    paper_pairs,
-    whole_clips,
-)
+from learnable_smplify.evaluation.protocols import Alignment, Protocol
 from learnable_smplify.evaluation.refinement import evaluate_refinement, refine_table
 from learnable_smplify.evaluation.round_trip import evaluate_round_trip, round_trip_table
 from learnable_smplify.evaluation.sequence import SequenceRow, evaluate_cold_start, evaluate_sequences
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Part = Literal[
     "foreign",
@@ -135,88 +127,116 @@ def evaluate(args: EvaluateArgs) -> None:
         evaluate_opensim(args.root, args.weights, args.output)
         return
     if args.dataset is not None:
-        _evaluate_dataset(args, args.dataset)
+        evaluate_dataset(args, args.dataset)
         return
     console, clips = open_console(), _clips(args)
-    body = load_body()
-    numerical = Solver(body, "gauss_newton")
-    hybrid = Solver(body, weights=args.weights)
-    result: dict[str, object] = {"split": args.split, "every": args.every, "clips": len(clips), "machine": machine()}
-    texts = []
+    done = _Measured({"split": args.split, "every": args.every, "clips": len(clips), "machine": machine()})
+    hybrid = Solver(load_body(), weights=args.weights)
     with console.status("evaluating") as status:
-        methods = [
-            Method(START, None),
-            Method(NUMERICAL, numerical, knows_sigma=True),
-            Method(SINGLE, Solver(body, weights=args.weights, refine_steps=0, passes=1)),
-            Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
-            Method(HYBRID, hybrid),
-            *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
-        ]
-        followers = [("Gauss-Newton", numerical), ("hybrid", hybrid)]
-        compared: dict[str, Sequence[PairRow]] = {}
-        followed: dict[str, Sequence[SequenceRow]] = {}
-        if "foreign" in args.parts:
-            for source, motion in _foreign(args, clips).items():
-                compared[source] = evaluate_pairs(motion, body, methods, args.every, progress=status.update)
-                texts.append(pair_table(compared[source], source=source))
-                found: dict[str, object] = {"pairs": [asdict(row) for row in compared[source]]}
-                if source not in _TURNED:  # a clip that starts from nothing has no convention to keep
-                    followed[source] = evaluate_sequences(motion, body, followers, progress=status.update)
-                    texts.append(sequence_table(followed[source], source))
-                    found["sequences"] = [asdict(row) for row in followed[source]]
-                result[f"foreign: {source}"] = found
-        if "pairs" in args.parts:
-            pairs = evaluate_pairs(clips, body, methods, args.every, progress=status.update)
-            compared["own import" if args.motions else "foreign"] = pairs
-            result["pairs"] = [asdict(row) for row in pairs]
-            texts.append(pair_table(pairs, source="our own import" if args.motions else ""))
-            console.print(as_rich(pair_table(pairs, "PA-PVE")), as_rich(pair_table(pairs, "MPJPE")))
-        if "sequences" in args.parts:
-            sequences = evaluate_sequences(clips, body, followers, progress=status.update)
-            followed["own import" if args.motions else "foreign"] = sequences
-            result["sequences"] = [asdict(row) for row in sequences]
-            texts.append(sequence_table(sequences, "our own import" if args.motions else ""))
-        if "cold-start" in args.parts:
-            cold = evaluate_cold_start(clips, body, numerical, 20)
-            result["cold_start"] = [asdict(row) for row in cold]
-            texts.append(cold_table(cold))
-        if "refine" in args.parts:
-            refined = evaluate_refinement(clips, hybrid, progress=status.update)
-            result["refine"] = [asdict(row) for row in refined]
-            texts.append(refine_table(refined))
-        if "damaged" in args.parts:
-            smoothing = Solver(body, weights=args.weights, recording_options=RecordingOptions(smooth=True))
-            rows, repairs = evaluate_damaged(
-                clips, body, [("frame after frame", hybrid), ("smoothed", smoothing)], progress=status.update
-            )
-            result["damaged"] = [asdict(row) for row in rows]
-            result["repair"] = [asdict(row) for row in repairs]
-            texts += [damaged_table(rows), repair_table(repairs)]
-        if "round-trip" in args.parts:
-            trips = evaluate_round_trip(body, hybrid, progress=status.update)
-            result["round_trip"] = [asdict(row) for row in trips]
-            texts.append(round_trip_table(trips))
-        if set(CAMERA_PARTS) & set(args.parts):
-            sources = {"own import": clips} if args.motions is not None else {}
-            sources |= {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
-            seen, tables = evaluate_cameras(args.parts, sources, hybrid, status.update)
-            result |= seen
-            texts += tables
-        if "hands" in args.parts:
-            fitted = evaluate_hands(body, hybrid, progress=status.update)
-            limits = evaluate_limits(body, progress=status.update)
-            times = evaluate_hand_times(body, hybrid)
-            result["hands"] = [asdict(row) for row in fitted]
-            result["hand_limits"], result["hand_times"] = asdict(limits), asdict(times)
-            texts += [hand_table(fitted), hand_facts_table(limits, times)]
-    brief = [brief_pair_table(compared), ratio_table(compared)] if compared else []
-    brief += [brief_sequence_table(followed)] if followed else []
-    for text in (*texts, *brief):
+        _measure_motion(args, clips, hybrid, done, status.update)
+        _measure_parts(args, clips, hybrid, done, status.update)
+    brief = [brief_pair_table(done.compared), ratio_table(done.compared)] if done.compared else []
+    brief += [brief_sequence_table(done.followed)] if done.followed else []
+    for text in (*done.asides, *done.texts, *brief):
         console.print(as_rich(text))
-    _write(args.output, result, [*texts, _origin(result)], console)
+    write_evaluation(args.output, done.result, [*done.texts, _origin(done.result)], console)
     if args.output is not None and brief:
         with atomic_output(args.output / "summary.md") as path:
-            path.write_text("\n\n".join([*brief, _origin(result)]) + "\n")
+            path.write_text("\n\n".join([*brief, _origin(done.result)]) + "\n")
+
+
+@dataclass
+class _Measured:
+    """What was measured so far.
+
+    Args:
+        result: for evaluation.json.
+        texts: tables in Markdown.
+        asides: tables for the terminal alone.
+        compared, followed: pairs and whole clips by where the motion is from, for the summary.
+    """
+
+    result: dict[str, object]
+    texts: list[str] = field(default_factory=list)
+    asides: list[str] = field(default_factory=list)
+    compared: dict[str, Sequence[PairRow]] = field(default_factory=dict)
+    followed: dict[str, Sequence[SequenceRow]] = field(default_factory=dict)
+
+    def add(self, name: str, rows: Sequence[DataclassInstance], *texts: str) -> None:
+        """Rows of errors under a name, and their tables."""
+        self.result[name] = [asdict(row) for row in rows]
+        self.texts += texts
+
+
+def _measure_motion(
+    args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Callable[[str], None]
+) -> None:
+    """Pairs and whole clips, of foreign motion and of our own import."""
+    body, numerical = hybrid.body, Solver(hybrid.body, "gauss_newton")
+    methods = [
+        Method(START, None),
+        Method(NUMERICAL, numerical, knows_sigma=True),
+        Method(SINGLE, Solver(body, weights=args.weights, refine_steps=0, passes=1)),
+        Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
+        Method(HYBRID, hybrid),
+        *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
+    ]
+    followers = [("Gauss-Newton", numerical), ("hybrid", hybrid)]
+    if "foreign" in args.parts:
+        for source, motion in _foreign(args, clips).items():
+            pairs = evaluate_pairs(motion, body, methods, args.every, progress=progress)
+            done.compared[source] = pairs
+            done.texts.append(pair_table(pairs, source=source))
+            found: dict[str, object] = {"pairs": [asdict(row) for row in pairs]}
+            if source not in _TURNED:  # a clip that starts from nothing has no convention to keep
+                followed = evaluate_sequences(motion, body, followers, progress=progress)
+                done.followed[source] = followed
+                done.texts.append(sequence_table(followed, source))
+                found["sequences"] = [asdict(row) for row in followed]
+            done.result[f"foreign: {source}"] = found
+    source, title = ("own import", "our own import") if args.motions else ("foreign", "")
+    if "pairs" in args.parts:
+        pairs = evaluate_pairs(clips, body, methods, args.every, progress=progress)
+        done.compared[source] = pairs
+        done.add("pairs", pairs, pair_table(pairs, source=title))
+        done.asides += [pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
+    if "sequences" in args.parts:
+        followed = evaluate_sequences(clips, body, followers, progress=progress)
+        done.followed[source] = followed
+        done.add("sequences", followed, sequence_table(followed, title))
+    if "cold-start" in args.parts:
+        cold = evaluate_cold_start(clips, body, numerical, 20)
+        done.add("cold_start", cold, cold_table(cold))
+
+
+def _measure_parts(
+    args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Callable[[str], None]
+) -> None:
+    """What stands for itself: refinement, damaged recordings, round trips, cameras, hands."""
+    body = hybrid.body
+    if "refine" in args.parts:
+        refined = evaluate_refinement(clips, hybrid, progress=progress)
+        done.add("refine", refined, refine_table(refined))
+    if "damaged" in args.parts:
+        smoothing = Solver(body, weights=args.weights, recording_options=RecordingOptions(smooth=True))
+        ways = [("frame after frame", hybrid), ("smoothed", smoothing)]
+        rows, repairs = evaluate_damaged(clips, body, ways, progress=progress)
+        done.add("damaged", rows, damaged_table(rows))
+        done.add("repair", repairs, repair_table(repairs))
+    if "round-trip" in args.parts:
+        trips = evaluate_round_trip(body, hybrid, progress=progress)
+        done.add("round_trip", trips, round_trip_table(trips))
+    if set(CAMERA_PARTS) & set(args.parts):
+        sources = {"own import": clips} if args.motions is not None else {}
+        sources |= {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
+        seen, tables = evaluate_cameras(args.parts, sources, hybrid, progress)
+        done.result |= seen
+        done.texts += tables
+    if "hands" in args.parts:
+        fitted = evaluate_hands(body, hybrid, progress=progress)
+        limits, times = evaluate_limits(body, progress=progress), evaluate_hand_times(body, hybrid)
+        done.result["hand_limits"], done.result["hand_times"] = asdict(limits), asdict(times)
+        done.add("hands", fitted, hand_table(fitted), hand_facts_table(limits, times))
 
 
 def _clips(args: EvaluateArgs) -> list[Clip]:
@@ -242,115 +262,6 @@ def _foreign(args: EvaluateArgs, clips: list[Clip]) -> dict[str, list[Clip]]:
     return found
 
 
-def _evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
-    if args.motions is not None or args.root is None:
-        raise InputError(
-            f"--dataset {name} needs its folder, and no folder of motions",
-            expected="--root",
-            hint=f"lsmplify evaluate --dataset {name} --root DIR",
-        )
-    console, body = open_console(), load_body(args.body)
-    sequences = list(read_dataset(name, args.root, args.dataset_split))
-    clips = clips_of(sequences)[:: max(args.clip_step, 1)]
-    bodies = sorted({sequence.body for sequence in sequences})
-    numerical, hybrid = Solver(body, "gauss_newton"), Solver(body, weights=args.weights)
-    single = Solver(body, weights=args.weights, refine_steps=0, passes=1)
-    others = [(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare]
-    result: dict[str, object] = {
-        "dataset": name,
-        "split": args.dataset_split or "default",
-        "protocol": args.protocol,
-        "align": args.align,
-        "body": body.name,
-        "annotated_with": bodies,
-        "every": args.every,
-        "sequences": len(sequences),
-        "clips": len(clips),
-        "machine": machine(),
-    }
-    texts = []
-    with console.status("evaluating") as status:
-        if args.protocol == "paper":
-            methods = [
-                Method("copy the start", None),
-                Method("Gauss-Newton", numerical),
-                Method("single pass", single),
-                Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
-                Method("hybrid", hybrid),
-                *(Method(*other) for other in others),
-            ]
-            pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
-            result["pairs"] = [asdict(row) for row in pairs]
-            texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
-        solvers = [("Gauss-Newton", numerical), ("single pass", single), ("hybrid", hybrid), *others]
-        whole = whole_clips(clips, body, solvers, args.protocol, args.align, status.update)
-        result["whole_clips"] = [asdict(row) for row in whole]
-        texts.append(clip_table(whole, args.align))
-    for text in texts:
-        console.print(as_rich(text))
-    notes = _dataset_notes(name, body, bodies, sequences)
-    if args.align == "reference":
-        notes.append("PVE and MPJPE are aligned at the right ankle, as the authors' code does, not at the pelvis")
-    for note in notes:
-        console.print(note, soft_wrap=True, highlight=False)
-    result["notes"] = notes
-    origin = f"{name}, {result['split']} split, {args.protocol} protocol, {len(clips)} clips. {_where_measured()}"
-    _write(args.output, result, [*texts, *notes, origin], console)
-
-
-def _dataset_notes(name: str, body: Body, bodies: list[str], sequences: list[DatasetSequence]) -> list[str]:
-    notes = [f"the reader of {name} was tried on generated files only, not on the data set"]
-    if body.name not in bodies:
-        notes.append(
-            f"posed on the body '{body.name}', annotated with {', '.join(bodies)}: betas mean other people there, "
-            "and these are no SMPL results (--body smpl with a licensed model)"
-        )
-    genders = sorted({sequence.gender for sequence in sequences} - {body.gender})
-    if genders:
-        notes.append(f"everyone is posed on the {body.gender} body, people annotated as {', '.join(genders)} too")
-    return notes
-
-
-def _write(folder: Path | None, result: dict[str, object], texts: list[str], console: Console) -> None:
-    if folder is None:
-        return
-    with atomic_output(folder / "evaluation.json") as path:
-        path.write_text(json.dumps(result, indent=2) + "\n")
-    with atomic_output(folder / "evaluation.md") as path:
-        path.write_text("\n\n".join(texts) + "\n")
-    console.print(f"wrote {folder}/evaluation.json and evaluation.md", soft_wrap=True)
-
-
-def machine() -> dict[str, str | int]:
-    """What the numbers were measured on."""
-    return {
-        "cpu": cpu_name(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
 def _origin(result: dict[str, object]) -> str:
     clips = f", {result['split']} split, {result['clips']} clips" if result["clips"] else ""
-    return f"Open body (not SMPL){clips}. {_where_measured()}"
-
-
-def _where_measured() -> str:
-    found = machine()
-    return f"{found['cpu']}, {found['threads']} threads, torch {found['torch']}. Printed by `lsmplify evaluate`."
-
-
-def as_rich(markdown: str) -> Table:
-    """A Markdown table as a table of the terminal."""
-    title, header, _, *rows = [line for line in markdown.splitlines() if line]
-    table = Table(title=title.strip("*"), title_justify="left")
-    for name in _cells(header):
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+    return f"Open body (not SMPL){clips}. {where_measured()}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.outputs import check_output_file
-from learnable_smplify.cli.progress import frames_progress
+from learnable_smplify.cli.progress import Took, solve_shown
 from learnable_smplify.cli.rig import (
     RigArgs,
     check_settings,
@@ -44,7 +43,6 @@ from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
-from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
 from learnable_smplify.solver.shape.offsets import write_offsets
 from learnable_smplify.solver.solver import Solver
 
@@ -148,15 +146,15 @@ def _fit_person(args: FitArgs, keypoints: Keypoints, output: Path, solver: Solve
         place = output if len(parts) == 1 else named_output(output, f"part{number}")
         own = settings.solver_for(solver, part)
         given, part = part, own.prepared(part)
-        motion, seconds = fit_with_progress(own, part, settings.known_betas(), notes, args.calibrate_offsets)
+        motion, took = fit_with_progress(own, part, settings.known_betas(), notes, args.calibrate_offsets)
         print_notes(notes, motion.notes[len(given.notes) :])
         body = body_of_motion(motion.body, solver.body)
         written = settings.write(motion, place, body)
         print_notes(notes, written)
         summary = summarise_fit(body, motion, part)
-        print_summary(console, summary, motion, body, part, seconds)
+        print_summary(console, summary, motion, body, part, took)
         if args.json:
-            print(summary_line(place, summary, motion, seconds, (*cuts, *written)))
+            print(summary_line(place, summary, motion, took.seconds, (*cuts, *written)))
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
 
 
@@ -188,7 +186,7 @@ def _fit_cameras(args: FitArgs, console: Console) -> None:
     for fitted in write_people(solved, solver.body, args.settings, args.output, console, notes):
         if args.json:
             one = fitted.solved
-            print(summary_line(fitted.path, fitted.summary, one.motion, one.seconds, found.notes))
+            print(summary_line(fitted.path, fitted.summary, one.motion, one.took.seconds, found.notes))
 
 
 def _notes_console(args: FitArgs) -> Console:
@@ -204,25 +202,20 @@ def fit_with_progress(
     betas: torch.Tensor | None,
     console: Console,
     offsets: Path | None = None,
-) -> tuple[Motion, float]:
-    """Fit with a progress bar; returns the motion and the seconds it took.
+) -> tuple[Motion, Took]:
+    """Fit with a progress bar; returns the motion and the time it took.
 
     With `offsets`, keypoint offsets are calibrated on the recording and written there.
     """
-    if compiles_first():
-        folder = machine_code_folder()
-        kept = "once" if folder is not None else "every time: point NUMBA_CACHE_DIR at a folder that can be written to"
-        if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
-            kept = f"once, kept in {folder}"
-        console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
-    with frames_progress(console, len(keypoints), betas is None) as advance:
-        began = time.perf_counter()
+
+    def solve(advance: Callable[[int, int], None]) -> Motion:
         if offsets is None:
-            motion = solver.fit(keypoints, betas, progress=advance)
-        else:
-            motion, found = solver.calibrate(keypoints, betas, progress=advance)
-            write_offsets(found, offsets)
-        return motion, time.perf_counter() - began
+            return solver.fit(keypoints, betas, progress=advance)
+        motion, found = solver.calibrate(keypoints, betas, progress=advance)
+        write_offsets(found, offsets)
+        return motion
+
+    return solve_shown(console, len(keypoints), betas is None, solve)
 
 
 def _camera(args: FitArgs) -> Camera:
@@ -253,17 +246,19 @@ def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
     body = solver.body
     notes = _notes_console(args)
     print_notes(notes, (*keypoints.notes, *camera.notes, *outside))
-    with frames_progress(notes, len(keypoints), betas is None) as advance:
-        began = time.perf_counter()
-        motion = solver.fit_2d(keypoints, camera, betas, progress=advance)
-        seconds = time.perf_counter() - began
+    motion, took = solve_shown(
+        notes,
+        len(keypoints),
+        betas is None,
+        lambda advance: solver.fit_2d(keypoints, camera, betas, progress=advance),
+    )
     print_notes(notes, motion.notes[len(keypoints.notes) + len(camera.notes) :])
     written = write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body)
     print_notes(notes, written)
     summary = summarise_fit_2d(body, motion, keypoints, camera)
-    print_summary(console, summary, motion, body, keypoints, seconds)
+    print_summary(console, summary, motion, body, keypoints, took)
     if args.json:
-        print(summary_line(args.output, summary, motion, seconds, written))
+        print(summary_line(args.output, summary, motion, took.seconds, written))
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 
 
@@ -273,7 +268,7 @@ def print_summary(
     motion: Motion,
     body: Body,
     keypoints: Keypoints | Keypoints2D,
-    seconds: float,
+    took: Took,
 ) -> None:
     """The closing table of a fit."""
     if isinstance(summary, FitSummary2D):
@@ -290,4 +285,4 @@ def print_summary(
         "joints no keypoint shows": f"{', '.join(unseen)}: left to the prior" if unseen else "",
         "frames flagged": str(summary.flagged),
     }
-    print_table(console, rows, motion, body, load_layout(keypoints.layout).name, seconds)
+    print_table(console, rows, motion, body, load_layout(keypoints.layout).name, took)

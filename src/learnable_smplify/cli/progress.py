@@ -1,18 +1,63 @@
-"""Bars of progress on stderr, where that is a terminal."""
+"""Bars of progress on stderr, where that is a terminal, and the time that fits took."""
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from learnable_smplify.errors import printable
+from learnable_smplify.kernels.usable import compile_timer
+from learnable_smplify.motion import Motion
+from learnable_smplify.solver.compiled_hybrid import compiles_first, machine_code_folder
+
+# Compiling is worth a word from here on [s].
+_LONG = 0.5
+
+
+@dataclass(frozen=True)
+class Took:
+    """The time of a fit.
+
+    Args:
+        seconds: in all.
+        compiling: of them to compile the solver [s], which the next fit on this machine does not need.
+    """
+
+    seconds: float
+    compiling: float = 0.0
+
+    def told(self, frames: int) -> str:
+        """A frame, in all, and what will not be needed again."""
+        own = self.seconds - self.compiling
+        told = f"{1000 * own / frames:.2f} ms a frame, {own:.1f} s in all"
+        return f"{told}; compiled in {self.compiling:.0f} s" if self.compiling > _LONG else told
+
+
+def solve_shown(
+    console: Console, frames: int, shape_first: bool, solve: Callable[[Callable[[int, int], None]], Motion]
+) -> tuple[Motion, Took]:
+    """What `solve` finds, who is given what to call with frames done and frames in all; and the time it took."""
+    if compiles_first():
+        folder = machine_code_folder()
+        kept = "once" if folder is not None else "every time: point NUMBA_CACHE_DIR at a folder that can be written to"
+        if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
+            kept = f"once, kept in {folder}"
+        console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
+    with _frames_progress(console, frames, shape_first) as advance, compile_timer() as compiled:
+        began = time.perf_counter()
+        motion = solve(advance)
+        seconds = time.perf_counter() - began
+    return motion, Took(seconds, compiled.seconds)
 
 
 @contextmanager
-def frames_progress(console: Console, frames: int, shape_first: bool) -> Iterator[Callable[[int, int], None]]:
+def _frames_progress(console: Console, frames: int, shape_first: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar over frames that are fitted: yields what to call with frames done and frames in all."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"))
     hidden = not console.is_terminal

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from learnable_smplify.body import OPEN_BODIES, Body
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import print_notes
-from learnable_smplify.cli.progress import frames_progress
+from learnable_smplify.cli.progress import Took, solve_shown
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummaryViews, summarise_views
 from learnable_smplify.formats.cameras.camera_file import read_cameras
@@ -211,12 +211,12 @@ class SolvedPerson:
     Args:
         person: what the cameras saw.
         motion: fitted to it.
-        seconds: it took.
+        took: the time.
     """
 
     person: SeenPerson
     motion: Motion
-    seconds: float
+    took: Took
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,14 +260,13 @@ def solve_people(
     for person in wanted:
         betas = settings.known_betas()
         own = settings.solver_for(solver, person.views[0].keypoints)
-        with frames_progress(notes, len(person.views[0].keypoints), betas is None) as advance:
-            began = time.perf_counter()
-            motion = solve(own, person, betas, advance)
-            seconds = time.perf_counter() - began
+        motion, took = solve_shown(
+            notes, len(person.views[0].keypoints), betas is None, partial(solve, own, person, betas)
+        )
         told = {note for view in person.views for note in (*view.camera.notes, *view.keypoints.notes)}
         said = [note for note in motion.notes if note not in told]
         print_notes(notes, said if len(wanted) == 1 else [f"person {person.name}: {note}" for note in said])
-        solved.append(SolvedPerson(person, motion, seconds))
+        solved.append(SolvedPerson(person, motion, took))
     return solved
 
 
@@ -287,14 +286,14 @@ def write_people(
         print_notes(notes, settings.write(one.motion, place, body))
         summary = summarise_views(body, one.motion, one.person.views)
         layout = load_layout(one.person.views[0].keypoints.layout).name
-        print_views_summary(console, summary, one.motion, body, layout, one.seconds)
+        print_views_summary(console, summary, one.motion, body, layout, one.took)
         console.print(f"motion: {place}", style="bold", highlight=False, soft_wrap=True)
         fitted.append(FittedPerson(one, place, summary))
     return fitted
 
 
 def print_views_summary(
-    console: Console, summary: FitSummaryViews, motion: Motion, body: Body, layout: str, seconds: float
+    console: Console, summary: FitSummaryViews, motion: Motion, body: Body, layout: str, took: Took
 ) -> None:
     """The closing table of a fit to cameras."""
     way = float((motion.transl - motion.transl[:1]).norm(dim=-1).max())
@@ -308,7 +307,7 @@ def print_views_summary(
         "frames flagged": str(summary.flagged),
         "way": f"up to {way:.2f} m from the start",
     }
-    print_table(console, rows, motion, body, layout, seconds)
+    print_table(console, rows, motion, body, layout, took)
 
 
 def listed_errors(errors: dict[str, float]) -> str:
@@ -316,16 +315,14 @@ def listed_errors(errors: dict[str, float]) -> str:
     return ", ".join(f"{name} {error:.1f}" for name, error in errors.items())
 
 
-def print_table(
-    console: Console, rows: dict[str, str], motion: Motion, body: Body, layout: str, seconds: float
-) -> None:
+def print_table(console: Console, rows: dict[str, str], motion: Motion, body: Body, layout: str, took: Took) -> None:
     """The closing table of any fit: these rows, but for empty ones, between what all fits have."""
     table, frames = Table(title="fit", show_header=False, title_justify="left", title_style="bold"), len(motion)
     table.add_row("frames", f"{frames} ({frames / motion.fps:.1f} s at {motion.fps:g} fps)")
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
-    table.add_row("time", f"{1000 * seconds / frames:.2f} ms a frame, {seconds:.1f} s in all")
+    table.add_row("time", took.told(frames))
     table.add_row("layout", layout)
     table.add_row("body", f"{body.name} ({body.gender})" + ("; not SMPL" if body.name in OPEN_BODIES else ""))
     console.print(table)

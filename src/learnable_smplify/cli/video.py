@@ -135,7 +135,7 @@ def video(args: VideoArgs) -> None:
         console.print(line, highlight=False)
     for one in fitted:
         if args.json:
-            print(summary_line(one.path, one.summary, one.solved.motion, one.solved.seconds, gathered.notes))
+            print(summary_line(one.path, one.summary, one.solved.motion, one.solved.took.seconds, gathered.notes))
         if not args.no_report:
             _report(one, solver.body, console)
     if not args.no_overlay:

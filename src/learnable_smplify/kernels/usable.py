@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -28,3 +31,26 @@ def is_usable(*tensors: Tensor) -> bool:
     """
     plain = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
     return plain and not any(tensor.requires_grad for tensor in tensors) and has_numba()
+
+
+@dataclass
+class CompileTime:
+    """What compiling kernels took, 0 until it is known."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def compile_timer() -> Iterator[CompileTime]:
+    """Measure what this process compiles meanwhile; known at the end. Code that is read from disk is not compiled."""
+    time = CompileTime()
+    if not has_numba():
+        yield time
+        return
+    from numba.core.event import install_timer
+
+    def keep(seconds: float) -> None:
+        time.seconds = seconds
+
+    with install_timer("numba:compile", keep):
+        yield time

@@ -55,9 +55,9 @@ _POSE_WEIGHT = 0.02
 _REFERENCE_FPS = 30.0
 # Estimators are off by 4 to 9 degrees a joint: more is another person, or another time.
 _STRANGE_DEG = 12.0
-# Betas that far from where they began (one in a thousand people is) have run along a valley, narrow where pixels
-# are exact, while poses were wrong: with pixels that are believed less, poses come right first.
-_FAR_SHAPE, _COARSE_PX = 5.5, 5.0
+# Where pixels are more exact than that, betas run along a narrow valley while poses are still wrong: with pixels that
+# are believed less, poses come right first.
+_COARSE_PX = 5.0
 # What is off in two of three coordinates is all that pictures show of an error.
 _SEEN_SHARE = 2 / 3
 
@@ -215,10 +215,11 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         person, seen = folded.recentred(centre), observed.sight(noise_px, ROBUST)
         return smooth_views(person, seen, *start, fps, priors, smooth, sources=sources)
 
-    found = solved((*start, betas - centre), noise)
-    if finds_shape and float(found.betas.norm()) > _FAR_SHAPE:
-        coarse = solved((*start, betas - centre), noise.clamp(min=_COARSE_PX))
-        found = solved((coarse.rotmat, coarse.transl, coarse.betas), noise)
+    begun = (*start, betas - centre)
+    if finds_shape and float(noise.min()) < _COARSE_PX:
+        coarse = solved(begun, noise.clamp(min=_COARSE_PX))
+        begun = coarse.rotmat, coarse.transl, coarse.betas
+    found = solved(begun, noise)
     shape = found.betas + centre
     after = error_m(sight, Frames.of(folded.shaped(shape[None]), found.rotmat, found.transl))[used]
     motion = Motion(

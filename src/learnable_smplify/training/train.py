@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,7 +22,7 @@ from learnable_smplify.training.holdout import holdout_error_mm, holdout_samples
 from learnable_smplify.training.pairs import PairSampler, Poses
 from learnable_smplify.training.run_folder import RunFolder
 from learnable_smplify.training.start import set_initial_stiffness
-from learnable_smplify.training.step import PairGeometry, Sample
+from learnable_smplify.training.step import PairGeometry, Sample, StepLoss
 from learnable_smplify.training.store import MotionStore
 from learnable_smplify.training.tracked import TrackedPeople
 
@@ -75,6 +76,68 @@ class Processes:
         return torch.cat(parts)
 
 
+@dataclass(eq=False)
+class _Learner:
+    """What learns, and all that a killed run needs to go on.
+
+    Args:
+        network: being trained.
+        averaged: its weights, averaged over time; these are evaluated and shipped.
+        generator: of the samples.
+        people: who are followed.
+        best: lowest holdout error so far [mm].
+    """
+
+    network: PoseMlp | StgcnPass
+    averaged: PoseMlp | StgcnPass
+    optimiser: torch.optim.AdamW
+    generator: torch.Generator
+    people: TrackedPeople
+    best: float = float("inf")
+
+    def restore(self, state: dict[str, Any]) -> int:
+        """Go on from a checkpoint; returns the step it was made at."""
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.people.restore(state["people"])
+        self.best = float(state["best"])
+        return int(state["step"])
+
+    def state(self, step: int) -> dict[str, Any]:
+        """A checkpoint."""
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "people": self.people.state(),
+            "step": step,
+            "best": self.best,
+        }
+
+    def descend(self, loss: Tensor, options: Optimisation, step: int, processes: Processes) -> dict[str, float]:
+        """One step of all processes; returns its gradient's norm and its rate."""
+        rate = learning_rate(options, step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        processes.average([weight.grad for weight in self.network.parameters() if weight.grad is not None])
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip)
+        self.optimiser.step()
+        self._average(min(options.ema, (1 + step) / (10 + step)))
+        return {"gradient_norm": float(norm), "learning_rate": rate}
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        for slow, fast in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            slow.lerp_(fast, 1 - decay)
+        for kept, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(current)  # running statistics of batch norm, where there are any
+
+
 def train(
     store: MotionStore,
     body: Body,
@@ -107,10 +170,9 @@ def train(
     refined = round(options.refined_share * drawn) if ours else 0
 
     torch.manual_seed(options.seed)
-    network = config.build().to(device)
+    network, averaged = config.build().to(device), config.build().to(device)
     if config.initial is not None:
         _take_weights(network, config.initial)
-    averaged = config.build().to(device)
     optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     # Every process draws the whole batch and works on its own part, so that two processes see what one would.
     generator = torch.Generator(device).manual_seed(options.seed + 1)
@@ -122,20 +184,12 @@ def train(
     if isinstance(network, PoseMlp) and config.initial is None:
         set_initial_stiffness(network, geometry, sampler)
     averaged.load_state_dict(network.state_dict())
-    first, best = 0, float("inf")
+    learner = _Learner(network, averaged, optimiser, generator, people)
     state = folder.read_checkpoint()
-    if state is not None:
-        network.load_state_dict(state["network"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"])
-        people.restore(state["people"])
-        first, best = int(state["step"]), float(state["best"])
+    first = 0 if state is None else learner.restore(state)
 
-    began, began_step = time.perf_counter(), first
+    began = time.perf_counter()
     for step in range(first, options.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(options, step)
         samples = [geometry.sample(sampler.draw(options.batch - followed, generator), config.corruption, generator)]
         if followed:
             met = people.draw()
@@ -145,63 +199,44 @@ def train(
         mine = Sample.joined([sample.rows(processes.part(len(sample.betas))) for sample in samples])
         rows = slice(drawn - refined, None) if ours else None
         losses = geometry.losses(network, mine, config.passes, config.loss, options.bfloat16, rows)
-        loss = losses.total
         if followed:
             people.advance(processes.gather(losses.answer[refined:]), generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        processes.average([weight.grad for weight in network.parameters() if weight.grad is not None])
-        gradient_norm = torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip)
-        optimiser.step()
-        decay = min(options.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for slow, fast in zip(averaged.parameters(), network.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
-            for kept, current in zip(averaged.buffers(), network.buffers(), strict=True):
-                kept.copy_(current)  # running statistics of batch norm, where there are any
+        taken = learner.descend(losses.total, options, step, processes)
 
-        done = step + 1
-        if done % LOG_EVERY == 0 or done == options.steps:
-            shown = loss.detach().clone()
-            processes.average([shown])
-            numbers = {
-                "loss": float(shown),
-                "gradient_norm": float(gradient_norm),
-                "learning_rate": learning_rate(options, step),
-                "steps_a_second": (done - began_step) / (time.perf_counter() - began),
-            }
-            for index, (degrees, millimetres) in enumerate(losses.passes, start=1):
-                numbers[f"rotation_deg_{index}"], numbers[f"points_mm_{index}"] = degrees, millimetres
-            if losses.refined_mm is not None:
-                numbers["pairs_mm_refined"] = float(losses.refined_mm[:refined].mean())
-                numbers["tracked_mm_refined"] = float(losses.refined_mm[refined:].mean())
+        done, last = step + 1, step + 1 == options.steps
+        if done % LOG_EVERY == 0 or last:
+            loss = losses.total.detach().clone()
+            processes.average([loss])
+            speed = (done - first) / (time.perf_counter() - began)
+            numbers = {"loss": float(loss), **taken, "steps_a_second": speed, **_told(losses, refined)}
             if processes.rank == 0:
                 folder.log(done, numbers)
             if progress is not None:
                 progress(done, numbers)
-        if done % config.evaluate_every == 0 or done == options.steps:
+        if done % config.evaluate_every == 0 or last:
             errors = holdout_error_mm(averaged.eval(), geometry, held_back, config)
             if processes.rank == 0:
                 folder.log(done, errors)
-                if errors["holdout_mm"] < best:
+                if errors["holdout_mm"] < learner.best:
                     folder.write_best(averaged.state_dict())
-            best = min(best, errors["holdout_mm"])
-        if processes.rank == 0 and (done % config.checkpoint_every == 0 or done == options.steps):
-            folder.write_checkpoint(
-                {
-                    "network": network.state_dict(),
-                    "averaged": averaged.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "generator": generator.get_state(),
-                    "people": people.state(),
-                    "step": done,
-                    "best": best,
-                }
-            )
+            learner.best = min(learner.best, errors["holdout_mm"])
+        if processes.rank == 0 and (done % config.checkpoint_every == 0 or last):
+            folder.write_checkpoint(learner.state(done))
     processes.wait()  # for the first process to have written the best weights
     result = config.build().to(device)
     result.load_state_dict(folder.read_best())
     return result.eval().requires_grad_(False)
+
+
+def _told(losses: StepLoss, refined: int) -> dict[str, float]:
+    """What the log tells of a step's errors; the first `refined` of the refined ones are pairs, the rest followed."""
+    numbers = {}
+    for index, (degrees, millimetres) in enumerate(losses.passes, start=1):
+        numbers[f"rotation_deg_{index}"], numbers[f"points_mm_{index}"] = degrees, millimetres
+    if losses.refined_mm is not None:
+        numbers["pairs_mm_refined"] = float(losses.refined_mm[:refined].mean())
+        numbers["tracked_mm_refined"] = float(losses.refined_mm[refined:].mean())
+    return numbers
 
 
 def _take_weights(network: PoseMlp | StgcnPass, path: str) -> None:

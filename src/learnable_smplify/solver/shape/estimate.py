@@ -102,8 +102,10 @@ class ShapeEstimator:
             targets: metres.
             betas: where they are known, and only the habits are not.
         """
-        limbs = limb_lengths(self.folded, self.priors)
-        start = betas_from_lengths(limbs, targets, confidence) if betas is None else betas
+        start, scale = betas, 1.0
+        if start is None:
+            limbs = limb_lengths(self.folded, self.priors)
+            start, scale = betas_from_lengths(limbs, targets, confidence), scale_of(limbs, targets, confidence)
         rows = telling_frames(confidence, _FRAMES if betas is None else _HABIT_FRAMES, self.options.min_keypoints)
         if len(rows) == 0:
             return ShapeEstimate(start, torch.ones_like(start), start.new_zeros(NUM_JOINTS, 3))
@@ -125,9 +127,6 @@ class ShapeEstimator:
             return self._habit_alone(problem, found.rotmat, found.transl, betas)
         noise = keypoint_noise(targets, confidence)
         answer = self._compared(problem, found.rotmat, found.transl, start, noise, betas)
-        if betas is not None:
-            return answer
-        scale = scale_of(limbs, targets, confidence)
         return replace(answer, bounded=answer.bounded or not 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE)
 
     def _habit_alone(

@@ -1,0 +1,93 @@
+"""`lsmplify evaluate --dataset`: errors on AMASS, 3DPW, EMDB, RICH and folders in our generic layout."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from learnable_smplify.body import Body, load_body
+from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
+from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
+from learnable_smplify.errors import InputError
+from learnable_smplify.evaluation.markdown import HYBRID, SINGLE, START, pair_table
+from learnable_smplify.evaluation.pairs import Method
+from learnable_smplify.evaluation.protocols import clip_table, clips_of, paper_pairs, whole_clips
+from learnable_smplify.solver import Solver
+
+if TYPE_CHECKING:
+    from learnable_smplify.cli.evaluate import EvaluateArgs
+
+
+def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
+    """Run `lsmplify evaluate --dataset NAME`.
+
+    Raises:
+        InputError: no root, nothing of the data set in it, or a file that cannot be read.
+    """
+    if args.motions is not None or args.root is None:
+        raise InputError(
+            f"--dataset {name} needs its folder, and no folder of motions",
+            expected="--root",
+            hint=f"lsmplify evaluate --dataset {name} --root DIR",
+        )
+    console, body = open_console(), load_body(args.body)
+    sequences = list(read_dataset(name, args.root, args.dataset_split))
+    clips = clips_of(sequences)[:: max(args.clip_step, 1)]
+    bodies = sorted({sequence.body for sequence in sequences})
+    numerical, hybrid = Solver(body, "gauss_newton"), Solver(body, weights=args.weights)
+    single = Solver(body, weights=args.weights, refine_steps=0, passes=1)
+    others = [(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare]
+    result: dict[str, object] = {
+        "dataset": name,
+        "split": args.dataset_split or "default",
+        "protocol": args.protocol,
+        "align": args.align,
+        "body": body.name,
+        "annotated_with": bodies,
+        "every": args.every,
+        "sequences": len(sequences),
+        "clips": len(clips),
+        "machine": machine(),
+    }
+    texts = []
+    with console.status("evaluating") as status:
+        if args.protocol == "paper":
+            methods = [
+                Method(START, None),
+                Method("Gauss-Newton", numerical),
+                Method(SINGLE, single),
+                Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
+                Method(HYBRID, hybrid),
+                *(Method(*other) for other in others),
+            ]
+            pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
+            result["pairs"] = [asdict(row) for row in pairs]
+            texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
+        solvers = [("Gauss-Newton", numerical), ("single pass", single), ("hybrid", hybrid), *others]
+        whole = whole_clips(clips, body, solvers, args.protocol, args.align, status.update)
+        result["whole_clips"] = [asdict(row) for row in whole]
+        texts.append(clip_table(whole, args.align))
+    for text in texts:
+        console.print(as_rich(text))
+    notes = _dataset_notes(name, body, bodies, sequences)
+    if args.align == "reference":
+        notes.append("PVE and MPJPE are aligned at the right ankle, as the authors' code does, not at the pelvis")
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False)
+    result["notes"] = notes
+    origin = f"{name}, {result['split']} split, {args.protocol} protocol, {len(clips)} clips. {where_measured()}"
+    write_evaluation(args.output, result, [*texts, *notes, origin], console)
+
+
+def _dataset_notes(name: str, body: Body, bodies: list[str], sequences: list[DatasetSequence]) -> list[str]:
+    notes = [f"the reader of {name} was tried on generated files only, not on the data set"]
+    if body.name not in bodies:
+        notes.append(
+            f"posed on the body '{body.name}', annotated with {', '.join(bodies)}: betas mean other people there, "
+            "and these are no SMPL results (--body smpl with a licensed model)"
+        )
+    genders = sorted({sequence.gender for sequence in sequences} - {body.gender})
+    if genders:
+        notes.append(f"everyone is posed on the {body.gender} body, people annotated as {', '.join(genders)} too")
+    return notes
