@@ -90,9 +90,12 @@ def unswapped(observed: Observed) -> Sides:
         torch.zeros_like(observed.confidence[:, 0, 0], dtype=torch.bool),
     )
     for base, sections in _STAGES:
-        pairs = parts.pairs[np.isin(parts.pair_section, [SECTIONS.index(name) for name in sections])]
-        if len(pairs):
-            sides = _stage(sides, searched, pairs, parts, base)
+        rows = np.isin(parts.pair_section, [SECTIONS.index(name) for name in sections])
+        # Eyes and ears are too near each other to tell, where there is more.
+        telling = rows & ~parts.in_section("head")
+        if rows.any():
+            pairs = parts.pairs[rows]
+            sides = _stage(sides, searched, pairs, parts.pairs[telling] if telling.any() else pairs, parts, base)
     return sides
 
 
@@ -107,13 +110,18 @@ def swap_notes(sides: Sides) -> list[str]:
 
 
 def _stage(
-    sides: Sides, searched: Int[Tensor, " C"], pairs: Int[np.ndarray, "P 2"], parts: BodyParts, base: str
+    sides: Sides,
+    searched: Int[Tensor, " C"],
+    pairs: Int[np.ndarray, "P 2"],
+    telling: Int[np.ndarray, "Q 2"],
+    parts: BodyParts,
+    base: str,
 ) -> Sides:
-    """The same with some pairs of keypoints exchanged where they should be."""
+    """The same with some pairs of keypoints exchanged where they should be, as some of these tell."""
     some = sides.observed.of_cameras(searched)
     device = sides.placed.device
     clearly = max(_CLEARLY, _OF_NOISE * float((some.noise_px(0.0)[:, None] / some.focal).mean()))
-    states, crosswise = _relative(some, pairs, clearly)
+    states, crosswise = _relative(some, telling, clearly)
     found = torch.zeros_like(sides.exchanged)
     found[:, searched] = torch.as_tensor(states, device=device)
     sides = _with(sides, found, pairs)
