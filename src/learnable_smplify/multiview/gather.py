@@ -173,14 +173,15 @@ def _gathered(
         ]
         people.append(SeenPerson(str(number), tuple(view for view in views if view is not None)))
     if len(names) > 1:
-        people, side_notes = _righted(people)
-        notes += side_notes
         if nudge:
             people, nudge_notes = _nudged(people)
             notes += nudge_notes
+        # Somebody else's sides are not put right, so that they stay a stranger's.
         cleared = [_without_strays(person, fps, steady) for person in people]
         people = [person for person, _ in cleared]
         notes += [note for _, said in cleared for note in said]
+        people, side_notes = _righted(people)
+        notes += side_notes
         people, up_notes = _settled(people, path, up)
         notes += up_notes
         unseen = [
@@ -230,7 +231,7 @@ def _view(
 
 
 def _righted(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
-    """The people whose sides cameras no longer exchange: all that follows asks where their keypoints are in space."""
+    """The people whose sides cameras no longer exchange, as is needed wherever their keypoints are asked for in space."""
     righted, notes = [], []
     for person in people:
         if len(person.views) > 1:
@@ -245,7 +246,7 @@ def _righted(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
 def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
     """The people seen by cameras that are turned until their rays of whom they saw most meet."""
     views = people[0].views
-    found = find_nudge(views)
+    found = find_nudge(_righted(people[:1])[0][0].views)
     if found is None:
         return people, []
     place = {view.camera.name: index for index, view in enumerate(views)}

@@ -29,7 +29,7 @@ from learnable_smplify.views import View
 _FAR_ANGLE = 0.08
 # An exchanged camera costs this much more than one that is not, and a change of state as much [rad]; or this share of
 # what detections jitter by.
-_CLEARLY, _OF_NOISE = 0.004, 0.5
+_CLEARLY, _OF_NOISE = 0.0025, 0.5
 # What a body, and a part of it, that faces where feet, knees and nose point is worth [rad].
 _FACING, _PART_FACING = 0.06, 0.03
 # Cameras are told of whose sides were exchanged back in this share of frames at least.
@@ -102,7 +102,9 @@ def unswapped(observed: Observed) -> Sides:
 def swap_notes(sides: Sides) -> list[str]:
     """What is said of sides that were exchanged back."""
     notes = []
-    for camera, share in zip(sides.observed.cameras, sides.exchanged.float().mean(0).tolist(), strict=True):
+    there = (sides.observed.confidence > 0).any(-1)
+    shares = (sides.exchanged & there).sum(0) / there.sum(0).clamp(min=1)
+    for camera, share in zip(sides.observed.cameras, shares.tolist(), strict=True):
         if share >= _OFTEN:
             name = camera.name or "a camera"
             notes.append(f"{name}: left and right exchanged back in {100 * share:.0f} % of frames")
