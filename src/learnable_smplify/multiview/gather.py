@@ -231,7 +231,7 @@ def _view(
 
 
 def _righted(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
-    """The people whose sides cameras no longer exchange, as is needed wherever their keypoints are asked for in space."""
+    """The people with sides that no camera exchanges, as is needed wherever their keypoints are asked for in space."""
     righted, notes = [], []
     for person in people:
         if len(person.views) > 1:
