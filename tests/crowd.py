@@ -11,12 +11,12 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.track import Track
 
 FPS = 30.0
-# COCO's 17 keypoints of somebody who stands in the middle, X to the left of the body, Z up [m].
+# COCO's 17 keypoints of somebody who stands in the middle and looks along Y, X to the right of the body, Z up [m].
 STANDING = np.array(
     [
-        [0, 0.1, 1.6], [0.03, 0.08, 1.63], [-0.03, 0.08, 1.63], [0.07, 0, 1.6], [-0.07, 0, 1.6],
-        [0.18, 0, 1.4], [-0.18, 0, 1.4], [0.25, 0.02, 1.12], [-0.25, 0.02, 1.12], [0.27, 0.1, 0.88], [-0.27, 0.1, 0.88],
-        [0.1, 0, 0.9], [-0.1, 0, 0.9], [0.1, 0.03, 0.48], [-0.1, 0.03, 0.48], [0.1, 0, 0.08], [-0.1, 0, 0.08],
+        [0, 0.1, 1.6], [-0.03, 0.08, 1.63], [0.03, 0.08, 1.63], [-0.07, 0, 1.6], [0.07, 0, 1.6],
+        [-0.18, 0, 1.4], [0.18, 0, 1.4], [-0.25, 0.02, 1.12], [0.25, 0.02, 1.12], [-0.27, 0.1, 0.88], [0.27, 0.1, 0.88],
+        [-0.1, 0, 0.9], [0.1, 0, 0.9], [-0.1, 0.03, 0.48], [0.1, 0.03, 0.48], [-0.1, 0, 0.08], [0.1, 0, 0.08],
     ]
 )  # fmt: skip
 

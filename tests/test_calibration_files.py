@@ -88,6 +88,13 @@ def test_millimetres_are_taken_for_what_they_are_with_a_note(tmp_path: Path) -> 
         read_cameras(tmp_path / "c.toml", units="m")
 
 
+def test_one_camera_in_another_unit_is_named(tmp_path: Path) -> None:
+    cameras = room(4)
+    cameras[2] = replace(cameras[2], transl=1000 * cameras[2].transl)
+    with pytest.raises(InputError, match=r"camera .cam03. stands \d+ from the others"):
+        read_cameras(write_json(tmp_path / "c.json", cameras))
+
+
 def test_focal_lengths_in_millimetres_are_named(tmp_path: Path) -> None:
     cameras = [replace(camera, matrix=np.diag([9.3, 9.3, 1.0])) for camera in room()]
     with pytest.raises(InputError, match=r"focal length of camera 'cam01' is 9\.3, which would be millimetres"):
@@ -144,7 +151,7 @@ def test_a_camera_that_only_one_of_two_files_has_is_named(tmp_path: Path) -> Non
     [
         ("", "no camera|not readable|no table"),
         ("[a]\nmatrix = 3\nrotation=[0,0,0]\ntranslation=[0,0,0]\n", r"\[a\]: 'matrix' has shape"),
-        ("[a]\nmatrix = [[1000.0,0,1],[0,1000.0,1],[0,0,1]]\n", "only its lens is calibrated"),
+        ("[a]\nmatrix = [[1000.0,0,1],[0,1000.0,1],[0,0,1]]\nrotation = [0,0,0]\n", "only its lens is calibrated"),
         ("[metadata]\nerror = 1\n", "no table has the 'matrix'"),
     ],
 )
@@ -241,20 +248,23 @@ def test_a_fish_eye_lens_is_refused_however_a_file_says_so(tmp_path: Path, key: 
     said = json.dumps(value)
     write_toml(tmp_path / "left.toml", [camera], **{key: said})
     for suffix in ("yml", "json", "toml"):
-        with pytest.raises(InputError, match="fish-eye") as error:
+        with pytest.raises(InputError, match="has a fish-eye lens, which is not modelled") as error:
             read_cameras(tmp_path / f"left.{suffix}")
         assert str(error.value).count(str(tmp_path / f"left.{suffix}")) == 1
 
 
-@pytest.mark.parametrize("suffix", ["yml", "json"])
+@pytest.mark.parametrize("suffix", ["yml", "json", "toml"])
 def test_a_camera_of_which_only_the_lens_is_known_is_held_level(tmp_path: Path, suffix: str) -> None:
     (camera,) = room(1)
     path = tmp_path / f"lens.{suffix}"
-    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
-    storage.write("image_width", SIZE[0])
-    storage.write("image_height", SIZE[1])
-    storage.write("camera_matrix", camera.matrix)
-    storage.release()
+    if suffix == "toml":
+        path.write_text(f"[lens]\nsize = {list(SIZE)}\nmatrix = {camera.matrix.tolist()}\n")
+    else:
+        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+        storage.write("image_width", SIZE[0])
+        storage.write("image_height", SIZE[1])
+        storage.write("camera_matrix", camera.matrix)
+        storage.release()
     found = read_camera(path)
     assert found.R_camera_world.tolist() == [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
     assert found.up_axis == "y"

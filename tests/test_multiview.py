@@ -19,6 +19,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.motion.motion_file import read_motion
+from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.multiview.gather import Gathered, gather_people
@@ -118,14 +119,18 @@ def test_a_camera_that_goes_astray_is_left_out_for_the_moment(tmp_path: Path) ->
     assert errors(found, [person])[0, 0] < 0.03
 
 
+@pytest.mark.parametrize("exchanged", [False, True])
 @pytest.mark.parametrize("two", [False, True])
-def test_clocks_that_differ_are_found(tmp_path: Path, two: bool) -> None:
+def test_clocks_that_differ_are_found(tmp_path: Path, two: bool, exchanged: bool) -> None:
     cameras = room(3)
     people = [walk(150, 0), walk(150, 1, (0.9, 0.0))][: 1 + two]
     starts = {"cam01": 10, "cam02": 0, "cam03": 27}
+    mirror = list(load_layout("coco17").mirror)
+    pixels = {camera.name: [seen(camera, person) for person in people] for camera in cameras}
+    if exchanged:
+        pixels["cam02"] = [points[:, mirror] for points in pixels["cam02"]]
     tracks = {
-        camera.name: [track(seen(camera, person)[starts[camera.name] : 120 + starts[camera.name]]) for person in people]
-        for camera in cameras
+        name: [track(points[starts[name] : 120 + starts[name]]) for points in both] for name, both in pixels.items()
     }
     found = gathered(tmp_path, tracks, cameras)
     assert found.offsets == {"cam01": 0, "cam02": 10, "cam03": -17}
@@ -213,13 +218,37 @@ def test_cameras_whose_names_are_exchanged_are_named(tmp_path: Path) -> None:
         gathered(tmp_path, tracks, cameras)
 
 
-def test_cameras_of_different_rates_are_refused(tmp_path: Path) -> None:
+def test_cameras_of_different_rates_are_matched_by_time(tmp_path: Path) -> None:
+    cameras, person = room(3), walk(2 * FRAMES)  # 60 frames a second of somebody slow
+    own, steps = {}, {"cam01": 2.0, "cam02": 1.0, "cam03": 2.4}
+    for camera in cameras:
+        fast = replace(track(seen(camera, person)).keypoints, fps=60.0)
+        places = torch.arange(0, 2 * FRAMES - 1, steps[camera.name])
+        own[camera.name] = [Track(fast.at_frames(places, 60 / steps[camera.name]))]
+    found = gathered(tmp_path, own, cameras)
+    views = found.people[0].views
+    assert [view.keypoints.fps for view in views] == [60.0] * 3
+    assert errors(found, [person[: len(views[0].keypoints)]])[0, 0] < 0.01
+    assert found.steps == {name: pytest.approx(1 / step) for name, step in steps.items()}
+    assert not any(found.offsets.values())
+    assert "other frame rates than 60: cam01 (30), cam03 (25) matched by time" in found.notes[0]
+
+
+def test_a_camera_that_says_no_frame_rate_has_that_of_the_others(tmp_path: Path) -> None:
+    cameras, person = room(2), walk(FRAMES)
+    silent, known = (track(seen(camera, person)).keypoints for camera in cameras)
+    own = {"cam01": [Track(replace(silent, fps_guessed=True))], "cam02": [Track(replace(known, fps=60.0))]}
+    found = gathered(tmp_path, own, cameras)
+    assert [view.keypoints.fps for view in found.people[0].views] == [60.0] * 2
+    assert "cam01: no frame rate is given, taken to be 60" in found.notes[0]
+
+
+def test_cameras_of_different_keypoints_are_refused(tmp_path: Path) -> None:
     cameras, person = room(2), walk(FRAMES)
     tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
-    slow = tracks["cam02"][0]
-    tracks["cam02"] = [replace(slow, keypoints=replace(slow.keypoints, fps=25.0))]
-    with pytest.raises(InputError, match="cam02 has coco17 at 25 fps, cam01 coco17 at 30"):
-        gathered(tmp_path, tracks, cameras)
+    other = Keypoints2D(torch.rand(FRAMES, 25, 2), "body25", 30.0)
+    with pytest.raises(InputError, match="cam02 has body25, cam01 coco17"):
+        gathered(tmp_path, tracks | {"cam02": [Track(other)]}, cameras)
 
 
 def test_one_camera_needs_no_other(tmp_path: Path) -> None:

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from calibrated import Calibrated, room, write_json, write_toml
 from crowd import seen, track, walk
+from learnable_smplify.camera import Camera
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.detections.detection_arrays import write_detections
+from learnable_smplify.formats.detections.on_side import on_side_notes
 from learnable_smplify.multiview.gather import Gathered, gather_people
+from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.track import Track
 
 pytest.importorskip("cv2")
@@ -48,12 +52,60 @@ def test_pictures_that_are_not_those_of_the_calibration_are_named(
 ) -> None:
     cameras, person = room(4), walk(FRAMES)
     pixels = {camera.name: seen(camera, person) for camera in cameras}
-    with pytest.raises(InputError, match=f"the calibration would fit if {said}"):
+    with pytest.raises(InputError, match=f"the calibration would fit if its {said}"):
         gathered(tmp_path, {name: [track(change(points))] for name, points in pixels.items()}, cameras)
     pixels["cam03"] = change(pixels["cam03"])
     found = gathered(tmp_path, {name: [track(points)] for name, points in pixels.items()}, cameras)
     (note,) = [note for note in found.notes if note.startswith("cam03 sees")]
     assert f"it would see the same people as they do if its {said}" in note
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([1, 0, 2, 3], "cam02 and cam01 were exchanged"),
+        ([1, 2, 3, 0], "cam02 were cam03, cam03 were cam04, cam04 were cam01, cam01 were cam02"),
+        ([3, 2, 1, 0], "cam04 were cam01, cam03 were cam02, cam02 were cam03, cam01 were cam04"),
+    ],
+)
+def test_cameras_under_each_others_names_are_named(tmp_path: Path, order: list[int], said: str) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    renamed = [replace(camera, name=cameras[other].name) for camera, other in zip(cameras, order, strict=True)]
+    with pytest.raises(InputError, match=f"the calibration would fit if {said}"):
+        gathered(tmp_path, tracks, renamed)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda matrix: matrix * [[0.5, 0, 1], [0, 0.5, 1], [0, 0, 1]], "focal lengths were twice as long"),
+        (lambda matrix: matrix * [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "cx and cy were the middle of the picture"),
+    ],
+)
+def test_lenses_that_do_not_fit_are_named(
+    tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], said: str
+) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    with pytest.raises(InputError, match=f"the calibration would fit if its {said}"):
+        gathered(tmp_path, tracks, [replace(camera, matrix=change(camera.matrix)) for camera in cameras])
+
+
+def test_one_camera_whose_matrices_go_the_other_way_is_left_out_and_named(tmp_path: Path) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    cameras[2] = replace(cameras[2], rotation=cameras[2].rotation.T, transl=cameras[2].centre)
+    found = gathered(tmp_path, tracks, cameras)
+    (note,) = [note for note in found.notes if note.startswith("cam03 sees")]
+    assert "it would see the same people as they do if its matrices went from camera to world" in note
+
+
+def test_people_of_a_calibration_of_twice_the_size_are_no_giants(tmp_path: Path) -> None:
+    cameras, person = room(4), walk(FRAMES)
+    tracks = {camera.name: [track(seen(camera, person))] for camera in cameras}
+    with pytest.raises(InputError, match="times as large as an adult"):
+        gathered(tmp_path, tracks, [replace(camera, transl=2 * camera.transl) for camera in cameras])
 
 
 def test_people_whom_one_camera_alone_sees_are_said(tmp_path: Path) -> None:
@@ -108,6 +160,27 @@ def test_keypoints_outside_the_cameras_picture_are_named(tmp_path: Path, capsys:
         main(picture(tmp_path, 3.0))
     assert stop.value.code == 2
     assert "keypoints are outside the camera's picture of 1088 x 1920: they go to" in words(capsys)
+
+
+TURNS = {
+    "heads to the left, in 100 %": lambda pixels: np.stack((pixels[..., 1], 1088 - pixels[..., 0]), axis=-1),
+    "heads to the right, in 100 %": lambda pixels: np.stack((1920 - pixels[..., 1], pixels[..., 0]), axis=-1),
+    "upside down in the picture in 100 %": lambda pixels: np.array([1088, 1920]) - pixels,
+}
+
+
+@pytest.mark.parametrize("message", TURNS)
+def test_films_that_lie_on_their_side_are_named(message: str) -> None:
+    (camera,) = room(1)
+    pixels = seen(camera, walk(FRAMES))
+    lying = track(TURNS[message](pixels)).keypoints
+    (note,) = on_side_notes(lying, Camera.guessed(1088, 1920))
+    assert message in note
+    assert not on_side_notes(track(pixels).keypoints, Camera.guessed(1088, 1920))
+    # A camera that is known to be turned sees upright people so.
+    turn = rotvec_to_rotmat(torch.tensor([0.0, 0.0, -torch.pi / 2 if "left" in message else torch.pi / 2]))
+    rolled = Camera(1000, 1000, 500, 500, turn @ torch.diag(torch.tensor([1.0, -1.0, -1.0])), up_axis="y")
+    assert bool(on_side_notes(lying, rolled)) == ("upside" in message)
 
 
 def test_a_focal_length_that_hardly_a_camera_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "solver.hand": {"body", "kernels", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
-    "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.shape"},
+    "solver.view": {"body", "layouts", "network", "repair", "solver.clip", "solver.frame", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair", "safe_files"),
         *("solver.clip", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,26 @@ def test_a_video_says_its_size_and_gives_its_pictures_in_any_size(clip: Path) ->
     assert (info.width, info.height, info.fps, info.frames) == (WIDTH, HEIGHT, FPS, FRAMES)
     assert [picture.shape for picture in read_pictures(info)] == [(HEIGHT, WIDTH, 3)] * FRAMES
     assert next(read_pictures(info, (80, 144))).shape == (144, 80, 3)
+
+
+def frames_shown(film: Path, first_column: int = 0) -> np.ndarray:
+    """Which frame of `clip` each picture shows, from that column on: what is red moves by 4 pixels a frame."""
+    rows = [
+        picture[140, first_column : first_column + WIDTH].astype(int) for picture in read_pictures(video_info(film))
+    ]
+    return np.array([(np.nonzero(row[:, 0] - row[:, 2] > 90)[0].mean() - 29.5) / 4 for row in rows])
+
+
+def test_pictures_that_were_taken_unevenly_come_when_they_were_taken(clip: Path, tmp_path: Path) -> None:
+    """A phone that takes ever fewer pictures: at the mean rate, what moves still moves evenly."""
+    uneven = tmp_path / "uneven.mp4"
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(clip)]
+    few = ["-vf", "select='lt(n,8)+not(mod(n,4))'", "-fps_mode", "vfr", str(uneven)]
+    subprocess.run([*ffmpeg, *few], check=True)
+    info = video_info(uneven)
+    assert info.fps < 0.9 * FPS
+    shown = frames_shown(uneven)
+    assert np.abs(shown / FPS - np.arange(len(shown)) / info.fps).max() < 3.5 / FPS
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no video"])
@@ -233,6 +254,18 @@ def test_films_of_several_cameras_lie_side_by_side_at_the_videos_rate(body: Body
     assert (found.width, found.height, found.fps) == (3 * WIDTH, HEIGHT, FPS)
 
 
+def test_a_film_of_cameras_of_different_rates_shows_the_same_moments(body: Body, clip: Path, tmp_path: Path) -> None:
+    camera = replace(
+        Camera.guessed(WIDTH, HEIGHT), t_camera_world=torch.tensor([100.0, 0.0, 9.0])
+    )  # bodies not in sight
+    motion, _ = seen(body, camera)
+    slow, fast = Shown(video_info(clip), camera, 2, 0.5), Shown(video_info(clip), camera, 4, 1.0)
+    write_overlay([slow, fast], [motion[:10]], body, tmp_path / "o.mp4")
+    assert video_info(tmp_path / "o.mp4").fps == 2 * FPS
+    np.testing.assert_allclose(frames_shown(tmp_path / "o.mp4", WIDTH), 4 + np.arange(10), atol=0.3)
+    np.testing.assert_allclose(frames_shown(tmp_path / "o.mp4"), 2 + np.arange(10) / 2, atol=0.8)
+
+
 def test_a_camera_is_scaled_to_the_videos_size_and_otherwise_named() -> None:
     camera = replace(Camera.guessed(1920, 1080), name="left")
     info = VideoInfo(Path("a.mp4"), 960, 540, FPS, 9)
@@ -261,6 +294,24 @@ def test_the_command_writes_motion_report_and_film(body: Body, clip: Path, tmp_p
     assert float(lowest.median().abs()) < 0.1
     assert "<html" in output.with_suffix(".html").read_text()[:200]
     assert video_info(output.with_suffix(".overlay.mp4")).height == HEIGHT
+
+
+def test_detections_of_another_length_than_the_video_are_said(
+    body: Body, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, track = seen(body, Camera.guessed(WIDTH, HEIGHT), 0.3, 0.01)
+    half = track.keypoints.at_frames(torch.arange(0, FRAMES, 2.0), FPS)
+    write_detections([Track(half)], tmp_path / "found.npz")
+    options = [
+        "--detections",
+        str(tmp_path / "found.npz"),
+        "-o",
+        str(tmp_path / "m.npz"),
+        "--no-report",
+        "--no-overlay",
+    ]
+    main(["video", str(clip), *options])
+    assert "have 12 frames, the video about 24" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_command_with_a_detector_keeps_what_it_found(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import learnable_smplify as ls
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.swaps import unswapped
 from learnable_smplify.solver.view.triangulate import placed_points
@@ -71,7 +74,8 @@ def test_sides_that_one_camera_exchanges_are_exchanged_back(
     body: ls.Body, person: tuple[ls.Motion, torch.Tensor]
 ) -> None:
     observed = Observed.of(views_of(body, person, 4, Damage(noise_px=3.0, swapped=(2,))))
-    back, swapped = unswapped(observed, *placed_points(observed))
+    sides = unswapped(observed)
+    back, swapped = sides.observed, sides.exchanged
     assert swapped.float().mean(0).tolist() == pytest.approx([0, 0, 1, 0], abs=0.1)
     clean = Observed.of(views_of(body, person, 4, Damage()))
     assert float((back.pixels - clean.pixels).norm(dim=-1).median()) < 6
@@ -136,3 +140,70 @@ def test_cameras_that_never_see_the_person_together_are_told(
         views[number] = View(Keypoints2D(pixels, "body25", 30.0), views[number].camera)
     with pytest.raises(ls.InputError, match="agree"):
         ls.Solver(body, "gauss_newton").fit_views(views)
+
+
+def exchanged_for_a_while(views: list[View], times: dict[int, list[slice]], groups: tuple[str, ...] = ()) -> list[View]:
+    """The views with left and right exchanged in some cameras for some times, of all groups of keypoints or of some."""
+    changed = list(views)
+    for camera, slices in times.items():
+        keypoints = views[camera].keypoints
+        layout = load_layout(keypoints.layout)
+        order = [
+            other if not groups or layout.groups[index] in groups else index
+            for index, other in enumerate(layout.mirror)
+        ]
+        pixels, trust = keypoints.pixels.clone(), keypoints.confidence.clone()
+        for frames in slices:
+            pixels[frames], trust[frames] = pixels[frames][:, order], trust[frames][:, order]
+        changed[camera] = View(replace(keypoints, pixels=pixels, confidence=trust), views[camera].camera)
+    return changed
+
+
+ALWAYS = [slice(0, FRAMES)]
+
+
+@pytest.mark.parametrize(
+    ("times", "groups"),
+    [
+        ({1: ALWAYS, 3: ALWAYS}, ()),
+        ({2: ALWAYS, 3: ALWAYS}, ()),
+        ({0: ALWAYS, 1: ALWAYS, 3: ALWAYS}, ()),
+        ({0: ALWAYS, 1: ALWAYS, 2: ALWAYS, 3: ALWAYS}, ()),
+        ({0: [slice(3, 9)], 1: [slice(5, 20)], 2: [slice(0, 7), slice(15, 18)], 3: [slice(8, 9)]}, ()),
+        ({0: [slice(3, 9)], 1: ALWAYS, 2: [slice(6, 20)]}, ("legs", "feet")),
+    ],
+    ids=["two", "two neighbours", "three", "all", "coming and going", "legs"],
+)
+def test_sides_that_any_cameras_exchange_are_exchanged_back(
+    body: ls.Body, person: tuple[ls.Motion, torch.Tensor], times: dict[int, list[slice]], groups: tuple[str, ...]
+) -> None:
+    views = exchanged_for_a_while(views_of(body, person, 4, Damage(noise_px=5.0, missing=0.1)), times, groups)
+    found = ls.Solver(body).fit_views(views, person[0].betas)
+    assert joint_error_mm(body, found, person[0]) < 15
+    assert not bool(found.flagged.any())
+    told = [note.split(":")[0] for note in found.notes if "exchanged back" in note]
+    assert told == [f"camera {number + 1}" for number in sorted(times)]
+
+
+def test_further_cameras_are_held_against_those_that_are_searched(
+    body: ls.Body, person: tuple[ls.Motion, torch.Tensor]
+) -> None:
+    views = views_of(body, person, 8, Damage(noise_px=3.0))
+    views[7] = View(replace(views[7].keypoints, confidence=0.5 * views[7].keypoints.confidence), views[7].camera)
+    sides = unswapped(Observed.of(exchanged_for_a_while(views, {1: ALWAYS, 6: ALWAYS, 7: [slice(4, 20)]})))
+    assert [round(float(share), 1) for share in sides.exchanged.float().mean(0)] == [0, 1, 0, 0, 0, 0, 1, 0.7]
+
+
+def test_where_nothing_tells_which_of_two_cameras_is_right_frames_are_flagged(
+    body: ls.Body, person: tuple[ls.Motion, torch.Tensor]
+) -> None:
+    blind = [index for index, group in enumerate(load_layout("body25").groups) if group in ("head", "feet", "legs")]
+    views = []
+    for view in exchanged_for_a_while(views_of(body, person, 2, Damage()), {1: ALWAYS}):
+        pixels = view.keypoints.pixels.clone()
+        pixels[:, blind] = torch.nan
+        views.append(View(Keypoints2D(pixels, "body25", 30.0), view.camera))
+    assert bool(unswapped(Observed.of(views)).undecided.all())
+    found = ls.Solver(body).fit_views(views, person[0].betas)
+    assert bool(found.flagged.all())
+    assert any("nothing tells" in note for note in found.notes)

@@ -28,6 +28,7 @@ class Keypoints2D:
         fps: frames a second.
         confidence: (T, K) or (K,) float in [0, 1], 0 = missing; None means 1 wherever the position is finite.
         notes: what a reader did to the data, to be shown to the user.
+        fps_guessed: nothing says how many frames a second there are.
 
     Raises:
         InputError: shapes that do not fit, an unknown layout, a frame rate that is not positive, or nothing finite.
@@ -38,6 +39,7 @@ class Keypoints2D:
     fps: float = 30.0
     confidence: Float[Tensor, "T K"] = None  # type: ignore[assignment]  # filled in below
     notes: tuple[str, ...] = field(default=())
+    fps_guessed: bool = False
 
     def __post_init__(self) -> None:
         layout = load_layout(self.layout)
@@ -78,4 +80,5 @@ class Keypoints2D:
             pixels=torch.where(trust[..., None] > 0, pixels, torch.nan).float(),
             confidence=trust,
             fps=fps,
+            fps_guessed=False,
         )

@@ -9,6 +9,14 @@ from torch import Tensor
 
 from learnable_smplify.rotation import rotmat_between
 
+# Frame rates that differ by a smaller share are one: 29.97 and 30.
+_SAME_RATE = 0.005
+
+
+def same_rate(one: float, other: float) -> bool:
+    """Whether two frame rates [Hz] are the same but for how they are written: 29.97 and 30."""
+    return abs(one - other) <= _SAME_RATE * max(one, other)
+
 
 def evenly(count: int, most: int) -> Int[Tensor, " N"]:
     """Rows 0 .. count - 1, or `most` of them at even steps, the first and the last among them."""

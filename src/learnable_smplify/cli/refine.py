@@ -14,16 +14,16 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
-from learnable_smplify.cli.rig import RigArgs, picture_notes, read_2d, read_camera_tracks
+from learnable_smplify.cli.rig import RigArgs, named_tracks, picture_notes, read_camera_tracks
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_camera
+from learnable_smplify.formats.detections.detection_file import read_detections
 from learnable_smplify.formats.estimates import Estimate, EstimateFormat, Frame, read_estimates
 from learnable_smplify.formats.keypoints.keypoint_file import read_people
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import (
     BodyOption,
@@ -38,15 +38,14 @@ from learnable_smplify.options import (
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
 from learnable_smplify.refine.align import AlignMode
 from learnable_smplify.refine.options import ShapeSource
-from learnable_smplify.refine.views import ViewRefinement, refine_by_views
+from learnable_smplify.refine.views import ViewRefinement, distance_to_views, refine_by_views
 from learnable_smplify.repair import repair_keypoints
 from learnable_smplify.solver.solver import Solver
+from learnable_smplify.timeline import same_rate
 from learnable_smplify.views import View
 
 # Of several candidates, one is taken unasked if the next is further away by this share.
 _CLEARLY_NEARER = 1.3
-# Frame rates that differ by less are one: 29.97 and 30.
-_SAME_RATE = 0.01
 
 
 @dataclass(frozen=True)
@@ -141,19 +140,13 @@ def refine(args: RefineArgs) -> None:
 def _refine_in_pictures(args: RefineArgs, console: Console) -> None:
     if args.units is not None or args.offset_s is not None or args.framewise or args.repair:
         raise InputError("--units, --offset-s, --framewise and --repair are for 3D keypoints", hint="leave them out")
-    views, begin = _views(args)
+    seen = _seen_people(args)
+    body = load_body(args.body, args.gender)
     estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
-    if len(estimates) > 1:
-        tracks = ", ".join(str(estimate.person_id) for estimate in estimates)
-        raise InputError(f"there are {len(estimates)} tracks: {tracks}", path=args.estimate, hint="--person ID")
-    estimate, body = estimates[0], load_body(args.body, args.gender)
-    seen = views[0].keypoints
-    rate, seen_rate = args.fps or estimate.fps, None if _guessed_rate(seen) else seen.fps
-    motion = estimate.to_motion(rate or seen.fps, body)
-    views, frame_notes = _at_frames(views, begin, int(estimate.frames[0]), motion, rate and seen_rate)
+    estimate, motion, views, frame_notes = _matched_in_pictures(args, estimates, seen, body)
     options = RefineOptions(align="none" if args.align == "none" else "auto", shape=args.shape)
     said = open_console(stderr=True)
-    print_notes(said, (*motion.notes, *views[0].keypoints.notes, *frame_notes))
+    print_notes(said, (*motion.notes, *frame_notes))
     with console.status("refining"):
         result = refine_by_views(Solver(body, device=args.device), motion, views, options)
     print_notes(said, result.notes)
@@ -162,52 +155,108 @@ def _refine_in_pictures(args: RefineArgs, console: Console) -> None:
     console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
 
 
-def _views(args: RefineArgs) -> tuple[list[View], int]:
-    """What the cameras saw of the person, and the frame of the first camera's video with which it begins."""
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The people whom cameras saw.
+
+    Args:
+        people: names, and what each camera saw of them at the same moments.
+        begin: the frame of the views' clock with which they begin.
+        video_fps: frames a second of the first camera's video; None where nothing says.
+    """
+
+    people: list[tuple[str, list[View]]]
+    begin: int
+    video_fps: float | None
+
+
+def _seen_people(args: RefineArgs) -> _Seen:
     if args.camera is not None:
         if args.rig.cameras is not None:
             raise InputError("--camera is one camera, --cameras several", hint="leave one out")
-        settings = FitSettings(layout=args.layout, fps=args.keypoint_fps, person=args.keypoint_person)
-        keypoints, camera = read_2d(args.keypoints, settings), read_camera(args.camera)
-        print_notes(open_console(stderr=True), (*camera.notes, *picture_notes(keypoints, camera, args.keypoints)))
-        return [View(keypoints, camera)], 0
+        camera = read_camera(args.camera)
+        tracks = read_detections(args.keypoints, args.layout, args.keypoint_fps)
+        tracks = named_tracks(tracks, args.keypoint_person, args.keypoints)
+        most = max(tracks, key=lambda track: track.frames_seen).keypoints
+        notes = (*camera.notes, *tracks[0].keypoints.notes, *picture_notes(most, camera, args.keypoints))
+        print_notes(open_console(stderr=True), notes)
+        fps = None if most.fps_guessed else most.fps
+        return _Seen([(track.name, [View(track.keypoints, camera)]) for track in tracks], 0, fps)
     settings = FitSettings(layout=args.layout, fps=args.keypoint_fps)
     cameras = args.rig.read()
     gathered = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings)
-    people = gathered.people
-    wanted = [person for person in people if args.keypoint_person in (None, person.name)]
-    if len(wanted) != 1:
+    print_notes(open_console(stderr=True), gathered.notes)
+    people = [(person.name, list(person.views)) for person in gathered.people]
+    wanted = [person for person in people if args.keypoint_person in (None, person[0])]
+    if not wanted:
         raise InputError(
-            f"the cameras saw {', '.join(person.name for person in people)}",
-            expected="one person",
-            hint=f"--keypoint-person {people[0].name}",
+            f"there is no person '{args.keypoint_person}'", expected=f"one of {', '.join(name for name, _ in people)}"
         )
-    return list(wanted[0].views), gathered.first_frame
+    first = wanted[0][1][0].keypoints
+    step = next(iter(gathered.steps.values()))
+    return _Seen(wanted, gathered.first_frame, None if first.fps_guessed else step * first.fps)
 
 
-def _guessed_rate(keypoints: Keypoints2D) -> bool:
-    return any(note.startswith("frame rate not given") for note in keypoints.notes)
+def _matched_in_pictures(
+    args: RefineArgs, estimates: list[Estimate], seen: _Seen, body: Body
+) -> tuple[Estimate, Motion, list[View], tuple[str, ...]]:
+    """The track and what the cameras saw of its person: those that are nearest to each other, where there are several.
+
+    Raises:
+        InputError: several of both and nobody named, or no two of the same frames.
+    """
+    found, failed = [], None
+    alone = len(estimates) == len(seen.people) == 1
+    for estimate in estimates:
+        rate = args.fps or estimate.fps
+        motion = estimate.to_motion(rate or seen.video_fps or seen.people[0][1][0].keypoints.fps, body)
+        for name, views in seen.people:
+            try:
+                views, notes = _at_frames(views, seen, int(estimate.frames[0]), motion, rate is not None)
+            except InputError as error:
+                failed = error
+                continue
+            away = 0.0 if alone else distance_to_views(body, motion, views)
+            found.append((away, name, estimate, motion, views, notes))
+    if not found:
+        raise failed or InputError("there is no track", path=args.estimate)
+    found.sort(key=lambda one: one[0])
+    away, name, estimate, motion, views, notes = found[0]
+    if alone:
+        return estimate, motion, views, notes
+    listed = [f"track {one.person_id} with person {who} ({1000 * far:.0f} mm)" for far, who, one, *_ in found[:8]]
+    if len(estimates) > 1 and len(seen.people) > 1:
+        raise InputError(
+            f"there are {len(estimates)} tracks and {len(seen.people)} people: {'; '.join(listed)}",
+            path=args.estimate,
+            expected="one of them",
+            hint=f"--person {estimate.person_id}, or --keypoint-person {name}",
+        )
+    told = f"{listed[0]} is nearest" + (f"; next is {listed[1]}" if len(listed) > 1 else "")
+    return estimate, motion, views, (f"{told} (--person, --keypoint-person)", *notes)
 
 
 def _at_frames(
-    views: list[View], begin: int, first: int, motion: Motion, seen_rate: float | None
+    views: list[View], seen: _Seen, first: int, motion: Motion, timed: bool
 ) -> tuple[list[View], tuple[str, ...]]:
     """The views at the frames of the estimator's track, and what is to be said of that.
 
     Args:
-        begin: the frame of the video with which the views begin.
         first: the frame of the video with which the track begins.
-        seen_rate: frames a second of the views, where it is known as well as the motion's.
+        timed: whether the motion's frame rate is known.
     """
-    keypoints, count = views[0].keypoints, len(motion)
-    if begin == 0 and len(keypoints) == count:
+    keypoints, begin, count = views[0].keypoints, seen.begin, len(motion)
+    # Cameras of several rates are seen at the fastest's: frames of it for one of the video; of the video for a track's.
+    faster = 1.0 if seen.video_fps is None else _times(keypoints.fps, seen.video_fps)
+    if begin == 0 and len(keypoints) == count and faster == 1:
         return views, ()
-    step = 1.0 if seen_rate is None else seen_rate / motion.fps
+    step = faster * (_times(seen.video_fps, motion.fps) if timed and seen.video_fps is not None else 1.0)
     notes: tuple[str, ...] = ()
-    if abs(step - 1) > _SAME_RATE:
-        notes = (f"the detections have {seen_rate:g} frames a second, the estimate {motion.fps:g}: matched by time",)
-    else:
-        step = 1.0
+    if step != 1:
+        notes = (
+            f"the detections have {keypoints.fps / faster:g} frames a second, the estimate {motion.fps:g}: matched by "
+            "time",
+        )
     places = step * (first + torch.arange(count, dtype=torch.float64)) - begin
     outside = int(((places < -0.5) | (places > len(keypoints) - 0.5)).sum())
     if outside == count or (outside and len(views) == 1):
@@ -220,6 +269,11 @@ def _at_frames(
     if begin:
         notes += (f"the estimate's video is taken to be that of {views[0].camera.name}",)
     return [View(view.keypoints.at_frames(places, motion.fps), view.camera) for view in views], notes
+
+
+def _times(one: float, other: float) -> float:
+    """How often a frame rate goes into another; 1 where they are the same."""
+    return 1.0 if same_rate(one, other) else one / other
 
 
 def view_refine_summary(result: ViewRefinement, estimate: Estimate) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,8 @@ from learnable_smplify.fit_summary import FitSummaryViews, summarise_views
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.cameras.placed import CameraUnits
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in
-from learnable_smplify.formats.detections.detection_file import detection_files, holds_one_person, read_detections
-from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
+from learnable_smplify.formats.detections.detection_file import detection_files, read_detections
+from learnable_smplify.formats.detections.on_side import on_side_notes
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
@@ -112,32 +112,39 @@ def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
     Raises:
         InputError: no detections, or nobody of that name.
     """
-    plain = path.is_dir() or (path.suffix.lower() == ".json" and holds_one_person(path))
-    if plain and settings.person is None:
-        return read_keypoints2d(path, layout=settings.layout, fps=settings.fps)
     tracks = read_detections(path, settings.layout, settings.fps)
-    named = ", ".join(track.name for track in tracks[:12])
-    if settings.person is not None:
-        tracks = [track for track in tracks if track.name == settings.person]
-        if not tracks:
-            raise InputError(f"there is no person '{settings.person}'", path=path, expected=f"one of {named}")
-    chosen = max(tracks, key=lambda track: track.frames_seen)
-    if len(tracks) == 1:
+    chosen = max(named_tracks(tracks, settings.person, path), key=lambda track: track.frames_seen)
+    if len(tracks) == 1 or settings.person is not None:
         return chosen.keypoints
+    named = ", ".join(track.name for track in tracks[:12])
     note = f"person {chosen.name} of {len(tracks)} (--person for another: {named})"
     return replace(chosen.keypoints, notes=(*chosen.keypoints.notes, note))
 
 
+def named_tracks(tracks: Sequence[Track], wanted: str | None, path: Path) -> list[Track]:
+    """The person asked for, or everybody.
+
+    Raises:
+        InputError: nobody of that name.
+    """
+    found = [track for track in tracks if wanted in (None, track.name)]
+    if not found:
+        named = ", ".join(track.name for track in tracks[:12])
+        raise InputError(f"there is no person '{wanted}'", path=path, expected=f"one of {named}")
+    return found
+
+
 def picture_notes(keypoints: Keypoints2D, camera: Camera, path: Path) -> tuple[str, ...]:
-    """What is said of keypoints outside the camera's picture.
+    """What is said of keypoints outside the camera's picture, and of people who lie in it throughout.
 
     Raises:
         InputError: most of them are.
     """
     seen = keypoints.pixels[keypoints.confidence > _LIKELY]
     outside = camera.share_outside(seen)
+    lying = on_side_notes(keypoints, camera)
     if outside is None or outside < _SOME_OUTSIDE:
-        return ()
+        return lying
     right, low = (float(value) for value in seen[torch.isfinite(seen).all(dim=-1)].amax(dim=0))
     what = (
         f"{100 * outside:.0f} % of the keypoints are outside the camera's picture of {camera.width} x {camera.height}: "
@@ -146,19 +153,28 @@ def picture_notes(keypoints: Keypoints2D, camera: Camera, path: Path) -> tuple[s
     expected = "detections in pictures of the camera's size, not turned"
     if outside > _MOST_OUTSIDE:
         raise InputError(what, path=path, expected=expected)
-    return (f"{what} (expected: {expected})",)
+    return (f"{what} (expected: {expected})", *lying)
 
 
-def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSettings) -> dict[str, list[Track]]:
+def read_camera_tracks(
+    folder: Path, cameras: dict[str, Camera], settings: FitSettings, rates: Mapping[str, float] | None = None
+) -> dict[str, list[Track]]:
     """What each camera saw: of a folder the entry with its name, or an .npz with arrays of all.
+
+    Args:
+        rates: frames a second of each camera; None takes what the settings or the files say.
 
     Raises:
         InputError: names that do not go together (with both lists), or detections that cannot be read.
     """
+
+    def rate(name: str) -> float | None:
+        return settings.fps if rates is None else rates[name]
+
     inside = camera_names_in(folder)
     if inside:
         matched = match_cameras(inside, list(cameras), folder)
-        return {name: read_detections(folder, settings.layout, settings.fps, entry) for name, entry in matched.items()}
+        return {name: read_detections(folder, settings.layout, rate(name), entry) for name, entry in matched.items()}
     if not folder.is_dir():
         raise InputError(
             "this is not a folder",
@@ -175,7 +191,7 @@ def read_camera_tracks(folder: Path, cameras: dict[str, Camera], settings: FitSe
             expected="a file or folder of detections for each camera, named like it",
         )
     matched = match_cameras(list(entries), list(cameras), folder)
-    return {name: read_detections(entries[entry], settings.layout, settings.fps) for name, entry in matched.items()}
+    return {name: read_detections(entries[entry], settings.layout, rate(name)) for name, entry in matched.items()}
 
 
 def missing_notes(tracks: dict[str, list[Track]], cameras: dict[str, Camera]) -> list[str]:

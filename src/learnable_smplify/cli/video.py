@@ -36,6 +36,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
+from learnable_smplify.formats.detections.on_side import on_side_notes
 from learnable_smplify.formats.motion.motion_file import WRITERS
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.jobs.settings import FitSettings
@@ -60,6 +61,8 @@ _SAME_SHAPE = 0.004
 # Encoders cut a few columns off (1088 to 1080), which leaves pixels as they are, unless the size is another anyway.
 _CROPPED, _OTHER_SIZE = 0.02, 0.1
 _REPORT_PICTURES = 6
+# Detections are of all pictures of a video but for so many and this share, as heads of files are not exact.
+_FEW_FRAMES, _SAME_LENGTH = 3, 0.03
 
 
 @dataclass(frozen=True)
@@ -222,26 +225,41 @@ def fitted_camera(camera: Camera, info: VideoInfo) -> tuple[Camera, tuple[str, .
 def _tracks(
     args: VideoArgs, videos: dict[str, VideoInfo], cameras: dict[str, Camera], notes: Console
 ) -> dict[str, list[Track]]:
-    rate = next(iter(videos.values())).fps if args.settings.fps is None else args.settings.fps
+    rates = {name: info.fps if args.settings.fps is None else args.settings.fps for name, info in videos.items()}
     if args.detections is not None:
         if len(videos) > 1:
-            return read_camera_tracks(args.detections, cameras, replace(args.settings, fps=rate))
-        (name,) = videos
-        people = read_detections(args.detections, args.settings.layout, rate)
-        most = max(people, key=lambda person: person.frames_seen)
-        print_notes(notes, picture_notes(most.keypoints, cameras[name], args.detections))
-        return {name: people}
+            tracks = read_camera_tracks(args.detections, cameras, args.settings, rates)
+        else:
+            tracks = {name: read_detections(args.detections, args.settings.layout, rates[name]) for name in videos}
+            ((name, people),) = tracks.items()
+            most = max(people, key=lambda person: person.frames_seen)
+            print_notes(notes, picture_notes(most.keypoints, cameras[name], args.detections))
+        print_notes(notes, _length_notes(tracks, videos))
+        return tracks
     tracks = {}
     for name, info in videos.items():
-        info = info if args.settings.fps is None else replace(info, fps=args.settings.fps)
         with pictures_progress(notes, f"looking for people in {info.path.name}", info.frames) as advance:
-            tracks[name] = detect_people(info, args.people, progress=advance)
+            tracks[name] = detect_people(info, args.people, progress=advance, fps=rates[name])
         if args.save_detections is not None:
             write_detections(tracks[name], args.save_detections / f"{name}.npz")
+    if len(videos) == 1:
+        ((name, found),) = tracks.items()
+        most = max(found, key=lambda person: person.frames_seen)
+        print_notes(notes, on_side_notes(most.keypoints, cameras[name]))
     first = next(iter(videos.values()))
     if args.people == 1 and count_people(first) > 1:
         print_notes(notes, (f"a second person is in {first.path.name}: --people 2 fits both",))
     return tracks
+
+
+def _length_notes(tracks: dict[str, list[Track]], videos: dict[str, VideoInfo]) -> list[str]:
+    """What is said of detections that have another number of frames than their video."""
+    return [
+        f"the detections of {videos[name].path.name} have {len(found[0])} frames, the video about "
+        f"{videos[name].frames}: are they of this video, and of every picture?"
+        for name, found in tracks.items()
+        if abs(len(found[0]) - videos[name].frames) > _FEW_FRAMES + _SAME_LENGTH * videos[name].frames
+    ]
 
 
 def _alone(tracks: Sequence[Track], camera: Camera) -> Gathered:
@@ -249,7 +267,7 @@ def _alone(tracks: Sequence[Track], camera: Camera) -> Gathered:
     most = max(track.frames_seen for track in tracks)
     kept = [track for track in tracks if track.frames_seen >= max(0.1 * most, 5)] or list(tracks)
     people = tuple(SeenPerson(track.name, (View(track.keypoints, camera),)) for track in kept)
-    return Gathered(people, {str(camera.name): 0}, 0, ())
+    return Gathered(people, {str(camera.name): 0}, 0, {str(camera.name): 1.0}, ())
 
 
 def _guided(
@@ -306,11 +324,11 @@ def _overlay(
 ) -> None:
     place = args.output.with_suffix(".overlay.mp4")
     placed = {str(view.camera.name): view.camera for one in fitted for view in one.solved.person.views}
-    shown_videos = [
-        Shown(info, placed[name], gathered.first_frame + gathered.offsets.get(name, 0))
-        for name, info in videos.items()
-        if name in placed
-    ]
+    shown_videos = []
+    for name in [name for name in videos if name in placed]:
+        step = gathered.steps[name]
+        first = step * (gathered.first_frame + gathered.offsets[name])
+        shown_videos.append(Shown(videos[name], placed[name], first, step))
     motions = [one.solved.motion for one in fitted]
     with pictures_progress(notes, "drawing", len(motions[0])) as advance:
         write_overlay(shown_videos, motions, body, place, advance)

@@ -21,14 +21,17 @@ from learnable_smplify.multiview.nudge import find_nudge
 from learnable_smplify.multiview.offsets import find_offsets
 from learnable_smplify.multiview.people import match_people
 from learnable_smplify.multiview.points import triangulated
+from learnable_smplify.multiview.rates import at_one_rate
 from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
 from learnable_smplify.multiview.readings import lonely_notes, misread, stranger
 from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.view.swaps import swap_notes, unswapped
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
 
 # Limbs are so many times an adult's, from children to giants.
-_SMALLEST, _LARGEST = 0.3, 3.0
+_SMALLEST, _LARGEST = 0.3, 1.8
 # How large people are where translations were taken for another unit: for metres, or (small) for millimetres.
 _UNITS = (
     ((300.0, 3000.0), "millimetres", "mm"),
@@ -38,8 +41,6 @@ _UNITS = (
 )
 # Frames that tell whether the calibration is of these cameras.
 _LOOKED_AT = 200
-# Frame rates that differ by less are one: 29.97 and 30.
-_SAME_RATE = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +68,15 @@ class Gathered:
         people: most seen first.
         offsets: frames by which each camera is ahead of the first.
         first_frame: the frame of the first camera's recording with which the people's views begin.
+        steps: frames of each camera's own recording from one frame of the views to the next; all else is counted in
+            frames of the views, which are those of the fastest camera.
         notes: lines for the user.
     """
 
     people: tuple[SeenPerson, ...]
     offsets: dict[str, int]
     first_frame: int
+    steps: dict[str, float]
     notes: tuple[str, ...]
 
 
@@ -91,12 +95,12 @@ def gather_people(
         tracks: of each camera, everybody it saw.
         cameras: the same cameras, calibrated.
         path: of the calibration, for messages.
-        offsets: frames by which cameras are ahead; None finds them.
+        offsets: frames by which cameras are ahead, of the fastest; None finds them.
         nudge: turn cameras by fractions of a degree where their rays meet much better then.
         up: which way is up in the cameras' world, as the user says ("z", "-y", ...); None tells it.
 
     Raises:
-        InputError: cameras of different frame rates or keypoints; nobody whom two cameras see, or nobody of a size of
+        InputError: cameras of different keypoints; nobody whom two cameras see, or nobody of a size of
             a person: the message says what may be wrong with the calibration.
     """
     with one_thread_per_operation():
@@ -113,17 +117,17 @@ def _gathered(
 ) -> Gathered:
     names = [name for name in cameras if tracks.get(name)]
     cameras = {name: cameras[name] for name in names}
-    first = tracks[names[0]][0].keypoints
-    layout = load_layout(first.layout)
+    layout = load_layout(tracks[names[0]][0].keypoints.layout)
     for name in names[1:]:
-        other = tracks[name][0].keypoints
-        if load_layout(other.layout) != layout or abs(other.fps - first.fps) > _SAME_RATE * first.fps:
+        other = load_layout(tracks[name][0].keypoints.layout)
+        if other != layout:
             raise InputError(
-                f"camera {name} has {load_layout(other.layout).name} at {other.fps:g} fps, {names[0]} {layout.name} at "
-                f"{first.fps:g}",
-                expected="the same keypoints and frame rate in all cameras",
-                hint="--layout and --fps, where files say nothing or something else; or videos brought to one rate",
+                f"camera {name} has {other.name}, {names[0]} {layout.name}",
+                expected="the same keypoints in all cameras",
+                hint="--layout, where files say nothing or something else",
             )
+    timed = at_one_rate({name: tracks[name] for name in names})
+    tracks, fps = timed.tracks, timed.fps
     rig = Rig.of(cameras)
     steady = steady_keypoints(layout)
     lines = [
@@ -131,9 +135,9 @@ def _gathered(
         for number, name in enumerate(names)
         for index, track in enumerate(tracks[name])
     ]
-    notes: list[str] = []
+    notes = list(timed.notes)
     if offsets is None:
-        found = find_offsets(lines, rig, first.fps) if len(names) > 1 else {}
+        found = find_offsets(lines, rig, fps) if len(names) > 1 else {}
         ahead = {name: found.get(number, 0) for number, name in enumerate(names)}
         if any(ahead.values()):
             said = ", ".join(f"{name} {frames:+d}" for name, frames in ahead.items() if frames)
@@ -148,8 +152,9 @@ def _gathered(
             expected="frames of these recordings",
         )
     lines = [_cut(line, begin + ahead[names[line.camera]], end - begin) for line in lines]
-    matched = match_people(lines, rig, first.fps)
-    if not matched or (len(names) > 2 and misread(lines, rig)):
+    matched = match_people(lines, rig, fps)
+    seen_by = {camera for pieces in matched for camera, _, _ in pieces}
+    if not matched or (len(names) > 2 and (misread(lines, rig) or len(seen_by) < len(names))):
         error = stranger(lines, rig, cameras, path, matched=bool(matched))
         if error is not None:
             raise error
@@ -159,7 +164,7 @@ def _gathered(
             _view(
                 tracks[name],
                 cameras[name],
-                first.fps,
+                fps,
                 begin + ahead[name],
                 end - begin,
                 [(track, part) for camera, track, part in pieces if camera == index],
@@ -171,9 +176,12 @@ def _gathered(
         if nudge:
             people, nudge_notes = _nudged(people)
             notes += nudge_notes
-        cleared = [_without_strays(person, first.fps, steady) for person in people]
+        # Somebody else's sides are not put right, so that they stay a stranger's.
+        cleared = [_without_strays(person, fps, steady) for person in people]
         people = [person for person, _ in cleared]
         notes += [note for _, said in cleared for note in said]
+        people, side_notes = _righted(people)
+        notes += side_notes
         people, up_notes = _settled(people, path, up)
         notes += up_notes
         unseen = [
@@ -183,7 +191,7 @@ def _gathered(
         ]
         notes += unseen
         notes += lonely_notes(lines, [[(camera, track) for camera, track, _ in one] for one in matched], rig, cameras)
-    return Gathered(tuple(people), ahead, begin, tuple(notes))
+    return Gathered(tuple(people), ahead, begin, timed.steps, tuple(notes))
 
 
 def _span(recordings: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -219,13 +227,26 @@ def _view(
             trust[low - begin : high - begin] = tracks[track].keypoints.confidence[low:high]
     if not bool((trust > 0).any()):
         return None
-    return View(Keypoints2D(pixels, first.layout, fps, trust), camera)
+    return View(Keypoints2D(pixels, first.layout, fps, trust, fps_guessed=first.fps_guessed), camera)
+
+
+def _righted(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
+    """The people with sides that no camera exchanges, as is needed wherever their keypoints are asked for in space."""
+    righted, notes = [], []
+    for person in people:
+        if len(person.views) > 1:
+            sides = unswapped(Observed.of(person.views))
+            said = swap_notes(sides)
+            notes += said if len(people) == 1 else [f"person {person.name}: {note}" for note in said]
+            person = replace(person, views=sides.views(person.views))
+        righted.append(person)
+    return righted, notes
 
 
 def _nudged(people: list[SeenPerson]) -> tuple[list[SeenPerson], list[str]]:
     """The people seen by cameras that are turned until their rays of whom they saw most meet."""
     views = people[0].views
-    found = find_nudge(views)
+    found = find_nudge(_righted(people[:1])[0][0].views)
     if found is None:
         return people, []
     place = {view.camera.name: index for index, view in enumerate(views)}

@@ -113,12 +113,14 @@ def _curve(first: list[Sightlines], second: list[Sightlines], essential: np.ndar
         frames = np.unique(np.linspace(begin, end - 1, min(_LOOKED_AT, end - begin)).astype(int))
         best = np.full(len(frames), np.nan)
         for one, other in itertools.product(first, second):
-            away = missed(essential, one.rays[frames], other.rays[frames + lag])
             size = max(0.5 * (one.size + other.size), 1e-6)
-            enough = np.isfinite(away).sum(axis=1) >= 3
-            with np.errstate(all="ignore"):
-                found = np.nanmean(np.minimum(away[enough] / size, _WORST), axis=1)
-            best[enough] = np.fmin(best[enough], found)
+            # A detector may take left for right in one of them.
+            for rays in (other.rays[frames + lag], other.rays[frames + lag][:, other.mirror]):
+                away = missed(essential, one.rays[frames], rays)
+                enough = np.isfinite(away).sum(axis=1) >= 3
+                with np.errstate(all="ignore"):
+                    found = np.nanmean(np.minimum(away[enough] / size, _WORST), axis=1)
+                best[enough] = np.fmin(best[enough], found)
         known = np.isfinite(best)
         totals, counts = float(best[known].sum()), int(known.sum())
         if counts >= _FEWEST:

@@ -21,6 +21,8 @@ from learnable_smplify.multiview.rays import Rig, Sightlines, median, missed
 _WINDOW_S = 0.2
 # Rays of one person miss each other by less, in sizes of the person; of somebody already followed by a little more.
 MEET, _STILL_MEET = 0.075, 0.13
+# Tracks are exchanged between people where rays miss each other by less than this share of what they did, less so much.
+_EXCHANGED, _LEAST_GAIN = 0.7, 0.01
 # How fast somebody out of sight may go [m/s], how far off they may be found at once [m], and for how long [s].
 _SPEED, _NEAR, _REMEMBERED_S = 2.5, 0.7, 8.0
 # Somebody is a person who is seen in this share of the recording, or for so long [s].
@@ -135,6 +137,7 @@ def _groups(
             again = _Person()
             people.append(again)
         groups.append((again, members))
+    _exchange([members for _, members in groups], seen, costs)
     return groups
 
 
@@ -151,6 +154,36 @@ def _agreeing(members: list[int], costs: Float[np.ndarray, "N N"]) -> list[int]:
             return []  # either may be the wrong one
         kept.pop(int(np.argmax(worst)))
     return kept
+
+
+def _exchange(groups: Sequence[list[int]], seen: Sequence[Sightlines], costs: Float[np.ndarray, "N N"]) -> None:
+    """Exchange what a camera shows of two people where their rays meet much better so; changes the groups.
+
+    People who cross are near each other, and tracks that passed from one to the other still meet well enough.
+    """
+
+    def missed(index: int, others: list[int]) -> float:
+        return float(costs[index, others].mean()) if others else np.inf
+
+    while True:
+        best: tuple[float, list[int], list[int], int, int] | None = None
+        for first, second in itertools.combinations(groups, 2):
+            for one, two in itertools.product(first, second):
+                if seen[one].camera != seen[two].camera:
+                    continue
+                rest, other_rest = ([index for index in group if index not in (one, two)] for group in (first, second))
+                now = missed(one, rest) + missed(two, other_rest)
+                then = missed(two, rest) + missed(one, other_rest)
+                if (
+                    then < _EXCHANGED * now - _LEAST_GAIN
+                    and np.isfinite(now)
+                    and (best is None or now - then > best[0])
+                ):
+                    best = (now - then, first, second, one, two)
+        if best is None:
+            return
+        _, first, second, one, two = best
+        first[first.index(one)], second[second.index(two)] = two, one
 
 
 def _join(

@@ -23,7 +23,10 @@ _MUCH_BETTER = 0.5
 _CHANCE = 0.15
 # Somebody whom one camera sees in this share of the recording is worth a word.
 _LONG = 0.1
-_Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# Pixels as they would be elsewhere, from pixels, the picture's size and its principal point.
+_Change = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# All orders of so many cameras are tried; of more, only two of them are exchanged.
+_ORDERED = 6
 # By what factors pictures are made smaller or larger, as a rule.
 _SCALES = {"half as large": 0.5, "twice as large": 2.0, "two thirds as large": 2 / 3, "1.5 times as large": 1.5}
 
@@ -50,14 +53,7 @@ def stranger(
         return InputError(
             "no two cameras see anybody at the same time", path=path, expected="the cameras of one recording"
         )
-    others = {what: Rig(rig.names, *read) for what, read in other_readings(rig.rotations, rig.translations).items()}
-    others["if its rotations were transposed"] = Rig(rig.names, rig.rotations.transpose(0, 2, 1), rig.translations)
-    for one, two in itertools.combinations(range(len(rig.names)), 2):
-        order = list(range(len(rig.names)))
-        order[one], order[two] = two, one
-        others[f"if {rig.names[one]} and {rig.names[two]} were exchanged"] = Rig(
-            rig.names, rig.rotations[order], rig.translations[order]
-        )
+    others = _other_poses(rig)
     stand = -turned(rig.rotations.transpose(0, 2, 1), rig.translations)
     for first, second in itertools.combinations(range(3), 2):
         order = list(range(3))
@@ -71,8 +67,9 @@ def stranger(
             rig.names, rig.rotations, -turned(rig.rotations, stand * signs)
         )
     fits = {what: _fit(lines, other) for what, other in others.items()}
-    for change, pictures in _other_pictures(lines, [cameras[rig.names[line.camera]] for line in lines]).items():
-        fits[f"if pictures {change}"] = _fit(pictures, rig)
+    for what, pictures in _other_pictures(lines, [cameras[rig.names[line.camera]] for line in lines]).items():
+        fits[what] = _fit(pictures, rig)
+    fits |= _other_orders(lines, rig)
     what = min(fits, key=lambda what: fits[what])
     missed = f"rays of the cameras miss each other by {100 * now:.0f} % of a person's size"
     if fits[what] < min(MEET, _MUCH_BETTER * now):
@@ -114,12 +111,63 @@ def lonely_notes(
         if len(alone) == len(own):
             others = [line for line in lines if (line.camera, line.track) in used]
             pictures = _other_pictures(own, [cameras[name]] * len(own))
-            fits = {change: _fit([*others, *seen], rig, number) for change, seen in pictures.items()}
-            change = min(fits, key=lambda change: fits[change])
-            if fits[change] < min(MEET, _MUCH_BETTER * _fit([*others, *own], rig, number)):
-                note += f"; it would see the same people as they do if its pictures {change}"
+            fits = {what: _fit([*others, *seen], rig, number) for what, seen in pictures.items()}
+            fits |= {what: _fit([*others, *own], other, number) for what, other in _other_poses(rig, number).items()}
+            what = min(fits, key=lambda what: fits[what])
+            if fits[what] < min(MEET, _MUCH_BETTER * _fit([*others, *own], rig, number)):
+                note += f"; it would see the same people as they do {what}"
         notes.append(note)
     return notes
+
+
+def _other_poses(rig: Rig, of: int | None = None) -> dict[str, Rig]:
+    """Rigs whose matrices are read in other ways, by what these are.
+
+    Args:
+        of: only those of this camera.
+    """
+    read = other_readings(rig.rotations, rig.translations)
+    read["if its rotations were transposed"] = rig.rotations.transpose(0, 2, 1), rig.translations
+    others = np.array([of in (None, number) for number in range(len(rig.names))])
+    return {
+        what: Rig(
+            rig.names,
+            np.where(others[:, None, None], rotations, rig.rotations),
+            np.where(others[:, None], translations, rig.translations),
+        )
+        for what, (rotations, translations) in read.items()
+    }
+
+
+def _other_orders(lines: Sequence[Sightlines], rig: Rig) -> dict[str, float]:
+    """How well cameras would fit if they had each other's places: the best order of all but the given one."""
+    count = len(rig.names)
+    if count <= _ORDERED:
+        orders = np.array(list(itertools.permutations(range(count)))[1:])
+    else:
+        orders = np.tile(np.arange(count), (count * (count - 1) // 2, 1))
+        for order, (one, two) in zip(orders, itertools.combinations(range(count), 2), strict=True):
+            order[[one, two]] = two, one
+    pairs = list(itertools.combinations(sorted({line.camera for line in lines}), 2))
+    costs = np.full((count, count, count, count), np.nan)
+    for first, second in pairs:
+        both = [line for line in lines if line.camera in (first, second)]
+        for one, two in itertools.permutations(range(count), 2):
+            order = np.arange(count)
+            order[[first, second]] = one, two
+            known = _fit(both, Rig(rig.names, rig.rotations[order], rig.translations[order]))
+            costs[first, second, one, two] = known if np.isfinite(known) else np.nan
+    if not np.isfinite(costs).any():
+        return {}
+    each = np.stack([costs[first, second, orders[:, first], orders[:, second]] for first, second in pairs], axis=1)
+    with np.errstate(all="ignore"):
+        fits = np.nanmedian(each, axis=1)
+    best = int(np.nanargmin(fits))
+    moved = [number for number in range(count) if orders[best, number] != number]
+    if len(moved) == 2:
+        return {f"if {rig.names[moved[0]]} and {rig.names[moved[1]]} were exchanged": float(fits[best])}
+    said = ", ".join(f"{rig.names[number]} were {rig.names[orders[best, number]]}" for number in moved)
+    return {f"if {said}": float(fits[best])}
 
 
 def _share(line: Sightlines) -> float:
@@ -152,14 +200,24 @@ def _other_pictures(lines: Sequence[Sightlines], cameras: Sequence[Camera]) -> d
         lines: tracks.
         cameras: of each.
     """
-    changes = {f"were {what} as the calibration's": _resized(factor) for what, factor in _SCALES.items()}
+    changes = {
+        f"if its pictures were {what} as the calibration's": _resized(factor) for what, factor in _SCALES.items()
+    }
     changes |= {
-        "were turned clockwise": lambda pixels, size: np.stack((pixels[..., 1], size[1] - pixels[..., 0]), axis=-1),
-        "were turned counterclockwise": lambda pixels, size: np.stack(
+        "if its pictures were turned clockwise": lambda pixels, size, _: np.stack(
+            (pixels[..., 1], size[1] - pixels[..., 0]), axis=-1
+        ),
+        "if its pictures were turned counterclockwise": lambda pixels, size, _: np.stack(
             (size[0] - pixels[..., 1], pixels[..., 0]), axis=-1
         ),
-        "stood on their head": lambda pixels, size: size - pixels,
-        "were mirrored": lambda pixels, size: np.stack((size[0] - pixels[..., 0], pixels[..., 1]), axis=-1),
+        "if its pictures stood on their head": lambda pixels, size, _: size - pixels,
+        "if its pictures were mirrored": lambda pixels, size, _: np.stack(
+            (size[0] - pixels[..., 0], pixels[..., 1]), axis=-1
+        ),
+        "if its focal lengths were twice as long": lambda pixels, _, centre: centre + (pixels - centre) / 2,
+        "if its focal lengths were half as long": lambda pixels, _, centre: centre + (pixels - centre) * 2,
+        "if its cx and cy were exchanged": lambda pixels, _, centre: pixels + centre - centre[::-1],
+        "if its cx and cy were the middle of the picture": lambda pixels, size, centre: pixels + centre - size / 2,
     }
     return {
         what: [_repictured(line, camera, change) for line, camera in zip(lines, cameras, strict=True)]
@@ -168,13 +226,13 @@ def _other_pictures(lines: Sequence[Sightlines], cameras: Sequence[Camera]) -> d
 
 
 def _resized(factor: float) -> _Change:
-    return lambda pixels, _: pixels / factor
+    return lambda pixels, _, __: pixels / factor
 
 
 def _repictured(line: Sightlines, camera: Camera, change: _Change) -> Sightlines:
     """A track whose pixels are others; the lens counts as straight."""
     focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
     size = np.array([camera.width or 2 * camera.cx, camera.height or 2 * camera.cy])
-    rays = (change(focal * line.rays + centre, size) - centre) / focal
-    grown = float(np.abs(change(np.ones(2), size) - change(np.zeros(2), size)).max())
+    rays = (change(focal * line.rays + centre, size, centre) - centre) / focal
+    grown = float(np.abs(change(np.ones(2), size, centre) - change(np.zeros(2), size, centre)).max())
     return replace(line, rays=rays, size=line.size * grown)

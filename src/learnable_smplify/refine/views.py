@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
@@ -36,9 +37,8 @@ from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.single import SMOOTH, at_origin, chosen_guesses
-from learnable_smplify.solver.view.swaps import unswapped
-from learnable_smplify.solver.view.triangulate import placed_points
-from learnable_smplify.timeline import between, rotations_between
+from learnable_smplify.solver.view.swaps import swap_notes, unswapped
+from learnable_smplify.timeline import between, evenly, rotations_between
 from learnable_smplify.views import View, check_views
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _LIFTED_BELOW = 0.035
 # More cameras than this place joints by themselves; two may face each other. Fewer keypoints in a frame tell no pose.
 _LIFTED_CAMERAS, _LEAST_LIFTED = 2, 6
+# Frames by which tracks and people are compared.
+_COMPARED = 60
 # As in `refine.solve`: what pixels do not show is the estimate's to say.
 _POSE_WEIGHT = 0.02
 _REFERENCE_FPS = 30.0
@@ -116,17 +118,51 @@ def refine_by_views(
         return _refined(solver, estimate, views, options)
 
 
+@torch.no_grad()
+def distance_to_views(body: Body, estimate: Motion, views: Sequence[View]) -> float:
+    """How far an estimate is from what cameras saw of somebody: which track is theirs.
+
+    Args:
+        body: to pose the estimate on.
+        estimate: in any frame of reference.
+        views: of the same frames.
+
+    Returns:
+        mean distance of the seen keypoints at the person's distance, of the estimate turned and placed as the cameras
+        see it best [m]; infinite where too little is seen.
+    """
+    observed = Observed.of(views)
+    seen = (observed.confidence > 0).sum((1, 2)) >= _LEAST_LIFTED
+    rows = seen.nonzero()[:, 0]
+    if len(rows) == 0:
+        return math.inf
+    rows = rows[evenly(len(rows), _COMPARED)]
+    observed, used = observed.frames(rows), torch.ones(len(rows), dtype=torch.bool)
+    betas = estimate.betas if _knows_shape(estimate, body) else torch.zeros(10)
+    points = body.folded(observed.layout, "cpu").shaped(betas[None])
+    rotmat, sight = rotvec_to_rotmat(estimate.pose[rows]), observed.sight(observed.noise_px(LEAST_PX), None)
+    with one_thread_per_operation():
+        rotmat[:, 0] = find_turn(points, rotmat, sight, used) @ rotmat[:, 0]
+    return float(error_m(sight, Frames.of(points, rotmat, _places(points, rotmat, sight, used))).mean())
+
+
+def _knows_shape(estimate: Motion, body: Body) -> bool:
+    """Whether the estimate's betas are of this body."""
+    return (estimate.body, estimate.gender) == (body.name, body.gender)
+
+
 def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: RefineOptions) -> ViewRefinement:
     body, device = solver.body, solver.device
-    observed = Observed.of(views, device)
+    observed, notes = Observed.of(views, device), []
+    undecided = torch.zeros(len(observed), dtype=torch.bool, device=device)
     if len(views) > 1:
-        observed, _ = unswapped(observed, *placed_points(observed))
+        sides = unswapped(observed)
+        observed, undecided, notes = sides.observed, sides.undecided, swap_notes(sides)
     priors, fps = load_priors().to(device), estimate.fps
     used = (observed.confidence > 0).sum((1, 2)) >= options.min_keypoints
     if not bool(used.any()):
         raise InputError(f"no frame has {options.min_keypoints} keypoints", expected="a person in the pictures")
-    notes: list[str] = []
-    knows_shape = (estimate.body, estimate.gender) == (body.name, body.gender)
+    knows_shape = _knows_shape(estimate, body)
     if not knows_shape:
         notes.append(f"the estimate's betas are of the body {estimate.body} ({estimate.gender}), and are left out")
     betas = (estimate.betas if knows_shape else torch.zeros(10)).to(device)
@@ -164,7 +200,8 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         lifted = [
             guess
             for number in range(len(views))
-            if (guess := _lifted(observed.of_camera(number), used, points, rotmat, precision, priors)) is not None
+            if (guess := _lifted(observed.of_cameras(torch.tensor([number])), used, points, rotmat, precision, priors))
+            is not None
         ]
         sources += [(guess.mean, guess.precision) for guess in lifted]
         if lifted:
@@ -193,7 +230,7 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         body=body.name,
         gender=body.gender,
         up_axis=views[0].camera.up_axis,
-        flagged=~used.cpu() | estimate.flagged.cpu(),
+        flagged=(~used | undecided).cpu() | estimate.flagged.cpu(),
         start_s=estimate.start_s,
         notes=(*estimate.notes, *notes),
     )

@@ -119,6 +119,7 @@ def detect_people(
     people: int = 1,
     opener: Opener = mediapipe_detector,
     progress: Callable[[int, int], None] | None = None,
+    fps: float | None = None,
 ) -> list[Track]:
     """Everybody in a video, followed over time.
 
@@ -127,6 +128,7 @@ def detect_people(
         people: how many to look for, at most.
         opener: makes the detectors, one for each person looked for.
         progress: called with (pictures done, pictures in all).
+        fps: pictures a second when they were taken; None is what the video is shown at.
 
     Raises:
         InputError: the video cannot be read, or nobody is in it.
@@ -143,7 +145,7 @@ def detect_people(
     notes = []
     if count < _CUT_SHORT * video.frames - 1:
         notes.append(f"{video.path.name} breaks off: {count} of about {video.frames} pictures could be read")
-    return tracks_from_sightings(sightings, count, path=video.path, layout=LAYOUT, fps=video.fps, notes=notes)
+    return tracks_from_sightings(sightings, count, path=video.path, layout=LAYOUT, fps=fps or video.fps, notes=notes)
 
 
 def count_people(video: VideoInfo, opener: Opener = mediapipe_detector, samples: int = 6) -> int:

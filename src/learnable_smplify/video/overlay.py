@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,13 @@ class Shown:
         video: which.
         camera: that took it, in the motions' world.
         first: its frame that shows the motions' first.
+        step: its frames from one of the motions to the next.
     """
 
     video: VideoInfo
     camera: Camera
-    first: int = 0
+    first: float = 0.0
+    step: float = 1.0
 
 
 def write_overlay(
@@ -52,7 +55,7 @@ def write_overlay(
     path: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write a film of the videos side by side with the bodies over them, at the videos' rate.
+    """Write a film of the videos side by side with the bodies over them, a picture for every frame of the motions.
 
     Args:
         shown: videos of the same moments.
@@ -90,7 +93,13 @@ def write_overlay(
 
     sheet = _sheet([np.zeros((size[1], size[0], 3), np.uint8) for size in sizes], columns)
     with atomic_output(path) as temporary:
-        write_mp4(pictures(), temporary, (sheet.shape[1], sheet.shape[0]), shown[0].video.fps, preset="veryfast")
+        write_mp4(
+            pictures(),
+            temporary,
+            (sheet.shape[1], sheet.shape[0]),
+            shown[0].video.fps / shown[0].step,
+            preset="veryfast",
+        )
     return count
 
 
@@ -144,11 +153,15 @@ def _posed(motions: Sequence[Motion], body: Body) -> Iterator[Float[np.ndarray, 
 
 def _frames(item: Shown, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """A video's pictures from the motions' first frame on; black where it has not begun."""
-    for _ in range(max(0, -item.first)):
+    wanted = (round(item.first + item.step * frame) for frame in itertools.count())
+    number = next(wanted)
+    while number < 0:
         yield np.zeros((size[1], size[0], 3), np.uint8)
-    for number, picture in enumerate(read_pictures(item.video, size)):
-        if number >= item.first:
+        number = next(wanted)
+    for place, picture in enumerate(read_pictures(item.video, size)):
+        while place == number:
             yield picture
+            number = next(wanted)
 
 
 def _size(video: VideoInfo, height: int) -> tuple[int, int]:

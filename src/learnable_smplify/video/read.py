@@ -55,7 +55,7 @@ def video_info(path: Path) -> VideoInfo:
 def read_pictures(
     video: VideoInfo, size: tuple[int, int] | None = None
 ) -> Generator[UInt8[np.ndarray, "H W 3"], None, None]:
-    """Its pictures, RGB.
+    """Its pictures, RGB, at an even rate: where they were taken unevenly some are left out, or come twice.
 
     Args:
         video: which.
@@ -65,7 +65,7 @@ def read_pictures(
         InputError: the video is damaged before its first picture.
     """
     width, height = size or (video.width, video.height)
-    pictures = _open(video.path, size)
+    pictures = _open(video.path, size, video.fps)
     try:
         next(pictures)
         for data in pictures:
@@ -76,7 +76,7 @@ def read_pictures(
         pictures.close()
 
 
-def _open(path: Path, size: tuple[int, int] | None) -> Generator:
+def _open(path: Path, size: tuple[int, int] | None, fps: float | None = None) -> Generator:
     if not path.is_file():
         raise InputError("there is no such file", path=path, hint=f"ls {path.parent}")
     try:
@@ -86,7 +86,9 @@ def _open(path: Path, size: tuple[int, int] | None) -> Generator:
     # It warns whenever pictures are scaled, which is what they are asked to be.
     logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
     scale = [] if size is None else ["-vf", f"scale={size[0]}:{size[1]}"]
-    return imageio_ffmpeg.read_frames(str(path), output_params=scale)
+    # Phones take pictures when they can: at the mean rate, so that each stands for its time.
+    even = [] if fps is None else ["-r", f"{fps:.6f}"]
+    return imageio_ffmpeg.read_frames(str(path), output_params=[*scale, *even])
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

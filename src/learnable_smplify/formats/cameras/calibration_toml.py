@@ -9,7 +9,8 @@
     translation = [0.1, 1.2, 4.0]
     fisheye = false
 
-Translations are metres in Pose2Sim's, and in what the board was given in for the others.
+A file of one camera without a rotation and a translation is of its lens alone. Translations are metres in Pose2Sim's,
+and in what the board was given in for the others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ import numpy as np
 
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras, says_fisheye
+from learnable_smplify.formats.cameras.placed import (
+    LEVEL,
+    CameraUnits,
+    RawCamera,
+    placed_cameras,
+    says_fisheye,
+    unplaced_camera,
+)
 from learnable_smplify.safe_files.keyed import Keyed
 from learnable_smplify.safe_files.toml_file import read_toml
 
@@ -40,13 +48,17 @@ def read_calibration_toml(path: Path, units: CameraUnits | None = None) -> dict[
         for key, table in tables.items()
         if isinstance(table, dict) and "matrix" in table and table.get("ignore") is not True
     }
-    cameras = [_camera(table, key, len(found)) for key, table in found.items()]
-    if not cameras:
+    if not found:
         raise InputError(
             f"no table has the 'matrix' of a camera (there are {', '.join(list(tables)[:8]) or 'none'})",
             path=path,
             expected="[cam_01] with size, matrix, distortions, rotation and translation (Pose2Sim, Anipose, Caliscope)",
         )
+    if len(found) == 1:
+        ((key, table),) = found.items()
+        if not (_has(table, "rotation") or _has(table, "translation")):
+            return unplaced_camera(_camera(table, key, np.array(LEVEL), np.zeros(3)), path)
+    cameras = [_camera(table, key, *_place(table)) for key, table in found.items()]
     return placed_cameras(cameras, path, units=units)
 
 
@@ -55,23 +67,25 @@ def _has(table: Keyed, key: str) -> bool:
     return table.values.get(key) not in (None, "", "null", [])
 
 
-def _camera(table: Keyed, key: str, count: int) -> RawCamera:
+def _place(table: Keyed) -> tuple[np.ndarray, np.ndarray]:
     if not (_has(table, "rotation") and _has(table, "translation")):
         raise table.fail(
             "the camera has no place: only its lens is calibrated",
             "rotation and translation, from the calibration of the cameras together (the extrinsics)",
-            "write 'ignore = true' there, to leave it out"
-            if count > 1
-            else "for one camera, a camera.json with its fx, fy, cx, cy",
+            "write 'ignore = true' there, to leave it out",
         )
+    return table.numbers("rotation"), table.numbers("translation").reshape(-1)
+
+
+def _camera(table: Keyed, key: str, rotation: np.ndarray, translation: np.ndarray) -> RawCamera:
     size = table.numbers("size", shape=(2,)) if table.has("size") else None
     return RawCamera(
         name=_name(table.values, key),
         where=table.where or key,
         matrix=table.numbers("matrix", shape=(3, 3)),
         distortion=table.listed("distortions", "distortion", "dist"),
-        rotation=table.numbers("rotation"),
-        translation=table.numbers("translation").reshape(-1),
+        rotation=rotation,
+        translation=translation,
         size=None if size is None else (_side(size[0]), _side(size[1])),
         fisheye=says_fisheye(table.values),
     )

@@ -33,6 +33,7 @@ from learnable_smplify.formats.cameras.placed import (
     NO_PLACE,
     CameraUnits,
     RawCamera,
+    fisheye_error,
     placed_cameras,
     rotation_from_vector,
     says_fisheye,
@@ -132,12 +133,7 @@ def write_camera_json(cameras: Mapping[str, Camera], path: str | PathLike[str]) 
 def _in_our_words(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """A camera whose focal lengths are in a matrix, and whose size is a pair, with our keys."""
     if says_fisheye(content):
-        raise InputError(
-            "the lens is a fish-eye, which is not modelled",
-            path=path,
-            expected="OpenCV's k1 k2 p1 p2 [k3]",
-            hint="undistort the pictures first (cv2.fisheye.undistortImage)",
-        )
+        raise fisheye_error("the camera", path)
     # OpenCV's FileStorage has matrices as {"rows": 3, "cols": 3, "data": [...]}.
     words = {
         _OURS.get(key, key): value["data"] if isinstance(value, dict) and "data" in value else value

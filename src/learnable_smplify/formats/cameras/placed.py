@@ -27,6 +27,8 @@ METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 # Cameras that are so far apart, or from the origin [m], stand there in millimetres.
 _FARTHEST = 300.0
+# Where half of the cameras are within this of their middle [m], one that is far off is not in another unit but wrong.
+_TOGETHER = 30.0
 _MAX_ROTATION_ERROR = 1e-2
 # No lens of a video camera is shorter [px]: such a number is millimetres.
 _SHORTEST_FOCAL = 50.0
@@ -157,6 +159,21 @@ def says_fisheye(values: Mapping[Any, Any]) -> bool:
     return False
 
 
+def fisheye_error(camera: str, path: Path, where: str | None = None) -> InputError:
+    """The error for a fish-eye lens.
+
+    Args:
+        camera: who has it, for the message.
+    """
+    return InputError(
+        f"{camera} has a fish-eye lens, which is not modelled",
+        path=path,
+        where=where,
+        expected="OpenCV's k1 k2 p1 p2 [k3]",
+        hint="undistort the pictures first (cv2.fisheye.undistortImage)",
+    )
+
+
 def check_looks(cameras: Mapping[str, Camera], path: Path) -> None:
     """Cameras of one recording look at one place; those of a file that means its matrices otherwise do not.
 
@@ -278,6 +295,14 @@ def _unit(
         return told, ()
     if reach <= _FARTHEST:
         return "m", ()
+    away = np.linalg.norm(centres - np.median(centres, axis=0), axis=-1)
+    if np.median(away) < _TOGETHER:
+        name = list(rotations)[int(np.argmax(away))]
+        raise InputError(
+            f"camera '{name}' stands {away.max():.0f} from the others, which are {np.median(away):.3g} apart",
+            path=path,
+            expected="translations of one unit, and a place of each camera that was measured",
+        )
     if reach * METRES["mm"] > _FARTHEST:
         raise InputError(
             f"the cameras are {reach:.3g} apart or from the origin", path=path, expected="translations in metres"
@@ -318,12 +343,7 @@ def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tup
 def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
     values = [float(value) for value in np.asarray(camera.distortion, dtype=np.float64).reshape(-1)]
     if camera.fisheye:
-        raise camera.fail(
-            path,
-            f"camera '{camera.name}' has a fish-eye lens, which is not modelled",
-            "OpenCV's k1 k2 p1 p2 [k3]",
-            "undistort the pictures first (cv2.fisheye.undistortImage)",
-        )
+        raise fisheye_error(f"camera '{camera.name}'", path, camera.where)
     while len(values) > 8 and values[-1] == 0:
         values.pop()
     if len(values) in (1, 2, 3, 6, 7):  # Anipose writes k1 alone, others k1 and k2

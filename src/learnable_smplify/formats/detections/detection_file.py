@@ -30,7 +30,7 @@ from learnable_smplify.formats.keypoints.frame_folder import (
 )
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json_list
 from learnable_smplify.formats.keypoints.json_shapes import SCORES_KEYS, read_frames
-from learnable_smplify.formats.keypoints.keypoints2d_json import people_in_picture, read_keypoints2d
+from learnable_smplify.formats.keypoints.keypoints2d_json import own_keypoints2d, people_in_picture
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -83,14 +83,8 @@ def read_detections(
         if isinstance(content, dict) and PEOPLE_KEY in content:
             return _openpose(path, layout, fps)
         if _is_own(content):
-            return [Track(read_keypoints2d(path, layout, fps))]
+            return [Track(own_keypoints2d(content, path, layout, fps))]
         return pixel_json_tracks(content, path, layout, fps, _EXPECTED)
-
-
-def holds_one_person(path: Path) -> bool:
-    """Whether a JSON file is our own keypoints2d.json, or a frame of OpenPose, which follows nobody."""
-    content = read_frames(path)
-    return (isinstance(content, dict) and PEOPLE_KEY in content) or _is_own(content)
 
 
 def _is_own(content: Any) -> bool:

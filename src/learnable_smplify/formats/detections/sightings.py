@@ -119,6 +119,7 @@ def tracks_from_sightings(
             fps or DEFAULT_FPS,
             torch.as_tensor(np.nan_to_num(table[..., 2]), dtype=torch.float32),
             tuple(said) if not tracks else (),
+            fps_guessed=fps is None,
         )
         tracks.append(Track(keypoints, name, None if world is None else torch.as_tensor(world)))
     return tracks

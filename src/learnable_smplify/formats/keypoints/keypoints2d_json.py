@@ -51,7 +51,7 @@ def read_keypoints2d(
     if not path.is_dir():
         content = read_json(path)
         if isinstance(content, dict) and "keypoints" in content:
-            return _own(content, path, layout, fps)
+            return own_keypoints2d(content, path, layout, fps)
         if not (isinstance(content, dict) and "people" in content):
             raise InputError(
                 "these are no 2D keypoints", path=path, expected=f"{_EXAMPLE}, or the folder that OpenPose wrote"
@@ -81,7 +81,19 @@ def write_keypoints2d(keypoints: Keypoints2D, path: str | PathLike[str]) -> None
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def _own(content: dict[str, Any], path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
+def own_keypoints2d(
+    content: dict[str, Any], path: Path, layout: str | Layout | None = None, fps: float | None = None
+) -> Keypoints2D:
+    """2D keypoints from what is in our own keypoints2d.json.
+
+    Args:
+        content: of the file.
+        path: for messages.
+        layout, fps: as `read_keypoints2d`.
+
+    Raises:
+        InputError: as `read_keypoints2d`.
+    """
     frames = content["keypoints"]
     if not isinstance(frames, list) or not frames:
         raise InputError("there are no frames", path=path, where="key 'keypoints'", expected=_EXAMPLE)
@@ -176,6 +188,7 @@ def _keypoints(
             fps=_DEFAULT_FPS if fps is None else fps,
             confidence=torch.as_tensor(trust),
             notes=notes,
+            fps_guessed=fps is None,
         )
     except InputError as error:
         raise InputError(str(error).rstrip("."), path=path) from error

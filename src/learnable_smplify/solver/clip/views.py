@@ -23,6 +23,10 @@ from learnable_smplify.solver.clip.smooth import (
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 
+# Precision of the prior on betas, 1 for people as they differ: frames err alike (in how far each pose is bent towards
+# the camera), and many of them do not tell size from distance. Chosen on held-back train clips.
+_SHAPE_PRECISION = 10.0
+
 
 @dataclass(frozen=True, eq=False)
 class SmoothViews:
@@ -66,5 +70,6 @@ def smooth_views(
     state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
     state, _ = descend(problem, state, replace(options, refine_shape=False))
     if options.refine_shape or options.burst is not None:
-        state, _ = descend(with_bursts(problem, options, h), state, options)
+        problem = replace(with_bursts(problem, options, h), shape_precision=_SHAPE_PRECISION)
+        state, _ = descend(problem, state, options)
     return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))

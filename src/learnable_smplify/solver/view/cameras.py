@@ -118,12 +118,13 @@ def misfit(sight: SightTerm, frames: Frames) -> Float[Tensor, " V"]:
 
 
 def error_m(sight: SightTerm, frames: Frames) -> Float[Tensor, " T"]:
-    """Mean distance of the keypoints that a camera sees, at the person's distance from it [m]; the cameras' median.
+    """Mean distance of the keypoints from where cameras see them, at the person's distance [m]: of each the median.
 
-    One camera that takes somebody else for the person says nothing against the others.
+    One camera that takes somebody else for the person, or a keypoint for another, says nothing against the others.
     """
     depth = sight.cameras.local(frames.posed.positions() + frames.transl[:, None])[..., 2]
     away = sight.residual(frames).norm(dim=-1) * depth / sight.cameras.scale[:, :1]
     seen = sight.weights > 0
-    each = torch.where(seen.any(2), (away * seen).sum(2) / seen.sum(2).clamp(min=1), torch.nan)
-    return each.nanquantile(0.5, dim=1).nan_to_num()
+    each = torch.where(seen, away, torch.nan).nanquantile(0.5, dim=1)
+    known = seen.any(1)
+    return torch.where(known, each, 0.0).sum(1) / known.sum(1).clamp(min=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.camera import Camera
@@ -62,14 +62,13 @@ class Observed:
         """Some frames."""
         return replace(self, pixels=self.pixels[rows], confidence=self.confidence[rows])
 
-    def of_camera(self, number: int) -> Observed:
-        """What one of the cameras saw."""
-        only = slice(number, number + 1)
+    def of_cameras(self, numbers: Int[Tensor, " C"]) -> Observed:
+        """What some of the cameras saw."""
         return replace(
             self,
-            cameras=self.cameras[only],
-            pixels=self.pixels[:, only],
-            confidence=self.confidence[:, only],
+            cameras=tuple(self.cameras[number] for number in numbers.tolist()),
+            pixels=self.pixels[:, numbers],
+            confidence=self.confidence[:, numbers],
         )
 
     @property

@@ -24,16 +24,16 @@ from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
 from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import SingleClip, at_origin, solve_camera
-from learnable_smplify.solver.view.swaps import unswapped
-from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.solver.view.swaps import swap_notes, unswapped
+from learnable_smplify.timeline import runs
 from learnable_smplify.views import View
 
 Progress = Callable[[int, int], None]
 
-# A frame whose sides had to be exchanged back in a camera is told of when that was so in this share of frames at least.
-_OFTEN = 0.02
 # Triangulated frames start from so many keypoints at least.
 _LEAST_PLACED = 8
+# Where one of several cameras sees somebody for longer than this [s], depth is a guess.
+_ALONE_S = 0.5
 # Fewer frames than this are no clip.
 _LEAST_CLIP = 3
 
@@ -92,9 +92,15 @@ class ViewSolver:
         return self._motion(observed, rotmat, transl, found.betas, found.betas_sigma, lost | found.doubtful, ())
 
     def _by_several(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
-        placed, sure = placed_points(observed)
-        observed, swapped = unswapped(observed, placed, sure)
-        notes = _swap_notes(observed, swapped)
+        sides = unswapped(observed)
+        observed, placed, sure = sides.observed, sides.placed, sides.sure
+        notes = swap_notes(sides)
+        unsure = int(sides.undecided.sum())
+        if unsure:
+            notes.append(
+                f"in {unsure} of {len(observed)} frames cameras disagree on left and right, and nothing tells who is "
+                "right: flagged"
+            )
         found: ShapeEstimate | None = None
         folded = self.body.folded(observed.layout, self.device)
         if betas is not None:
@@ -109,7 +115,7 @@ class ViewSolver:
         rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED)
         lost = self._lost(observed, Frames.of(points, rotmat, transl))
         sigma = None if found is None else found.sigma
-        return self._motion(observed, rotmat, transl, shape, sigma, lost, tuple(notes))
+        return self._motion(observed, rotmat, transl, shape, sigma, lost | sides.undecided, tuple(notes))
 
     def _motion(
         self,
@@ -134,19 +140,14 @@ class ViewSolver:
         )
 
     def _lost(self, observed: Observed, frames: Frames) -> Bool[Tensor, " T"]:
-        """Frames of which too little is seen, or that are seen elsewhere."""
+        """Frames of which too little is seen, or that are seen elsewhere; of several cameras, by one for long."""
         ones = torch.ones(len(observed.cameras), device=self.device)
         error = error_m(observed.sight(ones, None), frames)
-        few = (observed.confidence > 0).any(1).sum(1) < self.clip.min_keypoints
+        seen = observed.confidence > 0
+        few = seen.any(1).sum(1) < self.clip.min_keypoints
+        if len(observed.cameras) > 1:
+            alone = ((seen.sum(2) >= self.clip.min_keypoints).sum(1) < 2).cpu().numpy()
+            for first, end in runs(alone):
+                if end - first > _ALONE_S * observed.fps:
+                    few[first:end] = True
         return few | (error > self.clip.lost_error)
-
-
-def _swap_notes(observed: Observed, swapped: Bool[Tensor, "T V"]) -> list[str]:
-    notes = []
-    for camera, share in zip(observed.cameras, swapped.float().mean(0).tolist(), strict=True):
-        if share >= _OFTEN:
-            name = camera.name or "a camera"
-            notes.append(
-                f"{name}: left and right exchanged back in {100 * share:.0f} % of frames, as the others see it"
-            )
-    return notes
