@@ -192,11 +192,16 @@ def _leaps(
     steps = points[seen[1:]] - points[seen[:-1]]
     time = np.diff(seen) / fps
     alike = np.isfinite(steps).all(axis=-1).sum(axis=1) >= _FEWEST
-    seen, steps, time = seen[1:][alike], steps[alike], time[alike]
+    start, seen, steps, time = seen[:-1][alike], seen[1:][alike], steps[alike], time[alike]
     away = np.linalg.norm(np.nanmedian(np.abs(steps), axis=1), axis=-1)
     leaps[seen] = away / time > _FASTEST
     middle = np.nanmedian(steps, axis=1)
     before = np.concatenate((np.zeros((1, 3)), middle[:-1])) / np.concatenate(([1.0], time[:-1]))[:, None]
     surprise = np.minimum(np.linalg.norm(middle, axis=-1), np.linalg.norm(middle - before * time[:, None], axis=-1))
-    jumps[seen] = surprise > _JUMP + _HARDEST * time**2
-    return leaps, jumps | leaps
+    jumped = (surprise > _JUMP + _HARDEST * time**2) | leaps[seen]
+    for row in np.flatnonzero(jumped[1:] & jumped[:-1]) + 1:  # back from one frame astray
+        both, taken = points[seen[row]] - points[start[row - 1]], time[row - 1 : row + 1].sum()
+        if np.isfinite(both).all(axis=-1).sum() >= _FEWEST:
+            jumped[row] = np.linalg.norm(np.nanmedian(both, axis=0)) > _JUMP + _HARDEST * taken**2
+    jumps[seen] = jumped
+    return leaps, jumps
