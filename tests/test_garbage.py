@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.repair.garbage import examine
 from learnable_smplify.solver import Solver
-from toy_recording import standing_person
+from toy_recording import squatting_person, standing_person
 
 
 def recording(points: np.ndarray) -> Keypoints:
@@ -70,6 +71,47 @@ def test_somebody_in_a_t_pose_is_no_plane(layout: str):
 def test_one_frame_repeated_is_named():
     doubt = examine(recording(standing_person(1).repeat(30, axis=0)))
     assert doubt.reasons == ("all 30 frames are one and the same: there is one pose, and no motion",)
+
+
+def test_keypoints_in_the_order_of_another_layout_are_named():
+    body, (pose, transl) = load_body(), squatting_person(30)
+    points = body.keypoints(pose, torch.zeros(10), transl, layout="body25b")
+    motion = Solver(method="gauss_newton").fit(Keypoints(points, "body25", up_axis="y"))
+    said = "in another order than that of body25 (--layout body25b or ntu25), or not of one person"
+    assert motion.flagged.all()
+    assert any(note.startswith("no body fits in most frames") and note.endswith(said) for note in motion.notes)
+
+
+def test_takes_joined_together_are_named_where_they_meet():
+    body, (pose, transl) = load_body(), squatting_person()
+    points = body.keypoints(pose, torch.zeros(10), transl, layout="body25").numpy()
+    away = points.copy()
+    away[40:] += (0.5, 0, 0.3)
+    astray = points.copy()
+    astray[20] += (0, 0, 5)
+    for joined, frames in ((away, "40"), (astray, "20")):
+        doubt = examine(recording(joined))
+        assert [int(frame) for frame in frames.split(", ")] == doubt.frames.nonzero()[:, 0].tolist()
+        assert f"elsewhere from one frame to the next (at frame {frames})" in doubt.reasons[-1]
+    for every in (1, 2, 4):  # a squat a second, at 30, 15 and 7.5 frames a second
+        fast = replace(recording(points[::every]), fps=30 / every)
+        assert not examine(fast).reasons
+
+
+def test_inches_and_the_centimetres_of_a_small_child_are_told_apart_and_feet_are_asked_for(tmp_path: Path):
+    small, rest = torch.zeros(10), torch.zeros(1, 24, 3)
+    small[0] = -2.0
+    infant = load_body("open-child").keypoints(rest, small, layout="coco17").numpy()
+    adult = load_body().keypoints(rest, torch.zeros(10), layout="coco17").numpy()
+    for points, metres, factor, said in (
+        (adult, 0.0254, 1.0, "looked like inches"),
+        (infant, 0.01, 1.0, "looked like centimetres of a small child"),
+        (adult, 0.3048, 1 / 0.3048, "times as long as an adult's, as in feet: check the units"),
+    ):
+        np.save(tmp_path / "a.npy", points / metres)
+        keypoints = read_keypoints(tmp_path / "a.npy", layout="coco17", fps=30)
+        np.testing.assert_allclose(keypoints.positions, factor * points, atol=1e-4)
+        assert said in keypoints.notes[0]
 
 
 def test_a_size_says_nothing_where_it_will_be_changed():

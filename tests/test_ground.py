@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 import torch
 
 from learnable_smplify.body import load_body
-from learnable_smplify.fit_summary import summarise_fit
+from learnable_smplify.cli.main import main
+from learnable_smplify.fit_summary import as_fitted, summarise_fit
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
+from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.solver import RecordingOptions, Solver
 from learnable_smplify.solver.ground import grounded, is_root_relative
+from toy_recording import squatting_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
 HIPS = [23, 24]
@@ -22,15 +27,8 @@ HIPS = [23, 24]
 
 def squats(frames: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
     """MediaPipe's points (T, 33, 3) of two squats on fixed feet, floor at y = 0; the middle of the hips (T, 3)."""
-    body, pose = load_body(), torch.zeros(frames, 24, 3)
-    bend = 0.9 * (1 - torch.cos(torch.linspace(0, 4 * torch.pi, frames))) / 2
-    pose[:, 1:3, 0], pose[:, 4:6, 0], pose[:, 7:9, 0] = -bend[:, None], 2 * bend[:, None], -bend[:, None]
-    betas = torch.zeros(frames, 10)
-    foot = body.joints(pose, betas, torch.zeros(frames, 3))[:, [7, 8]].mean(dim=1)
-    transl = foot[:1] - foot
-    low = body.vertices(pose[:1], betas[0], transl[:1])[..., 1].min()
-    transl[:, 1] -= low
-    points = body.keypoints(pose, betas, transl, layout="mediapipe33")
+    pose, transl = squatting_person(frames)
+    points = load_body().keypoints(pose, torch.zeros(frames, 10), transl, layout="mediapipe33")
     return points, points[:, HIPS].mean(dim=1)
 
 
@@ -51,6 +49,23 @@ def test_squats_about_fixed_hips_get_their_way_back():
     assert "the pelvis goes up and down by" in moved.notes[-1]
     assert "jumps can not be told" in moved.notes[-1]
     assert not is_root_relative(moved)
+
+
+def test_a_recording_about_its_hips_is_named_and_one_without_hips_is_not(tmp_path: Path):
+    pose, transl = squatting_person()
+    about_root = load_body().joints(pose, torch.zeros(10), transl)
+    about_root = about_root - about_root[:, :1]
+    about_root[:, 1:, 1] -= 0.05  # SMPL's hips are as far below its root
+    assert is_root_relative(Keypoints(about_root, "smpl24", up_axis="y"))
+    said = "positions are relative to the hips: the file holds no path (--ground finds one)"
+    keypoints, _ = relative()
+    assert said in Solver(method="gauss_newton").fit(keypoints).notes
+    arms = [name for name in load_layout("body25").keypoint_names if name.endswith(("Shoulder", "Elbow", "Wrist"))]
+    frame = {name: {"x": 0.1 * place, "y": 1.0, "z": 0.0} for place, name in enumerate(arms)}
+    (tmp_path / "arms.json").write_text(json.dumps({"frames": [{"keypoints": frame}] * 3}))
+    bust = read_keypoints(tmp_path / "arms.json", fps=30)
+    assert not is_root_relative(bust)
+    assert said not in bust.notes
 
 
 @pytest.mark.parametrize("why", ["has a way", "no up axis", "no feet"])
@@ -114,3 +129,25 @@ def test_the_shared_recording_of_another_scale_is_compared_as_it_was_scaled():
     solver = Solver(recording_options=RecordingOptions(scale_to_body=True))
     prepared = solver.prepared(keypoints)
     assert summarise_fit(solver.body, solver.fit(prepared), prepared).mean_error_mm < 8
+
+
+@pytest.mark.parametrize("options", [["--ground"], ["--scale-to-body"], ["--scale-to-body", "--hold-feet"]])
+def test_report_and_pictures_compare_with_the_keypoints_as_they_were_fitted(tmp_path: Path, options: list[str]):
+    keypoints, _ = relative()
+    scale = 0.6 if "--scale-to-body" in options else 1.0
+    np.save(tmp_path / "a.npy", scale * keypoints.positions.numpy())
+    motion_file, page, picture = tmp_path / "m.npz", tmp_path / "m.html", tmp_path / "m.png"
+    main(["fit", str(tmp_path / "a.npy"), "--fps", "30", "-o", str(motion_file), "--quiet", *options])
+    raw = read_keypoints(tmp_path / "a.npy", fps=30)
+    motion, body = read_motion(motion_file), load_body()
+    assert summarise_fit(body, motion, raw).mean_error_mm > 200
+    laid = as_fitted(body, motion, raw)
+    assert summarise_fit(body, motion, laid).mean_error_mm < 30
+    assert as_fitted(body, motion, laid) is laid
+    main(["report", str(motion_file), str(tmp_path / "a.npy"), "-o", str(page), "--pictures", "0"])
+    said = page.read_text()
+    assert "keypoints are shown where the motion was fitted to them" in said
+    assert ("the supporting foot stays on a floor" in said) == (options != ["--scale-to-body"])
+    assert ("positions times" in said) == (scale != 1.0)
+    main(["render", str(motion_file), str(tmp_path / "a.npy"), "-o", str(picture), "--frames", "1", "--size", "64"])
+    assert picture.is_file()

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver import RecordingOptions, Solver
 from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.prior import KnownSize
-from toy_recording import settle_axes, standing_person
+from toy_recording import settle_axes, squatting_person, standing_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
 GROUPS = np.array(load_layout("body25").groups)
@@ -54,6 +56,28 @@ def test_a_bust_stands_upright_on_feet_that_keep_still(method: str):
     assert np.linalg.norm(np.diff(joints[:, [4, 5, 7, 8]], axis=0), axis=-1).max() < 0.04
     assert joints[:, [7, 8], 1].mean() < joints[:, 0, 1].mean() - 0.65
     assert "hips and legs are not seen: they are invented, as of somebody who stands" in motion.notes
+
+
+def test_unseen_legs_of_somebody_who_squats_bend_over_feet_that_keep_still_and_show_no_shape():
+    body = load_body()
+    pose, transl = squatting_person()
+    swing = torch.sin(torch.linspace(0, 9, len(pose)))
+    pose[:, 16:18, 2], pose[:, 18:20, 1] = torch.stack((-1 - 0.3 * swing, 1 + 0.3 * swing), 1), 0.5 * swing[:, None]
+    pose[:, 3, 0], pose[:, 12, 1] = 0.3 + 0.2 * swing, 0.4 * swing
+    joints = body.joints(pose, torch.zeros(10), transl)
+    confidence = torch.ones(len(pose), 24)
+    confidence[:, [i for i, name in enumerate(JOINT_NAMES) if name.endswith(("knee", "ankle", "foot"))]] = 0
+    motion = Solver().fit(Keypoints(joints, "smpl24", fps=30, confidence=confidence, up_axis="y"))
+    found = body.joints(motion.pose, motion.betas, motion.transl)
+    assert not motion.flagged.any()
+    assert not any("shape space" in note or "another body" in note for note in motion.notes)
+    assert np.ptp(found[:, [7, 8]].numpy(), axis=0).max() < 0.05
+    assert float((found - joints).norm(dim=-1)[confidence > 0].mean()) < 0.005
+
+    bust = confidence.clone()
+    bust[:, :3] = 0
+    notes = Solver().fit(Keypoints(joints, "smpl24", fps=30, confidence=bust, up_axis="y")).notes
+    assert not any("shape space" in note or "another body" in note for note in notes)
 
 
 @pytest.mark.parametrize(("height", "way"), [(-0.3, "sits"), (0.0, "stands")])
@@ -117,7 +141,24 @@ def test_limbs_that_vanish_for_a_while_are_named_with_the_frames():
     )
 
 
+@pytest.mark.parametrize("first", [12, 20])
+def test_legs_that_come_into_sight_again_go_there_without_a_step(first: int):
+    body, (pose, transl) = load_body(), squatting_person()
+    points = body.keypoints(pose, torch.zeros(10), transl, layout="body25")
+    confidence = torch.ones(len(pose), 25)
+    confidence[first:45, LEGS] = 0
+    motion = Solver().fit(Keypoints(points, "body25", fps=30, confidence=confidence, up_axis="y"), torch.zeros(10))
+    found = body.joints(motion.pose, motion.betas, motion.transl)
+    steps = (found[1:] - found[:-1]).norm(dim=-1)
+    assert float(steps[first:46].max()) < 0.09
+    assert f"({first}-44): invented there" in " ".join(motion.notes)
+
+
 def test_a_bust_without_hips_says_so_where_up_is_not_known():
+    said = "the left arm and the right arm and the head and the trunk are not seen: invented, a guess"
+    assert with_invented(part(LEGS & ~HIPS)).notes[-1] == said
+    arms = part(~(LEGS | HIPS) & (GROUPS != "head"))
+    assert "head, hips and legs are not seen: they are invented" in with_invented(arms).notes[-1]
     assert "the hips and legs are not seen" in with_invented(part(~(LEGS | HIPS), up_axis=None)).notes[-1]
 
 

@@ -235,3 +235,14 @@ def test_a_missing_or_binary_layout_file_is_refused(tmp_path: Path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         load_layout(tmp_path / "binary.toml")
+
+
+def test_two_arms_or_two_legs_are_enough_where_no_name_is_strange():
+    arms = [f"{side}{joint}" for side in "LR" for joint in ("Shoulder", "Elbow", "Wrist")]
+    layout, matched = infer_layout([*arms, "Neck"])
+    assert layout.name == "body25"
+    assert len(matched) == 7
+    assert len(infer_layout([f"{side}{joint}" for side in "LR" for joint in ("Hip", "Knee", "Ankle")])[1]) == 6
+    for names in ([*arms, "LASI"], arms[:5]):
+        with pytest.raises(InputError, match="cannot be told from these names"):
+            infer_layout(names)

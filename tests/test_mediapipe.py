@@ -12,6 +12,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.solver.ground import is_root_relative
 
 TO_MEDIAPIPE = [1.0, -1.0, -1.0]
 
@@ -54,7 +55,7 @@ def test_every_spelling_gives_the_same_upright_person(tmp_path: Path, points: np
     np.testing.assert_allclose(keypoints.positions, points, atol=1e-6)
     assert (keypoints.layout.name, keypoints.up_axis, keypoints.fps) == ("mediapipe33", "y", 30)
     assert keypoints.confidence.min() == pytest.approx(0.9)
-    assert any("relative to the hips" in note for note in keypoints.notes)
+    assert is_root_relative(keypoints)
     assert any("y points down" in note for note in keypoints.notes)
     np.testing.assert_allclose(read_mediapipe(path)[0].positions, points * TO_MEDIAPIPE, atol=1e-6)
 

@@ -88,6 +88,19 @@ def test_two_seconds_out_of_view_are_bridged_and_flagged(body: ls.Body, truth: t
     assert float(steps.max()) < 0.05  # no jump at either end
 
 
+def test_frames_left_out_lie_between_their_neighbours(body: ls.Body, truth: tuple[Tensor, Tensor]) -> None:
+    positions = clean(body, truth).clone()
+    left_out = torch.ones(90, dtype=torch.bool)
+    left_out[::3] = False
+    left_out[-1] = False
+    positions[left_out] = torch.nan
+    motion = fit(body, positions)
+    assert motion.flagged[left_out].all()
+    assert not motion.flagged[~left_out].any()
+    assert float(mpjpe_mm(body, motion, truth)[left_out].mean()) < 6
+    assert float((motion.transl - truth[1]).norm(dim=-1).max()) < 0.01
+
+
 def test_a_recording_of_unknown_scale_is_brought_to_the_size_of_a_person(
     body: ls.Body, truth: tuple[Tensor, Tensor]
 ) -> None:

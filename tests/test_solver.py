@@ -270,7 +270,8 @@ def test_one_frame_is_a_recording_too_and_progress_is_told(body: ls.Body, solver
 
 def test_what_the_recording_says_of_itself_is_handed_on(body: ls.Body, solver: ls.Solver) -> None:
     pose, _ = recording(body, frames=2)
-    keypoints = ls.Keypoints(body.keypoints(pose, BETAS), layout="body25", fps=59.94, up_axis="y", notes=("a note",))
+    points = body.keypoints(pose, BETAS, torch.tensor([0.0, 1.0, 0.0]))
+    keypoints = ls.Keypoints(points, layout="body25", fps=59.94, up_axis="y", notes=("a note",))
     motion = solver.fit(keypoints, betas=BETAS)
     assert (motion.fps, motion.up_axis, motion.notes) == (59.94, "y", ("a note",))
     assert (motion.body, motion.gender) == ("open", "neutral")

@@ -81,6 +81,21 @@ def test_people_who_stand_overrule_a_habit(where: str):
     assert "not along y" in after.notes[0]
 
 
+def test_a_handstand_is_no_world_that_hangs_head_down():
+    points = standing_person(60)
+    for index, name in enumerate(BODY25):
+        if name.endswith(("Elbow", "Wrist")):  # arms beside the head
+            points[:, index, 1] = points[:, BODY25.index("Neck"), 1] + (0.28 if name.endswith("Elbow") else 0.53)
+    handstand = points * [1, -1, -1]
+    handstand[..., 1] -= handstand[:, BODY25.index("LWrist"), 1].mean() - 0.05
+    assert settle_axes(recording(handstand), assumed="y").up_axis == "y"
+    np.testing.assert_allclose(settle_axes(recording(handstand), assumed="y").positions, handstand, atol=1e-6)
+    camera = standing_person(60) * [1, -1, -1] + [0, 1.2, 4]  # whose y points down
+    assert settle_axes(recording(camera), assumed="y").positions[0, BODY25.index("Nose"), 1] > 0
+    turns_over = np.concatenate((points[:10], handstand[10:])) + np.array([0, 3, 0])
+    assert settle_axes(recording(turns_over), assumed="y").positions[20, 0, 1] < 4
+
+
 def test_a_camera_s_frame_is_turned_whoever_is_in_it():
     upside_down = np.diag([1.0, -1.0, -1.0])
     assert overrules([recording(swaying() @ upside_down)], "-y", "y")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from learnable_smplify.views import View
 
 # Never solved, with any keypoints.
 _HANDS = ("left_hand", "right_hand")
+# Keypoints so far off a motion [m] are tried as it may have been fitted to them, scaled and moved frame by frame:
+# it was, if that leaves less than this share of the distance. A scale this near to 1 is none.
+_APART, _LEFT, _SAME_SIZE = 0.15, 0.25, 0.01
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,46 @@ def summarise_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitSummar
         errors[1]["fingers"] = float(fingers.nanmean())
     alone = unobserved_joints(body.folded(keypoints.layout), keypoints.confidence.cpu())
     return FitSummary(len(motion), _flagged(motion), *errors, tuple(name for name in alone if name not in _HANDS))
+
+
+def as_fitted(body: Body, motion: Motion, keypoints: Keypoints) -> Keypoints:
+    """The keypoints where the motion has them, if they were scaled or put on a floor before it was fitted.
+
+    `Solver.prepared` does that (`--scale-to-body`, `--ground`), and the file of the keypoints does not know of it.
+
+    Args:
+        body: of the motion.
+        motion: T frames.
+        keypoints: those of the file; of another number of frames, they come back as they are.
+
+    Returns:
+        the keypoints, with a note if they were moved.
+    """
+    if len(motion) != len(keypoints):
+        return keypoints
+    fitted = body.keypoints(motion.pose, motion.betas, motion.transl, layout=keypoints.layout).cpu()
+    given, seen = keypoints.positions.cpu(), keypoints.confidence.cpu() > 0
+    share = seen / seen.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def middle(points: Tensor) -> Tensor:
+        return (share[..., None] * points).sum(dim=1, keepdim=True)
+
+    about, about_fitted = given - middle(given), fitted - middle(fitted)
+    scale = float((about * about_fitted)[seen].sum() / about.square()[seen].sum().clamp(min=1e-9))
+    scale = 1.0 if abs(scale - 1) < _SAME_SIZE else scale
+    moved = scale * about + middle(fitted)
+    before, after = ((points - fitted).norm(dim=-1)[seen].mean() for points in (given, moved))
+    if not before > _APART or not after < _LEFT * before or scale <= 0:
+        return keypoints
+    if float((scale * given - fitted).norm(dim=-1)[seen].mean()) < _LEFT * before:
+        moved = scale * given  # it has a way of its own
+    path = (moved - scale * given)[:, 0]
+    hands = None if keypoints.hands is None else keypoints.hands.moved(scale=scale, offset=path)
+    note = (
+        f"keypoints are shown where the motion was fitted to them: {float(before):.2f} m from the file's, and "
+        f"{scale:.3g} times as large (--scale-to-body, --ground or --hold-feet)"
+    )
+    return replace(keypoints, positions=torch.where(seen[..., None], moved, torch.nan), hands=hands).with_note(note)
 
 
 def finger_errors(body: Body, motion: Motion, keypoints: Keypoints) -> Tensor | None:

@@ -87,6 +87,7 @@ def render(args: RenderArgs) -> None:
         raise InputError(f"the picture height is {args.size}", expected="64 to 4096 pixels", hint="--size 480")
 
     from learnable_smplify.body import body_of_motion, load_body
+    from learnable_smplify.fit_summary import as_fitted
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.render.film import film
@@ -100,6 +101,9 @@ def render(args: RenderArgs) -> None:
     keypoints = None if args.keypoints is None else read_keypoints(args.keypoints, layout=args.layout)
     if args.body is None and motion.body != body.name:
         console.print(f"The motion was made for the body '{motion.body}'; drawing it on '{body.name}' (see --body).")
+    if keypoints is not None:
+        given, keypoints = keypoints, as_fitted(body, motion, keypoints)
+        print_notes(console, keypoints.notes[len(given.notes) :])
     clip = motion_clip(motion, body, keypoints)
 
     if suffix == ".png":

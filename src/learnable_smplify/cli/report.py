@@ -77,11 +77,14 @@ def report(args: ReportArgs) -> None:
     from learnable_smplify.body import body_of_motion, load_body
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+    from learnable_smplify.formats.motion.amass import read_notes
     from learnable_smplify.safe_files.atomic import atomic_output
 
     console = open_console(soft_wrap=True, highlight=False)
     motion, told, given = read_motion_and_body(args.motion, args.body, args.track)
     print_notes(console, told)
+    if args.motion.suffix.lower() == ".npz":
+        motion = replace(motion, notes=(*motion.notes, *read_notes(args.motion)))
     keypoints = None
     if args.keypoints is not None:
         keypoints = read_keypoints(args.keypoints, layout=args.layout, units=args.units, up=args.up, person=args.person)
@@ -114,13 +117,15 @@ def make_report(
         say: called with a line for the user when pictures have to be left out.
     """
     from learnable_smplify.body.size import stature_m
+    from learnable_smplify.fit_summary import as_fitted
     from learnable_smplify.report.measures import joint_acceleration, measure_fit
     from learnable_smplify.report.page import Report, write_page
     from learnable_smplify.report.verdicts import judge
 
+    keypoints = None if keypoints is None else as_fitted(body, motion, keypoints)
     fit = None if keypoints is None else measure_fit(body, motion, keypoints)
     jitter, height = joint_acceleration(body, motion), stature_m(body, motion.betas)
-    notes = () if keypoints is None or fit is None else (*keypoints.notes, *fit.notes)
+    notes = motion.notes if keypoints is None or fit is None else (*motion.notes, *keypoints.notes, *fit.notes)
     if motion.body != body.name:
         notes += (f"The motion was made for the body '{motion.body}' and is measured on '{body.name}'.",)
     moments: list[Picture] = []
@@ -150,7 +155,7 @@ def make_report(
             verdicts=judge(motion, fit, jitter, height),
             moments=moments,
             worst=worst,
-            notes=notes,
+            notes=tuple(dict.fromkeys(notes)),
         )
     )
 

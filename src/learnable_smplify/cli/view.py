@@ -68,6 +68,7 @@ def view(args: ViewArgs) -> None:
     """
 
     from learnable_smplify.body import OPEN_BODIES, body_of_motion, load_body
+    from learnable_smplify.fit_summary import as_fitted
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.view.clock import matching_frames
@@ -97,7 +98,7 @@ def view(args: ViewArgs) -> None:
     title = f"{args.motion.name}: {len(motion)} frames at {motion.fps:g} fps, {body.name} body"
     dots = second = second_up = None
     if args.keypoints is not None:
-        keypoints = read_keypoints(args.keypoints, layout=args.layout)
+        keypoints = as_fitted(figure.body, motion, read_keypoints(args.keypoints, layout=args.layout))
         for note in keypoints.notes:
             say(f"{args.keypoints.name}: {note}")
         if keypoints.up_axis not in (None, up):

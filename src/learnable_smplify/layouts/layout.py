@@ -58,8 +58,9 @@ _SHIPPED_BY_SPELLING = {
 _NOWHERE: tuple[object, ...] = ({}, [], "", "ignored", "ignore", "none", False)
 # Whole bodies with hands and face have 133 to 553.
 _MOST_KEYPOINTS = 1000
-# Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one.
-_FEWEST_NAMES = 8
+# Fewer names than this in common is chance, not a layout: hips, knees and shoulders are in every one. Where no name is
+# strange, two arms or two legs do.
+_FEWEST_NAMES, _FEWEST_ALONE = 8, 6
 
 _GROUP_WORDS: tuple[tuple[Group, tuple[str, ...]], ...] = (
     ("head", ("head", "nose", "eye", "ear", "mouth", "chin", "upper_neck")),
@@ -231,24 +232,21 @@ def shipped_layout(name: str, path: Path) -> Layout:
 def infer_layout(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:
     """The layout whose keypoints explain most of `names`, whatever their order and spelling.
 
-    Ties go to the layout that has the fewest keypoints the file lacks, then to the earlier in `layout_names()`.
+    Ties go to the layout that has the fewest keypoints the file lacks, then to the earlier in `layout_names()`; of less
+    than eight names to the latter.
 
     Returns:
         The layout, and for each recognised name its keypoint index.
 
     Raises:
-        InputError: fewer than eight names fit any layout.
+        InputError: fewer than eight names fit any layout, or than six, if no other names are there.
     """
-    best: tuple[Layout, dict[str, int]] | None = None
-    best_score: tuple[int, int] = (-1, 0)
-    for name in (*_SHIPPED, *_MARKERS):
-        layout = _shipped_layout(name)
-        matched = layout.match(names)
-        score = (len(matched), -len(layout))
-        if score > best_score:
-            best, best_score = (layout, matched), score
-    assert best is not None
-    if best_score[0] < min(_FEWEST_NAMES, len(best[0])):
+    matches = [(layout, layout.match(names)) for layout in map(_shipped_layout, (*_SHIPPED, *_MARKERS))]
+    most = max(len(matched) for _, matched in matches)
+    few = most < _FEWEST_NAMES
+    # Of few names, the most usual layout: the smallest may be one that calls something else a neck.
+    best = max(matches, key=lambda match: (len(match[1]), 0 if few else -len(match[0])))
+    if most < min(_FEWEST_ALONE if most == len(set(names)) else _FEWEST_NAMES, len(best[0])):
         shown = ", ".join(list(names)[:12]) + (", ..." if len(names) > 12 else "")
         raise InputError(
             f"the keypoint layout cannot be told from these names: {shown or '(none)'}",
@@ -276,6 +274,12 @@ def infer_layout_from_count(count: int, path: str | PathLike[str] | None = None)
     sizes = ", ".join(f"{layout.name} ({layout.width})" for layout in ordered)
     hint = "--layout FILE.toml with your own names"
     raise InputError(f"no layout has {count} keypoints", path=path, expected=f"one of {sizes}", hint=hint)
+
+
+def others_as_wide(layout: Layout) -> tuple[str, ...]:
+    """Names of the other layouts in the package that have as many points a frame."""
+    ordered = (_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY)
+    return tuple(other.name for other in ordered if other.width == layout.width and other.name != layout.name)
 
 
 def _shipped_by_name(text: str) -> Layout | None:

@@ -28,6 +28,9 @@ _SHORTEST_BONES, _LONGEST_BONES = 0.27, 1.6
 _VARIES = 0.3
 # Nobody moves faster [m/s], and a body that does in so many steps was not followed.
 _FASTEST, _LEAPS = 20.0, 0.02
+# From one frame to the next a body goes on as before but for so much [m] and what it accelerates by [m/s^2]: 50
+# in a hard landing. So many jumps are written out.
+_JUMP, _HARDEST, _LISTED = 0.2, 60.0, 4
 _FEWEST = 4
 # As many frames that are equal to the last digit are no measurements.
 _FEWEST_REPEATED = 10
@@ -91,13 +94,23 @@ def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
         reasons.append(f"{everywhere}: no frame is trusted")
         flagged[:] = True
     elif not any_size:
-        leaps = _leaps(points, valid, keypoints.fps)
+        leaps, jumps = _leaps(points, valid, keypoints.fps)
         if leaps.mean() > _LEAPS and leaps.sum() > 2:  # one frame astray is two leaps
             reasons.append(
                 f"the person leaps faster than {_FASTEST:.0f} m/s in {int(leaps.sum())} of {len(leaps)} frames: "
                 "several people in one, frames out of order, or a wrong frame rate (--fps)"
             )
             flagged |= leaps
+        elif jumps.any():
+            which = np.flatnonzero(jumps)
+            listed = ", ".join(map(str, which[:_LISTED])) + (
+                f" and {len(which) - _LISTED} more" if len(which) > _LISTED else ""
+            )
+            reasons.append(
+                f"the person is elsewhere from one frame to the next (at frame {listed}): takes joined together, "
+                "frames left out, or another person; the motion jumps there"
+            )
+            flagged |= jumps
     if len(points) >= _FEWEST_REPEATED and np.array_equal(points, points[:1].repeat(len(points), 0), equal_nan=True):
         reasons.append(f"all {len(points)} frames are one and the same: there is one pose, and no motion")
     return Doubt(keypoints, torch.from_numpy(flagged), tuple(reasons))
@@ -167,15 +180,28 @@ def _lengths(bones: list[tuple[np.ndarray, float]], any_size: bool) -> str:
     return ""
 
 
-def _leaps(points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"], fps: float) -> Bool[np.ndarray, " T"]:
-    """(T,) frames to which the body's middle came faster than anybody moves."""
-    leaps = np.zeros(len(points), dtype=bool)
+def _leaps(
+    points: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T K"], fps: float
+) -> tuple[Bool[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+    """(T,) frames to which the body's middle came faster than anybody moves, and those to which it jumped."""
+    leaps, jumps = np.zeros((2, len(points)), dtype=bool)
     seen = np.flatnonzero(valid.sum(axis=1) >= _FEWEST)
     if len(seen) < 2:
-        return leaps
+        return leaps, jumps
     # Over keypoints that both frames have: others would move the middle.
-    steps = np.abs(points[seen[1:]] - points[seen[:-1]])
+    steps = points[seen[1:]] - points[seen[:-1]]
+    time = np.diff(seen) / fps
     alike = np.isfinite(steps).all(axis=-1).sum(axis=1) >= _FEWEST
-    speed = np.linalg.norm(np.nanmedian(steps[alike], axis=1), axis=-1) * fps / np.diff(seen)[alike]
-    leaps[seen[1:][alike]] = speed > _FASTEST
-    return leaps
+    start, seen, steps, time = seen[:-1][alike], seen[1:][alike], steps[alike], time[alike]
+    away = np.linalg.norm(np.nanmedian(np.abs(steps), axis=1), axis=-1)
+    leaps[seen] = away / time > _FASTEST
+    middle = np.nanmedian(steps, axis=1)
+    before = np.concatenate((np.zeros((1, 3)), middle[:-1])) / np.concatenate(([1.0], time[:-1]))[:, None]
+    surprise = np.minimum(np.linalg.norm(middle, axis=-1), np.linalg.norm(middle - before * time[:, None], axis=-1))
+    jumped = (surprise > _JUMP + _HARDEST * time**2) | leaps[seen]
+    for row in np.flatnonzero(jumped[1:] & jumped[:-1]) + 1:  # back from one frame astray
+        both, taken = points[seen[row]] - points[start[row - 1]], time[row - 1 : row + 1].sum()
+        if np.isfinite(both).all(axis=-1).sum() >= _FEWEST:
+            jumped[row] = np.linalg.norm(np.nanmedian(both, axis=0)) > _JUMP + _HARDEST * taken**2
+    jumps[seen] = jumped
+    return leaps, jumps

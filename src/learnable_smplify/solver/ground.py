@@ -32,18 +32,30 @@ _SOLE = 0.02
 
 
 def is_root_relative(keypoints: Keypoints) -> bool:
-    """Whether the hips are at the origin in every frame, so that the recording says nothing of the body's way."""
+    """Whether the hips are at the origin in every frame, so that the recording says nothing of the body's way.
+
+    The origin is between both hips, or in the root of a skeleton that lies above them.
+    """
     layout = load_layout(keypoints.layout)
     sides = [index for name in ("left_hip", "right_hip") if (index := layout.index_of_point(name)) is not None]
     root = layout.index_of_point("pelvis")
-    columns = sides if len(sides) == 2 else [] if root is None else [root]
-    if not columns:
-        return False
+    return any(
+        _at_origin(keypoints, columns) for columns in (sides if len(sides) == 2 else [], [] if root is None else [root])
+    )
+
+
+def _at_origin(keypoints: Keypoints, columns: list[int]) -> bool:
     seen = (keypoints.confidence[:, columns] > 0).all(dim=1)
     middle = keypoints.positions[:, columns].mean(dim=1)[seen]
-    if len(middle) < 2:
+    if not columns or len(middle) < 2:
         return False
     return float(middle.abs().max()) < _ORIGIN and float(middle.std(dim=0).max()) < _STILL
+
+
+def with_place_named(keypoints: Keypoints) -> Keypoints:
+    """The recording with a note that it holds no path, where that is so."""
+    note = "positions are relative to the hips: the file holds no path (--ground finds one)"
+    return keypoints.with_note(note) if note not in keypoints.notes and is_root_relative(keypoints) else keypoints
 
 
 def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:

@@ -7,47 +7,96 @@ shoulders and arms are put above. Such points guide the solver weakly; nothing i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
-from learnable_smplify.skeleton import sided
+from learnable_smplify.motion import Motion
+from learnable_smplify.rotation import rotvec_between
+from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS, sided
 from learnable_smplify.timeline import runs
 
 # How far invented points are trusted: a measured one has 1.
 _TRUST = 0.1
 # A point seen in fewer frames than this share is not part of the recording.
 _SEEN = 0.05
-# An adult's lengths [m], scaled to the person by what is seen of the arms or legs.
-_TRUNK, _HIP_WIDTH, _SHOULDER_WIDTH, _THIGH, _SHANK, _UPPER_ARM, _FOREARM = 0.48, 0.19, 0.36, 0.38, 0.40, 0.26, 0.25
 _LIMBS = (
-    ("shoulder", "elbow", _UPPER_ARM),
-    ("elbow", "wrist", _FOREARM),
-    ("hip", "knee", _THIGH),
-    ("knee", "ankle", _SHANK),
+    ("shoulder", "elbow", "upper_arm"),
+    ("elbow", "wrist", "forearm"),
+    ("hip", "knee", "thigh"),
+    ("knee", "ankle", "shank"),
 )
 _JOINTS = sided("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_ANKLE_HEIGHT = 0.08
 # Hips at this share of the height of somebody who stands, above a floor at zero, are on a chair.
 _CHAIR = (0.4, 0.85)
-# What is not seen moves as slowly as the mean over this time to either side [s]; feet stay in one place while the trunk
-# does not go further than this [m].
-_SLOW_S, _STAYS = 0.5, 0.8
+# What is not seen moves as slowly as the mean over this time to either side [s], knees below hips that are seen over a
+# shorter one; feet stay in one place while the trunk does not go further than this [m].
+_SLOW_S, _QUICK_S, _STAYS = 0.5, 0.1, 0.8
+# Knees and elbows of somebody at rest are so far in front of straight legs, and beside the shoulders [m].
+_BENT, _OUT = 0.02, 0.1
+# Hips of people who stand are as high as they come but for a twentieth of the time; in the deepest squat they are lower
+# by this share of the leg, and they sway over their feet by so much of it.
+_HIGH, _DEEPEST, _SWAYS = 0.95, 0.7, 0.2
 # Hips go this share of the way of the shoulders above them: people lean and bend.
 _FOLLOWS = 0.6
 # A limb out of sight for longer than this [s] is invented there, and so many such times are written out.
 _VANISHED_S, _LISTED = 0.5, 4
+# One out of sight for longer than this [s] goes to where it is seen again during so much [s] of the time before.
+_GLANCE_S, _EASE_S = 0.1, 0.4
+_LIMB_JOINTS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle", "foot")}
 
 
-def with_invented(keypoints: Keypoints) -> Keypoints:
+@dataclass(frozen=True)
+class Lengths:
+    """Of a person's body [m], an adult's by default."""
+
+    trunk: float = 0.48
+    hip_width: float = 0.19
+    shoulder_width: float = 0.36
+    thigh: float = 0.38
+    shank: float = 0.40
+    ankle_height: float = 0.08
+    upper_arm: float = 0.26
+    forearm: float = 0.25
+
+    @property
+    def leg(self) -> float:
+        """From hip to ankle, not quite stretched."""
+        return 0.99 * (self.thigh + self.shank)
+
+    @staticmethod
+    def of_body(folded: FoldedPoints, betas: Float[Tensor, "10"], layout: Layout) -> Lengths:
+        """Those between a body's own keypoints; an adult's where the layout lacks them."""
+        rest = torch.eye(3, dtype=betas.dtype, device=betas.device).expand(1, NUM_JOINTS, 3, 3)
+        points = folded.shaped(betas[None]).pose(rest).positions()[0]
+        place = {name: points[index] for name in _JOINTS if (index := layout.index_of_point(name)) is not None}
+        found = {name: _distance(place, f"left_{start}", f"left_{end}") for start, end, name in _LIMBS}
+        found["hip_width"] = _distance(place, "left_hip", "right_hip")
+        found["shoulder_width"] = _distance(place, "left_shoulder", "right_shoulder")
+        if all(name in place for name in ("left_hip", "left_shoulder")):
+            found["trunk"] = float(place["left_shoulder"][1] - place["left_hip"][1])
+        return Lengths(**{name: length for name, length in found.items() if length > 0})
+
+    def times(self, size: float) -> Lengths:
+        """Those of somebody so many times as large."""
+        return Lengths(**{name: size * length for name, length in asdict(self).items()})
+
+
+def _distance(place: dict[str, Tensor], start: str, end: str) -> float:
+    return float((place[start] - place[end]).norm()) if start in place and end in place else 0.0
+
+
+def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypoints:
     """The recording with points of weak trust for the half of the body that it never shows, and a note that says so.
 
     Args:
         keypoints: one person's, metres. Without up axis, or with both halves, they come back as they are.
+        lengths: of the person's body; None is an adult's, scaled by what is seen of arms and legs.
     """
     layout = load_layout(keypoints.layout)
     keypoints = _with_absences_named(keypoints, layout)
@@ -65,14 +114,18 @@ def with_invented(keypoints: Keypoints) -> Keypoints:
         )
     up = torch.zeros(3, dtype=torch.float64)
     up["xyz".index(keypoints.up_axis)] = 1.0
-    size = _size(points)
+    if lengths is None:
+        lengths = Lengths().times(_size(points))
     if legs:
-        made = _upper(points, up, size, keypoints.fps)
+        made = _upper(points, up, lengths, keypoints.fps)
         head = _sees(layout, seen, "head")
         what = f"trunk{'' if head else ', head'} and arms are not seen: they are invented, upright and at rest"
     else:
-        made, seated = _lower(points, up, size, keypoints.fps, hips)
-        what = ("the legs" if hips else "hips and legs") + " are not seen: they are invented, "
+        made, seated = _lower(points, up, lengths, keypoints.fps, hips)
+        head = "head" not in layout.groups or _sees(layout, seen, "head")
+        unseen = (*(() if head else ("head",)), *(() if hips else ("hips",)))
+        what = f"{', '.join(unseen)} and legs" if unseen else "the legs"
+        what += " are not seen: they are invented, "
         what += "as of somebody who sits" if seated else "as of somebody who stands"
     return _added(keypoints, layout, seen, made).with_note(what)
 
@@ -95,24 +148,57 @@ def _with_limbs_named(
             unseen.append(f"the {side} lower leg")
     if "head" in layout.groups and not _sees(layout, seen, "head"):
         unseen.append("the head")
+    if all(points[name] is None for name in sided("hip", "shoulder")):
+        unseen.append("the trunk")
     if not unseen or not any(place is not None for place in points.values()):
         return keypoints
-    verb = "is" if len(unseen) == 1 else "are"
-    return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, at rest")
+    verb, how = "is" if len(unseen) == 1 else "are", "a guess" if "the trunk" in unseen else "at rest"
+    return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, {how}")
 
 
-def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
-    """The recording with a note of arms and legs that are seen, but not all the time that the person is."""
+def eased(motion: Motion, keypoints: Keypoints) -> Motion:
+    """The motion in which arms and legs that come into sight again go there over a moment instead of a step.
+
+    Args:
+        motion: fitted frame by frame.
+        keypoints: those it was fitted to, with as many frames.
+    """
+    pose = motion.pose.clone()
+    for (limb, side), stretches in _absences(keypoints, load_layout(keypoints.layout)).items():
+        joints = [JOINT_INDEX[f"{side}_{joint}"] for joint in _LIMB_JOINTS[limb]]
+        for first, end in stretches:
+            if end == len(pose) or end - first <= _GLANCE_S * keypoints.fps:
+                continue
+            count = min(max(round(_EASE_S * keypoints.fps), 1), end - first)
+            share = torch.linspace(0, 1, count + 2)[1:-1, None, None].to(pose)
+            there = pose[end, joints].expand(count, -1, -1)
+            pose[end - count : end, joints] = rotvec_between(pose[end - count : end, joints], there, share)
+    return replace(motion, pose=pose)
+
+
+def _absences(keypoints: Keypoints, layout: Layout) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """When arms and legs that are part of a recording are not seen, although the person is: by limb and side."""
     confident = keypoints.confidence.cpu() > 0
     there = confident.any(dim=1)
+    gone = {}
     for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle"))):
-        gone = {}
         for side in ("left", "right"):
             columns = [index for end in ends if (index := layout.index_of_point(f"{side}_{end}")) is not None]
             known = confident[:, columns].any(dim=1)
             if columns and float(known.double().mean()) > _SEEN:
-                stretches = runs((there & ~known).numpy())
-                gone[side] = [(first, end) for first, end in stretches if end - first > _VANISHED_S * keypoints.fps]
+                gone[limb, side] = runs((there & ~known).numpy())
+    return gone
+
+
+def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
+    """The recording with a note of arms and legs that are seen, but not all the time that the person is."""
+    absences = _absences(keypoints, layout)
+    for limb in ("arm", "leg"):
+        gone = {
+            side: [(first, end) for first, end in absences[limb, side] if end - first > _VANISHED_S * keypoints.fps]
+            for side in ("left", "right")
+            if (limb, side) in absences
+        }
         if len(gone) == 2 and gone["left"] == gone["right"]:
             gone = {"both": gone["left"]}
         for side, stretches in gone.items():
@@ -132,7 +218,7 @@ def _sees(layout: Layout, seen: Bool[Tensor, " K"], group: str) -> bool:
 
 
 def _lower(
-    points: dict[str, Tensor | None], up: Tensor, size: float, fps: float, hips_seen: bool
+    points: dict[str, Tensor | None], up: Tensor, lengths: Lengths, fps: float, hips_seen: bool
 ) -> tuple[dict[str, Tensor], bool]:
     """Hips, knees and ankles below the shoulders, NaN where they are not known; and whether they sit."""
     left, right = points["left_shoulder"], points["right_shoulder"]
@@ -141,39 +227,43 @@ def _lower(
     assert left is not None
     assert right is not None
     side, forward = _axes(left - right, up, fps)
-    middle = _slow((left + right) / 2, fps)
-    place = middle.nanmedian(dim=0).values.expand_as(middle) if _stays(middle) else middle
-    hips = middle if hips_seen else torch.lerp(place, middle, _FOLLOWS) - _TRUNK * size * up
-    standing = (_THIGH + _SHANK + _ANKLE_HEIGHT) * size
-    height = float((hips @ up).nanmedian()) / standing
+    hips = _slow((left + right) / 2, fps, _QUICK_S if hips_seen else _SLOW_S)
+    stays = _stays(hips)
+    if not hips_seen:
+        place = hips.nanmedian(dim=0).values.expand_as(hips) if stays else hips
+        hips = torch.lerp(place, hips, _FOLLOWS) - lengths.trunk * up
+    leg = lengths.leg
+    height = float((hips @ up).nanmedian()) / (leg + lengths.ankle_height)
     seated = _CHAIR[0] < height < _CHAIR[1] and hips_seen
-    floor = place if hips_seen else place - _TRUNK * size * up
+    stands = _stood(hips, up, leg) if stays else hips
     made: dict[str, Tensor] = {}
     for name, sign in (("left", 0.5), ("right", -0.5)):
-        across = sign * _HIP_WIDTH * size * side
+        across = sign * lengths.hip_width * side
         if not hips_seen:
             made[f"{name}_hip"] = hips + across
         if seated:
-            made[f"{name}_knee"] = floor + across + _THIGH * size * forward
-            made[f"{name}_ankle"] = made[f"{name}_knee"] - _SHANK * size * up
+            made[f"{name}_knee"] = stands + across + lengths.thigh * forward
+            made[f"{name}_ankle"] = made[f"{name}_knee"] - lengths.shank * up
         else:
-            made[f"{name}_ankle"] = floor + across - 0.99 * (_THIGH + _SHANK) * size * up
-            made[f"{name}_knee"] = (hips + across + made[f"{name}_ankle"]) / 2 + 0.02 * size * forward
+            made[f"{name}_ankle"] = stands + across - leg * up
+            half = (made[f"{name}_ankle"] - hips - across) / 2
+            bent = (leg**2 / 4 - half.square().sum(dim=-1, keepdim=True)).clamp(min=_BENT**2).sqrt()
+            made[f"{name}_knee"] = hips + across + half + bent * forward
     return made, seated
 
 
-def _upper(points: dict[str, Tensor | None], up: Tensor, size: float, fps: float) -> dict[str, Tensor]:
+def _upper(points: dict[str, Tensor | None], up: Tensor, lengths: Lengths, fps: float) -> dict[str, Tensor]:
     """Shoulders above the hips, arms hanging."""
     left, right = points["left_hip"], points["right_hip"]
     assert left is not None
     assert right is not None
     side, _ = _axes(left - right, up, fps)
-    chest = (left + right) / 2 + _TRUNK * size * up
+    chest = (left + right) / 2 + lengths.trunk * up
     made: dict[str, Tensor] = {}
     for name, sign in (("left", 0.5), ("right", -0.5)):
-        made[f"{name}_shoulder"] = chest + sign * _SHOULDER_WIDTH * size * side
-        made[f"{name}_elbow"] = made[f"{name}_shoulder"] + sign * 0.1 * size * side - 0.97 * _UPPER_ARM * size * up
-        made[f"{name}_wrist"] = made[f"{name}_elbow"] - _FOREARM * size * up
+        made[f"{name}_shoulder"] = chest + sign * lengths.shoulder_width * side
+        made[f"{name}_elbow"] = made[f"{name}_shoulder"] + sign * _OUT * side - 0.97 * lengths.upper_arm * up
+        made[f"{name}_wrist"] = made[f"{name}_elbow"] - lengths.forearm * up
     return made
 
 
@@ -190,6 +280,18 @@ def _added(keypoints: Keypoints, layout: Layout, seen: Tensor, made: dict[str, T
     return replace(keypoints, positions=torch.where(lost, torch.nan, positions), confidence=confidence)
 
 
+def _stood(hips: Float[Tensor, "T 3"], up: Tensor, leg: float) -> Float[Tensor, "T 3"]:
+    """Where hips are when the person stands: over one place and as high as they come, unless feet can not be there."""
+    place = hips.nanmedian(dim=0).values
+    heights = hips @ up
+    height = torch.maximum(heights.nanquantile(_HIGH), heights)
+    height = torch.minimum(height, heights + _DEEPEST * leg)
+    away = place - hips
+    away = away - (away @ up)[:, None] * up
+    reach = (_SWAYS * leg / away.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    return hips + reach * away + (height - heights)[:, None] * up
+
+
 def _axes(across: Float[Tensor, "T 3"], up: Tensor, fps: float) -> tuple[Float[Tensor, "T 3"], Float[Tensor, "T 3"]]:
     """To the left and forward, level, turning slowly."""
     level = _slow(across - (across @ up)[:, None] * up, fps)
@@ -197,14 +299,14 @@ def _axes(across: Float[Tensor, "T 3"], up: Tensor, fps: float) -> tuple[Float[T
     return side, torch.linalg.cross(side, up.expand_as(side))
 
 
-def _slow(values: Float[Tensor, "T 3"], fps: float) -> Float[Tensor, "T 3"]:
+def _slow(values: Float[Tensor, "T 3"], fps: float, seconds: float = _SLOW_S) -> Float[Tensor, "T 3"]:
     """Means over time; NaN where nothing is known within it."""
-    reach = round(_SLOW_S * fps)
     known = torch.isfinite(values).all(dim=-1, keepdim=True)
     sums = torch.nn.functional.pad(torch.where(known, values, 0.0).cumsum(dim=0), (0, 0, 1, 0))
     counts = torch.nn.functional.pad(known.double().cumsum(dim=0), (0, 0, 1, 0))
     frames = torch.arange(len(values))
-    first, end = (frames - reach).clamp(min=0), (frames + reach + 1).clamp(max=len(values))
+    reach = torch.minimum(frames, len(values) - 1 - frames).clamp(max=round(seconds * fps))  # as far to either side
+    first, end = frames - reach, frames + reach + 1
     count = counts[end] - counts[first]
     return torch.where(count > 0, (sums[end] - sums[first]) / count.clamp(min=1), torch.nan)
 
@@ -217,7 +319,8 @@ def _stays(values: Float[Tensor, "T 3"]) -> bool:
 def _size(points: dict[str, Tensor | None]) -> float:
     """How large the person is against an adult, from the limbs that are seen; 1 where none is."""
     ratios = []
-    for start, end, usual in _LIMBS:
+    for start, end, name in _LIMBS:
+        usual = getattr(Lengths(), name)
         for side in ("left", "right"):
             first, second = points[f"{side}_{start}"], points[f"{side}_{end}"]
             if first is not None and second is not None:

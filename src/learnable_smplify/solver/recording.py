@@ -17,7 +17,7 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.open_body import CHILD
 from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.layouts.layout import Layout, load_layout, others_as_wide
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
@@ -34,10 +34,10 @@ from learnable_smplify.solver.frame.tracking import (
     numeric_searcher,
     track,
 )
-from learnable_smplify.solver.ground import grounded
+from learnable_smplify.solver.ground import grounded, with_place_named
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.invented import with_invented
+from learnable_smplify.solver.invented import Lengths, eased, with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
@@ -61,6 +61,8 @@ _OFFSET_ROUNDS = 2
 
 # What markers on the skin are off by [m].
 _MARKER_SIGMA = 0.004
+# Keypoints that are further off on average [m] are not those of a body.
+_NO_BODY = 0.12
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class RecordingSolver:
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
         if options.scale_to_body:
             keypoints = self._scaled(keypoints, folded, options.known_size.height_m)
-        return grounded(keypoints, folded) if options.ground or options.hold_feet else keypoints
+        return grounded(keypoints, folded) if options.ground or options.hold_feet else with_place_named(keypoints)
 
     def fit(
         self,
@@ -151,12 +153,12 @@ class RecordingSolver:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
             check_seen(keypoints, gap, options.repair.min_keypoints)
-        keypoints = with_invented(keypoints)
-        targets, confidence = self._measured(keypoints)
-
-        offsets, notes = options.offsets, keypoints.notes
+        measured, offsets = keypoints, options.offsets
         found: ShapeEstimate | None = None
-        told = self._shape(keypoints, layout, _with(plain, offsets), options, betas)
+        told = self._shape(measured, layout, _with(plain, offsets), options, betas)
+        keypoints = with_invented(measured, Lengths.of_body(plain, told.betas, layout))
+        targets, confidence = self._measured(keypoints)
+        notes = keypoints.notes
         used = self.for_habit(told.habit)
         if layout.markers and offsets is None:
             offsets = told.offsets
@@ -164,12 +166,12 @@ class RecordingSolver:
             shape = betas
         else:
             found = told
-            if found.bounded and self.body.name == "open" and self._scale(keypoints, plain) > _CHILD_SCALE:
+            if found.bounded and self.body.name == "open" and self._scale(measured, plain) > _CHILD_SCALE:
                 child = replace(self, body=load_body(CHILD))
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
                 known = replace(options.known_size, average=None)  # which is an adult's
-                return child.fit(keypoints.with_note(note), replace(options, known_size=known), None, start, progress)
-            shape, notes = found.betas, (*notes, *shape_notes(found), *self._contradictions(keypoints, plain, options))
+                return child.fit(measured.with_note(note), replace(options, known_size=known), None, start, progress)
+            shape, notes = found.betas, (*notes, *shape_notes(found), *self._contradictions(measured, plain, options))
             if found.offsets is not None and offsets is None and _is_skeleton(layout):
                 offsets = found.offsets
                 if self.body.name == "open":
@@ -180,6 +182,7 @@ class RecordingSolver:
             notes = (*notes, note)
         elif layout.markers and offsets is not None:
             notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
+        notes = (*notes, *self._misfit_note(measured, plain, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
         smooth, own = options.smooth or options.hold_feet, found is not None and found.offsets is None
         if smooth:
@@ -211,7 +214,11 @@ class RecordingSolver:
             start_s=keypoints.start_s,
             notes=tuple(dict.fromkeys(notes)),  # a child's fit goes through all steps again
         )
-        if gap is not None and bool(gap.any()) and not smooth:
+        if not smooth:
+            motion = eased(motion, measured)
+        blank = (measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints
+        gap = blank if gap is None else blank | gap
+        if bool(gap.any()) and not bool(gap.all()) and not smooth:
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
         return with_hands(motion, keypoints.hands, self.body, self.priors, smooth), offsets
 
@@ -225,7 +232,12 @@ class RecordingSolver:
     ) -> ShapeEstimate:
         mesh = RestMesh.of(self.body, self.device)
         estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
-        return estimator.estimate(*self._measured(keypoints), betas)
+        told = estimator.estimate(*self._measured(keypoints), betas)
+        whole = with_invented(keypoints)
+        if told.offsets is None or betas is not None or torch.equal(whole.confidence, keypoints.confidence):
+            return told
+        # A detector's half of a body says little of the other half's size: legs are as long as arms let expect.
+        return estimator.estimate(*self._measured(whole))
 
     def _measured(self, keypoints: Keypoints) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
         """Positions [m] and confidence, on the device."""
@@ -288,6 +300,27 @@ class RecordingSolver:
         return (
             f"markers stand off the body's points by {float(away):.0f} mm on average, which the keypoint error counts; "
             f"from where they were found to stand they are {off:.1f} mm off"
+        )
+
+    def _misfit_note(
+        self, keypoints: Keypoints, plain: FoldedPoints, shape: Tensor, clip: ClipSolution
+    ) -> tuple[str, ...]:
+        """What may be wrong where most frames fit no body, although limbs are as long as a person's."""
+        targets, confidence = self._measured(keypoints)
+        seen = (confidence > 0).sum(dim=1) >= self.clip.min_keypoints
+        layout = load_layout(keypoints.layout)
+        error = fit_error(plain.shaped(shape[None]), clip.rotmat, clip.transl, targets, confidence)[seen]
+        if (
+            layout.markers
+            or float((error > _NO_BODY).double().mean()) < 0.5
+            or not 0.5 < self._scale(keypoints, plain) < 2
+        ):
+            return ()
+        others = others_as_wide(layout)
+        instead = f"--layout {' or '.join(others)}" if others else "--layout"
+        return (
+            f"no body fits in most frames: the keypoints are {1000 * float(error.mean()):.0f} mm off, in another "
+            f"order than that of {layout.name} ({instead}), or not of one person",
         )
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints, height_m: float | None) -> Keypoints:

@@ -48,8 +48,6 @@ from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, layout_names
 
-_HIPS = (23, 24)
-_ABOUT_HIPS = ("positions are relative to the hips: the file holds no path (--ground finds one)",)
 _EXCHANGED = "left and right hands are named as in a mirrored picture: exchanged, as the fingers bend"
 
 
@@ -118,7 +116,6 @@ def read_mediapipe(
         layout = layout or "hands42"
     else:
         sights, hand_notes = _with_sides(sights, any(map(are_lists, frames)))
-    about = _ABOUT_HIPS if _all_about_hips(sights) else ()
     return people_from_sights(
         sights,
         places.frames,
@@ -126,7 +123,7 @@ def read_mediapipe(
         layout=layout,
         fps=fps_from_times(places.spread(times)) if rate is None else rate,
         units=units,
-        notes=(*about, *hand_notes, *(order.notes if order else ()), *places.notes),
+        notes=(*hand_notes, *(order.notes if order else ()), *places.notes),
         aspect=_aspect(content),
     )
 
@@ -186,10 +183,3 @@ def _aspect(content: Any) -> float | None:
         if isinstance(width, float) and isinstance(height, float) and width > 0 and height > 0:
             return width / height
     return None
-
-
-def _all_about_hips(sights: list[Sight]) -> bool:
-    """World landmarks have their origin between the hips."""
-    middles = [(s.positions[_HIPS[0]] + s.positions[_HIPS[1]]) / 2 for s in sights if len(s.positions) > _HIPS[1]]
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(middles) and bool(np.nanmax(np.abs(np.stack(middles)), initial=0.0) < 0.02)

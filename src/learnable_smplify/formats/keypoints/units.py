@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -30,8 +32,11 @@ _SPELLINGS = {
     "feet": "ft",
 }
 
+Bone = tuple[str, str, float]
+"""Two points and the length between them."""
+
 # Adult bone lengths in metres. Bones, not the body's extent: they do not depend on the pose.
-_BONES: tuple[tuple[str, str, float], ...] = tuple(
+_BONES: tuple[Bone, ...] = tuple(
     (f"{side}_{start}", f"{side}_{end}", length)
     for side in ("left", "right")
     for start, end, length in (
@@ -42,6 +47,10 @@ _BONES: tuple[tuple[str, str, float], ...] = tuple(
         ("shoulder", "hip", 0.47),
     )
 )
+
+# How many times longer than in metres an adult's limbs are in feet and in inches. A small child's in
+# centimetres are as long as the latter, but its legs are 1.3 to 1.4 times as long as the trunk, an adult's 1.5 to 1.8.
+_FEET, _INCHES, _GROWN = (3.0, 4.2), (29.0, 47.0), 1.44
 
 # What tells the size where only hands are measured: the palm.
 _PALM_BONES = tuple(
@@ -66,14 +75,21 @@ def unit_in_metres(unit: str) -> tuple[str, float]:
     return short, METRES_PER_UNIT[short]
 
 
-def size_of_body(positions: Float[np.ndarray, "T K 3"], layout: Layout) -> float | None:
+def size_of_body(
+    positions: Float[np.ndarray, "T K 3"], layout: Layout, *, sets: Sequence[Sequence[Bone]] = (_BONES, _PALM_BONES)
+) -> float | None:
     """How many times longer the bones are than an adult's in metres: 1 for metres, 1000 for millimetres.
 
     The median over frames and over the bones whose two ends are measured (not NaN); None when there are none or
     all have length zero.
+
+    Args:
+        positions: NaN where missing.
+        layout: names the bones.
+        sets: bones to look at, the first of which any is there.
     """
     index = {row[0][0]: keypoint for keypoint, row in enumerate(layout.points) if len(row) == 1}
-    for bones in (_BONES, _PALM_BONES):
+    for bones in sets:
         ratios: list[float] = []
         for start, end, length in bones:
             if start not in index or end not in index:
@@ -120,8 +136,11 @@ def to_metres(
         else:
             notes += [f"the file is in {short}: converted to metres"] * (short != "m")
     written = size_of_body(positions, layout)
-    if written is None or 0.3 <= written * metres <= 3.0:
+    if written is None or 0.3 <= written * metres <= _FEET[0]:
         return positions * metres, tuple(notes)
+    if (declared is None or notes) and metres == 1.0 and (other := _other_unit(written, positions, layout)) is not None:
+        said, short = other
+        return positions * METRES_PER_UNIT[short], (*notes, said)
     # 40 % to 250 % of an adult: a child to a giant. Down to 25 %, an infant, where no other unit would make a person.
     # Between the bands the unit cannot be told.
     for name, factor, least in (("millimetres", 1000.0, 0.25), ("centimetres", 100.0, 0.4)):
@@ -130,8 +149,30 @@ def to_metres(
             return positions / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
     if metres != 1.0 and 0.4 <= written <= 2.5:
         return positions, (f"the file says {declared} but is in metres: not converted",)
+    like = ", as in feet" if _FEET[0] < written * metres < _FEET[1] else ""
     notes.append(
-        f"the limbs are {written * metres:.3g} times as long as an adult's: check the units (--units mm, cm, in, ...), "
-        "or use --scale-to-body if the scale is unknown"
+        f"the limbs are {written * metres:.3g} times as long as an adult's{like}: check the units (--units mm, cm, ft, "
+        "...), or use --scale-to-body if the scale is unknown"
     )
     return positions * metres, tuple(notes)
+
+
+def _other_unit(written: float, positions: Float[np.ndarray, "T K 3"], layout: Layout) -> tuple[str, str] | None:
+    """Inches, or a small child's centimetres, where limbs are as long as in one of them: in words, and short."""
+    if not _INCHES[0] < written < _INCHES[1]:
+        return None
+    legs = _legs_to_trunk(positions, layout)
+    if legs is None or legs > _GROWN:
+        said = "looked like inches: times 0.0254 (--units cm, if they are the centimetres of a small child, or "
+        return said + "--scale-to-body if the scale is unknown)", "in"
+    return "looked like centimetres of a small child: divided by 100 (--units in, if they are inches)", "cm"
+
+
+def _legs_to_trunk(positions: Float[np.ndarray, "T K 3"], layout: Layout) -> float | None:
+    """How many times longer the legs are than the trunk; None where they are not both seen."""
+    both = {
+        end: [(f"{side}_{start}", f"{side}_{end}", 1.0) for side in ("left", "right")]
+        for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"))
+    }
+    thigh, shank, trunk = (size_of_body(positions, layout, sets=[bones]) for bones in both.values())
+    return None if thigh is None or shank is None or trunk is None else (thigh + shank) / trunk

@@ -38,6 +38,8 @@ _TRUNK_COSINE, _STRAIGHT_LEG, _LEVEL_SOLE = 0.77, 0.8, 0.5
 _STANDING_SHARE, _CONFIRMED_SHARE = 0.3, 0.1
 # Ankles of people who stand on a floor at zero; hips of people who lie on one, and how little of the body is below [m].
 _ANKLE_HEIGHTS, _LYING_HIPS, _LYING_LOWEST = (0.0, 0.2), (0.02, 0.35), -0.05
+# Wrists of people who stand on their hands, on such a floor [m].
+_HAND_HEIGHTS = (-0.1, 0.3)
 # The body moves at least so fast [m/s], and the slower foot at most at this share of it, where feet carry it.
 _LEAST_SPEED, _STANCE_SHARE = 0.06, 0.5
 # Speeds are taken over this time [s]: over less, noise is speed.
@@ -69,11 +71,12 @@ def standing_direction(people: Sequence[Keypoints], arms_tell: bool = False) -> 
 def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
     """Whether people who stand along `direction` show that it is up, and not `habit` as is usual in such files.
 
-    A body that stands along the habit's axis, only the other way round, always shows it: nobody stands on their head.
+    A body that stands along the habit's axis, only the other way round, shows it, unless it stands on its hands.
     """
-    if direction[-1] == habit[-1]:
-        return True
     up, usual = _vector(direction), _vector(habit)
+    if direction[-1] == habit[-1]:
+        upright = _share([_standing(person, usual) for person in people]) > _CONFIRMED_SHARE
+        return not upright and not all(_on_hands(person, usual) for person in people)
     standing = [_standing(person, up) for person in people]
     if _share(standing) < _STANDING_SHARE or _share([_standing(person, usual) for person in people]) > _CONFIRMED_SHARE:
         return False
@@ -142,6 +145,15 @@ def _standing(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:
             level = np.abs(unit(toe - heel) @ up)
             soles |= (level < _LEVEL_SOLE) | ~np.isfinite(level)
     return trunk & legs & soles
+
+
+def _on_hands(person: Keypoints, up: Float[np.ndarray, "3"]) -> bool:
+    """Whether the hands are below the head and on a floor at height zero, as in a handstand, most of the time."""
+    points, layout = measured(person)
+    hands = mean_of(points, layout, {"left_wrist", "right_wrist"}) @ up
+    head = mean_of(points, layout, TOP) @ up
+    with np.errstate(invalid="ignore"):
+        return float(((hands < head) & (hands > _HAND_HEIGHTS[0]) & (hands < _HAND_HEIGHTS[1])).mean()) > _CLEAR_SHARE
 
 
 def _on_floor(people: Sequence[Keypoints], up: Float[np.ndarray, "3"], usual: Float[np.ndarray, "3"]) -> bool:

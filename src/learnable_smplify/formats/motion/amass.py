@@ -42,6 +42,8 @@ _FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
 RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
+# More, and longer ones, nobody was told.
+_MOST_NOTES, _LONGEST_NOTE = 100, 1000
 _OUR_KEYS = (
     *("up_axis", "turned_from", "turned_about", "body", "betas_open", "start_time", "flagged", "uncertainty_deg"),
     *("betas_sigma", "hand_joints", "hand_pose", "hand_flagged", "hand_uncertainty_deg"),
@@ -63,7 +65,8 @@ def write_amass(
     other programs pass over: `up_axis` of the file ("x", "y", "z" or "" for unknown); `turned_from`, the motion's own
     up axis, and `turned_about` (3,), the pelvis joint it was turned about, where the two differ; `body`; `betas_open`
     (10,) where the betas are the open body's, which are not SMPL's; `start_time` [s] where the recording did not begin
-    at 0; `flagged`, `uncertainty_deg` (T, 24) and `betas_sigma` (10,) where the motion has them, and `hand_joints`
+    at 0; `notes`, what the user was told;
+    `flagged`, `uncertainty_deg` (T, 24) and `betas_sigma` (10,) where the motion has them, and `hand_joints`
     (T, 6) where the layout has no columns for SMPL's two hand joints and they are bent; where the fingers were seen,
     `pose_hand` (T, 90) as AMASS of SMPL-X has it, `hand_flagged` (T, 2), `hand_uncertainty_deg` (T, 30), and with 72
     columns `hand_pose` (T, 90).
@@ -146,6 +149,8 @@ def write_amass(
         arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
     if motion.betas_sigma is not None:
         arrays["betas_sigma"] = motion.betas_sigma.cpu().numpy()
+    if motion.notes:
+        arrays["notes"] = np.array(motion.notes, dtype=np.str_)
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     if motion.body in POSE_COLUMNS and (motion.body == "smplx") != (pose_layout == "smplx"):
@@ -174,6 +179,18 @@ def read_amass(path: str | PathLike[str]) -> Motion:
             numbers that are not finite; names file and key.
     """
     return motion_of_arrays(Path(path), read_npz(path, _READ_KEYS))
+
+
+def read_notes(path: str | PathLike[str]) -> tuple[str, ...]:
+    """What the user was told when a motion file of ours was made; none where the file does not say.
+
+    Raises:
+        InputError: no such file, or one that cannot be read.
+    """
+    notes = read_npz(path, ("notes",)).get("notes")
+    if notes is None or notes.dtype.kind != "U" or notes.ndim != 1:
+        return ()
+    return tuple(str(note)[:_LONGEST_NOTE] for note in notes[:_MOST_NOTES])
 
 
 def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float | None = None) -> Motion:
