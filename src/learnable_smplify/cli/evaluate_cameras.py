@@ -57,6 +57,7 @@ def evaluate_cameras(
                 ("clean", Damage()),
                 ("5 px, 10 % missing", Damage(5.0, 0.1)),
                 ("5 px, 10 % missing, one camera's sides exchanged", Damage(5.0, 0.1, (3,))),
+                ("5 px, 10 % missing, three cameras' sides exchanged", Damage(5.0, 0.1, (0, 1, 3))),
             ]
             rows = evaluate_views(clips, body, several, 4, damages, progress)
             result[f"cameras: {source}"] = [asdict(row) for row in rows]
