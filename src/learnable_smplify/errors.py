@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 
 # Text in a message may come from a stranger's file: it is cut, and what steers a terminal is written out.
@@ -87,3 +88,8 @@ def printable(text: str, longest: int = 4000) -> str:
         letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode("ascii")
         for letter in cut
     )
+
+
+def some(names: Sequence[object], count: int = 6) -> str:
+    """Names for a message, of many only the first."""
+    return ", ".join(map(str, names[:count])) + (f" and {len(names) - count} more" if len(names) > count else "")

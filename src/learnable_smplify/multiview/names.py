@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, some
 
 _BETWEEN = re.compile(r"[^a-z0-9]+")
+# So many names are written out.
+_LISTED = 12
 
 
 def match_cameras(entries: Sequence[str], cameras: Sequence[str], path: Path) -> dict[str, str]:
@@ -32,8 +34,9 @@ def match_cameras(entries: Sequence[str], cameras: Sequence[str], path: Path) ->
         if len(chosen) == len(entries) == len(set(chosen)):
             by_camera = {names[0]: entry for entry, names in found.items()}
             return {camera: by_camera[camera] for camera in cameras if camera in by_camera}
+    there, calibrated = (some(names, _LISTED) or "none" for names in (entries, cameras))
     raise InputError(
-        f"the names do not go together: there are {_listed(entries)}; the calibration has {_listed(cameras)}",
+        f"the names do not go together: there are {there}; the calibration has {calibrated}",
         path=path,
         expected="one entry a camera, named like it (cam01, cam01_json or clip_cam01.mp4 for camera cam01)",
     )
@@ -53,8 +56,3 @@ def _within(entry: str, camera: str) -> bool:
 def _same_number(entry: str, camera: str) -> bool:
     numbers = [re.findall(r"\d+", name) for name in (entry, camera)]
     return all(numbers) and int(numbers[0][-1][-15:]) == int(numbers[1][-1][-15:])
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:12])
-    return (shown or "none") + (f" and {len(names) - 12} more" if len(names) > 12 else "")

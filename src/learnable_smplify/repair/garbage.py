@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, some
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
@@ -102,12 +102,9 @@ def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
             )
             flagged |= leaps
         elif jumps.any():
-            which = np.flatnonzero(jumps)
-            listed = ", ".join(map(str, which[:_LISTED])) + (
-                f" and {len(which) - _LISTED} more" if len(which) > _LISTED else ""
-            )
+            at = some(np.flatnonzero(jumps).tolist(), _LISTED)
             reasons.append(
-                f"the person is elsewhere from one frame to the next (at frame {listed}): takes joined together, "
+                f"the person is elsewhere from one frame to the next (at frame {at}): takes joined together, "
                 "frames left out, or another person; the motion jumps there"
             )
             flagged |= jumps

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, some
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, taken
 from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.formats.keypoints.markers import unknown_names
@@ -360,8 +360,3 @@ def _add_count(notes: list[str], marked: np.ndarray, what: str) -> None:
     if marked.any():
         frames = int(marked.any(axis=1).sum())
         notes.append(f"{int(marked.sum())} keypoints in {frames} of {len(marked)} frames {what}")
-
-
-def some(names: Sequence[str], count: int = 6) -> str:
-    """Names for a message, of many only the first."""
-    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")

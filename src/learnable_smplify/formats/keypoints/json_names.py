@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, hand_places, matched_layout, some
+from learnable_smplify.errors import InputError, some
+from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, hand_places, matched_layout
 from learnable_smplify.formats.keypoints.csv_headings import in_order, part_of
 from learnable_smplify.layouts.layout import Layout
 

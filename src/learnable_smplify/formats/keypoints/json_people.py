@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import some
+from learnable_smplify.errors import InputError, some
 from learnable_smplify.formats.keypoints.json_frames import number_list
 from learnable_smplify.formats.keypoints.json_names import FEWEST_NAMES, NamedPoints, are_rows, point_row, stated_person
 from learnable_smplify.formats.keypoints.json_shapes import ARRAY_KEYS, SCORES_KEYS, WORLD_KEYS

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, some
 from learnable_smplify.layouts.layout import layout_names, load_layout
 
 
@@ -61,9 +61,8 @@ def unknown_names(names: Sequence[str], path: Path, error: InputError) -> InputE
     if known is None and on_skin < max(4, 0.25 * len(names)):
         return InputError(str(error).rstrip("."), path=path)
     what = f"most like {known[0]}: it has {known[1]} of these {len(names)} names" if known else "of no set known here"
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return InputError(
-        f"these are skin markers, {what} ({shown})",
+        f"these are skin markers, {what} ({some(names, 8)})",
         path=path,
         expected=f"keypoints or joint centres; {_nearest(names)}",
         hint="--layout FILE.toml, which says where on the body each marker lies (docs/keypoints.md)",
