@@ -14,10 +14,8 @@ def cheapest_states(cost: Float[np.ndarray, "T S"], change: Float[np.ndarray, "T
         change: what it costs each of V cameras to be another in a frame than in the one before; may be a gain.
     """
     frames, count = cost.shape
-    views = change.shape[1]
-    # The places in which cameras are told apart by one bit: the second half of the states is the first, all exchanged.
     numbers = np.arange(count)
-    flips = [_flipped(numbers, view, views) for view in range(views)]
+    flips = [numbers ^ (1 << view) for view in range(change.shape[1])]
     if bool((cost[:, :1] <= cost).all()) and bool((change >= 0).all()):
         return np.zeros(frames, dtype=np.int64)
     best, came = cost[0].copy(), []
@@ -54,11 +52,3 @@ def two_state_margins(one: Float[np.ndarray, " T"], change: Float[np.ndarray, " 
 
     margins: np.ndarray = one + messages(one, change) + messages(one[::-1], change[::-1])[::-1]
     return margins
-
-
-def _flipped(numbers: Int[np.ndarray, " S"], view: int, views: int) -> Int[np.ndarray, " S"]:
-    """The states that differ in one camera. The last camera's bit is 0 in the first half: there it is all others'."""
-    half = len(numbers) // 2
-    if view < views - 1:
-        return np.where(numbers < half, numbers ^ (1 << view), half + ((numbers - half) ^ (1 << view)))
-    return np.where(numbers < half, half + ((half - 1) ^ numbers), (half - 1) ^ (numbers - half))

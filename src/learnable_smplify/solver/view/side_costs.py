@@ -19,9 +19,8 @@ _ROUNDS = 2
 
 
 def labels_of(views: int) -> Float[np.ndarray, "S V"]:
-    """All S = 2^V states: 1 where a camera is exchanged. The second half are the first, all of them exchanged."""
-    half = (np.arange(2 ** (views - 1))[:, None] >> np.arange(views)) & 1
-    return np.concatenate((half, 1 - half)).astype(np.float64)
+    """All S = 2^V states: 1 where a camera is exchanged, which is bit v of the state's number."""
+    return ((np.arange(2**views)[:, None] >> np.arange(views)) & 1).astype(np.float64)
 
 
 def missing_each_other(
@@ -45,8 +44,9 @@ def missing_each_other(
     plain, crossed = (torch.as_tensor(order.ravel().copy()) for order in (pairs, pairs[:, ::-1]))
     towards = torch.stack((towards[:, :, plain], towards[:, :, crossed]), dim=1)  # (3, 2, V, J, T)
     weight = torch.stack((weight[:, plain], weight[:, crossed]))
-    labels = torch.as_tensor(labels_of(len(rotation)))
-    labels = labels[: len(labels) // 2].long()
+    # With all of them exchanged rays meet as they did: the second half of the states is the first, backwards.
+    labels = torch.as_tensor(labels_of(len(rotation) - 1)).long()
+    labels = torch.nn.functional.pad(labels, (0, 1))
     half = torch.cat(
         [
             _missed(towards[..., rows], weight[..., rows], centres.tolist(), labels, far)
@@ -54,7 +54,7 @@ def missing_each_other(
         ],
         dim=1,
     ).T
-    return torch.cat((half, half), dim=1).numpy()
+    return torch.cat((half, half.flip(1)), dim=1).numpy()
 
 
 def _missed(
