@@ -64,7 +64,7 @@ def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
             pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
             result["pairs"] = [asdict(row) for row in pairs]
             texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
-        solvers = [("Gauss-Newton", numerical), ("single pass", single), ("hybrid", hybrid), *others]
+        solvers = [("Gauss-Newton", numerical), (SINGLE, single), (HYBRID, hybrid), *others]
         whole = whole_clips(clips, body, solvers, args.protocol, args.align, status.update)
         result["whole_clips"] = [asdict(row) for row in whole]
         texts.append(clip_table(whole, args.align))

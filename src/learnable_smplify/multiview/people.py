@@ -162,7 +162,7 @@ def _exchange(groups: Sequence[list[int]], seen: Sequence[Sightlines], costs: Fl
     People who cross are near each other, and tracks that passed from one to the other still meet well enough.
     """
 
-    def missed(index: int, others: list[int]) -> float:
+    def away(index: int, others: list[int]) -> float:
         return float(costs[index, others].mean()) if others else np.inf
 
     while True:
@@ -172,8 +172,8 @@ def _exchange(groups: Sequence[list[int]], seen: Sequence[Sightlines], costs: Fl
                 if seen[one].camera != seen[two].camera:
                     continue
                 rest, other_rest = ([index for index in group if index not in (one, two)] for group in (first, second))
-                now = missed(one, rest) + missed(two, other_rest)
-                then = missed(two, rest) + missed(one, other_rest)
+                now = away(one, rest) + away(two, other_rest)
+                then = away(two, rest) + away(one, other_rest)
                 if (
                     then < _EXCHANGED * now - _LEAST_GAIN
                     and np.isfinite(now)

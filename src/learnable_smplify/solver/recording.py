@@ -233,10 +233,12 @@ class RecordingSolver:
         mesh = RestMesh.of(self.body, self.device)
         estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
         told = estimator.estimate(*self._measured(keypoints), betas)
-        whole = with_invented(keypoints)
-        if told.offsets is None or betas is not None or torch.equal(whole.confidence, keypoints.confidence):
+        if told.offsets is None or betas is not None:
             return told
         # A detector's half of a body says little of the other half's size: legs are as long as arms let expect.
+        whole = with_invented(keypoints)
+        if torch.equal(whole.confidence, keypoints.confidence):
+            return told
         return estimator.estimate(*self._measured(whole))
 
     def _measured(self, keypoints: Keypoints) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
@@ -306,15 +308,13 @@ class RecordingSolver:
         self, keypoints: Keypoints, plain: FoldedPoints, shape: Tensor, clip: ClipSolution
     ) -> tuple[str, ...]:
         """What may be wrong where most frames fit no body, although limbs are as long as a person's."""
+        layout = load_layout(keypoints.layout)
+        if layout.markers:
+            return ()
         targets, confidence = self._measured(keypoints)
         seen = (confidence > 0).sum(dim=1) >= self.clip.min_keypoints
-        layout = load_layout(keypoints.layout)
         error = fit_error(plain.shaped(shape[None]), clip.rotmat, clip.transl, targets, confidence)[seen]
-        if (
-            layout.markers
-            or float((error > _NO_BODY).double().mean()) < 0.5
-            or not 0.5 < self._scale(keypoints, plain) < 2
-        ):
+        if float((error > _NO_BODY).double().mean()) < 0.5 or not 0.5 < self._scale(keypoints, plain) < 2:
             return ()
         others = others_as_wide(layout)
         instead = f"--layout {' or '.join(others)}" if others else "--layout"
