@@ -1,6 +1,6 @@
 """A clip of one person of known shape, seen by several cameras.
 
-Keyframes from triangulated keypoints, then all frames in pixels, as a whole.
+Keyframes from triangulated keypoints, then all frames in pixels, each by itself, then all as one problem.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import ShapedPoints
+from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
+from learnable_smplify.solver.clip.smooth import SmoothOptions
+from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
@@ -22,9 +24,11 @@ from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.sweeps import POSE_WEIGHT, sight_problem, solve_side_by_side, sweep
 from learnable_smplify.timeline import between, rotations_between
 
-# Keyframes are so far apart [s], and are swept so often before the frames between them.
+# Keyframes are so far apart [s], and are swept so often; so are all frames, before they are smoothed.
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS, _SWEEPS = 6, 3
+_KEYFRAME_SWEEPS, _SWEEPS = 6, 1
+# The sweeps leave the clip so near its best that a step of each round does; a second one gains 0.1 mm.
+_SMOOTH = SmoothOptions(refine_shape=False, max_iterations=1)
 # Keyframes that a search takes at once.
 _SEARCHED = 64
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
@@ -38,7 +42,8 @@ _AGAIN = LevenbergMarquardt(4, step_tolerance=1e-3, initial_damping=1e-3)
 
 def solve_cameras(
     observed: Observed,
-    points: ShapedPoints,
+    folded: FoldedPoints,
+    betas: Float[Tensor, "10"],
     placed: Float[Tensor, "T K 3"],
     sure: Float[Tensor, "T K"],
     priors: Priors,
@@ -59,6 +64,7 @@ def solve_cameras(
             f"in no frame do two cameras agree on {least_keypoints} keypoints",
             expected="cameras of one calibration that see one person at the same moments",
         )
+    points = folded.shaped(betas[None])
     apart = max(1, round(_KEYFRAMES * observed.fps))
     keys = keyframes(enough, apart)
     weights = sure[keys] / _POINT_SIGMA**2
@@ -81,7 +87,9 @@ def solve_cameras(
     rotmat, transl = first.rotmat, first.transl
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
-    return sweep(points, sight, rotmat, transl, priors, observed.fps, _SWEEPS)
+    rotmat, transl = sweep(points, sight, rotmat, transl, priors, observed.fps, _SWEEPS)
+    smooth = smooth_views(folded, sight, rotmat, transl, betas, observed.fps, priors, _SMOOTH)
+    return smooth.rotmat, smooth.transl
 
 
 def _of_their_habit(

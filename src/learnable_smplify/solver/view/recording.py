@@ -111,9 +111,8 @@ class ViewSolver:
             found = estimator.estimate(placed, sure)
             shape = found.betas
             notes += shape_notes(found)
-        points = folded.shaped(shape[None])
-        rotmat, transl = solve_cameras(observed, points, placed, sure, self.priors, _LEAST_PLACED)
-        lost = self._lost(observed, Frames.of(points, rotmat, transl))
+        rotmat, transl = solve_cameras(observed, folded, shape, placed, sure, self.priors, _LEAST_PLACED)
+        lost = self._lost(observed, Frames.of(folded.shaped(shape[None]), rotmat, transl))
         sigma = None if found is None else found.sigma
         return self._motion(observed, rotmat, transl, shape, sigma, lost | sides.undecided, tuple(notes))
 
