@@ -74,3 +74,18 @@ def rotations_between(
     """Rotations at all frames, turned evenly between those at the `known` ones; beyond them as they are there."""
     before, after, share = around(known, frames)
     return rotmat_between(rotmat[before], rotmat[after], share.to(rotmat)[:, None, None])
+
+
+def averaged(values: Float[Tensor, "T D"], usable: Bool[Tensor, " T"], reach: int) -> Float[Tensor, "T D"]:
+    """Values averaged over the usable frames up to `reach` before and after (weights of a Hann window).
+
+    Frames that have none so near lie between those around that do.
+    """
+    window = torch.hann_window(2 * reach + 3, periodic=False)[1:-1].to(values)
+    mask = usable.to(values)[:, None]
+    sums = torch.nn.functional.conv1d(
+        torch.cat((values * mask, mask), dim=1).T[:, None], window[None, None], padding=reach
+    )[:, 0].T
+    total = sums[:, -1:]
+    known = (total[:, 0] > 1e-3).nonzero()[:, 0]
+    return between(sums[known, :-1] / total[known], known, len(values))

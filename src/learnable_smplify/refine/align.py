@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec
-from learnable_smplify.timeline import between, evenly
+from learnable_smplify.timeline import averaged, evenly
 
 AlignMode = Literal["auto", "clip", "frame", "none"]
 
@@ -119,7 +119,7 @@ def align(
     shift = common.expand(frames, 3)
     drifting = mode != "clip" and (moving or off > _DRIFTING)
     if drifting:
-        shift = common + _smooth((place - factor * turned - common), usable, fps)
+        shift = common + averaged(place - factor * turned - common, usable, round(_WINDOW_S * fps / 2))
         if not moving:
             notes.append(f"the estimate's path is off by {1000 * off:.0f} mm at the median: places are the keypoints'")
     error = _error(centred, targets, seen, rotmat)
@@ -227,21 +227,9 @@ def _rotation_path(
     each = frame_rotations(centred, targets, confidence)
     off = _residual(centred @ each.mT, targets, confidence > 0).norm(dim=-1).nanmedian(dim=1).values
     fits = usable & (off <= max(_FITS, _FITS_RATIO * float(off[usable].median())))
-    smooth = _smooth(torch.where(usable[:, None, None], each, rotation).flatten(1), fits, fps).unflatten(1, (3, 3))
+    each = torch.where(usable[:, None, None], each, rotation).flatten(1)
+    smooth = averaged(each, fits, round(_WINDOW_S * fps / 2)).unflatten(1, (3, 3))
     return closest_rotmat(smooth.double()).to(centred), fits
-
-
-def _smooth(values: Float[Tensor, "T D"], usable: Bool[Tensor, " T"], fps: float) -> Float[Tensor, "T D"]:
-    """Values averaged over `_WINDOW_S` of usable frames; where there are none, interpolated between those around."""
-    half = max(round(_WINDOW_S * fps / 2), 1)
-    window = torch.hann_window(2 * half + 3, periodic=False)[1:-1].to(values)
-    mask = usable.to(values)[:, None]
-    sums = torch.nn.functional.conv1d(
-        torch.cat((values * mask, mask), dim=1).T[:, None], window[None, None], padding=half
-    )[:, 0].T
-    total = sums[:, -1:]
-    known = (total[:, 0] > 1e-3).nonzero()[:, 0]
-    return between(sums[known, :-1] / total[known], known, len(values))
 
 
 def _scale(turned: Tensor, place: Tensor, usable: Tensor, scale: float | str) -> tuple[float, float]:

@@ -268,8 +268,9 @@ def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> t
     damping = Damping.first(_FIRST_DAMPING, cost)
     everywhere = torch.ones_like(cost, dtype=torch.bool)
     costs = [float(cost.sum())]
-    here = problem.linearise(state)
+    here: LinearisedClip | None = None
     for _ in range(options.max_iterations):
+        here = here or problem.linearise(state)
         step = _step(here, damping.value, options)
         if step is None:
             damping = damping.after(~everywhere, everywhere, cost.sum(), cost.sum())
@@ -280,12 +281,11 @@ def descend(problem: ClipProblem, state: ClipState, options: SmoothOptions) -> t
         if bool(gained > 0):
             small = float(step.pose.abs().max()) < _STEP_TOLERANCE
             small |= float(gained) < _COST_TOLERANCE * float(cost.sum())
-            state, cost = new_state, new_cost
+            state, cost, here = new_state, new_cost, None
             costs.append(float(cost.sum()))
             if small:
                 break
             damping = damping.after(everywhere, ~everywhere, gained, step.foretold)
-            here = problem.linearise(state)
         else:
             worse = (~(new_cost <= cost)).to(cost)  # True for NaN too
             near = torch.nn.functional.max_pool1d(worse[None], 7, stride=1, padding=3)[0] > 0

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.solver.clip.problem import ClipState
+from learnable_smplify.rotation import closest_rotmat
+from learnable_smplify.solver.clip.problem import ClipProblem, ClipState
 from learnable_smplify.solver.clip.smooth import (
     REFERENCE_FPS,
     SmoothOptions,
@@ -22,10 +23,13 @@ from learnable_smplify.solver.clip.smooth import (
 )
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
+from learnable_smplify.timeline import averaged
 
 # Precision of the prior on betas, 1 for people as they differ: frames err alike (in how far each pose is bent towards
 # the camera), and many of them do not tell size from distance. Chosen on held-back train clips.
 _SHAPE_PRECISION = 10.0
+# Poses that are near but for noise are averaged over so long, before and after [s].
+_AVERAGED_S = 1 / 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +67,50 @@ def smooth_views(
     Returns:
         the recording, in the dtypes of what came in.
     """
+    problem, state = _problem(folded, sight, rotmat, transl, betas, fps, priors, options, sources)
+    state, _ = descend(problem, state, replace(options, refine_shape=False))
+    if options.refine_shape or options.burst is not None:
+        problem = replace(with_bursts(problem, options, REFERENCE_FPS / fps), shape_precision=_SHAPE_PRECISION)
+        state, _ = descend(problem, state, options)
+    return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))
+
+
+def settled_views(
+    folded: FoldedPoints,
+    sight: SightTerm,
+    rotmat: Float[Tensor, "T 24 3 3"],
+    transl: Float[Tensor, "T 3"],
+    betas: Float[Tensor, "10"],
+    fps: float,
+    priors: Priors,
+) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
+    """`smooth_views` in one step, for poses that are near already but for noise: rotations and places.
+
+    They are averaged over time first, which tells bursts from noise as well as a first round would.
+    """
+    options = SmoothOptions(refine_shape=False, max_iterations=1)
+    problem, state = _problem(folded, sight, rotmat, transl, betas, fps, priors, options, ())
+    reach, every = round(_AVERAGED_S * fps), torch.ones(len(rotmat), dtype=torch.bool, device=rotmat.device)
+    turned = closest_rotmat(averaged(state.rotmat.flatten(1), every, reach).view_as(state.rotmat))
+    state = ClipState(turned, averaged(state.transl, every, reach), state.betas)
+    state, _ = descend(with_bursts(problem, options, REFERENCE_FPS / fps), state, options)
+    return state.rotmat.to(rotmat), state.transl.to(transl)
+
+
+def _problem(
+    folded: FoldedPoints,
+    sight: SightTerm,
+    rotmat: Float[Tensor, "T 24 3 3"],
+    transl: Float[Tensor, "T 3"],
+    betas: Float[Tensor, "10"],
+    fps: float,
+    priors: Priors,
+    options: SmoothOptions,
+    sources: Sequence[Source],
+) -> tuple[ClipProblem, ClipState]:
+    """The first round's problem, and where to start."""
     h = REFERENCE_FPS / fps
     seen = (sight.weights > 0).any(dim=2).any(dim=1)
     double = replace(sight, weights=h * sight.weights).to(seen.new_zeros(1, dtype=torch.float64))
     problem = first_problem(folded.double(), double, seen, h, priors, options, sources)
-    state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
-    state, _ = descend(problem, state, replace(options, refine_shape=False))
-    if options.refine_shape or options.burst is not None:
-        problem = replace(with_bursts(problem, options, h), shape_precision=_SHAPE_PRECISION)
-        state, _ = descend(problem, state, options)
-    return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))
+    return problem, bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
-from learnable_smplify.solver.clip.smooth import SmoothOptions
-from learnable_smplify.solver.clip.views import smooth_views
+from learnable_smplify.solver.clip.views import settled_views
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
@@ -24,11 +23,9 @@ from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.sweeps import POSE_WEIGHT, sight_problem, solve_side_by_side, sweep
 from learnable_smplify.timeline import between, rotations_between
 
-# Keyframes are so far apart [s], and are swept so often; so are all frames, before they are smoothed.
+# Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS, _SWEEPS = 6, 1
-# The sweeps leave the clip so near its best that a step of each round does; a second one gains 0.1 mm.
-_SMOOTH = SmoothOptions(refine_shape=False, max_iterations=1)
+_KEYFRAME_SWEEPS = 6
 # Keyframes that a search takes at once.
 _SEARCHED = 64
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
@@ -87,9 +84,7 @@ def solve_cameras(
     rotmat, transl = first.rotmat, first.transl
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
-    rotmat, transl = sweep(points, sight, rotmat, transl, priors, observed.fps, _SWEEPS)
-    smooth = smooth_views(folded, sight, rotmat, transl, betas, observed.fps, priors, _SMOOTH)
-    return smooth.rotmat, smooth.transl
+    return settled_views(folded, sight, rotmat, transl, betas, observed.fps, priors)
 
 
 def _of_their_habit(
