@@ -93,7 +93,7 @@ class SmoothOptions:
     refine_shape: bool = True
     hold_feet: bool = False
     max_iterations: int = 10
-    segment: int = 256
+    segment: int = 64
     kept: int = 4096
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
-from learnable_smplify.body.kinematics import IS_ANCESTOR, LEVELS, parent_rotations, world_rotations
+from learnable_smplify.body.kinematics import IS_ANCESTOR, LEVELS, joint_positions, parent_rotations, world_rotations
 from learnable_smplify.rotation import closest_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
@@ -93,19 +93,20 @@ def place(
     local = guess_rotmat.clone()
     turn, transl = align_trunk(points, targets, weights, local, drive.trunk)
     local[:, 0] = turn @ local[:, 0]
+    pull = weights / weights.amax(dim=1, keepdim=True).clamp(min=1e-12)
     for level in LEVELS[1:]:
-        for joint in level:
+        turned = [joint for joint in level if bool(drive.driven[joint].any())]
+        if not turned:
+            continue
+        world = world_rotations(local)
+        parent = parent_rotations(world)
+        joints = joint_positions(parent, points.offsets) + transl[:, None]
+        wanted = _GUESS_WEIGHT * world[:, turned]
+        for number, joint in enumerate(turned):  # no joint of a level moves another
             driven = drive.driven[joint]
-            if not bool(driven.any()):
-                continue
-            world = world_rotations(local)
-            parent = parent_rotations(world)[:, joint]
-            posed = points.pose(local)
-            arm = targets[:, driven] - transl[:, None] - posed.joints[:, joint, None]
-            pull = weights[:, driven] / weights.amax(dim=1, keepdim=True).clamp(min=1e-12)
-            wanted = torch.einsum("bk,bkx,ky->bxy", pull, arm, drive.rest_levers[driven, joint])
-            wanted = wanted + _GUESS_WEIGHT * world[:, joint]
-            local[:, joint] = parent.transpose(-1, -2) @ closest_rotmat(wanted)
+            arm = targets[:, driven] - joints[:, joint, None]
+            wanted[:, number] += torch.einsum("bk,bkx,ky->bxy", pull[:, driven], arm, drive.rest_levers[driven, joint])
+        local[:, turned] = parent[:, turned].mT @ closest_rotmat(wanted)
     return local, transl
 
 

@@ -34,6 +34,7 @@ _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 LEAST_PX, ROBUST = 1.0, 8.0
 _FIRST_ROBUST = 20.0
 _FIRST = LevenbergMarquardt(6, step_tolerance=1e-3, initial_damping=1e-3)
+_BETWEEN = LevenbergMarquardt(3, step_tolerance=1e-3, initial_damping=1e-3)
 _AGAIN = LevenbergMarquardt(4, step_tolerance=1e-3, initial_damping=1e-3)
 
 
@@ -80,7 +81,7 @@ def solve_cameras(
     frames = len(observed)
     rotmat, transl = rotations_between(turned, keys, frames), between(placed, keys, frames)
     problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
-    first = solve_side_by_side(problem, rotmat, transl, _FIRST)
+    first = solve_side_by_side(problem, rotmat, transl, _BETWEEN)
     rotmat, transl = first.rotmat, first.transl
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)

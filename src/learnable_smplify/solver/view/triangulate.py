@@ -39,10 +39,10 @@ def triangulate(
     rows = rays[..., None] * rotation[None, :, 2:, :] - rotation[None, :, :2, :]  # (N, V, 2, 3)
     right = transl[None, :, :2] - rays * transl[None, :, 2:]
 
-    def place(trust: Float[Tensor, "N V"]) -> Float[Tensor, "N 3"]:
-        scaled = trust[..., None, None] * rows
-        normal = torch.einsum("nvax,nvay->nxy", scaled, rows) + 1e-9 * torch.eye(3, dtype=rows.dtype)
-        return torch.linalg.solve(normal, torch.einsum("nvax,nva->nx", scaled, right))
+    # Views first: sums over some of them are then sums of slices.
+    normals = (rows.mT @ rows).movedim(1, 0)  # (V, N, 3, 3)
+    pulls = (rows.mT @ right[..., None])[..., 0].movedim(1, 0)  # (V, N, 3)
+    least = 1e-9 * torch.eye(3, dtype=rows.dtype)
 
     def missed(points: Float[Tensor, "N 3"]) -> Float[Tensor, "N V"]:
         local = torch.einsum("vxy,ny->nvx", rotation, points) + transl
@@ -56,15 +56,15 @@ def triangulate(
     for first, second in itertools.combinations(range(views), 2):
         apart = (directions[:, first] * directions[:, second]).sum(-1) < _SAME_SIDE
         usable = (weight[:, first] > 0) & (weight[:, second] > 0) & apart
-        pair = torch.zeros_like(weight)
-        pair[:, [first, second]] = 1.0
-        points = place(pair)
+        points = torch.linalg.solve(normals[first] + normals[second] + least, pulls[first] + pulls[second])
         score = (weight * missed(points).clamp(max=_FAR_ANGLE).square()).nansum(-1)
         better = usable & (score < best_score)
         best_score, best = torch.where(better, score, best_score), torch.where(better[:, None], points, best)
     agree = weight * (missed(best.nan_to_num()) < _FAR_ANGLE)
     enough = (agree > 0).sum(-1) >= 2
-    points = torch.where((enough & torch.isfinite(best_score))[:, None], place(agree), torch.nan)
+    normal = (agree.T[..., None, None] * normals).sum(0) + least
+    points = torch.linalg.solve(normal, (agree.T[..., None] * pulls).sum(0))
+    points = torch.where((enough & torch.isfinite(best_score))[:, None], points, torch.nan)
     confidence = agree.sum(-1) / (agree > 0).sum(-1).clamp(min=1)
     return points.float(), torch.where(torch.isfinite(points[:, 0]), confidence, 0.0).float()
 
