@@ -39,7 +39,7 @@ from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.invented import Lengths, eased, with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
-from learnable_smplify.solver.shape.habit import with_habit
+from learnable_smplify.solver.shape.habit import open_priors, with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
 from learnable_smplify.solver.shape.prior import KnownSize
@@ -194,8 +194,9 @@ class RecordingSolver:
                 transl,
                 keypoints.fps,
                 used.priors,
-                SmoothOptions(hold_feet=options.hold_feet, refine_shape=own),
+                SmoothOptions(hold_feet=options.hold_feet, refine_shape=own, near_start=True),
                 shape,
+                shape_priors=open_priors(used.priors),
                 up_axis=keypoints.up_axis,
             )
             rotmat, transl, shape = whole.rotmat, whole.transl, whole.betas

@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.rotation import closest_rotmat
 from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
@@ -36,7 +37,7 @@ from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import NUM_UNKNOWNS, GaussianTerm, KeypointTerm
-from learnable_smplify.timeline import between, rotations_between
+from learnable_smplify.timeline import averaged, between, rotations_between
 
 REFERENCE_FPS = 30.0
 # Somebody's answer for each frame, rotations (T, 24, 3, 3) and their precision (*T, 72, 72) in 1/30 s [1/rad^2].
@@ -54,6 +55,8 @@ _TURN_SCALE, _MOVE_ACCELERATION, _QUIET = 4.0, 20.0, 0.5
 _LEAST_OFFSET = 0.0015
 # What a held foot may move in 1/30 s [m].
 _SLIP = 0.0005
+# The start is averaged over so long, before and after [s].
+_AVERAGED_S = 1 / 15
 # A round is done when no rotation [rad] or position [m] changes by more than this, or the cost falls by less than this
 # share.
 _STEP_TOLERANCE, _COST_TOLERANCE = 1e-3, 1e-3
@@ -81,7 +84,8 @@ class SmoothOptions:
         network_weight: of the network's own Gaussian in every 1/30 s, where one is given.
         refine_shape: refine betas together with all poses.
         hold_feet: hold feet still while they touch the ground.
-        max_iterations: steps tried at most in each round (all alike, with bursts, with held feet).
+        near_start: poses to start from are off by little more than noise, and averages over a moment are good enough.
+        max_iterations: steps tried at most in each round (all alike, with betas, with bursts, with held feet).
         segment: frames worked off at once; two such pieces are held in memory (about 0.2 MB a frame).
         kept: frames at most whose part of the solution is kept in memory (0.15 MB each) instead of worked out twice.
     """
@@ -92,6 +96,7 @@ class SmoothOptions:
     network_weight: float = 0.2
     refine_shape: bool = True
     hold_feet: bool = False
+    near_start: bool = False
     max_iterations: int = 10
     segment: int = 64
     kept: int = 4096
@@ -129,6 +134,7 @@ def smooth_clip(
     options: SmoothOptions,
     betas: Float[Tensor, "10"],
     *,
+    shape_priors: Priors | None = None,
     sources: Sequence[Source] = (),
     up_axis: Literal["x", "y", "z"] | None = None,
 ) -> SmoothSolution:
@@ -143,6 +149,8 @@ def smooth_clip(
         fps: frames a second.
         priors: over poses.
         betas: (10,) those of `points`.
+        shape_priors: over poses while betas are looked for; None for the same. A pose prior knows one program's poses:
+            where it leaves habits open (`solver.shape.habit`), betas do not take them up.
         sources: others' answers for each frame, as the network's own; `network_weight` weighs them.
         up_axis: for `hold_feet`; None finds it.
 
@@ -161,19 +169,27 @@ def smooth_clip(
         robust_scale=robust_scale(sigma),
     )
     seen = (confidence > 0).any(dim=1)
-    problem = first_problem(folded, keypoints, seen, h, priors, options, sources)
     state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
-    state, costs = descend(problem, state, replace(options, refine_shape=False))
-    history = [costs]
-    # Noise looks like bursts; only now, with most of it gone, can bursts be told. Nor does noise in many frames sway
-    # betas, but offsets do.
-    if options.refine_shape or options.burst is not None:
+    history: list[tuple[float, ...]] = []
+
+    first = first_problem(folded, keypoints, seen, h, priors, options, sources)
+    problem = with_bursts(first, options, h)
+    # Noise looks like bursts; only with most of it gone can bursts be told.
+    if options.near_start:
+        offset, state = _offset(problem, state, sigma), without_jitter(state, fps)
+    else:
+        state, costs = descend(first, state, replace(options, refine_shape=False))
         offset = _offset(problem, state, sigma)
-        problem = replace(
-            with_bursts(problem, options, h), shape_precision=1 + h * len(targets) * (offset / sigma) ** 2
-        )
-        state, costs = descend(problem, state, options)
         history.append(costs)
+    if options.refine_shape:
+        # Noise in many frames does not sway betas, but offsets do.
+        shape_precision = 1 + h * len(targets) * (offset / sigma) ** 2
+        wide = first_problem(folded, keypoints, seen, h, shape_priors or priors, options, sources)
+        wide = replace(with_bursts(wide, options, h), shape_precision=shape_precision)
+        state, costs = descend(wide, state, options)
+        history.append(costs)
+    state, costs = descend(problem, state, replace(options, refine_shape=False))
+    history.append(costs)
     contacts = None
     if options.hold_feet:
         joints = folded.shaped(state.betas[None]).pose(state.rotmat).joints + state.transl[:, None]
@@ -189,6 +205,13 @@ def smooth_clip(
         contacts=contacts,
         costs=tuple(history),
     )
+
+
+def without_jitter(state: ClipState, fps: float) -> ClipState:
+    """Poses and places averaged over a moment."""
+    reach, every = round(_AVERAGED_S * fps), torch.ones(len(state.rotmat), dtype=torch.bool, device=state.rotmat.device)
+    turned = averaged(state.rotmat.flatten(1), every, reach).view_as(state.rotmat)
+    return ClipState(closest_rotmat(turned), averaged(state.transl, every, reach), state.betas)
 
 
 def robust_scale(sigma: float) -> float:

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.rotation import closest_rotmat
 from learnable_smplify.solver.clip.problem import ClipProblem, ClipState
 from learnable_smplify.solver.clip.smooth import (
     REFERENCE_FPS,
@@ -20,16 +19,14 @@ from learnable_smplify.solver.clip.smooth import (
     descend,
     first_problem,
     with_bursts,
+    without_jitter,
 )
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
-from learnable_smplify.timeline import averaged
 
 # Precision of the prior on betas, 1 for people as they differ: frames err alike (in how far each pose is bent towards
 # the camera), and many of them do not tell size from distance. Chosen on held-back train clips.
 _SHAPE_PRECISION = 10.0
-# Poses that are near but for noise are averaged over so long, before and after [s].
-_AVERAGED_S = 1 / 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +87,7 @@ def settled_views(
     """
     options = SmoothOptions(refine_shape=False, max_iterations=1)
     problem, state = _problem(folded, sight, rotmat, transl, betas, fps, priors, options, ())
-    reach, every = round(_AVERAGED_S * fps), torch.ones(len(rotmat), dtype=torch.bool, device=rotmat.device)
-    turned = closest_rotmat(averaged(state.rotmat.flatten(1), every, reach).view_as(state.rotmat))
-    state = ClipState(turned, averaged(state.transl, every, reach), state.betas)
+    state = without_jitter(state, fps)
     state, _ = descend(with_bursts(problem, options, REFERENCE_FPS / fps), state, options)
     return state.rotmat.to(rotmat), state.transl.to(transl)
 
