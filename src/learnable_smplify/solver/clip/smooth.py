@@ -53,6 +53,8 @@ _TURN_SCALE, _MOVE_ACCELERATION, _QUIET = 4.0, 20.0, 0.5
 # What keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas' standard normal
 # prior gets more weight against the keypoints.
 _LEAST_OFFSET = 0.0015
+# While betas are looked for, the pose prior's weight goes down with noise above this [m].
+_LEANING_SIGMA = 0.007
 # What a held foot may move in 1/30 s [m].
 _SLIP = 0.0005
 # The start is averaged over so long, before and after [s].
@@ -184,7 +186,9 @@ def smooth_clip(
     if options.refine_shape:
         # Noise in many frames does not sway betas, but offsets do.
         shape_precision = 1 + h * len(targets) * (offset / sigma) ** 2
-        wide = first_problem(folded, keypoints, seen, h, shape_priors or priors, options, sources)
+        # In noise every frame leans towards the pose prior, all alike, and betas would make up for it.
+        lighter = replace(options, pose_weight=options.pose_weight * min(1.0, _LEANING_SIGMA / sigma))
+        wide = first_problem(folded, keypoints, seen, h, shape_priors or priors, lighter, sources)
         wide = replace(with_bursts(wide, options, h), shape_precision=shape_precision)
         state, costs = descend(wide, state, options)
         history.append(costs)
