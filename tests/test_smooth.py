@@ -158,6 +158,15 @@ def test_noise_is_smoothed_away():
         assert all(later < earlier for earlier, later in pairwise(costs))
 
 
+@pytest.mark.parametrize("fps", [15.0, 30.0, 60.0])
+def test_averages_are_as_good_a_start_as_a_first_round(fps: float) -> None:
+    toy = _Toy(frames=round(2 * fps), fps=fps)
+    far, near = (toy.smooth(SmoothOptions(refine_shape=False, near_start=value)) for value in (False, True))
+    errors = [toy.error_mm(toy.joints_of(found.rotmat, found.transl)) for found in (far, near)]
+    assert errors[1] < 1.05 * errors[0]
+    assert len(near.costs) == len(far.costs) - 1
+
+
 def test_clean_keypoints_are_followed():
     toy = _Toy(noise=0.0)
     found = toy.smooth()
