@@ -119,7 +119,7 @@ def align(
     shift = common.expand(frames, 3)
     drifting = mode != "clip" and (moving or off > _DRIFTING)
     if drifting:
-        shift = common + averaged(place - factor * turned - common, usable, round(_WINDOW_S * fps / 2))
+        shift = common + averaged(place - factor * turned - common, usable, _reach(fps))
         if not moving:
             notes.append(f"the estimate's path is off by {1000 * off:.0f} mm at the median: places are the keypoints'")
     error = _error(centred, targets, seen, rotmat)
@@ -228,8 +228,13 @@ def _rotation_path(
     off = _residual(centred @ each.mT, targets, confidence > 0).norm(dim=-1).nanmedian(dim=1).values
     fits = usable & (off <= max(_FITS, _FITS_RATIO * float(off[usable].median())))
     each = torch.where(usable[:, None, None], each, rotation).flatten(1)
-    smooth = averaged(each, fits, round(_WINDOW_S * fps / 2)).unflatten(1, (3, 3))
+    smooth = averaged(each, fits, _reach(fps)).unflatten(1, (3, 3))
     return closest_rotmat(smooth.double()).to(centred), fits
+
+
+def _reach(fps: float) -> int:
+    """Frames before and after that `_WINDOW_S` averages over."""
+    return max(round(_WINDOW_S * fps / 2), 1)
 
 
 def _scale(turned: Tensor, place: Tensor, usable: Tensor, scale: float | str) -> tuple[float, float]:

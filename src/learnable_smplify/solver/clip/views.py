@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.solver.clip.problem import ClipProblem, ClipState
+from learnable_smplify.solver.clip.problem import ClipState
 from learnable_smplify.solver.clip.smooth import (
     REFERENCE_FPS,
     SmoothOptions,
@@ -64,48 +64,16 @@ def smooth_views(
     Returns:
         the recording, in the dtypes of what came in.
     """
-    problem, state = _problem(folded, sight, rotmat, transl, betas, fps, priors, options, sources)
-    state, _ = descend(problem, state, replace(options, refine_shape=False))
-    if options.refine_shape or options.burst is not None:
-        problem = replace(with_bursts(problem, options, REFERENCE_FPS / fps), shape_precision=_SHAPE_PRECISION)
-        state, _ = descend(problem, state, options)
-    return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))
-
-
-def settled_views(
-    folded: FoldedPoints,
-    sight: SightTerm,
-    rotmat: Float[Tensor, "T 24 3 3"],
-    transl: Float[Tensor, "T 3"],
-    betas: Float[Tensor, "10"],
-    fps: float,
-    priors: Priors,
-) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
-    """`smooth_views` in one step, for poses that are near already but for noise: rotations and places.
-
-    They are averaged over time first, which tells bursts from noise as well as a first round would.
-    """
-    options = SmoothOptions(refine_shape=False, max_iterations=1)
-    problem, state = _problem(folded, sight, rotmat, transl, betas, fps, priors, options, ())
-    state = without_jitter(state, fps)
-    state, _ = descend(with_bursts(problem, options, REFERENCE_FPS / fps), state, options)
-    return state.rotmat.to(rotmat), state.transl.to(transl)
-
-
-def _problem(
-    folded: FoldedPoints,
-    sight: SightTerm,
-    rotmat: Float[Tensor, "T 24 3 3"],
-    transl: Float[Tensor, "T 3"],
-    betas: Float[Tensor, "10"],
-    fps: float,
-    priors: Priors,
-    options: SmoothOptions,
-    sources: Sequence[Source],
-) -> tuple[ClipProblem, ClipState]:
-    """The first round's problem, and where to start."""
     h = REFERENCE_FPS / fps
     seen = (sight.weights > 0).any(dim=2).any(dim=1)
     double = replace(sight, weights=h * sight.weights).to(seen.new_zeros(1, dtype=torch.float64))
     problem = first_problem(folded.double(), double, seen, h, priors, options, sources)
-    return problem, bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
+    state = bridged(ClipState(rotmat.double(), transl.double(), betas.double()), seen)
+    if options.near_start:
+        state = without_jitter(state, fps)
+    else:
+        state, _ = descend(problem, state, replace(options, refine_shape=False))
+    if options.refine_shape or options.burst is not None or options.near_start:
+        problem = replace(with_bursts(problem, options, h), shape_precision=_SHAPE_PRECISION)
+        state, _ = descend(problem, state, options)
+    return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))

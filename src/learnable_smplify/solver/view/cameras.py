@@ -11,7 +11,8 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
-from learnable_smplify.solver.clip.views import settled_views
+from learnable_smplify.solver.clip.smooth import SmoothOptions
+from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
@@ -26,6 +27,8 @@ from learnable_smplify.timeline import between, rotations_between
 # Keyframes are so far apart [s], and are swept so often before the frames between them.
 _KEYFRAMES = 0.2
 _KEYFRAME_SWEEPS = 6
+# Frames are so near their best by then that one step does.
+_SETTLE = SmoothOptions(refine_shape=False, near_start=True, max_iterations=1)
 # Keyframes that a search takes at once.
 _SEARCHED = 64
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
@@ -85,7 +88,8 @@ def solve_cameras(
     rotmat, transl = first.rotmat, first.transl
     sigma = torch.maximum(sigma, sigma * misfit(sight, Frames.of(points, rotmat, transl)))
     sight = observed.sight(sigma, ROBUST)
-    return settled_views(folded, sight, rotmat, transl, betas, observed.fps, priors)
+    whole = smooth_views(folded, sight, rotmat, transl, betas, observed.fps, priors, _SETTLE)
+    return whole.rotmat, whole.transl
 
 
 def _of_their_habit(
