@@ -17,12 +17,12 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.frame.priors import load_priors
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths
 from learnable_smplify.solver.smplify.fit import search_2d
 from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
+from learnable_smplify.threads import one_thread_per_operation
 
 # The 14 joints that image-based work reports PA-MPJPE on; SMPL's other ten are spine, collars, feet and hand roots, of
 # which BODY_25 sees only the feet. SMPL's head joint stands in for the crown.

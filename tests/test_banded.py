@@ -24,12 +24,13 @@ def _columns_of(matrix: torch.Tensor, right: torch.Tensor):
 
     def columns(rows: slice) -> BandedColumns:
         inside = range(rows.start, rows.stop)
-        below = torch.full((len(inside), 2 * size, size), torch.nan, dtype=torch.float64)
+        found = BandedColumns.zeros(matrix, len(inside), size, right.shape[2])
+        found.lower[...] = torch.nan  # of what lies beyond the last frame
         for index, frame in enumerate(inside):
-            for away in (1, 2):
-                if frame + away < frames:
-                    below[index, (away - 1) * size : away * size] = blocks[frame + away, :, frame]
-        return BandedColumns(torch.stack([blocks[f, :, f] for f in inside]), below, right[rows].clone())
+            for later in range(min(3, frames - frame)):
+                found.block(later)[index] = blocks[frame + later, :, frame]
+        found.right[...] = right[rows]
+        return found
 
     return columns
 
@@ -52,7 +53,7 @@ def test_a_matrix_that_is_not_positive_definite_is_told():
     assert solve_banded(_columns_of(matrix, right), 6, 4) is None
 
 
-def test_every_segment_but_the_last_is_asked_for_twice_and_no_more():
+def test_every_segment_but_the_last_is_asked_for_twice_and_no_more_each_with_two_frames_after():
     matrix, right = _system(10, 3, 1)
     columns, asked = _columns_of(matrix, right), []
 
@@ -61,4 +62,4 @@ def test_every_segment_but_the_last_is_asked_for_twice_and_no_more():
         return columns(rows)
 
     solve_banded(counted, 10, 4)
-    assert asked == [(0, 4), (4, 8), (8, 10), (4, 8), (0, 4)]
+    assert asked == [(0, 6), (4, 10), (8, 10), (4, 10), (0, 6)]

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import learnable_smplify as ls
 from learnable_smplify.betas import people_betas, person_betas
 from learnable_smplify.camera import Camera
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.solver.recording import RecordingOptions
 from learnable_smplify.solver.smplify.smplify import SmplifyOptions
+from learnable_smplify.threads import one_blas_thread, one_thread_per_operation
 from toy_motion import swinging_poses
 
 
@@ -68,6 +69,22 @@ def test_a_block_inside_another_leaves_the_outer_one_its_single_thread() -> None
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_whoever_leaves_first_leaves_the_others_their_single_blas_thread() -> None:
+    np.linalg.norm(np.eye(2))  # its BLAS is there
+
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == {2}
 
 
 @pytest.mark.parametrize("options", [{"smooth": True}, {"hold_feet": True}, {"scale_to_body": True}])

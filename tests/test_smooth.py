@@ -15,7 +15,9 @@ from learnable_smplify.solver.clip.problem import ClipProblem, ClipState
 from learnable_smplify.solver.clip.smooth import SmoothOptions, SmoothSolution, smooth_clip
 from learnable_smplify.solver.frame.noise import keypoint_noise
 from learnable_smplify.solver.frame.priors import load_priors
+from learnable_smplify.solver.frame.sight import Cameras, SightTerm
 from learnable_smplify.solver.frame.terms import GaussianTerm, KeypointTerm
+from test_sight import ring_of_cameras
 from toy_motion import drifting_transl, swinging_poses
 
 _BODY = load_body()
@@ -123,7 +125,7 @@ def test_the_matrix_is_the_curvature_where_every_residual_is_zero():
         dense[frame, :, frame] = columns.diagonal[frame]
         for away in (1, 2):
             if frame + away < frames:
-                block = columns.below[frame, (away - 1) * 75 : away * 75]
+                block = columns.block(away)[frame]
                 dense[frame + away, :, frame], dense[frame, :, frame + away] = block, block.T
     generator = torch.Generator().manual_seed(1)
     for _ in range(10):
@@ -132,6 +134,23 @@ def test_the_matrix_is_the_curvature_where_every_residual_is_zero():
         torch.testing.assert_close(
             cost / 2, way.flatten() @ dense.reshape(frames * 75, -1) @ way.flatten(), rtol=1e-4, atol=0
         )
+
+
+@pytest.mark.parametrize("sight", [False, True])
+def test_machine_code_fills_the_matrix_as_tensors_do(sight: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, state = _random_problem(7, 1.0)
+    if sight:
+        generator = torch.Generator().manual_seed(4)
+        cameras = Cameras.of(ring_of_cameras(3), torch.full((3,), 5.0, dtype=torch.float64))
+        seen = 20 * torch.randn(7, 3, 25, 2, generator=generator, dtype=torch.float64)
+        weights = (torch.rand(7, 3, 25, generator=generator) > 0.4).double()
+        problem = replace(problem, keypoints=SightTerm(cameras, seen, weights, 8.0))
+    fast = problem.linearise(state).columns(slice(1, 6), with_betas=False)
+    for room in ("solver.clip.problem", "solver.frame.terms", "solver.frame.sight", "kernels.convert"):
+        monkeypatch.setattr(f"learnable_smplify.{room}.is_usable", lambda *tensors, any_precision: False)
+    slow = problem.linearise(state).columns(slice(1, 6), with_betas=False)
+    torch.testing.assert_close(fast.lower, slow.lower)
+    torch.testing.assert_close(fast.right, slow.right)
 
 
 def test_noise_is_measured_whatever_the_motion_outliers_and_gaps():

@@ -16,7 +16,19 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
     *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics", "motion"),
-    *("notebook", "options", "resample", "rotation", "skeleton", "splits", "timeline", "track", "views", "__init__"),
+    *(
+        "notebook",
+        "options",
+        "resample",
+        "rotation",
+        "skeleton",
+        "splits",
+        "threads",
+        "timeline",
+        "track",
+        "views",
+        "__init__",
+    ),
 }
 # What else a room may import: the rooms below it. Data goes keypoints -> solver -> motion.
 ROOMS: dict[str, set[str]] = {
@@ -35,33 +47,28 @@ ROOMS: dict[str, set[str]] = {
     "solver.hand": {"body", "kernels", "solver.frame"},
     "solver.shape": {"body", "layouts", "safe_files", "solver.frame"},
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
-    "solver.view": {"body", "layouts", "network", "repair", "solver.clip", "solver.frame", "solver.shape"},
+    "solver.rays": {"kernels", "layouts", "repair", "solver.frame"},
+    "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.rays", "solver.shape"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair", "safe_files"),
-        *("solver.clip", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view"),
+        *("solver.clip", "solver.frame", "solver.hand", "solver.rays", "solver.shape", "solver.smplify", "solver.view"),
     },
     "refine": {
-        *("body", "layouts", "network", "solver", "solver.clip", "solver.frame", "solver.shape", "solver.view"),
+        *("body", "layouts", "network", "solver"),
+        *("solver.clip", "solver.frame", "solver.rays", "solver.shape", "solver.view"),
     },
     "training": {"body", "layouts", "network", "safe_files", "solver", "solver.frame"},
     "report": {"body", "layouts", "render"},
     "video": {"body", "formats", "render", "safe_files"},
-    "multiview": {"formats", "layouts", "solver.frame", "solver.view"},
+    "multiview": {"formats", "layouts", "solver.rays"},
     "view": {"body", "formats", "layouts", "render"},
     "jobs": {
-        "body",
-        "formats",
-        "layouts",
-        "repair",
-        "safe_files",
-        "solver",
-        "solver.frame",
-        "solver.shape",
-        "solver.smplify",
+        *("body", "formats", "layouts", "repair", "safe_files"),
+        *("solver", "solver.shape", "solver.smplify"),
     },
     "evaluation": {
         *("body", "datasets", "formats", "layouts", "network", "refine", "repair", "safe_files"),
-        *("solver", "solver.frame", "solver.hand", "solver.shape", "solver.smplify", "solver.view", "training"),
+        *("solver", "solver.frame", "solver.hand", "solver.rays", "solver.shape", "solver.smplify", "training"),
     },
     "benchmark": {"body", "evaluation", "network", "safe_files", "solver", "solver.frame", "solver.smplify"},
 }

@@ -11,9 +11,9 @@ import learnable_smplify as ls
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
-from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.swaps import unswapped
-from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.swaps import unswapped
+from learnable_smplify.solver.rays.triangulate import placed_points
 from learnable_smplify.views import View
 from toy_motion import swinging_poses
 
@@ -68,6 +68,21 @@ def test_a_keypoint_that_one_camera_sees_has_no_place(body: ls.Body, person: tup
     _, sure = placed_points(Observed.of([views[0], View(Keypoints2D(pixels, "body25", 30.0), views[1].camera)]))
     assert bool((sure[:, 4] == 0).all())
     assert bool((sure[:, 5:] > 0).all())
+
+
+def test_machine_code_places_and_rights_what_tensors_do(
+    body: ls.Body, person: tuple[ls.Motion, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = views_of(body, person, 4, Damage(20.0, 0.5, (2,)))
+    fast = unswapped(Observed.of(views))
+    for room in ("side_costs", "triangulate"):
+        monkeypatch.setattr(f"learnable_smplify.solver.rays.{room}.is_usable", lambda *tensors, any_precision: False)
+    slow = unswapped(Observed.of(views))
+    assert bool(slow.exchanged[:, 2].all())
+    assert 0 < int((slow.sure == 0).sum()) < slow.sure.numel() // 2
+    assert torch.equal(fast.source, slow.source)
+    torch.testing.assert_close(fast.sure, slow.sure)
+    torch.testing.assert_close(fast.placed, slow.placed)
 
 
 def test_sides_that_one_camera_exchanges_are_exchanged_back(

@@ -156,7 +156,7 @@ def _authors(method: Method) -> tuple[Solve, dict[str, Any]]:
     from learnable_smplify.network.stgcn_pass import StgcnPass
     from learnable_smplify.network.weights import load_network
     from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-    from learnable_smplify.solver.frame.threads import map_chunks
+    from learnable_smplify.threads import map_chunks
 
     torch.manual_seed(0)
     network = Stgcn().eval() if method.weights is None else load_network(method.weights)

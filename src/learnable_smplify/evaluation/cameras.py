@@ -28,14 +28,14 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import load_priors
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.triangulate import placed_points
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths
 from learnable_smplify.solver.smplify.fit import search_2d
 from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
-from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.threads import one_thread_per_operation
 from learnable_smplify.views import View
 
 # A clip's frames count up to here: nobody needs a minute of each.

@@ -16,8 +16,8 @@ from learnable_smplify.jobs.fingerprint import Fingerprint, file_hash, fingerpri
 from learnable_smplify.jobs.settings import FitSettings, named_output
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.solver.solver import Solver
+from learnable_smplify.threads import one_thread_per_operation
 
 Status = Literal["fitted", "kept", "failed"]
 

@@ -1,9 +1,9 @@
 """What machine code (numba) of all rooms shares: the decorator, where it can run, and rotations.
 
-Kernels work one frame after the other, in float32, without temporary arrays. Each lies beside the tensors' code that it
-equals (`body.point_kernels`, `network.kernels`, `solver.frame.kernels`, `solver.hybrid_kernels`), or numpy's
-(`render.kernels`). That code stays the reference, and runs where a kernel cannot: on a GPU, in other precisions, or
-without numba. The tests hold the two together.
+Kernels work one frame after the other, mostly in float32, without temporary arrays. Each lies beside the tensors' code
+that it equals (`body.point_kernels`, `network.kernels`, `solver.frame.kernels`, `solver.hybrid_kernels`), or numpy's
+(`render.kernels`). That code stays the reference, and runs where a kernel cannot: on a GPU, in most other precisions,
+or without numba. The tests hold the two together.
 
 What costs time to compile, all at first use: every kernel's module holds a copy of all kernels that it calls, which is
 optimised anew. So the large ones are called from one place only; what only kernels call is a `part`, without the long

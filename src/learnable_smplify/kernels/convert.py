@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.kernels.usable import is_usable
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat
 
 
 def arrays(*tensors: Tensor) -> tuple[np.ndarray, ...]:
@@ -28,11 +28,22 @@ def fast_rotvec_to_rotmat(rotvec: Float[Tensor, "B J 3"]) -> Float[Tensor, "B J 
 
 
 def fast_rotmat_to_rotvec(rotmat: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B J 3"]:
-    """`rotation.rotmat_to_rotvec`; for few frames many times faster."""
-    if not is_usable(rotmat):
+    """`rotation.rotmat_to_rotvec`, in any precision; many times faster."""
+    if not is_usable(rotmat, any_precision=True):
         return rotmat_to_rotvec(rotmat)
     from learnable_smplify.kernels.rotation import log_frames
 
-    rotvec = torch.empty(rotmat.shape[:-1])
+    rotvec = rotmat.new_empty(rotmat.shape[:-1])
     log_frames(*arrays(rotmat, rotvec))
     return rotvec
+
+
+def fast_closest_rotmat(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]:
+    """`rotation.closest_rotmat`; many times faster."""
+    if not is_usable(matrix):
+        return closest_rotmat(matrix)
+    from learnable_smplify.kernels.rotation import closest_frames
+
+    rotmat = torch.empty(matrix.shape)
+    closest_frames(*arrays(matrix.reshape(-1, 3, 3), rotmat.view(-1, 3, 3)))
+    return rotmat

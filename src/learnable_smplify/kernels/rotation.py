@@ -211,3 +211,10 @@ def log_frames(rotmat, out):
             out[frame, joint, 0] = x
             out[frame, joint, 1] = y
             out[frame, joint, 2] = z
+
+
+@kernel
+def closest_frames(matrix, out):
+    """`closest_rotmat` of matrices (B, 3, 3)."""
+    for row in range(matrix.shape[0]):
+        closest_rotmat(matrix[row], out[row])

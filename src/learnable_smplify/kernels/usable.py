@@ -24,13 +24,13 @@ def has_numba() -> bool:
     return True
 
 
-def is_usable(*tensors: Tensor) -> bool:
+def is_usable(*tensors: Tensor, any_precision: bool = False) -> bool:
     """True for float32 tensors on the CPU that no gradient is asked of, where numba is installed.
 
-    `LSMPLIFY_COMPILED=0` in the environment turns the compiled path off.
+    `LSMPLIFY_COMPILED=0` in the environment turns the compiled path off. Few kernels take numbers of `any_precision`.
     """
-    plain = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
-    return plain and not any(tensor.requires_grad for tensor in tensors) and has_numba()
+    plain = all(tensor.device.type == "cpu" and not tensor.requires_grad for tensor in tensors)
+    return plain and (any_precision or all(tensor.dtype == torch.float32 for tensor in tensors)) and has_numba()
 
 
 @dataclass

@@ -24,9 +24,9 @@ from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.multiview.rates import at_one_rate
 from learnable_smplify.multiview.rays import Rig, Sightlines, sightlines, steady_keypoints
 from learnable_smplify.multiview.readings import lonely_notes, misread, stranger
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
-from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.swaps import swap_notes, unswapped
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.swaps import swap_notes, unswapped
+from learnable_smplify.threads import one_thread_per_operation
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
 

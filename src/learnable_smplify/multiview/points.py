@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.triangulate import placed_points
 from learnable_smplify.views import View
 
 

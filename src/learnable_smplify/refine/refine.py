@@ -28,7 +28,7 @@ from learnable_smplify.refine.solve import People, rest_pelvis, solve_together
 from learnable_smplify.refine.times import Offset, find_offset, keypoints_at
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.frame.priors import Priors, load_priors
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.threads import one_thread_per_operation
 
 if TYPE_CHECKING:
     from learnable_smplify.solver.solver import Solver

@@ -32,12 +32,12 @@ from learnable_smplify.solver.clip.views import SmoothViews, smooth_views
 from learnable_smplify.solver.frame.priors import Priors, load_priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.swaps import swap_notes, unswapped
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m
-from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.single import SMOOTH, at_origin, chosen_guesses
-from learnable_smplify.solver.view.swaps import swap_notes, unswapped
+from learnable_smplify.threads import one_thread_per_operation
 from learnable_smplify.timeline import between, evenly, rotations_between
 from learnable_smplify.views import View, check_views
 

@@ -23,12 +23,12 @@ from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.frame.terms import Frames
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
+from learnable_smplify.solver.rays.observed import Observed
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m, misfit
 from learnable_smplify.solver.view.lift import lifted
-from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import at_origin
+from learnable_smplify.threads import one_thread_per_operation
 from learnable_smplify.track import Track
 from learnable_smplify.views import View
 

@@ -29,7 +29,6 @@ from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution
 from learnable_smplify.solver.frame.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
-from learnable_smplify.solver.frame.threads import map_chunks, one_thread_per_operation
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
 from learnable_smplify.solver.given import as_keypoints, checked_device, checked_start, start_before
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
@@ -43,6 +42,7 @@ from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.terms import Measured3D
 from learnable_smplify.solver.stream import PoseStream
 from learnable_smplify.solver.view.recording import ViewSolver
+from learnable_smplify.threads import map_chunks, one_thread_per_operation
 from learnable_smplify.views import View, check_views
 
 Method = Literal["neural", "gauss_newton", "smplify"]

@@ -17,10 +17,10 @@ from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
 from learnable_smplify.repair import RepairStream
 from learnable_smplify.solver.frame.pair_input import FARTHEST
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.frame.threads import one_thread_per_operation
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, TrackedFrame, Tracker
 from learnable_smplify.solver.hand.stream import HandStream, StreamedHands
 from learnable_smplify.solver.shape.running import RunningShape
+from learnable_smplify.threads import one_thread_per_operation
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,49 +1,69 @@
 """Symmetric systems whose unknowns come in blocks along time, each tied to its two neighbours on either side.
 
-Block Cholesky from the first frame to the last, then back: linear in the number of frames. A column of the factor takes
-3 N^2 numbers, too many to keep for a long recording, so the frames are worked off in segments: on the way there only
-the little that the next segment must know is kept, on the way back each segment is factorised once more. The answer is
-that of the whole system, and the memory that of two segments (plus 4 N^2 numbers a segment): one is put together while
-another is worked off.
+LAPACK's band Cholesky (`pbtrf`) from the first frame to the last, then back: linear in the number of frames. A frame's
+part of the factor takes 3 N^2 numbers, too many to keep for a long recording, so the frames are worked off in segments:
+on the way there only what a segment leaves of the matrix for the next is kept, on the way back each is factorised once
+more. The answer is that of the whole system, and the memory that of one segment (plus 4 N^2 numbers a segment).
 
-In torch and not in numba: the work is in matrix products of 75 x 75 and 150 x 75, which BLAS does best.
-
-Source: Golub and Van Loan, "Matrix Computations", 4th ed., section 4.3 (band Cholesky), by blocks.
+Source: Golub and Van Loan, "Matrix Computations", 4th ed., section 4.3 (band Cholesky).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg import lapack
 from torch import Tensor
+
+from learnable_smplify.threads import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
 class BandedColumns:
-    """The columns of some frames, from the diagonal down.
+    """The columns of some frames, from the diagonal down, laid out as LAPACK has them.
+
+    A column of a band matrix with 3 N bands below its diagonal takes 3 N + 1 numbers there, from the diagonal on. Those
+    of a frame, one after the other, are the rows of an array (N, 3 N), whose upper triangle is zero, and N zeros.
 
     Args:
-        diagonal: (T, N, N) block (t, t).
-        below: (T, 2N, N) blocks (t+1, t) and (t+2, t) on top of each other; what lies beyond the last frame of the
-            system is not read.
+        packed: (T, N (3N + 1)).
         right: (T, N, M) right-hand sides.
     """
 
-    diagonal: Float[Tensor, "T N N"]
-    below: Float[Tensor, "T 2*N N"]
+    packed: Float[Tensor, "T N*(3*N+1)"]
     right: Float[Tensor, "T N M"]
 
+    @classmethod
+    def zeros(cls, like: Tensor, frames: int, size: int, right: int) -> BandedColumns:
+        """Of so many frames, blocks and right-hand sides."""
+        return cls(like.new_zeros(frames, size * (3 * size + 1)), like.new_zeros(frames, size, right))
 
-@dataclass(frozen=True, eq=False)
-class _Carry:
-    """What the frames so far take away from the next two: from their matrix and from their right-hand sides."""
+    @property
+    def lower(self) -> Float[Tensor, "T N 3*N"]:
+        """Transposed columns of blocks: (t, t), (t+1, t) and (t+2, t) side by side; a view.
 
-    matrix: Float[Tensor, "2*N 2*N"]
-    right: Float[Tensor, "2*N M"]
+        What stands above the diagonal is not read, nor what lies beyond the last frame of the system.
+        """
+        frames, size = self.right.shape[:2]
+        return self.packed[:, : 3 * size * size].view(frames, size, 3 * size)
+
+    @property
+    def diagonal(self) -> Float[Tensor, "T N N"]:
+        """Blocks (t, t), symmetric; a view."""
+        return self.lower[:, :, : self.right.shape[1]]
+
+    def block(self, later: int) -> Float[Tensor, "T N N"]:
+        """Blocks (t + later, t); a view."""
+        size = self.right.shape[1]
+        return self.lower[:, :, later * size : (later + 1) * size].mT
+
+    def frames(self, rows: slice) -> BandedColumns:
+        """Some of them; a view."""
+        return BandedColumns(self.packed[rows], self.right[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,91 +85,114 @@ def solve_banded(
     """Solve the system; None where it is not positive definite.
 
     Args:
-        columns_of: the columns of the frames of a slice, in memory that may be overwritten. Asked twice for every
-            segment but the last, and those kept.
+        columns_of: the columns of the frames of a slice, in memory that may be overwritten. Asked for every segment
+            with the two frames after it, and once more for those whose factor was not kept.
         frames: number of blocks T.
-        segment: frames worked on at once.
+        segment: frames worked off at once.
         kept: frames at most, from the last back, whose factor is kept instead of made twice.
     """
-    slices = [slice(first, min(first + segment, frames)) for first in range(0, frames, segment)]
-    first_kept = len(slices) - max(1, kept // segment)
-    factors: list[BandedColumns] = []
-    carries: list[_Carry | None] = [None]
-    products: Tensor | float = 0.0
-    for index, columns in enumerate(_ahead(columns_of, slices)):
-        carry = _factorise(columns, carries[-1], after=frames - slices[index].stop)
-        if carry is None:
+    with one_blas_thread():
+        return _solve(columns_of, frames, segment, kept)
+
+
+def _solve(columns_of: Callable[[slice], BandedColumns], frames: int, segment: int, kept: int) -> BandedSolution | None:
+    starts = list(range(0, frames, segment))
+    first_kept = len(starts) - max(1, kept // segment)
+    rests: list[_Rest | None] = [None]
+    factors: list[_Factor] = []
+    products: np.ndarray | float = 0.0
+
+    def factor_of(number: int) -> _Factor | None:
+        own = slice(starts[number], min(starts[number] + segment, frames))
+        columns = columns_of(slice(own.start, min(own.stop + 2, frames)))
+        return _Factor.of(columns, own.stop - own.start, rests[number])
+
+    for number in range(len(starts)):
+        factor = factor_of(number)
+        if factor is None:
             return None
-        carries.append(carry)
-        half = columns.right.flatten(0, 1)  # L^-1 b
-        products = half.T @ half + products
-        if index >= first_kept:
-            factors.append(columns)
-    assert isinstance(products, Tensor)
-    size, right = factors[-1].right.shape[1:]
-    found = products.new_empty(frames, size, right)
-    later = products.new_zeros(2 * size, right)
-    while factors:
-        later = _substitute_back(factors.pop(), later, found[slices.pop()])
-    for columns in _ahead(columns_of, slices[::-1]):
-        rows = slices.pop()
-        _factorise(columns, carries[len(slices)], after=frames - rows.stop)
-        later = _substitute_back(columns, later, found[rows])
-    return BandedSolution(found, products)
+        rests.append(factor.rest())
+        products = factor.products() + products
+        if number >= first_kept:
+            factors.append(factor)
+    size, sides, device = factors[-1].size, factors[-1].half.shape[1], factors[-1].device
+    found = np.zeros((frames * size, sides))
+    for number in reversed(range(len(starts))):
+        last = factors.pop() if factors else factor_of(number)
+        assert last is not None  # it was positive definite on the way there
+        first = starts[number] * size
+        later = found[first + last.own : first + len(last.half)]
+        found[first : first + last.own] = last.substituted_back(later)
+    solution = torch.from_numpy(found.reshape(frames, size, sides))
+    return BandedSolution(solution.to(device), torch.as_tensor(products).to(device))
 
 
-def _ahead(columns_of: Callable[[slice], BandedColumns], slices: Sequence[slice]) -> Iterator[BandedColumns]:
-    """The columns of one slice after the other, those of the next being put together meanwhile."""
-    if not slices:
-        return
-    threads = torch.get_num_threads()  # of this thread; one that is new has as many as there are processors
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-        coming = pool.submit(columns_of, slices[0])
-        for rows in slices[1:]:
-            columns, coming = coming.result(), pool.submit(columns_of, rows)
-            yield columns
-        yield coming.result()
+@dataclass(frozen=True, eq=False)
+class _Rest:
+    """What frames that were eliminated leave of the two after them: their matrix and right-hand sides."""
+
+    matrix: Float[np.ndarray, "E*N E*N"]
+    right: Float[np.ndarray, "E*N M"]
 
 
-def _factorise(columns: BandedColumns, carry: _Carry | None, *, after: int) -> _Carry | None:
-    """Turn columns into those of the Cholesky factor, and right-hand sides b into L^-1 b, in place.
+@dataclass(frozen=True, eq=False)
+class _Factor:
+    """The Cholesky factor L of some frames and of the two after them, given what those before left.
 
-    `after` is the number of frames that follow; None is returned where the matrix is not positive definite.
+    Args:
+        band: L as LAPACK lays it out.
+        half: L^-1 b.
+        own: unknowns of the frames, without the two after them.
+        size: unknowns of a frame.
+        device: that the columns came from.
     """
-    diagonal, below, right = columns.diagonal, columns.below, columns.right
-    frames, size = diagonal.shape[:2]
-    for away in (1, 2):  # nothing lies beyond the last frame
-        below[max(frames + after - away, 0) :, (away - 1) * size : away * size] = 0
-    if carry is None:
-        matrix, vector = diagonal.new_zeros(2 * size, 2 * size), right.new_zeros(2 * size, right.shape[2])
-    else:
-        matrix, vector = carry.matrix.clone(), carry.right.clone()
-    head, tail = slice(None, size), slice(size, None)
-    corner = diagonal.new_zeros(size, size)
-    for frame in range(frames):
-        block, failed = torch.linalg.cholesky_ex(diagonal[frame].sub_(matrix[head, head]))
-        if int(failed) != 0:
+
+    band: Float[np.ndarray, "3*N+1 U"]
+    half: Float[np.ndarray, "U M"]
+    own: int
+    size: int
+    device: torch.device
+
+    @classmethod
+    def of(cls, columns: BandedColumns, frames: int, before: _Rest | None) -> _Factor | None:
+        """None where the matrix is not positive definite; the columns are overwritten."""
+        size = columns.right.shape[1]
+        packed, right = columns.packed.cpu(), columns.right.flatten(0, 1).cpu().numpy()
+        lower = BandedColumns(packed, columns.right).lower
+        if before is not None:
+            corner = torch.from_numpy(before.matrix)
+            for frame in range(len(corner) // size):
+                here = corner[frame * size :, frame * size : (frame + 1) * size]
+                lower[frame, :, : len(here)] = here.T
+            right[: len(corner)] = before.right
+        lower[:, :, :size] *= torch.ones(size, size, dtype=lower.dtype).triu()
+        band, failed = lapack.dpbtrf(packed.numpy().reshape(-1, 3 * size + 1).T, lower=1, overwrite_ab=1)
+        if failed != 0:
             return None
-        diagonal[frame] = block
-        column = below[frame]
-        column[head] -= matrix[tail, head]
-        solved = torch.linalg.solve_triangular(block, column.T, upper=False).T
-        below[frame] = solved
-        right[frame] = torch.linalg.solve_triangular(block, right[frame] - vector[head], upper=False)
-        corner.copy_(matrix[tail, tail])
-        torch.mm(solved, solved.T, out=matrix)
-        matrix[head, head] += corner
-        shifted = vector[tail].clone()
-        torch.mm(solved, right[frame], out=vector)
-        vector[head] += shifted
-    return _Carry(matrix, vector)
+        half, _ = lapack.dtbtrs(band, right, uplo="L")
+        return cls(band, half, frames * size, size, columns.right.device)
 
+    def products(self) -> Float[np.ndarray, "M M"]:
+        """What the frames have of b^T A^-1 b."""
+        own = self.half[: self.own]
+        return own.T @ own
 
-def _substitute_back(columns: BandedColumns, later: Tensor, found: Tensor) -> Tensor:
-    """Fill in the solution of these frames, given that of the two frames after; returns that of their first two."""
-    size = columns.diagonal.shape[1]
-    for frame in reversed(range(len(found))):
-        right = columns.right[frame] - columns.below[frame].T @ later
-        found[frame] = torch.linalg.solve_triangular(columns.diagonal[frame].T, right, upper=True)
-        later = torch.cat((found[frame], later[:size]))
-    return later
+    def rest(self) -> _Rest | None:
+        """What they leave of those after them; None where nothing comes after."""
+        after = self._after()
+        return _Rest(after @ after.T, after @ self.half[self.own :]) if len(after) else None
+
+    def substituted_back(self, later: Float[np.ndarray, "E*N M"]) -> Float[np.ndarray, "O M"]:
+        """The solution of the frames, given that of those after."""
+        half = self.half.copy()
+        half[self.own :] = self._after().T @ later
+        return lapack.dtbtrs(self.band, half, uplo="L", trans="T")[0][: self.own]
+
+    def _after(self) -> Float[np.ndarray, "E*N E*N"]:
+        """The factor's block of the frames after, as a matrix."""
+        count, bands = self.half.shape[0] - self.own, self.band.shape[0]
+        block = np.zeros((count, count))
+        for column in range(count):
+            part = self.band[: min(count - column, bands), self.own + column]
+            block[column : column + len(part), column] = part
+        return block

@@ -53,8 +53,8 @@ def _derivatives(rotmat, offsets, world, joints, out):
 
 
 @part
-def _add(there, here, weight, matrix):
-    """J_there^T W J_here, added to (75, 75)."""
+def _add(here, there, weight, matrix, first):
+    """J_here^T W J_there, added to the columns from `first` on of (75, 225)."""
     for k in range(24):
         w = weight[k]
         if w == 0.0:
@@ -64,48 +64,49 @@ def _add(there, here, weight, matrix):
             if j < 0:
                 break
             for a in range(3):
-                x, y, z = w * there[k, n, 0, a], w * there[k, n, 1, a], w * there[k, n, 2, a]
+                x, y, z = w * here[k, n, 0, a], w * here[k, n, 1, a], w * here[k, n, 2, a]
                 row = matrix[3 * j + a]
                 for m in range(_LONGEST):
                     i = _ABOVE[k, m]
                     if i < 0:
                         break
                     for b in range(3):
-                        row[3 * i + b] += x * here[k, m, 0, b] + y * here[k, m, 1, b] + z * here[k, m, 2, b]
-                row[_TRANSL] += x
-                row[_TRANSL + 1] += y
-                row[_TRANSL + 2] += z
+                        row[first + 3 * i + b] += x * there[k, m, 0, b] + y * there[k, m, 1, b] + z * there[k, m, 2, b]
+                row[first + _TRANSL] += x
+                row[first + _TRANSL + 1] += y
+                row[first + _TRANSL + 2] += z
         for m in range(_LONGEST):
             i = _ABOVE[k, m]
             if i < 0:
                 break
             for x in range(3):
                 for b in range(3):
-                    matrix[_TRANSL + x, 3 * i + b] += w * here[k, m, x, b]
+                    matrix[_TRANSL + x, first + 3 * i + b] += w * there[k, m, x, b]
         for x in range(3):
-            matrix[_TRANSL + x, _TRANSL + x] += w
+            matrix[_TRANSL + x, first + _TRANSL + x] += w
 
 
 @kernel
-def add_moves(rotmat, offsets, same, next_, second, pull, diagonal, below, gradient):
+def add_moves(rotmat, offsets, same, next_, second, pull, packed, gradient):
     """Of B frames; `rotmat` (B + 2 at most, 24, 3, 3) holds those after them too.
 
     `same`, `next_`, `second` (B, 24) are what the joints' positions in the frame, the next and the one after that have
-    to do with those in the frame [1/m^2], `pull` (B, 24, 3) half the cost's derivative by positions. Adds to `diagonal`
-    (B, 75, 75), `below` (B, 150, 75) and `gradient` (B, 75).
+    to do with those in the frame [1/m^2], `pull` (B, 24, 3) half the cost's derivative by positions. Adds to
+    `BandedColumns.packed` and to `gradient` (B, 75).
     """
-    count, known = diagonal.shape[0], rotmat.shape[0]
+    count, known = packed.shape[0], rotmat.shape[0]
     moves = np.empty((known, 24, _LONGEST, 3, 3))
     world, joints = np.empty((24, 3, 3)), np.empty((24, 3))
     for t in range(known):
         _derivatives(rotmat[t], offsets, world, joints, moves[t])
     for t in range(count):
         here = moves[t]
-        _add(here, here, same[t], diagonal[t])
+        matrix = packed[t, : 75 * 225].reshape((75, 225))
+        _add(here, here, same[t], matrix, 0)
         if t + 1 < known:
-            _add(moves[t + 1], here, next_[t], below[t, :75])
+            _add(here, moves[t + 1], next_[t], matrix, 75)
         if t + 2 < known:
-            _add(moves[t + 2], here, second[t], below[t, 75:])
+            _add(here, moves[t + 2], second[t], matrix, 150)
         for k in range(24):
             for n in range(_LONGEST):
                 j = _ABOVE[k, n]

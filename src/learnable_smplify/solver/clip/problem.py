@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
-from learnable_smplify.kernels.usable import has_numba
-from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec
+from learnable_smplify.kernels.convert import fast_rotmat_to_rotvec
+from learnable_smplify.kernels.usable import is_usable
+from learnable_smplify.rotation import left_jacobian_inverse
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.clip.banded import BandedColumns
 from learnable_smplify.solver.frame.sight import SightTerm
@@ -27,6 +28,7 @@ from learnable_smplify.solver.frame.terms import (
     apply_step,
     point_derivatives,
 )
+from learnable_smplify.threads import map_chunks
 
 # Frames linearised at once: the Jacobians (about 0.2 MB a frame) stay near the cache.
 _CHUNK = 64
@@ -91,12 +93,14 @@ class ClipProblem:
     def cost(self, state: ClipState) -> Float[Tensor, " T"]:
         """The cost of each frame; the shape's is shared out evenly."""
         points = self.folded.shaped(state.betas[None])
-        costs, joints = [], []
-        for rows in self._slices():
+
+        def of_frames(rows: slice) -> tuple[Tensor, Tensor]:
             frames = state.frames(points, rows)
             keypoints = self.keypoints.select(rows).cost(frames)
-            costs.append(sum((prior.select(rows).cost(frames) for prior in self.priors), keypoints))
-            joints.append(frames.posed.joints + frames.transl[:, None])
+            cost = sum((prior.select(rows).cost(frames) for prior in self.priors), keypoints)
+            return cost, frames.posed.joints + frames.transl[:, None]
+
+        costs, joints = zip(*map_chunks(of_frames, self._slices(), state.transl.device), strict=True)
         total, moved = torch.cat(costs), torch.cat(joints)
         total = total + self.shape_precision * state.betas.square().sum() / len(total)
         turn = self.turn_weight * turn_residual(state.rotmat).square().sum(-1)
@@ -167,15 +171,17 @@ class LinearisedClip:
     def columns(self, rows: slice, with_betas: bool) -> BandedColumns:
         """The system H [step, mixed] = [gradient, d gradient / d betas] for these frames."""
         count = rows.stop - rows.start
-        diagonal = self.positions.new_zeros(count, NUM_UNKNOWNS, NUM_UNKNOWNS)
-        below = self.positions.new_zeros(count, 2 * NUM_UNKNOWNS, NUM_UNKNOWNS)
-        right = self.positions.new_zeros(count, NUM_UNKNOWNS, 1 + len(self.state.betas) if with_betas else 1)
-        for part in _slices(count):
-            here = slice(rows.start + part.start, rows.start + part.stop)
-            self._frames(here, diagonal[part], right[part])
-            self._turns(here, diagonal[part], below[part], right[part])
-            self._moves(here, diagonal[part], below[part], right[part])
-        return BandedColumns(diagonal, below, right)
+        right = 1 + len(self.state.betas) if with_betas else 1
+        columns = BandedColumns.zeros(self.positions, count, NUM_UNKNOWNS, right)
+
+        def fill(part: slice) -> None:
+            here, some = slice(rows.start + part.start, rows.start + part.stop), columns.frames(part)
+            self._frames(here, some.diagonal, some.right)
+            self._turns(here, some)
+            self._moves(here, some)
+
+        map_chunks(fill, _slices(count), self.positions.device)
+        return columns
 
     def shape(self) -> tuple[Float[Tensor, "10 10"], Float[Tensor, "10"]]:
         """Gauss-Newton matrix and gradient / 2 of betas."""
@@ -197,54 +203,47 @@ class LinearisedClip:
         for prior in self.problem.priors:
             prior.select(rows).add(frames, diagonal, right[..., 0])
 
-    def _turns(self, rows: slice, diagonal: Tensor, below: Tensor, right: Tensor) -> None:
-        same, next_, second = self.turn_bands
-        for matrix, first, blocks in (
-            (diagonal, 0, same),
-            (below, 0, next_),
-            (below, NUM_UNKNOWNS, second),
-        ):
-            part = matrix[:, first : first + NUM_ROTATIONS, :NUM_ROTATIONS]
+    def _turns(self, rows: slice, columns: BandedColumns) -> None:
+        for later, blocks in enumerate(self.turn_bands):
+            part = columns.block(later)[:, :NUM_ROTATIONS, :NUM_ROTATIONS]
             view = part.unflatten(1, (NUM_JOINTS, 3)).unflatten(3, (NUM_JOINTS, 3))
             view.diagonal(dim1=1, dim2=3).add_(blocks[rows].permute(0, 2, 3, 1))
-        right[:, :NUM_ROTATIONS, 0] += self.turn_gradient[rows].flatten(1)
+        columns.right[:, :NUM_ROTATIONS, 0] += self.turn_gradient[rows].flatten(1)
 
-    def _moves(self, rows: slice, diagonal: Tensor, below: Tensor, right: Tensor) -> None:
+    def _moves(self, rows: slice, columns: BandedColumns) -> None:
         frames = len(self.positions)
         count = rows.stop - rows.start
         wider = slice(rows.start, min(rows.stop + 2, frames))
-        if self.positions.device.type == "cpu" and has_numba():
+        if is_usable(self.positions, any_precision=True):
             from learnable_smplify.solver.clip.kernels import add_moves
 
-            gradient = right.new_zeros(right.shape[:2])
+            gradient = columns.right.new_zeros(columns.right.shape[:2])
             pull = _along_bands(self.move_bands, self.positions, rows)
-            same, next_, second = (band[rows].contiguous().numpy() for band in self.move_bands)
+            bands = [band[rows].contiguous().numpy() for band in self.move_bands]
             rotmat, offsets = self.state.rotmat[wider].contiguous().numpy(), self.joints.offsets[0].contiguous().numpy()
-            blocks = (diagonal.numpy(), below.numpy(), gradient.numpy())
-            add_moves(rotmat, offsets, same, next_, second, pull.numpy(), blocks[0], blocks[1], blocks[2])
-            right[..., 0] += gradient
+            add_moves(rotmat, offsets, *bands, pull.numpy(), columns.packed.numpy(), gradient.numpy())
+            columns.right[..., 0] += gradient
             return
         jacobian = point_derivatives(self.joints.pose(self.state.rotmat[wider]))
         here = jacobian[:count]
-        for later, (matrix, first) in enumerate(((diagonal, 0), (below, 0), (below, NUM_UNKNOWNS))):
+        for later, band in enumerate(self.move_bands):
             there = jacobian[later : later + count]
             reach = len(there)
-            weight = self.move_bands[later][rows][:reach, :, None, None]
-            product = there.flatten(1, 2).mT @ (weight * here[:reach]).flatten(1, 2)
-            matrix[:reach, first : first + NUM_UNKNOWNS] += product
+            weight = band[rows][:reach, :, None, None]
+            columns.block(later)[:reach] += there.flatten(1, 2).mT @ (weight * here[:reach]).flatten(1, 2)
         pull = _along_bands(self.move_bands, self.positions, rows)
-        right[..., 0] += (here.flatten(1, 2).mT @ pull.flatten(1)[..., None])[..., 0]
+        columns.right[..., 0] += (here.flatten(1, 2).mT @ pull.flatten(1)[..., None])[..., 0]
 
 
 def turn_residual(rotmat: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T-2 24 3"]:
     """log(R_t+1 R_t^T) - log(R_t R_t-1^T) about the frames t = 1 .. T-2 [rad]."""
-    turn = rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
+    turn = fast_rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
     return turn[1:] - turn[:-1]
 
 
 def linearised_turns(rotmat: Float[Tensor, "T 24 3 3"]) -> Turns:
     """`turn_residual` with its derivatives."""
-    turn = rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
+    turn = fast_rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
     # log(exp(d) V exp(-c)) = log V + J_l^-1 d - J_r^-1 c to first order, and J_r = J_l^T.
     by_later = left_jacobian_inverse(turn)
     by_earlier = by_later.mT

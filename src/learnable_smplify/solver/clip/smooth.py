@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
-from learnable_smplify.rotation import closest_rotmat
+from learnable_smplify.kernels.convert import fast_closest_rotmat
 from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
 from learnable_smplify.solver.clip.contacts import CONTACT_JOINTS, detect_contacts
@@ -88,8 +88,8 @@ class SmoothOptions:
         hold_feet: hold feet still while they touch the ground.
         near_start: poses to start from are off by little more than noise, and averages over a moment are good enough.
         max_iterations: steps tried at most in each round (all alike, with betas, with bursts, with held feet).
-        segment: frames worked off at once; two such pieces are held in memory (about 0.2 MB a frame).
-        kept: frames at most whose part of the solution is kept in memory (0.15 MB each) instead of worked out twice.
+        segment: frames worked off at once, in memory (0.14 MB each).
+        kept: frames at most whose part of the solution is kept in memory (as much) instead of worked out twice.
     """
 
     keypoint_sigma: float | None = None
@@ -100,7 +100,7 @@ class SmoothOptions:
     hold_feet: bool = False
     near_start: bool = False
     max_iterations: int = 10
-    segment: int = 64
+    segment: int = 510
     kept: int = 4096
 
 
@@ -215,7 +215,7 @@ def without_jitter(state: ClipState, fps: float) -> ClipState:
     """Poses and places averaged over a moment."""
     reach, every = round(_AVERAGED_S * fps), torch.ones(len(state.rotmat), dtype=torch.bool, device=state.rotmat.device)
     turned = averaged(state.rotmat.flatten(1), every, reach).view_as(state.rotmat)
-    return ClipState(closest_rotmat(turned), averaged(state.transl, every, reach), state.betas)
+    return ClipState(fast_closest_rotmat(turned.float()).to(turned), averaged(state.transl, every, reach), state.betas)
 
 
 def robust_scale(sigma: float) -> float:

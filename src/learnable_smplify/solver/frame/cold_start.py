@@ -18,7 +18,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.body.kinematics import IS_ANCESTOR, LEVELS, joint_positions, parent_rotations, world_rotations
-from learnable_smplify.rotation import closest_rotmat
+from learnable_smplify.kernels.convert import fast_closest_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, PoseSolution, solve
 from learnable_smplify.solver.frame.priors import Priors
@@ -33,9 +33,25 @@ _MAX_LOWER_SHARE = 0.3
 _GUESS_WEIGHT = 0.02**2
 # First guesses drawn from the pose prior, besides its mean and the rest pose, and the seed of the draw.
 _RANDOM_GUESSES, _SEED = 2, 0
-# Steps for every guess, and for the best.
-_TRY = LevenbergMarquardt(8, initial_damping=1e-2)
-_FINISH = LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hard a pose is looked for.
+
+    Args:
+        tried: steps for every guess.
+        finished: steps for the best.
+    """
+
+    tried: LevenbergMarquardt
+    finished: LevenbergMarquardt
+
+
+_THOROUGH = Search(
+    LevenbergMarquardt(8, initial_damping=1e-2),
+    LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +69,7 @@ def cold_start(
     weights: Float[Tensor, "B K"],
     priors: Priors,
     robust_scale: float | None = None,
+    search: Search = _THOROUGH,
 ) -> PoseSolution:
     """Poses for B independent frames.
 
@@ -61,6 +78,8 @@ def cold_start(
         targets: (B, K, 3) metres.
         weights: (B, K) 1 / variance of every keypoint [1/m^2], 0 = missing.
         priors: on the device of `targets`.
+        robust_scale: distance [m] at which a keypoint starts to lose its pull; None for squares.
+        search: how hard to look.
     """
     batch = targets.shape[0]
     guesses = _guesses(priors)
@@ -77,9 +96,9 @@ def cold_start(
         prior_transl=start_transl,
         robust_scale=robust_scale,
     )
-    tried = solve(problem, start_rotmat, start_transl, _TRY)
+    tried = solve(problem, start_rotmat, start_transl, search.tried)
     best = tried.cost.reshape(batch, count).argmin(dim=1) + torch.arange(batch, device=targets.device) * count
-    return solve(problem.select(best), tried.rotmat[best], tried.transl[best], _FINISH)
+    return solve(problem.select(best), tried.rotmat[best], tried.transl[best], search.finished)
 
 
 def place(
@@ -106,7 +125,7 @@ def place(
             driven = drive.driven[joint]
             arm = targets[:, driven] - joints[:, joint, None]
             wanted[:, number] += torch.einsum("bk,bkx,ky->bxy", pull[:, driven], arm, drive.rest_levers[driven, joint])
-        local[:, turned] = parent[:, turned].mT @ closest_rotmat(wanted)
+        local[:, turned] = parent[:, turned].mT @ fast_closest_rotmat(wanted)
     return local, transl
 
 
@@ -132,7 +151,7 @@ def align_trunk(
     target_centre = (used[..., None] * targets).sum(1)
     cross = torch.einsum("bk,bkx,bky->bxy", used, targets - target_centre[:, None], source - source_centre[:, None])
     identity = torch.eye(3, dtype=cross.dtype, device=cross.device)
-    turn = closest_rotmat(cross + 1e-9 * identity)
+    turn = fast_closest_rotmat(cross + 1e-9 * identity)
     # transl is added after turning about the pelvis joint.
     pelvis = posed.joints[:, 0]
     moved = pelvis + (turn @ (source_centre - pelvis)[..., None])[..., 0]

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints, shape_derivative
 from learnable_smplify.camera import Camera
+from learnable_smplify.kernels.convert import arrays
+from learnable_smplify.kernels.usable import is_usable
 from learnable_smplify.solver.frame.terms import Frames, MeasuredTerm, point_derivatives
 
 # Nearer than this to the camera's plane a keypoint is held [m]: a person does not turn inside out through the lens.
@@ -133,6 +135,12 @@ class LinearisedSight:
 
     def add(self, normal: Float[Tensor, "B 75 75"], gradient: Float[Tensor, "B 75"]) -> None:
         """Add to the quadratic, in place."""
+        if is_usable(self.matrix, normal, gradient, any_precision=True):
+            from learnable_smplify.solver.frame.term_kernels import add_points
+
+            parts = arrays(self.posed.levers(), self.posed.parent_rotmat, self.matrix, self.pull)
+            add_points(*parts, normal.numpy(), gradient.numpy())
+            return
         derivative = point_derivatives(self.posed)
         normal += derivative.flatten(1, 2).mT @ (self.matrix @ derivative).flatten(1, 2)
         gradient += (derivative.flatten(1, 2).mT @ self.pull.flatten(1)[..., None])[..., 0]

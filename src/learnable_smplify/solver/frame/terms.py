@@ -15,7 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import PosedPoints, ShapedPoints, pose_derivative, shape_derivative
-from learnable_smplify.rotation import left_jacobian_inverse, rotmat_to_rotvec, rotvec_to_rotmat, skew
+from learnable_smplify.kernels.convert import arrays, fast_rotmat_to_rotvec
+from learnable_smplify.kernels.usable import is_usable
+from learnable_smplify.rotation import left_jacobian_inverse, rotvec_to_rotmat, skew
 from learnable_smplify.skeleton import NUM_JOINTS
 
 NUM_ROTATIONS = 3 * NUM_JOINTS
@@ -211,19 +213,30 @@ class GaussianTerm:
         cost = (error * pull).sum(-1)
         if self.exact:
             change = left_jacobian_inverse(error.unflatten(1, (NUM_JOINTS, 3)))
-            precision = precision.expand(len(error), -1, -1).unflatten(2, (NUM_JOINTS, 3))[:, :, :, None]
-            precision = (precision @ change[:, None])[:, :, :, 0].flatten(2)
-            precision = (change.mT @ precision.unflatten(1, (NUM_JOINTS, 3))).flatten(1, 2)
             pull = (change.mT @ pull.unflatten(1, (NUM_JOINTS, 3))[..., None]).flatten(1)
-        normal[:, :NUM_ROTATIONS, :NUM_ROTATIONS] += precision
+            _add_turned(precision, change, normal)
+        else:
+            normal[:, :NUM_ROTATIONS, :NUM_ROTATIONS] += precision
         gradient[:, :NUM_ROTATIONS] += pull
         return cost
 
     def _error(self, frames: Frames) -> Float[Tensor, "B 72"]:
-        return rotmat_to_rotvec(frames.rotmat @ self.rotmat.mT).flatten(1)
+        return fast_rotmat_to_rotvec(frames.rotmat @ self.rotmat.mT).flatten(1)
 
     def _pull(self, error: Tensor) -> Float[Tensor, "B 72"]:
         return (self.precision @ error[..., None])[..., 0]
+
+
+def _add_turned(precision: Float[Tensor, "*B 72 72"], change: Float[Tensor, "B 24 3 3"], normal: Tensor) -> None:
+    """Add C^T P C, where `change` are the blocks of C."""
+    if is_usable(precision, change, normal, any_precision=True):
+        from learnable_smplify.solver.frame.term_kernels import add_precision
+
+        add_precision(*arrays(precision.view(-1, NUM_ROTATIONS, NUM_ROTATIONS), change), normal.numpy())
+        return
+    half = precision.unflatten(-1, (NUM_JOINTS, 3))[..., None, :] @ change[:, None]
+    turned = change.mT @ half[..., 0, :].flatten(2).unflatten(1, (NUM_JOINTS, 3))
+    normal[:, :NUM_ROTATIONS, :NUM_ROTATIONS] += turned.flatten(1, 2)
 
 
 @dataclass(frozen=True, eq=False)

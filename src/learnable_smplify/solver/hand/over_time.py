@@ -75,32 +75,17 @@ def smoothed(values: Float[Tensor, "T 2 N"], variance: Float[Tensor, "T 2 N"], f
 
 def _banded(weight: np.ndarray, right: np.ndarray, bend: float) -> np.ndarray:
     """x with (diag(weight) + bend D^T D) x = right for every column, D the second differences along the rows."""
+    from scipy.linalg import solveh_banded
+
     frames = len(weight)
-    second = np.zeros((frames, 3))  # D^T D: diagonal, next to it, next but one
-    for row in range(frames - 2):
-        second[row : row + 3, 0] += (1.0, 4.0, 1.0)
-        second[row : row + 2, 1] += (-2.0, -2.0)
-        second[row, 2] += 1.0
-    second *= bend
-    # L D L^T, where L has ones on its diagonal and two bands below.
-    pivot, one, two = (np.zeros_like(weight) for _ in range(3))
-    x = right.copy()
-    for t in range(frames):
-        if t > 1:
-            two[t] = second[t - 2, 2] / pivot[t - 2]
-        if t > 0:
-            link = second[t - 1, 1] - (two[t] * pivot[t - 2] * one[t - 1] if t > 1 else 0.0)
-            one[t] = link / pivot[t - 1]
-        pivot[t] = weight[t] + second[t, 0]
-        if t > 0:
-            pivot[t] -= one[t] ** 2 * pivot[t - 1]
-            x[t] -= one[t] * x[t - 1]
-        if t > 1:
-            pivot[t] -= two[t] ** 2 * pivot[t - 2]
-            x[t] -= two[t] * x[t - 2]
-    x /= pivot
-    for t in range(frames - 2, -1, -1):
-        x[t] -= one[t + 1] * x[t + 1]
-        if t + 2 < frames:
-            x[t] -= two[t + 2] * x[t + 2]
-    return x
+    bands = np.zeros((3, frames))  # D^T D: diagonal, below it, below that
+    for first, values in enumerate(((1.0, 4.0, 1.0), (-2.0, -2.0), (1.0,))):
+        for away, value in enumerate(values):
+            bands[first, away : away + frames - 2] += value
+    bands *= bend
+    columns = []
+    for own, wanted in zip(weight.T, right.T, strict=True):
+        whole = bands.copy()
+        whole[0] += own
+        columns.append(solveh_banded(whole, wanted, lower=True))
+    return np.stack(columns, axis=1)

@@ -1,1 +1,1 @@
-"""People seen by cameras: triangulation, depth hypotheses, whole clips in pixels."""
+"""People seen by cameras: one camera's depth hypotheses, whole clips in pixels."""

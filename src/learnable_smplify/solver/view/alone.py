@@ -14,11 +14,11 @@ from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquard
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.rays.observed import Observed
 from learnable_smplify.solver.shape.habit import open_priors
 from learnable_smplify.solver.view.cameras import ROBUST
 from learnable_smplify.solver.view.flips import best_sides
 from learnable_smplify.solver.view.hypotheses import hypotheses, solved
-from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import doubt
 
 # What pixels are taken to be off by at first, as a share of how large the person appears (root mean square), ...

@@ -13,24 +13,25 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.solver.clip.smooth import SmoothOptions
 from learnable_smplify.solver.clip.views import smooth_views
-from learnable_smplify.solver.frame.cold_start import cold_start
+from learnable_smplify.solver.frame.cold_start import Search, cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
-from learnable_smplify.solver.frame.threads import map_chunks
+from learnable_smplify.solver.rays.observed import Observed
 from learnable_smplify.solver.shape.habit import habit_of, habitless, with_habit
-from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.sweeps import POSE_WEIGHT, sight_problem, solve_side_by_side, sweep
+from learnable_smplify.threads import map_chunks
 from learnable_smplify.timeline import between, rotations_between
 
-# Keyframes are so far apart [s], and are swept so often before the frames between them.
+# Keyframes are so far apart [s].
 _KEYFRAMES = 0.2
-_KEYFRAME_SWEEPS = 6
+# Poses are improved afterwards.
+_SEARCH = Search(LevenbergMarquardt(3, initial_damping=1e-2), LevenbergMarquardt(2))
 # Frames are so near their best by then that one step does.
 _SETTLE = SmoothOptions(refine_shape=False, near_start=True, max_iterations=1)
 # Keyframes that a search takes at once.
-_SEARCHED = 64
+_SEARCHED = 32
 # Triangulated keypoint coordinates may be off by this [m], and lose their pull from there on.
 _POINT_SIGMA, _POINT_ROBUST = 0.02, 0.1
 # Pixels are off by this at least, and lose their pull at so many times what they are off by.
@@ -66,22 +67,20 @@ def solve_cameras(
             expected="cameras of one calibration that see one person at the same moments",
         )
     points = folded.shaped(betas[None])
+    frames = len(observed)
     apart = max(1, round(_KEYFRAMES * observed.fps))
     keys = keyframes(enough, apart)
-    weights = sure[keys] / _POINT_SIGMA**2
 
     def search(rows: Tensor) -> PoseSolution:
-        return cold_start(points, placed[keys[rows]], weights[rows], priors, _POINT_ROBUST)
+        return cold_start(points, placed[rows], sure[rows] / _POINT_SIGMA**2, priors, _POINT_ROBUST, _SEARCH)
 
-    rows = torch.arange(len(keys), device=keys.device)
-    found = join_solutions(map_chunks(search, list(rows.split(_SEARCHED)), rows.device))
+    found = join_solutions(map_chunks(search, list(keys.split(_SEARCHED)), keys.device))
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, _FIRST_ROBUST)
     found, priors = _of_their_habit(points, sight.select(keys), found, priors)
     # What is off in all frames alike goes away only slowly where each is held by its neighbours: keyframes hold less.
     seen, rate = sight.select(keys), observed.fps / apart
-    turned, placed = sweep(points, seen, found.rotmat, found.transl, priors, rate, _KEYFRAME_SWEEPS)
-    frames = len(observed)
+    turned, placed = sweep(points, seen, found.rotmat, found.transl, priors, rate)
     rotmat, transl = rotations_between(turned, keys, frames), between(placed, keys, frames)
     problem = sight_problem(points, sight, *priors.and_human(rotmat, priors.change_over(_KEYFRAMES)), transl)
     first = solve_side_by_side(problem, rotmat, transl, _BETWEEN)

@@ -25,7 +25,7 @@ from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
-from learnable_smplify.solver.view.observed import Observed
+from learnable_smplify.solver.rays.observed import Observed
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_side
 

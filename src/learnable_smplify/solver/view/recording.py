@@ -18,13 +18,13 @@ from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.swaps import swap_notes, unswapped
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
 from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
-from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.single import SingleClip, at_origin, solve_camera
-from learnable_smplify.solver.view.swaps import swap_notes, unswapped
 from learnable_smplify.timeline import runs
 from learnable_smplify.views import View
 

@@ -21,12 +21,12 @@ from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
+from learnable_smplify.solver.rays.observed import Observed
 from learnable_smplify.solver.shape.habit import Unknowns, open_priors
 from learnable_smplify.solver.shape.joint_estimate import refine_betas
 from learnable_smplify.solver.shape.prior import ShapePrior
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, misfit
 from learnable_smplify.solver.view.hypotheses import POSE_WEIGHT, Guess, Hypotheses, hypotheses
-from learnable_smplify.solver.view.observed import Observed
 from learnable_smplify.solver.view.paths import best_chain
 from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem

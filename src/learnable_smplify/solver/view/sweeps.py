@@ -1,9 +1,9 @@
-"""A clip seen by cameras, solved as a whole: every frame against its pixels, and near the middle of its neighbours.
+"""Keyframes seen by cameras, each against its pixels and near the middle of its neighbours.
 
     sum_t  sum_v sum_k w_vk rho(|p_vk(R_t) - y_tvk|)  +  |R_t - R_t-1|^2_P  +  |t_t - t_t-1|^2 / s^2  +  human
 
-Frames are solved in turns, even ones and odd ones, each between the two beside it (Gauss-Seidel): a turn is a batch of
-independent problems for the kernels. What is off from frame to frame, noise, is gone after a few turns.
+They are solved in two halves, even ones and odd ones, each between the two beside it (Gauss-Seidel): a half is a batch
+of independent problems for the kernels.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from learnable_smplify.solver.frame.levenberg_marquardt import (
 )
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
-from learnable_smplify.solver.frame.threads import map_chunks
+from learnable_smplify.threads import map_chunks
 
 # Problems that a thread takes at once.
-_CHUNK = 64
+_CHUNK = 32
 # Weight of the pose prior in every frame; and what a person's place changes by [m/s].
 POSE_WEIGHT, _SPEED = 0.2, 1.0
 _TURN = LevenbergMarquardt(2, step_tolerance=1e-3)
@@ -39,26 +39,22 @@ def sweep(
     transl: Float[Tensor, "T 3"],
     priors: Priors,
     fps: float,
-    sweeps: int,
 ) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 3"]]:
-    """The clip, from a start near it: rotations and places after so many turns of all frames."""
+    """Rotations and places after one turn of all keyframes, from a start near them; `fps` of them a second."""
     frames = len(rotmat)
     rotmat, transl = rotmat.clone(), transl.clone()
     change = priors.change_over(1 / fps)
     held = 2 * (fps / _SPEED) ** 2
-    for _ in range(sweeps):
-        for first in (0, 1):
-            rows = torch.arange(first, frames, 2, device=rotmat.device)
-            if len(rows) == 0:
-                continue
-            before, after = _beside(rows, frames)
-            middle = rotmat_between(rotmat[before], rotmat[after], 0.5)
-            mean, precision = priors.and_human(middle, 2 * change, POSE_WEIGHT)
-            problem = sight_problem(
-                points, sight.select(rows), mean, precision, (transl[before] + transl[after]) / 2, held
-            )
-            found = solve_side_by_side(problem, rotmat[rows], transl[rows], _TURN)
-            rotmat[rows], transl[rows] = found.rotmat, found.transl
+    for first in (0, 1):
+        rows = torch.arange(first, frames, 2, device=rotmat.device)
+        if len(rows) == 0:
+            continue
+        before, after = _beside(rows, frames)
+        middle = rotmat_between(rotmat[before], rotmat[after], 0.5)
+        mean, precision = priors.and_human(middle, 2 * change, POSE_WEIGHT)
+        problem = sight_problem(points, sight.select(rows), mean, precision, (transl[before] + transl[after]) / 2, held)
+        found = solve_side_by_side(problem, rotmat[rows], transl[rows], _TURN)
+        rotmat[rows], transl[rows] = found.rotmat, found.transl
     return rotmat, transl
 
 

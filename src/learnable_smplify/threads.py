@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -59,6 +60,41 @@ def one_thread_per_operation() -> Iterator[int]:
         yield before
     finally:
         _THREADS.leave()
+
+
+class _BlasThreads:
+    """Holds numpy's and scipy's BLAS to one thread while anybody is inside; the last one lets it go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                blas = ThreadpoolController().select(user_api="blas")
+                self._limit.enter_context(blas.limit(limits=1))
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.close()
+
+
+_BLAS_THREADS = _BlasThreads()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Inside, the BLAS of numpy and scipy uses one thread: its others would keep a core busy waiting for more work."""
+    _BLAS_THREADS.enter()
+    try:
+        yield
+    finally:
+        _BLAS_THREADS.leave()
 
 
 def map_chunks(function: Callable[[Chunk], Result], chunks: Sequence[Chunk], device: torch.device) -> list[Result]:

@@ -19,10 +19,10 @@ from torch import Tensor
 from learnable_smplify.repair.bones import bone_lengths
 from learnable_smplify.repair.parts import SECTIONS, BodyParts, body_parts
 from learnable_smplify.repair.swaps import facing_score
-from learnable_smplify.solver.view.observed import Observed
-from learnable_smplify.solver.view.side_chain import cheapest_states, two_state_margins
-from learnable_smplify.solver.view.side_costs import crossing, labels_of, missing_each_other
-from learnable_smplify.solver.view.triangulate import placed_points
+from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.side_chain import cheapest_states, two_state_margins
+from learnable_smplify.solver.rays.side_costs import crossing, labels_of, missing_each_other
+from learnable_smplify.solver.rays.triangulate import placed_points
 from learnable_smplify.views import View
 
 # A keypoint that is farther off than this [rad] is an outlier either way.

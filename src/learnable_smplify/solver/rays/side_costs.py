@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from learnable_smplify.kernels.convert import arrays
+from learnable_smplify.kernels.usable import is_usable
 from learnable_smplify.repair.neighbours import at, neighbours
+from learnable_smplify.solver.rays.rays import Rays, meeting, world_directions
+from learnable_smplify.threads import map_chunks
 
 # Tracks go on over gaps of this many seconds.
 _GAP_S = 0.3
-# Frames that are weighed at once.
-_CHUNK = 256
+# Frames that a thread weighs at once.
+_CHUNK = 128
 _ROUNDS = 2
 
 
@@ -38,8 +40,7 @@ def missing_each_other(
     rotation = rotation.double().cpu()
     centres = -torch.einsum("vyx,vy->vx", rotation, transl.double().cpu())
     centres = centres - centres.mean(0)
-    towards = torch.nn.functional.normalize(torch.nn.functional.pad(rays, (0, 1), value=1.0), dim=-1)
-    towards = torch.einsum("vyx,tvky->xvkt", rotation, towards)
+    towards = world_directions(rays.transpose(1, 2), rotation).permute(0, 1, 3, 2)
     weight = trust.permute(1, 2, 0)
     plain, crossed = (torch.as_tensor(order.ravel().copy()) for order in (pairs, pairs[:, ::-1]))
     towards = torch.stack((towards[:, :, plain], towards[:, :, crossed]), dim=1)  # (3, 2, V, J, T)
@@ -47,67 +48,41 @@ def missing_each_other(
     # With all of them exchanged rays meet as they did: the second half of the states is the first, backwards.
     labels = torch.as_tensor(labels_of(len(rotation) - 1)).long()
     labels = torch.nn.functional.pad(labels, (0, 1))
-    half = torch.cat(
-        [
-            _missed(towards[..., rows], weight[..., rows], centres.tolist(), labels, far)
-            for rows in torch.arange(len(rays)).split(_CHUNK)
-        ],
-        dim=1,
-    ).T
+
+    def missed(rows: slice) -> Tensor:
+        return _missed(towards[..., rows].contiguous(), weight[..., rows].contiguous(), centres, labels, far)
+
+    slices = [slice(first, first + _CHUNK) for first in range(0, len(rays), _CHUNK)]
+    half = torch.cat(map_chunks(missed, slices, towards.device), dim=1).T
     return torch.cat((half, half.flip(1)), dim=1).numpy()
 
 
 def _missed(
     towards: Float[Tensor, "3 2 V J T"],
     weight: Float[Tensor, "2 V J T"],
-    centres: list[list[float]],
+    centres: Float[Tensor, "V 3"],
     labels: Int[Tensor, "H V"],
     far: float,
 ) -> Float[Tensor, "H T"]:
-    """For each of H states; directions as they are and exchanged are the second axis.
+    """For each of H states; directions as they are and exchanged are the second axis."""
+    if is_usable(towards, weight, any_precision=True):
+        from learnable_smplify.solver.rays.ray_kernels import miss_each_other
 
-    Coordinates are arrays of their own, with time last: many times as fast as small vectors.
-    """
+        found = towards.new_zeros(len(labels), weight.shape[3])
+        miss_each_other(*arrays(towards, weight, centres, labels), far, _ROUNDS, found.numpy())
+        return found
     views = range(len(centres))
-    rays = [[part[labels[:, v], v] for part in towards] for v in views]  # of each camera x, y, z: (H, J, T)
+    # Of each camera x, y and z: (H, J, T).
+    rays = [Rays.of(towards[:, labels[:, v], v], centres[v]) for v in views]
     trust = [weight[labels[:, v], v] for v in views]
-    # (1 - d d^T) c for each camera: where its ray is.
-    aims = []
-    for (x, y, z), (c_x, c_y, c_z) in zip(rays, centres, strict=True):
-        along = c_x * x + c_y * y + c_z * z
-        aims.append((c_x - along * x, c_y - along * y, c_z - along * z))
     pulls, angles = trust, trust
     for number in range(_ROUNDS):
-        p_x, p_y, p_z = _meeting(rays, aims, pulls)
-        angles = []
-        for (x, y, z), (c_x, c_y, c_z) in zip(rays, centres, strict=True):
-            o_x, o_y, o_z = p_x - c_x, p_y - c_y, p_z - c_z
-            along, far_off = x * o_x + y * o_y + z * o_z, o_x * o_x + o_y * o_y + o_z * o_z
-            angles.append((1 - along * along / far_off.clamp(min=1e-9)).clamp(min=0).sqrt())
+        place = meeting(rays, pulls)
+        angles = [ray.angle(place) for ray in rays]
         if number + 1 < _ROUNDS:
             pulls = [one / (1 + (2 * angle / far).square()).square() for one, angle in zip(trust, angles, strict=True)]
     missed = [(angle.clamp(max=far) * (one > 0)).sum(1) for one, angle in zip(trust, angles, strict=True)]
     return torch.stack(missed).sum(0) / weight.shape[2]
-
-
-def _meeting(
-    rays: Sequence[Sequence[Tensor]], aims: Sequence[Sequence[Tensor]], pulls: Sequence[Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The places nearest to all rays: sum w (1 - d d^T) p = sum w (1 - d d^T) c, solved by cofactors."""
-    least = 1e-6
-    none = torch.zeros_like(pulls[0])
-    xx, yy, zz, xy, xz, yz = none + least, none + least, none + least, none, none, none
-    right = [none, none, none]
-    for (x, y, z), aim, pull in zip(rays, aims, pulls, strict=True):
-        w_x, w_y, w_z = pull * x, pull * y, pull * z
-        xx, yy, zz = xx + pull - w_x * x, yy + pull - w_y * y, zz + pull - w_z * z
-        xy, xz, yz = xy - w_x * y, xz - w_x * z, yz - w_y * z
-        right = [total + pull * part for total, part in zip(right, aim, strict=True)]
-    a, b, c = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
-    d, e, f = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
-    size = (xx * a + xy * b + xz * c).clamp(min=least**3)
-    x, y, z = right
-    return (a * x + b * y + c * z) / size, (b * x + d * y + e * z) / size, (c * x + e * y + f * z) / size
 
 
 def crossing(
