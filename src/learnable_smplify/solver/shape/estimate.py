@@ -44,6 +44,9 @@ _INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
 _POSE_SHARE = 0.2
 # Keypoint coordinates are taken to be off by this at least [m].
 _LEAST_OWN, _LEAST_DETECTED = 0.0005, 0.006
+# A fit leaves 0.6 of noise. Where it leaves less than this share, what was taken for noise was fast motion: keypoints are
+# off by so many times what it leaves, by this at least [m], and betas bend less to the pose prior. So often at most.
+_OF_NOISE, _KEPT, _LEAST_LEFT, _SHARPENED = 0.3, 2.0, 0.0001, 2
 # What detected keypoints leave of the spread of builds [kg/m^2]: who detects joints does not see bellies.
 _BUILD_SIGMA = 2.3
 # Betas further out than this are drawn in: of people, one in a thousand is.
@@ -64,6 +67,7 @@ class ShapeEstimate:
         offsets: the detector's errors; None where the keypoints are the body's own.
         habit: (24, 3) constant rotations by which the recording's poses differ from the usual ones [rad] (see `habit`).
         bounded: whether betas were drawn into the shape space.
+        exact: whether the keypoints are the body's own without noise, and so tell betas as well as anything can.
     """
 
     betas: Float[Tensor, "10"]
@@ -71,6 +75,7 @@ class ShapeEstimate:
     habit: Float[Tensor, "24 3"]
     offsets: Offsets | None = None
     bounded: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +172,14 @@ class ShapeEstimator:
         own, detected = (_again(look, sigma / seen, every) for look in looks)
         if not self.layout.markers and _evidence(own, every) > _evidence(detected, every):
             lighter = own.problem.prior_precision * _POSE_SHARE
-            own = replace(own, problem=replace(own.problem, prior_precision=lighter))
-            return self._bounded(_again(own, 1.0, prior), prior, False)
+            own = _again(replace(own, problem=replace(own.problem, prior_precision=lighter)), 1.0, prior)
+            exact = own.error < _OF_NOISE
+            for _ in range(_SHARPENED if exact else 0):
+                sharper = max(_KEPT * own.error, _LEAST_LEFT / seen)
+                if sharper >= 1:
+                    break
+                own, seen = _again(own, 1 / sharper, prior), sharper * seen
+            return replace(self._bounded(own, prior, False), exact=exact)
         if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self.known.usual_bmi(self.mesh), _BUILD_SIGMA))
         prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
