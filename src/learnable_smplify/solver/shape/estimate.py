@@ -44,8 +44,8 @@ _INDEPENDENT_OWN, _INDEPENDENT_DETECTED = 16, 4
 _POSE_SHARE = 0.2
 # Keypoint coordinates are taken to be off by this at least [m].
 _LEAST_OWN, _LEAST_DETECTED = 0.0005, 0.006
-# A fit leaves 0.6 of noise. Where it leaves less than this share, what was taken for noise was fast motion: keypoints are
-# off by so many times what it leaves, by this at least [m], and betas bend less to the pose prior. So often at most.
+# A fit leaves 0.6 of noise. Where it leaves less than this share, fast motion was taken for noise: keypoints are off by
+# so many times what it leaves, by this at least [m], and betas bend less to the pose prior. So often at most.
 _OF_NOISE, _KEPT, _LEAST_LEFT, _SHARPENED = 0.3, 2.0, 0.0001, 2
 # What detected keypoints leave of the spread of builds [kg/m^2]: who detects joints does not see bellies.
 _BUILD_SIGMA = 2.3
@@ -173,13 +173,12 @@ class ShapeEstimator:
         if not self.layout.markers and _evidence(own, every) > _evidence(detected, every):
             lighter = own.problem.prior_precision * _POSE_SHARE
             own = _again(replace(own, problem=replace(own.problem, prior_precision=lighter)), 1.0, prior)
-            exact = own.error < _OF_NOISE
-            for _ in range(_SHARPENED if exact else 0):
+            for _ in range(_SHARPENED):
                 sharper = max(_KEPT * own.error, _LEAST_LEFT / seen)
-                if sharper >= 1:
+                if own.error > _OF_NOISE or sharper >= 1:
                     break
                 own, seen = _again(own, 1 / sharper, prior), sharper * seen
-            return replace(self._bounded(own, prior, False), exact=exact)
+            return replace(self._bounded(own, prior, False), exact=own.error < _OF_NOISE)
         if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self.known.usual_bmi(self.mesh), _BUILD_SIGMA))
         prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
