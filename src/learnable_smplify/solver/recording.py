@@ -186,7 +186,6 @@ class RecordingSolver:
         rotmat, transl = clip.rotmat, clip.transl
         smooth, own = options.smooth or options.hold_feet, found is not None and found.offsets is None
         if smooth:
-            refine_shape = own and found is not None and not found.exact
             whole = smooth_clip(
                 _with(plain, offsets).shaped(shape[None]),
                 targets,
@@ -195,7 +194,7 @@ class RecordingSolver:
                 transl,
                 keypoints.fps,
                 used.priors,
-                SmoothOptions(hold_feet=options.hold_feet, refine_shape=refine_shape, near_start=True),
+                SmoothOptions(hold_feet=options.hold_feet, refine_shape=own, near_start=True),
                 shape,
                 shape_priors=open_priors(used.priors),
                 up_axis=keypoints.up_axis,

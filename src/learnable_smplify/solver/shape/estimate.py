@@ -67,7 +67,6 @@ class ShapeEstimate:
         offsets: the detector's errors; None where the keypoints are the body's own.
         habit: (24, 3) constant rotations by which the recording's poses differ from the usual ones [rad] (see `habit`).
         bounded: whether betas were drawn into the shape space.
-        exact: whether the keypoints are the body's own without noise, and so tell betas as well as anything can.
     """
 
     betas: Float[Tensor, "10"]
@@ -75,7 +74,6 @@ class ShapeEstimate:
     habit: Float[Tensor, "24 3"]
     offsets: Offsets | None = None
     bounded: bool = False
-    exact: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +176,7 @@ class ShapeEstimator:
                 if own.error > _OF_NOISE or sharper >= 1:
                     break
                 own, seen = _again(own, 1 / sharper, prior), sharper * seen
-            return replace(self._bounded(own, prior, False), exact=own.error < _OF_NOISE)
+            return self._bounded(own, prior, False)
         if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self.known.usual_bmi(self.mesh), _BUILD_SIGMA))
         prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
