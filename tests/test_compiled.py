@@ -60,6 +60,14 @@ def test_the_closest_rotation_is_the_procrustes_one(generator: torch.Generator) 
     assert bool((torch.linalg.det(found) > 0).all())
 
 
+def test_the_closest_rotation_is_exact_where_one_point_decides_it_almost_alone(generator: torch.Generator) -> None:
+    arm, lever = 0.3 * torch.randn(2, 2000, 3, generator=generator)
+    matrices = 4e-4 * roma.random_rotmat(2000).float() + arm[:, :, None] * lever[:, None]
+    torch.testing.assert_close(
+        fast_closest_rotmat(matrices), roma.special_procrustes(matrices.double()).float(), atol=1e-5, rtol=0
+    )
+
+
 def test_gradients_and_other_precisions_stay_with_the_tensors() -> None:
     assert is_usable(torch.zeros(2))
     assert not is_usable(torch.zeros(2, dtype=torch.float64))

@@ -112,9 +112,12 @@ def copy_matrices(a, out):
 
 
 @kernel
-def closest_rotmat(m, out):
-    """The rotation R that maximises trace(R^T m): Horn 1987, the largest eigenvector of a 4 x 4 matrix (by Jacobi)."""
-    a = np.empty((4, 4), np.float32)
+def closest_rotmat(matrix, out):
+    """The rotation R that maximises trace(R^T M): Horn 1987, the largest eigenvector of a 4 x 4 matrix (by Jacobi)."""
+    m, a = np.empty((3, 3)), np.empty((4, 4))  # float64: eigenvalues lie close together where few points decide
+    for i in range(3):
+        for j in range(3):
+            m[i, j] = matrix[i, j]
     a[0, 0] = m[0, 0] + m[1, 1] + m[2, 2]
     a[1, 1] = m[0, 0] - m[1, 1] - m[2, 2]
     a[2, 2] = m[1, 1] - m[0, 0] - m[2, 2]
@@ -125,7 +128,7 @@ def closest_rotmat(m, out):
     a[1, 2] = a[2, 1] = m[0, 1] + m[1, 0]
     a[1, 3] = a[3, 1] = m[0, 2] + m[2, 0]
     a[2, 3] = a[3, 2] = m[1, 2] + m[2, 1]
-    v = np.zeros((4, 4), np.float32)
+    v = np.zeros((4, 4))
     for i in range(4):
         v[i, i] = _ONE
     for _ in range(_JACOBI_SWEEPS):
