@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -62,6 +63,14 @@ def one_thread_per_operation() -> Iterator[int]:
         _THREADS.leave()
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS of numpy and of scipy, which is loaded for it; looked for once, for it takes milliseconds."""
+    import scipy.linalg  # noqa: F401
+
+    return ThreadpoolController().select(user_api="blas")
+
+
 class _BlasThreads:
     """Holds numpy's and scipy's BLAS to one thread while anybody is inside; the last one lets it go."""
 
@@ -73,8 +82,7 @@ class _BlasThreads:
     def enter(self) -> None:
         with self._lock:
             if self._inside == 0:
-                blas = ThreadpoolController().select(user_api="blas")
-                self._limit.enter_context(blas.limit(limits=1))
+                self._limit.enter_context(_blas().limit(limits=1))
             self._inside += 1
 
     def leave(self) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import lapack
 from torch import Tensor
 
 from learnable_smplify.threads import one_blas_thread
@@ -156,6 +155,8 @@ class _Factor:
     @classmethod
     def of(cls, columns: BandedColumns, frames: int, before: _Rest | None) -> _Factor | None:
         """None where the matrix is not positive definite; the columns are overwritten."""
+        from scipy.linalg import lapack
+
         size = columns.right.shape[1]
         packed, right = columns.packed.cpu(), columns.right.flatten(0, 1).cpu().numpy()
         lower = BandedColumns(packed, columns.right).lower
@@ -184,6 +185,8 @@ class _Factor:
 
     def substituted_back(self, later: Float[np.ndarray, "E*N M"]) -> Float[np.ndarray, "O M"]:
         """The solution of the frames, given that of those after."""
+        from scipy.linalg import lapack
+
         half = self.half.copy()
         half[self.own :] = self._after().T @ later
         return lapack.dtbtrs(self.band, half, uplo="L", trans="T")[0][: self.own]

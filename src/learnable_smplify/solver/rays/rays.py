@@ -44,7 +44,7 @@ class Rays:
         along = along.clamp(min=0)
         return (1 - along * along / self.squared_distance(place)).clamp(min=0).sqrt()
 
-    def select(self, rows: slice | int) -> Rays:
+    def select(self, rows: slice) -> Rays:
         """Those of some cameras."""
         x, y, z = (part[rows] for part in self.direction)
         c_x, c_y, c_z = (part[rows] for part in self.centre)
@@ -55,6 +55,11 @@ def world_directions(rays: Float[Tensor, "*N V 2"], rotation: Float[Tensor, "V 3
     """Unit vectors in the world of rays (x / z, y / z) in V cameras' frames."""
     towards = torch.nn.functional.normalize(torch.nn.functional.pad(rays, (0, 1), value=1.0), dim=-1)
     return torch.einsum("vyx,...vy->xv...", rotation, towards).contiguous()
+
+
+def camera_centres(rotation: Float[Tensor, "V 3 3"], transl: Float[Tensor, "V 3"]) -> Float[Tensor, "V 3"]:
+    """Where cameras stand in the world [m]; `rotation` and `transl` take the world to theirs."""
+    return -torch.einsum("vyx,vy->vx", rotation, transl)
 
 
 def meeting(rays: Sequence[Rays], pulls: Sequence[Tensor]) -> Vector:

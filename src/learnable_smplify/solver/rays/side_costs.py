@@ -10,7 +10,7 @@ from torch import Tensor
 from learnable_smplify.kernels.convert import arrays
 from learnable_smplify.kernels.usable import is_usable
 from learnable_smplify.repair.neighbours import at, neighbours
-from learnable_smplify.solver.rays.rays import Rays, meeting, world_directions
+from learnable_smplify.solver.rays.rays import Rays, camera_centres, meeting, world_directions
 from learnable_smplify.threads import map_chunks
 
 # Tracks go on over gaps of this many seconds.
@@ -38,7 +38,7 @@ def missing_each_other(
     Sums over the cameras of means over the keypoints of the pairs, each at most `far`.
     """
     rotation = rotation.double().cpu()
-    centres = -torch.einsum("vyx,vy->vx", rotation, transl.double().cpu())
+    centres = camera_centres(rotation, transl.double().cpu())
     centres = centres - centres.mean(0)
     towards = world_directions(rays.transpose(1, 2), rotation).permute(0, 1, 3, 2)
     weight = trust.permute(1, 2, 0)

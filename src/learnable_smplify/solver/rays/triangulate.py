@@ -9,7 +9,7 @@ from torch import Tensor
 from learnable_smplify.kernels.convert import arrays
 from learnable_smplify.kernels.usable import is_usable
 from learnable_smplify.solver.rays.observed import Observed
-from learnable_smplify.solver.rays.rays import Rays, meeting, world_directions
+from learnable_smplify.solver.rays.rays import Rays, camera_centres, meeting, world_directions
 from learnable_smplify.threads import map_chunks
 
 # A view that shows a point farther [rad] from where it is does not count for it, ...
@@ -38,7 +38,7 @@ def triangulate(
     """
     trust = confidence.double().T.contiguous()
     towards = world_directions(torch.where(confidence[..., None] > 0, rays, 0.0).double(), rotation.double())
-    centres = -torch.einsum("vyx,vy->vx", rotation.double(), transl.double())
+    centres = camera_centres(rotation.double(), transl.double())
     middle = centres.mean(0)
 
     def placed(rows: slice) -> tuple[Tensor, Tensor]:
