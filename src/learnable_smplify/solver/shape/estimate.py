@@ -175,7 +175,10 @@ class ShapeEstimator:
                 sharper = max(_KEPT * own.error, _LEAST_LEFT / seen)
                 if own.error > _OF_NOISE or sharper >= 1:
                     break
-                own, seen = _again(own, 1 / sharper, prior), sharper * seen
+                closer = _again(own, 1 / sharper, prior)
+                if closer.error > _OF_NOISE:  # it was not the pose prior that kept the fit off
+                    break
+                own, seen = closer, sharper * seen
             return self._bounded(own, prior, False)
         if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self.known.usual_bmi(self.mesh), _BUILD_SIGMA))
