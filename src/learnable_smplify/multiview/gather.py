@@ -80,6 +80,7 @@ class Gathered:
     notes: tuple[str, ...]
 
 
+@one_thread_per_operation()
 def gather_people(
     tracks: Mapping[str, Sequence[Track]],
     cameras: Mapping[str, Camera],
@@ -103,18 +104,6 @@ def gather_people(
         InputError: cameras of different keypoints; nobody whom two cameras see, or nobody of a size of
             a person: the message says what may be wrong with the calibration.
     """
-    with one_thread_per_operation():
-        return _gathered(tracks, cameras, path, offsets, nudge, up)
-
-
-def _gathered(
-    tracks: Mapping[str, Sequence[Track]],
-    cameras: Mapping[str, Camera],
-    path: Path,
-    offsets: Mapping[str, int] | None,
-    nudge: bool,
-    up: str | None,
-) -> Gathered:
     names = [name for name in cameras if tracks.get(name)]
     cameras = {name: cameras[name] for name in names}
     layout = load_layout(tracks[names[0]][0].keypoints.layout)
@@ -184,12 +173,11 @@ def _gathered(
         notes += side_notes
         people, up_notes = _settled(people, path, up)
         notes += up_notes
-        unseen = [
+        notes += [
             f"person {person.name} is seen by {', '.join(str(view.camera.name) for view in person.views)}"
             for person in people
             if len(person.views) < len(names)
         ]
-        notes += unseen
         notes += lonely_notes(lines, [[(camera, track) for camera, track, _ in one] for one in matched], rig, cameras)
     return Gathered(tuple(people), ahead, begin, timed.steps, tuple(notes))
 

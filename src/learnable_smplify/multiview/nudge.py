@@ -70,27 +70,24 @@ def find_nudge(views: Sequence[View]) -> Nudge | None:
         for view, ray in zip(views, rays, strict=True)
     ]
     vectors = np.zeros((len(views), 3))
-    turned = list(views)
-    before = after = np.inf
+    nudge = Nudge(np.tile(np.eye(3), (len(views), 1, 1)), np.inf, np.inf)
     for number in range(_ROUNDS + 1):
+        turned = [View(view.keypoints, nudge.apply(view.camera, index)) for index, view in enumerate(views)]
         points = triangulated(turned)
         placed, sure = points.positions.double().numpy(), (points.confidence > 0).numpy()
         if min(int((sure & known).sum()) for known in seen) < _FEWEST:
             return None
         after = _missed_px(turned, placed, sure)
-        before = after if number == 0 else before
+        nudge = replace(nudge, before=after if number == 0 else nudge.before, after=after)
         if number == _ROUNDS:
             break
         for index, view in enumerate(views):
             local = placed @ view.camera.R_camera_world.double().numpy().T + view.camera.t_camera_world.double().numpy()
             vectors[index] = _step(local, rays[index], seen[index] & sure, vectors[index])
-        turns = np.stack([rotation_from_vector(vector) for vector in vectors])
-        nudge = Nudge(turns, before, after)
-        turned = [View(view.keypoints, nudge.apply(view.camera, index)) for index, view in enumerate(views)]
-    found = Nudge(np.stack([rotation_from_vector(vector) for vector in vectors]), before, after)
-    if np.linalg.norm(vectors, axis=1).max() > _LARGEST or after > (1 - _BETTER) * before:
+        nudge = replace(nudge, turns=np.stack([rotation_from_vector(vector) for vector in vectors]))
+    if np.linalg.norm(vectors, axis=1).max() > _LARGEST or nudge.after > (1 - _BETTER) * nudge.before:
         return None
-    return found
+    return nudge
 
 
 def _step(

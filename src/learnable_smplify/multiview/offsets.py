@@ -106,7 +106,6 @@ def _curve(first: list[Sightlines], second: list[Sightlines], essential: np.ndar
     overlaps."""
     costs = np.full(2 * reach + 1, np.inf)
     for place, lag in enumerate(range(-reach, reach + 1)):
-        totals, counts = 0.0, 0
         begin, end = max(0, -lag), min(len(first[0].rays), len(second[0].rays) - lag)
         if end - begin < _FEWEST:
             continue
@@ -121,10 +120,9 @@ def _curve(first: list[Sightlines], second: list[Sightlines], essential: np.ndar
                 with np.errstate(all="ignore"):
                     found = np.nanmean(np.minimum(away[enough] / size, _WORST), axis=1)
                 best[enough] = np.fmin(best[enough], found)
-        known = np.isfinite(best)
-        totals, counts = float(best[known].sum()), int(known.sum())
-        if counts >= _FEWEST:
-            costs[place] = totals / counts
+        known = best[np.isfinite(best)]
+        if len(known) >= _FEWEST:
+            costs[place] = known.mean()
     return costs if np.isfinite(costs[reach]) else np.where(np.isfinite(costs), costs, _WORST)
 
 

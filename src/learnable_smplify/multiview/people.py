@@ -55,7 +55,6 @@ def match_people(lines: Sequence[Sightlines], rig: Rig, fps: float) -> list[list
         return [[(line.camera, line.track, slice(0, frames))] for line in lines]
     step = max(1, round(_WINDOW_S * fps))
     windows = [slice(begin, min(begin + step, frames)) for begin in range(0, frames, step)]
-    by_place = {(line.camera, line.track): line for line in lines}
     people: list[_Person] = []
     for number, window in enumerate(windows):
         seen = [line for line in lines if np.isfinite(line.rays[window]).any()]
@@ -68,19 +67,15 @@ def match_people(lines: Sequence[Sightlines], rig: Rig, fps: float) -> list[list
                 person.centre = centre
             person.window = number
     least = min(_LEAST_S * fps, _LEAST_SHARE * frames) / step
-    found = []
-    for person in sorted(people, key=lambda person: -sum(map(len, person.tracks.values()))):
-        if len(person.tracks) < least:
-            continue
-        found.append(
-            [
-                (camera, track, windows[number])
-                for number, tracks in person.tracks.items()
-                for camera, track in tracks.items()
-                if (camera, track) in by_place
-            ]
-        )
-    return found
+    return [
+        [
+            (camera, track, windows[number])
+            for number, tracks in person.tracks.items()
+            for camera, track in tracks.items()
+        ]
+        for person in sorted(people, key=lambda person: -sum(map(len, person.tracks.values())))
+        if len(person.tracks) >= least
+    ]
 
 
 def window_costs(seen: Sequence[Sightlines], rig: Rig, window: slice) -> Float[np.ndarray, "N N"]:
@@ -96,7 +91,7 @@ def window_costs(seen: Sequence[Sightlines], rig: Rig, window: slice) -> Float[n
         ways = [missed(essential, first.rays[window], rays) for rays in (seen_there, seen_there[:, second.mirror])]
         if np.isfinite(ways[0]).sum() >= 3:
             size = max(0.5 * (first.size + second.size), 1e-6)
-            costs[one, other] = costs[other, one] = min(float(median(away)) for away in ways) / size
+            costs[one, other] = costs[other, one] = min(map(median, ways)) / size
     return costs
 
 
@@ -147,7 +142,7 @@ def _agreeing(members: list[int], costs: Float[np.ndarray, "N N"]) -> list[int]:
     while len(kept) > 1:
         table = costs[np.ix_(kept, kept)].copy()
         np.fill_diagonal(table, np.nan)
-        worst = [float(median(row)) for row in table]
+        worst = [median(row) for row in table]
         if max(worst) < _STILL_MEET:
             break
         if len(kept) == 2:
@@ -195,7 +190,7 @@ def _join(
         for _, members in groups:
             cameras = {seen[index].camera for index in members}
             for index in free:
-                cost = float(median(costs[index, members]))
+                cost = median(costs[index, members])
                 if seen[index].camera not in cameras and cost < (MEET if best is None else best[0]):
                     best = (cost, index, members)
         if best is None:

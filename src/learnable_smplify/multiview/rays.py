@@ -102,14 +102,10 @@ def missed(
         return 0.5 * product * (1 / np.hypot(line[..., 0], line[..., 1]) + 1 / np.hypot(back[..., 0], back[..., 1]))
 
 
-def median(values: Float[np.ndarray, "..."], axis: int | tuple[int, ...] | None = None) -> np.ndarray:
+def median(values: Float[np.ndarray, "..."]) -> float:
     """The median of what is known, infinity where nothing is."""
-    known = np.isfinite(values)
-    with np.errstate(all="ignore"):
-        found = np.nanmedian(np.where(known, values, np.nan), axis=axis) if known.any() else np.full(1, np.nan)
-    if axis is not None and not known.any():
-        found = np.full(np.zeros(values.shape).sum(axis=axis).shape, np.nan)
-    return np.where(np.isfinite(found), found, np.inf).reshape(found.shape)
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else np.inf
 
 
 def _quantile(rays: Float[np.ndarray, "T K 2"], share: float) -> Float[np.ndarray, "T 2"]:

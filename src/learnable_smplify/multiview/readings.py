@@ -13,7 +13,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.placed import other_readings, turned
 from learnable_smplify.multiview.people import MEET, window_costs
-from learnable_smplify.multiview.rays import Rig, Sightlines
+from learnable_smplify.multiview.rays import Rig, Sightlines, median
 
 # Frames that tell whether the calibration is of these cameras.
 _LOOKED_AT = 200
@@ -58,13 +58,13 @@ def stranger(
     for first, second in itertools.combinations(range(3), 2):
         order = list(range(3))
         order[first], order[second] = second, first
-        others[f"if {'xyz'[first]} and {'xyz'[second]} of where cameras stand were exchanged"] = Rig(
-            rig.names, rig.rotations, -turned(rig.rotations, stand[:, order])
+        others[f"if {'xyz'[first]} and {'xyz'[second]} of where cameras stand were exchanged"] = replace(
+            rig, translations=-turned(rig.rotations, stand[:, order])
         )
     for axis in range(3):
         signs = np.where(np.arange(3) == axis, -1.0, 1.0)
-        others[f"if {'xyz'[axis]} of where cameras stand had the other sign"] = Rig(
-            rig.names, rig.rotations, -turned(rig.rotations, stand * signs)
+        others[f"if {'xyz'[axis]} of where cameras stand had the other sign"] = replace(
+            rig, translations=-turned(rig.rotations, stand * signs)
         )
     fits = {what: _fit(lines, other) for what, other in others.items()}
     for what, pictures in _other_pictures(lines, [cameras[rig.names[line.camera]] for line in lines]).items():
@@ -185,12 +185,11 @@ def _fit(lines: Sequence[Sightlines], rig: Rig, of: int | None = None) -> float:
     costs = window_costs(lines, rig, window)
     cameras = np.array([line.camera for line in lines])
     best = [
-        float(costs[np.ix_(cameras == one, cameras == two)].min())
+        costs[np.ix_(cameras == one, cameras == two)].min()
         for one, two in itertools.combinations(sorted(set(cameras.tolist())), 2)
         if of in (None, one, two)
     ]
-    known = [cost for cost in best if np.isfinite(cost)]
-    return float(np.median(known)) if known else np.inf
+    return median(np.array(best))
 
 
 def _other_pictures(lines: Sequence[Sightlines], cameras: Sequence[Camera]) -> dict[str, list[Sightlines]]:
