@@ -187,7 +187,7 @@ def test_a_bad_skeleton_is_refused(tmp_path: Path, damage, words: str) -> None:
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot read the file"):
         read_asf(tmp_path / "no.asf")
     with pytest.raises(InputError, match="frame rate"):
         read_amc(*write(tmp_path), fps=0)

@@ -226,7 +226,7 @@ def test_a_bone_map_that_makes_no_sense_is_refused_by_what_is_wrong(tmp_path: Pa
     with pytest.raises(InputError, match=message) as caught:
         read_bone_map(write(tmp_path, text))
     assert "rig.toml" in str(caught.value)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot read the bone map"):
         read_bone_map(tmp_path / "none.toml")
 
 

@@ -49,12 +49,11 @@ def rest_alignment(
     """
     starts = _rest_places(source, bone_map)
     ends = {joint: starts[end] for joint, end in _ALIGNED.items() if end in starts}
-    index = {name: i for i, name in enumerate(source.names)}
     rest = source.rest_positions()
     for side in ("left", "right"):
         wrist, tip = f"{side}_wrist", bone_map.hand_tips.get(f"{side}_wrist")
-        own_end = starts[wrist] + source.tips[index[bone_map.bones[wrist][0]]]
-        ends[wrist] = rest[index[tip]] if tip else own_end
+        own_end = starts[wrist] + source.tips[source.names.index(bone_map.bones[wrist][0])]
+        ends[wrist] = rest[source.names.index(tip)] if tip else own_end
     stance = _stance(starts)
     notes = []
     alignment: dict[str, Tensor] = {}
@@ -113,9 +112,8 @@ def rest_flaw(source: SourceMotion, bone_map: BoneMap) -> str | None:
 
 
 def _rest_places(source: SourceMotion, bone_map: BoneMap) -> dict[str, Tensor]:
-    index = {name: i for i, name in enumerate(source.names)}
     rest = source.rest_positions()
-    return {joint: rest[index[bones[0]]] for joint, bones in bone_map.bones.items()}
+    return {joint: rest[place] for joint, place in bone_map.starts(source.names).items()}
 
 
 def _angle_deg(a: Tensor, b: Tensor) -> float:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.safe_files.text import listed_numbers
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 CMU_FPS = 120.0
 _METRES_PER_INCH = 0.0254
-_LONGEST_PROBLEM = 300
-_LARGEST = 1e9
 _AXES = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 _ROOT_CHANNELS = ("TX", "TY", "TZ", "RX", "RY", "RZ")
 _NEXT_STEP = "another copy of the file, or leave it out: `lsmplify import-motion` goes on without it"
@@ -93,15 +93,7 @@ def read_amc(path: str | PathLike[str], asf: str | PathLike[str] | AsfSkeleton, 
     return _pose_skeleton(skeleton, values, degrees, fps)
 
 
-def _read_lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path, hint="check the path") from error
-
-
 def _fail(problem: str, path: Path, line: int, expected: str | None = None) -> InputError:
-    problem = problem if len(problem) <= _LONGEST_PROBLEM else problem[:_LONGEST_PROBLEM] + " ..."
     return InputError(problem, path=path, where=f"line {line}", expected=expected, hint=_NEXT_STEP)
 
 
@@ -111,18 +103,21 @@ class _AsfParser:
     def __init__(self, path: Path) -> None:
         self.path = path
         # Names of captures hold Latin-1 bytes; every byte string is valid Latin-1.
-        self.lines = [line.decode("latin-1").split("#", 1)[0].split() for line in _read_lines(path)]
+        self.lines = [line.decode("latin-1").split("#", 1)[0].split() for line in read_bytes(path).splitlines()]
         self.line = 0
+        self.metres_per_unit = _METRES_PER_INCH
+        self.degrees = True
+        self.root: dict[str, list[str]] = {}
+        self.bones: dict[str, dict[str, list[str]]] = {}
+        self.bone_lines: dict[str, int] = {}
+        self.parent_of: dict[str, str] = {}
 
     def fail(self, problem: str, expected: str | None = None) -> InputError:
         return _fail(problem, self.path, self.line, expected)
 
-    def numbers(self, words: list[str], count: int) -> list[float]:
-        try:
-            values = [float(word) for word in words[:count]]
-        except ValueError:
-            values = []
-        if len(values) != count or not all(abs(value) < _LARGEST for value in values):
+    def numbers(self, words: list[str], count: int) -> tuple[float, ...]:
+        values = listed_numbers(words, count)
+        if values is None:
             raise self.fail(f"cannot read '{' '.join(words)}'", expected=f"{count} finite numbers")
         return values
 
@@ -133,12 +128,6 @@ class _AsfParser:
         return order
 
     def parse(self) -> AsfSkeleton:
-        units = {"length": 1.0}
-        degrees = True
-        root: dict[str, list[str]] = {}
-        bones: dict[str, dict[str, list[str]]] = {}
-        bone_lines: dict[str, int] = {}
-        parent_of: dict[str, str] = {}
         section = ""
         block: dict[str, list[str]] | None = None
         for number, words in enumerate(self.lines, start=1):
@@ -148,13 +137,14 @@ class _AsfParser:
             if words[0].startswith(":"):
                 section = words[0][1:].lower()
             elif section == "units" and words[0] == "length":
-                units["length"] = self.numbers(words[1:], 1)[0]
-                if not (1e-6 < units["length"] < 1e6):
+                (length,) = self.numbers(words[1:], 1)
+                if not (1e-6 < length < 1e6):
                     raise self.fail(f"unit of length is {words[1]}", expected="a number above 0, such as 0.45")
+                self.metres_per_unit = _METRES_PER_INCH / length
             elif section == "units" and words[0] == "angle":
-                degrees = words[1:2] != ["rad"]
+                self.degrees = words[1:2] != ["rad"]
             elif section == "root":
-                root[words[0]] = words[1:]
+                self.root[words[0]] = words[1:]
             elif section == "bonedata":
                 if words[0] == "begin":
                     block = {}
@@ -162,42 +152,34 @@ class _AsfParser:
                     if not block or not block.get("name"):
                         raise self.fail("a bone ends here that has no name", expected="'name' between begin and end")
                     name = block["name"][0]
-                    if name in bones or name == "root":
+                    if name in self.bones or name == "root":
                         raise self.fail(f"bone '{name}' appears twice")
-                    bones[name], bone_lines[name], block = block, self.line, None
+                    self.bones[name], self.bone_lines[name], block = block, self.line, None
                 elif block is not None:
                     block.setdefault(words[0], words[1:])
             elif section == "hierarchy" and words[0] not in ("begin", "end"):
                 for child in words[1:]:
-                    if child in parent_of:
+                    if child in self.parent_of:
                         raise self.fail(f"bone '{child}' has two parents")
-                    parent_of[child] = words[0]
+                    self.parent_of[child] = words[0]
         if block is not None:
             raise self.fail("the file ends inside a bone", expected="'end'")
-        if not bones or not parent_of:
+        if not self.bones or not self.parent_of:
             raise self.fail("no skeleton found", expected="the sections :bonedata and :hierarchy")
-        return self.assemble(_METRES_PER_INCH / units["length"], degrees, root, bones, bone_lines, parent_of)
+        return self.assemble()
 
-    def assemble(
-        self,
-        scale: float,
-        degrees: bool,
-        root: dict[str, list[str]],
-        bones: dict[str, dict[str, list[str]]],
-        bone_lines: dict[str, int],
-        parent_of: dict[str, str],
-    ) -> AsfSkeleton:
-        unit = math.radians(1.0) if degrees else 1.0
-        position = self.numbers(root.get("position", ["0", "0", "0"]), 3)
-        orientation = self.numbers(root.get("orientation", ["0", "0", "0"]), 3)
+    def assemble(self) -> AsfSkeleton:
+        """The skeleton of what `parse` found."""
+        root, bones, scale = self.root, self.bones, self.metres_per_unit
+        x, y, z = self.numbers(root.get("position", ["0", "0", "0"]), 3)
+        axis = self.angles(root.get("orientation", ["0", "0", "0"]))
         channels = tuple(word.upper() for word in root.get("order", list(_ROOT_CHANNELS)))
         if sorted(channels) != sorted(_ROOT_CHANNELS):
             raise self.fail(f"root order is '{' '.join(channels)}'", expected="TX TY TZ RX RY RZ in some order")
-        axis = (unit * orientation[0], unit * orientation[1], unit * orientation[2])
         made = [AsfBone("root", -1, (0.0, 0.0, 0.0), 0.0, axis, self.order(root.get("axis", [])), channels)]
         index = {"root": 0}
         children: dict[str, list[str]] = {}
-        for child, parent in parent_of.items():
+        for child, parent in self.parent_of.items():
             children.setdefault(parent, []).append(child)
         waiting = ["root"]
         while waiting:
@@ -205,30 +187,36 @@ class _AsfParser:
             for name in children.get(parent, []):
                 if name not in bones:
                     raise self.fail(f"the hierarchy names '{name}', which :bonedata does not describe")
-                self.line = bone_lines[name]
+                self.line = self.bone_lines[name]
                 index[name] = len(made)
-                made.append(self.bone(name, index[parent], bones[name], scale, unit))
+                made.append(self.bone(name, index[parent]))
                 waiting.append(name)
         missing = sorted(set(bones) - set(index))
         if missing:
             raise self.fail(f"the hierarchy does not reach '{missing[0]}'", expected="every bone to hang on 'root'")
-        return AsfSkeleton(tuple(made), scale, degrees, (position[0] * scale, position[1] * scale, position[2] * scale))
+        return AsfSkeleton(tuple(made), scale, self.degrees, (x * scale, y * scale, z * scale))
 
-    def bone(self, name: str, parent: int, block: dict[str, list[str]], scale: float, unit: float) -> AsfBone:
+    def angles(self, words: list[str]) -> tuple[float, float, float]:
+        unit = math.radians(1.0) if self.degrees else 1.0
+        x, y, z = self.numbers(words, 3)
+        return unit * x, unit * y, unit * z
+
+    def bone(self, name: str, parent: int) -> AsfBone:
+        block = self.bones[name]
         for key in ("direction", "length", "axis"):
             if key not in block:
                 raise self.fail(f"bone '{name}' has no {key}")
         x, y, z = self.numbers(block["direction"], 3)
         norm = math.sqrt(x * x + y * y + z * z)
-        length = self.numbers(block["length"], 1)[0] * scale
+        length = self.numbers(block["length"], 1)[0] * self.metres_per_unit
         if not (1e-9 < norm < 1e9) or not (0 <= length < 1e6):
             raise self.fail(f"bone '{name}' has no usable direction or length")
-        a, b, c = (unit * value for value in self.numbers(block["axis"], 3))
+        axis = self.angles(block["axis"])
         channels = tuple(word.upper() for word in block.get("dof", []))
         if len(set(channels)) != len(channels) or not set(channels) <= {"RX", "RY", "RZ"}:
             raise self.fail(f"bone '{name}' moves in '{' '.join(channels)}'", expected="some of rx ry rz")
         direction = (x / norm, y / norm, z / norm)
-        return AsfBone(name, parent, direction, length, (a, b, c), self.order(block["axis"][3:4]), channels)
+        return AsfBone(name, parent, direction, length, axis, self.order(block["axis"][3:4]), channels)
 
 
 def _read_amc_values(path: Path, skeleton: AsfSkeleton) -> tuple[Tensor, bool]:
@@ -250,7 +238,7 @@ def _read_amc_values(path: Path, skeleton: AsfSkeleton) -> tuple[Tensor, bool]:
             lacking = [name.decode("latin-1") for name, (start, _) in slots.items() if row[start] is None]
             raise _fail(f"frame {len(rows)} lacks {' '.join(lacking)}", path, frame_lines[-1], "a line for every bone")
 
-    for line, text in enumerate(_read_lines(path), start=1):
+    for line, text in enumerate(read_bytes(path).splitlines(), start=1):
         words = text.split()
         if not words or words[0].startswith(b"#"):
             continue

@@ -29,6 +29,10 @@ class BoneMap:
     hand_tips: dict[str, str]
     feet_splay: bool = False
 
+    def starts(self, names: Sequence[str]) -> dict[str, int]:
+        """For each SMPL joint the index, among these joint names, of the source joint that starts where it does."""
+        return {joint: names.index(sources[0]) for joint, sources in self.bones.items()}
+
 
 def _both_sides(pairs: dict[str, str], left: str, right: str) -> dict[str, tuple[str, ...]]:
     """Entries for both sides from SMPL name (without its side) -> source name with {} for the side."""

@@ -14,16 +14,15 @@ A TOML file with what the names do not tell; joints that it leaves out are guess
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
-from learnable_smplify.errors import InputError, reason
+from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.bone_map import BoneMap
-from learnable_smplify.safe_files.text import decoded
-from learnable_smplify.safe_files.toml_file import parse_toml
+from learnable_smplify.safe_files.toml_file import read_toml
 from learnable_smplify.skeleton import JOINT_NAMES
 
-_MOST_BYTES = 1_000_000
 _WRISTS = ("left_wrist", "right_wrist")
 
 
@@ -37,19 +36,7 @@ def read_bone_map(path: str | PathLike[str]) -> BoneMap:
         InputError: the file is missing, is no TOML, or names a joint that SMPL does not have; says what is allowed.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path, hint="--bone-map FILE.toml") from error
-    if len(content) > _MOST_BYTES:
-        raise InputError(f"is larger than {_MOST_BYTES // 1000} kB", path=path, expected="a bone map of a few lines")
-    try:
-        table = parse_toml(decoded(content, "strict"), path, "bone map")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not a valid TOML file ({reason(error)})", path=path, expected='left_hip = "LeftUpLeg" below [bones]'
-        ) from error
+    table = read_toml(path, "bone map")
     for key, value in table.items():
         if key not in ("bones", "hand_tips") or not isinstance(value, dict):
             raise InputError(
@@ -64,37 +51,35 @@ def read_bone_map(path: str | PathLike[str]) -> BoneMap:
         raise InputError("says nothing", path=path, expected='lines such as left_hip = "LeftUpLeg" below [bones]')
     seen: dict[str, str] = {}
     for joint, sources in bones.items():
-        if sources and not joint.startswith("spine") and sources[0] in seen:
+        if not sources or joint.startswith("spine"):
+            continue
+        if seen.setdefault(sources[0], joint) != joint:
             raise InputError(
                 f"bone '{sources[0][:40]}' moves both {seen[sources[0]]} and {joint}",
                 path=path,
                 where="[bones]",
                 expected="each bone once, but for spine1, spine2 and spine3, which may share one",
             )
-        if sources and not joint.startswith("spine"):
-            seen[sources[0]] = joint
     return BoneMap(path.name, bones, tips)
 
 
 def _bones(path: Path, joint: str, value: object) -> tuple[str, ...]:
-    where = f"bones.{joint[:40]}"
+    wrong = partial(InputError, path=path, where=f"bones.{joint[:40]}")
     if joint not in JOINT_NAMES:
-        raise InputError("SMPL has no such joint", path=path, where=where, expected=", ".join(JOINT_NAMES))
+        raise wrong("SMPL has no such joint", expected=", ".join(JOINT_NAMES))
     sources = [value] if isinstance(value, str) else value
     if not isinstance(sources, list) or len(sources) > 2 or not all(isinstance(source, str) for source in sources):
-        raise InputError(
+        raise wrong(
             "the value is not a bone",
-            path=path,
-            where=where,
             expected='"LeftUpLeg", ["LeftForeArm", "LeftForeArmTwist"] to go halfway, or [] to keep the joint still',
         )
     return tuple(sources)
 
 
 def _tip(path: Path, joint: str, value: object) -> str:
-    where = f"hand_tips.{joint[:40]}"
+    wrong = partial(InputError, path=path, where=f"hand_tips.{joint[:40]}")
     if joint not in _WRISTS:
-        raise InputError("is no wrist", path=path, where=where, expected=" or ".join(_WRISTS))
+        raise wrong("is no wrist", expected=" or ".join(_WRISTS))
     if not isinstance(value, str):
-        raise InputError("the value is not a joint", path=path, where=where, expected='such as "LeftHandMiddle1"')
+        raise wrong("the value is not a joint", expected='such as "LeftHandMiddle1"')
     return value

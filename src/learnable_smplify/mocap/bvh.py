@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.source import SourceMotion, rest_places
 from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
-from learnable_smplify.safe_files.text import decoded
+from learnable_smplify.safe_files.text import LARGEST, decoded, listed_numbers
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 # BVH states no unit of length. A person is one to two and a half metres tall, so the rest skeleton tells.
 _UNITS = ((5.0, 1.0, "metres"), (100.0, 0.0254, "inches"), (500.0, 0.01, "centimetres"), (5000.0, 0.001, "millimetres"))
 _CHANNELS = tuple(f"{axis}{what}" for what in ("position", "rotation") for axis in "xyz")
 _EXPECTED = "HIERARCHY and MOTION, one ROOT, and as many frames as stated"
 _MOST_JOINTS = 1000
-_LARGEST = 1e9
 # A joint whose place in its parent varies by more than this share of the skeleton moves on its own.
 _MOVES = 0.005
 _AT_ZERO = 1e-6
@@ -39,9 +39,9 @@ _RATE_ROUNDING = 1e-4
 class _Joint:
     name: str
     parent: int
-    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    offset: tuple[float, ...] = (0.0, 0.0, 0.0)
     channels: tuple[str, ...] = ()
-    ends: list[tuple[float, float, float]] = field(default_factory=list)
+    ends: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotion:
@@ -63,12 +63,7 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
     path = Path(path)
     if fps is not None and not (0 < fps < 1e5):
         raise InputError(f"the frame rate is {fps}", path=path, expected="frames a second above 0", hint="--bvh-fps 60")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError("no such file", path=path, hint="check the path") from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path, hint="check the path") from error
+    content = read_bytes(path)
     try:
         lines = decoded(content, "strict").splitlines()
     except UnicodeDecodeError:
@@ -82,7 +77,6 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
 
 
 def _fail(path: Path, problem: str, line: int, expected: str = _EXPECTED) -> InputError:
-    problem = problem if len(problem) <= 200 else problem[:200] + " ..."
     return InputError(problem, path=path, where=f"line {line}", expected=expected, hint="export the file again")
 
 
@@ -117,7 +111,9 @@ def _read_hierarchy(path: Path, lines: list[str]) -> tuple[list[_Joint], int]:
         elif keyword == "END":
             waiting = -1
         elif keyword == "OFFSET" and open_blocks:
-            offset = _numbers(path, words[1:], 3, number)
+            offset = listed_numbers(words[1:], 3)
+            if offset is None:
+                raise _fail(path, f"cannot read '{' '.join(words[1:])}'", number, "3 finite numbers")
             if open_blocks[-1] >= 0:
                 joints[open_blocks[-1]].offset = offset
             elif len(open_blocks) > 1:
@@ -141,16 +137,6 @@ def _read_hierarchy(path: Path, lines: list[str]) -> tuple[list[_Joint], int]:
     raise _fail(path, "there is no MOTION", max(len(lines), 1))
 
 
-def _numbers(path: Path, words: list[str], count: int, line: int) -> tuple[float, float, float]:
-    try:
-        values = [float(word) for word in words[:count]]
-    except ValueError:
-        values = []
-    if len(values) != count or not all(abs(value) < _LARGEST for value in values):
-        raise _fail(path, f"cannot read '{' '.join(words)}'", line, f"{count} finite numbers")
-    return values[0], values[1], values[2]
-
-
 def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.ndarray, float, list[str]]:
     """(T, width) float64 channels of all frames, the frames a second, and notes on frames too few or too many.
 
@@ -167,7 +153,7 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
             number = float(value)
         except ValueError:
             number = float("nan")
-        if not colon or name not in ("frames", "frame time") or not 0 < number < _LARGEST:
+        if not colon or name not in ("frames", "frame time") or not 0 < number < LARGEST:
             raise _fail(path, f"cannot read '{lines[at - 1].strip()}'", at, "'Frames: N' and 'Frame Time: SECONDS'")
         stated[name] = number
     if len(stated) < 2:
@@ -187,7 +173,7 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
             row = np.array([float(word.replace(",", ".")) for word in words])
         except ValueError as error:
             raise _fail(path, str(error), number, "numbers") from error
-        if not (np.abs(row) < _LARGEST).all():
+        if not (np.abs(row) < LARGEST).all():
             raise _fail(path, "the frame holds NaN, infinity or an absurd number", number, "finite numbers")
         rows.append(row)
     if not rows:
@@ -298,10 +284,8 @@ def _settle_places(
 
 def _extent(parents: list[int], offsets: Tensor, tips: Tensor) -> Tensor:
     """Largest side of the box around the skeleton's zero pose, in the file's unit."""
-    rest: list[Tensor] = []
-    for joint, parent in enumerate(parents):
-        rest.append(offsets[joint] if parent < 0 else rest[parent] + offsets[joint])
-    positions = torch.cat([torch.stack(rest), torch.stack(rest) + tips])
+    rest = rest_places(parents, offsets)
+    positions = torch.cat([rest, rest + tips])
     return (positions.max(dim=0).values - positions.min(dim=0).values).max()
 
 

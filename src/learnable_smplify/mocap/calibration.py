@@ -66,15 +66,14 @@ class _Calibration:
     """The motion by SMPL's names, and what is known so far; the steps of `solve` go from the trunk outwards."""
 
     def __init__(self, source: SourceMotion, target: RetargetTarget, bone_map: BoneMap) -> None:
-        index = {name: i for i, name in enumerate(source.names)}
-        joints = {joint: index[bones[0]] for joint, bones in bone_map.bones.items()}
+        joints = bone_map.starts(source.names)
         positions = source.positions()
         self.source, self.target = source, target
         self.turns = {joint: source.rotations[:, i] for joint, i in joints.items()}
         self.places = {joint: positions[:, i] for joint, i in joints.items()}
         self.tips = {joint: positions[:, i] + source.rotations[:, i] @ source.tips[i] for joint, i in joints.items()}
         for wrist, tip in bone_map.hand_tips.items():
-            self.tips[wrist] = positions[:, index[tip]]
+            self.tips[wrist] = positions[:, source.names.index(tip)]
         self.bones = {joint: bones[0] for joint, bones in bone_map.bones.items()}
         self.aligned: dict[str, Tensor] = {}
         self.up: Tensor | None = None

@@ -18,7 +18,7 @@ from torch import Tensor
 from learnable_smplify.body.fingers import RestHands
 from learnable_smplify.hands import FINGERS, HAND_JOINT_NAMES, SIDES
 from learnable_smplify.mocap.bone_name import plain_names
-from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.source import SourceMotion, angle_deg
 from learnable_smplify.rotation import shortest_turn
 from learnable_smplify.skeleton import JOINT_INDEX
 
@@ -126,8 +126,7 @@ def hand_pose(
                 above = here
                 parent = source.parents[bone]
                 own = source.rotations[:, parent].mT @ source.rotations[:, bone]
-                angle = torch.rad2deg(roma.rotmat_geodesic_distance(own, torch.eye(3, dtype=own.dtype)))
-                moved = moved or float(angle.max()) > _STILL_DEG
+                moved = moved or float(angle_deg(own).max()) > _STILL_DEG
     return pose if moved else None
 
 

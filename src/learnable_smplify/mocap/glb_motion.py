@@ -19,7 +19,9 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.rotation import rotmat_between
 from learnable_smplify.safe_files.json_file import parse_json
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 _MAX_BYTES = 1 << 30
 _MOST_NODES = 5000
@@ -43,9 +45,9 @@ def read_glb(path: str | PathLike[str], fps: float | None = None, animation: str
         InputError: no GLB, damaged, or one without a skeleton that moves.
     """
     path = Path(path)
+    data = read_bytes(path, most=_MAX_BYTES)
     try:
-        scene, blob = _chunks(path)
-        return _Scene(scene, blob).source(fps, animation)
+        return _Scene(*_chunks(data, path)).source(fps, animation)
     except InputError as error:
         raise InputError(str(error).rstrip("."), path=path) from error
     # A stranger's JSON has anything where numbers and lists belong.
@@ -53,12 +55,7 @@ def read_glb(path: str | PathLike[str], fps: float | None = None, animation: str
         raise InputError(f"not a readable GLB ({reason(error)})", path=path, expected=_EXPECTED) from error
 
 
-def _chunks(path: Path) -> tuple[dict[str, Any], bytes]:
-    if not path.is_file():
-        raise InputError("no such file", hint=f"ls {path.parent}")
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError("the file is larger than 1 GiB", expected="a shorter animation")
-    data = path.read_bytes()
+def _chunks(data: bytes, path: Path) -> tuple[dict[str, Any], bytes]:
     if data[:4] != b"glTF":
         raise InputError("not a GLB", expected="binary glTF 2.0 (.glb)")
     chunks: dict[bytes, bytes] = {}
@@ -79,29 +76,21 @@ class _Track:
     node: int
     kind: str
     times: np.ndarray
-    values: np.ndarray
+    values: Tensor
     how: str
 
-    def sampled(self, at: np.ndarray) -> np.ndarray:
-        """The values at the times `at`; spherical between quaternions, cubic ones as if they were linear."""
+    def sampled(self, at: np.ndarray) -> Tensor:
+        """Rotmats or translations at the times `at`; turned evenly between keys, cubic ones as if they were linear."""
         after = np.clip(np.searchsorted(self.times, at), 0, len(self.times) - 1)
         before = np.where(self.times[after] <= at, after, np.maximum(after - 1, 0))
         width = np.maximum(self.times[after] - self.times[before], 1e-12)
-        share = np.clip((at - self.times[before]) / width, 0.0, 1.0)[:, None]
+        share = torch.from_numpy(np.clip((at - self.times[before]) / width, 0.0, 1.0))[:, None]
         if self.how == "STEP":
-            share = np.zeros_like(share)
+            share = torch.zeros_like(share)
         if self.kind == "translation":
-            return np.asarray((1 - share) * self.values[before] + share * self.values[after])
-        unit = self.values / np.maximum(np.linalg.norm(self.values, axis=1, keepdims=True), 1e-12)
-        first, last = unit[before], unit[after]
-        last = np.where((first * last).sum(axis=1, keepdims=True) < 0, -last, last)
-        angle = np.arccos(np.clip((first * last).sum(axis=1, keepdims=True), -1, 1))
-        small = angle < 1e-6
-        sine = np.where(small, 1.0, np.sin(angle))
-        start = np.where(small, 1 - share, np.sin((1 - share) * angle) / sine)
-        end = np.where(small, share, np.sin(share * angle) / sine)
-        mixed = start * first + end * last
-        return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12))
+            return torch.lerp(self.values[before], self.values[after], share)
+        rotmats = roma.unitquat_to_rotmat(torch.nn.functional.normalize(self.values, dim=-1))
+        return rotmat_between(rotmats[before], rotmats[after], share)
 
 
 class _Scene:
@@ -212,7 +201,7 @@ class _Scene:
         return parents, offsets, tips
 
     def _world(
-        self, moved: dict[tuple[int, str], np.ndarray], count: int
+        self, moved: dict[tuple[int, str], Tensor], count: int
     ) -> tuple[Float[Tensor, "T N 3 3"], Float[Tensor, "T N 3"]]:
         """Rotations and places of all nodes in the world; those that do not move at rest."""
         rotation = torch.zeros(count, len(self.nodes), 3, 3, dtype=torch.float64)
@@ -221,9 +210,9 @@ class _Scene:
         for number in self.order:
             turn, shift, scale = _rest_of(self.nodes[number])
             if (number, "rotation") in moved:
-                turn = roma.unitquat_to_rotmat(torch.from_numpy(moved[number, "rotation"]))
+                turn = moved[number, "rotation"]
             if (number, "translation") in moved:
-                shift = torch.from_numpy(moved[number, "translation"])
+                shift = moved[number, "translation"]
             parent = self.parents[number]
             if parent < 0:
                 rotation[:, number], position[:, number] = turn, shift
@@ -247,7 +236,7 @@ class _Scene:
             values = values[1::3]
         if len(times) == 0 or len(values) != len(times) or (np.diff(times) < 0).any():
             raise InputError(f"a track has {len(times)} times and {len(values)} values", expected=_EXPECTED)
-        return _Track(int(target["node"]), str(target["path"]), times, values, how)
+        return _Track(int(target["node"]), str(target["path"]), times, torch.from_numpy(values), how)
 
     def _array(self, index: int) -> np.ndarray:
         accessor = self.scene["accessors"][index]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import roma
 import torch
-from torch import Tensor
 
-from learnable_smplify.mocap.plausible import MAX_ANGLE_DEG
+from learnable_smplify.mocap.plausible import ENDS, MAX_ANGLE_DEG
+from learnable_smplify.mocap.source import angle_deg
 from learnable_smplify.motion import Motion
 from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
 
@@ -16,7 +16,6 @@ from learnable_smplify.skeleton import JOINT_INDEX, PARENTS
 _MIN_SHARE = 0.25
 # After the half turn, this share of those frames are within what people can.
 _MENDED_SHARE = 0.9
-_ENDS = ("head", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
 
 
 def undo_half_turns(motion: Motion) -> Motion:
@@ -31,13 +30,13 @@ def undo_half_turns(motion: Motion) -> Motion:
     """
     rotmats = roma.rotvec_to_rotmat(motion.pose.to(torch.float64))
     notes = []
-    for name in _ENDS:
+    for name in ENDS:
         joint, limit = JOINT_INDEX[name], MAX_ANGLE_DEG[name]
-        far = _angle_deg(rotmats[:, joint]) > limit
+        far = angle_deg(rotmats[:, joint]) > limit
         if float(far.double().mean()) < _MIN_SHARE:
             continue
         turns = [roma.rotvec_to_rotmat(torch.pi * axis) for axis in torch.eye(3, dtype=torch.float64)]
-        bends = [_angle_deg(rotmats[far, joint] @ turn) for turn in turns]
+        bends = [angle_deg(rotmats[far, joint] @ turn) for turn in turns]
         best = min(range(3), key=lambda axis: float(bends[axis].median()))
         if float((bends[best] < limit).double().mean()) < _MENDED_SHARE:
             continue
@@ -50,8 +49,3 @@ def undo_half_turns(motion: Motion) -> Motion:
     if not notes:
         return motion
     return replace(motion, pose=roma.rotmat_to_rotvec(rotmats), notes=(*motion.notes, *notes))
-
-
-def _angle_deg(rotmats: Tensor) -> Tensor:
-    """(T,) degrees of rotations (T, 3, 3)."""
-    return torch.rad2deg(roma.rotmat_geodesic_distance(rotmats, torch.eye(3, dtype=rotmats.dtype)))

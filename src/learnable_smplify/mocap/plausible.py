@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.mocap.source import angle_deg
 from learnable_smplify.motion import Motion
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES
 
@@ -45,6 +46,9 @@ MAX_ANGLE_DEG: dict[str, int] = {
 """Rotations from SMPL's T pose that nobody reaches, bending and twisting taken together. Wide on purpose: gymnasts stay
 well inside, a foot or head whose markers were swapped does not."""
 
+ENDS = ("head", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
+"""Joints whose bones captures mistake as a whole: markers swapped, or a front taken for a back."""
+
 MAX_FLAGGED_SHARE = 0.5
 
 
@@ -67,13 +71,12 @@ def check_plausible(motion: Motion) -> Motion:
 
     for name, limit in MAX_ANGLE_DEG.items():
         # Of the rotation, not of the vector: some programs write turns of more than half a circle.
-        cosine = (rotations[:, JOINT_INDEX[name]].diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1) / 2
-        angle_deg = torch.rad2deg(cosine.clamp(-1, 1).acos())
-        bent = angle_deg > limit
+        turned_deg = angle_deg(rotations[:, JOINT_INDEX[name]])
+        bent = turned_deg > limit
         if not bool(bent.any()):
             continue
         count, frame = int(bent.sum()), int(bent.nonzero()[0])
-        what = f"{name} is turned {float(angle_deg[frame]):.0f} degrees from the T pose at frame {frame}"
+        what = f"{name} is turned {float(turned_deg[frame]):.0f} degrees from the T pose at frame {frame}"
         if count > MAX_FLAGGED_SHARE * len(motion):
             raise InputError(
                 f"{what} and beyond {limit} in {count} of {len(motion)} frames",

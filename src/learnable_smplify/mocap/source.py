@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import roma
@@ -47,20 +48,35 @@ class SourceMotion:
 
     def rest_positions(self) -> Float[Tensor, "J 3"]:
         """Joints in the rest pose, metres, root at the origin."""
-        positions: list[Tensor] = []
-        for joint, parent in enumerate(self.parents):
-            positions.append(self.offsets[joint] if parent < 0 else positions[parent] + self.offsets[joint])
-        return torch.stack(positions)
+        return rest_places(self.parents, self.offsets)
 
     def positions(self) -> Float[Tensor, "T J 3"]:
         """Joints in the world over time, metres."""
-        positions: list[Tensor] = []
-        for joint, parent in enumerate(self.parents):
-            if parent < 0:
-                positions.append(self.root_positions)
-            else:
-                positions.append(positions[parent] + self.rotations[:, parent] @ self.offsets[joint])
-        return torch.stack(positions, dim=1)
+        return joint_places(self.parents, self.offsets, self.rotations, self.root_positions)
+
+
+def joint_places(
+    parents: Sequence[int],
+    offsets: Float[Tensor, "J 3"],
+    rotations: Float[Tensor, "T J 3 3"],
+    root: Float[Tensor, "T 3"],
+) -> Float[Tensor, "T J 3"]:
+    """Joints in the world, from each one's place in its parent, global rotations, and where the root is."""
+    places: list[Tensor] = []
+    for joint, parent in enumerate(parents):
+        places.append(root if parent < 0 else places[parent] + rotations[:, parent] @ offsets[joint])
+    return torch.stack(places, dim=1)
+
+
+def rest_places(parents: Sequence[int], offsets: Float[Tensor, "J 3"]) -> Float[Tensor, "J 3"]:
+    """Joints in the rest pose, in which nothing is turned."""
+    unturned = torch.eye(3, dtype=offsets.dtype).expand(1, len(offsets), 3, 3)
+    return joint_places(parents, offsets, unturned, offsets[:1])[0]
+
+
+def angle_deg(rotmats: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B"]:
+    """How far rotations turn, degrees."""
+    return torch.rad2deg(roma.rotmat_geodesic_distance(rotmats, torch.eye(3).to(rotmats).expand_as(rotmats)))
 
 
 _REST_MEDIAN_DEG = 1.0
@@ -85,7 +101,7 @@ def drop_leading_rest_pose(source: SourceMotion) -> SourceMotion:
         return source
     parents = [source.parents[joint] for joint in children]
     local = source.rotations[:, parents].mT @ source.rotations[:, children]
-    from_rest = torch.rad2deg(roma.rotmat_geodesic_distance(local, torch.eye(3, dtype=local.dtype).expand_as(local)))
+    from_rest = angle_deg(local)
     at_rest = (from_rest.median(dim=1).values < _REST_MEDIAN_DEG) & (from_rest.amax(dim=1) < _REST_LARGEST_DEG)
     still = int(at_rest.long().cumprod(dim=0).sum())
     if still == 0 or still >= len(source) - 1:

@@ -34,14 +34,6 @@ class RetargetTarget:
     sole_joints: Int[Tensor, "P"]
     hands: RestHands | None = None
 
-    def leg_length(self) -> float:
-        """Thigh and shin, metres, mean of both sides."""
-        total = 0.0
-        for side in ("left", "right"):
-            hip, knee, ankle = (self.rest_joints[JOINT_INDEX[f"{side}_{j}"]] for j in ("hip", "knee", "ankle"))
-            total += float((knee - hip).norm() + (ankle - knee).norm())
-        return total / 2
-
 
 def target_from_body(arrays: BodyArrays) -> RetargetTarget:
     """The mean shape of a body as a target: joints from its regressor, soles from its lowest foot vertices."""

@@ -10,6 +10,7 @@ wherever a rig's author put them. Where the rest pose is none, A comes from the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import roma
@@ -22,8 +23,8 @@ from learnable_smplify.mocap.alignment import rest_alignment, rest_flaw
 from learnable_smplify.mocap.bone_map import BoneMap, find_bone_map
 from learnable_smplify.mocap.calibration import calibrate
 from learnable_smplify.mocap.fingers import hand_pose
-from learnable_smplify.mocap.plausible import MAX_ANGLE_DEG
-from learnable_smplify.mocap.source import SourceMotion
+from learnable_smplify.mocap.plausible import ENDS, MAX_ANGLE_DEG
+from learnable_smplify.mocap.source import SourceMotion, angle_deg, joint_places
 from learnable_smplify.mocap.target import RetargetTarget
 from learnable_smplify.mocap.vertical import find_up_axis
 from learnable_smplify.motion import Motion
@@ -33,7 +34,6 @@ from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS
 # all (climbing, hanging), so the source's own height is left alone.
 _FLOOR_QUANTILE = 0.05
 _MAX_FLOOR_SHIFT_M = 0.2
-_ENDS = ("head", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
 _MISPLACED_SHARE = 0.9
 
 
@@ -64,7 +64,7 @@ def retarget(
     bone_map = bone_map or find_bone_map(source.names, source.parents)
     if source.up_axis is None:
         source = find_up_axis(source, bone_map)
-    index = {name: i for i, name in enumerate(source.names)}
+    starts = bone_map.starts(source.names)
     notes = list(source.notes)
     flaw = rest_flaw(source, bone_map)
     if flaw is None:
@@ -81,10 +81,10 @@ def retarget(
         pose, world = _pose(source, bone_map, alignment, flaw is None)
 
     positions = source.positions()
-    hips = [index[bone_map.bones[f"{side}_hip"][0]] for side in ("left", "right")]
+    hips = [starts["left_hip"], starts["right_hip"]]
     pelvis_rest = target.rest_joints[0]
     mid_hip_rest = target.rest_joints[[JOINT_INDEX["left_hip"], JOINT_INDEX["right_hip"]]].mean(dim=0)
-    scale = target.leg_length() / _leg_length(positions, {j: index[b[0]] for j, b in bone_map.bones.items()})
+    scale = leg_length(target.rest_joints, JOINT_INDEX) / leg_length(positions, starts)
     transl = scale * positions[:, hips].mean(dim=1) - pelvis_rest - world[:, 0] @ (mid_hip_rest - pelvis_rest)
     if floor == "feet":
         assert source.up_axis is not None
@@ -132,10 +132,9 @@ def _misplaced_ends(pose: Float[Tensor, "T 24 3 3"]) -> list[str]:
     With an ankle go the toes.
     """
     found = []
-    for name in _ENDS:
+    for name in ENDS:
         rotmats = pose[:, JOINT_INDEX[name]]
-        angle = roma.rotmat_geodesic_distance(rotmats, torch.eye(3, dtype=pose.dtype))
-        if float((torch.rad2deg(angle) > MAX_ANGLE_DEG[name]).double().mean()) > _MISPLACED_SHARE:
+        if float((angle_deg(rotmats) > MAX_ANGLE_DEG[name]).double().mean()) > _MISPLACED_SHARE:
             found.append(name)
             if name.endswith("ankle"):
                 found.append(name.replace("ankle", "foot"))
@@ -146,14 +145,9 @@ def world_joints(
     target: RetargetTarget, world_rotmats: Float[Tensor, "T 24 3 3"], transl: Float[Tensor, "T 3"]
 ) -> Float[Tensor, "T 24 3"]:
     """Joints of the target body in the world, from each joint's global rotation, metres."""
-    joints: list[Tensor] = []
-    for joint, parent in enumerate(PARENTS):
-        if parent < 0:
-            joints.append(target.rest_joints[0] + transl)
-        else:
-            bone = target.rest_joints[joint] - target.rest_joints[parent]
-            joints.append(joints[parent] + world_rotmats[:, parent] @ bone)
-    return torch.stack(joints, dim=1)
+    rest = target.rest_joints
+    bones = torch.cat((rest[:1], rest[1:] - rest[list(PARENTS[1:])]))
+    return joint_places(PARENTS, bones, world_rotmats, rest[0] + transl)
 
 
 def _sole_heights(target: RetargetTarget, world_rotmats: Tensor, transl: Tensor, up: int) -> Tensor:
@@ -182,11 +176,11 @@ def _bone_rotations(source: SourceMotion, bones: list[int]) -> Tensor:
     return first @ roma.rotvec_to_rotmat(turn[:, :3] / sine.clamp(min=1e-12) * half_angle)
 
 
-def _leg_length(positions: Tensor, joints: dict[str, int]) -> float:
-    """Thigh and shin of the source, metres, mean of both sides and over the frames."""
+def leg_length(positions: Float[Tensor, "*T J 3"], joints: Mapping[str, int]) -> float:
+    """Thigh and shin, metres, mean of both sides and over the frames, where these SMPL joints are."""
     total = 0.0
     for side in ("left", "right"):
-        hip, knee, ankle = (positions[:, joints[f"{side}_{joint}"]] for joint in ("hip", "knee", "ankle"))
+        hip, knee, ankle = (positions[..., joints[f"{side}_{joint}"], :] for joint in ("hip", "knee", "ankle"))
         total += float(((knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1)).mean())
     if total < 1e-6:
         raise InputError("the legs of the skeleton have no length", expected="offsets between hip, knee and ankle")

@@ -32,8 +32,7 @@ def find_up_axis(source: SourceMotion, bone_map: BoneMap) -> SourceMotion:
     Returns:
         The motion with `up_axis` and a note where up is not +Y.
     """
-    index = {name: i for i, name in enumerate(source.names)}
-    at = source.positions()[:, [index[bones[0]] for bones in bone_map.bones.values()]]
+    at = source.positions()[:, list(bone_map.starts(source.names).values())]
     place = dict(zip(bone_map.bones, at.unbind(dim=1), strict=True))
     hips = (place["left_hip"] + place["right_hip"]) / 2
     ankles = (place["left_ankle"] + place["right_ankle"]) / 2

@@ -20,7 +20,8 @@ from learnable_smplify.safe_files.budget import Budget, check_depth, checked_sha
 from learnable_smplify.safe_files.pickle_machine import PickleMachine
 from learnable_smplify.safe_files.pickle_records import Dtype, Record, plain_array, stand_in
 from learnable_smplify.safe_files.pickle_resolve import Resolver
-from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes, read_bytes, readable
+from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes, readable
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 _ARRAY_NOTE = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import Budget, TooMuchError
-from learnable_smplify.safe_files.safe_pickle import read_bytes
 from learnable_smplify.safe_files.text import decoded
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 # What Python needs [bytes] for a list with what it holds, a dictionary with a few keys, and a number between commas.
 _LIST, _DICTIONARY, _ITEM = 200, 232, 32

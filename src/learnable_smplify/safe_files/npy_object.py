@@ -11,7 +11,8 @@ import numpy as np
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.budget import TooMuchError, checked_shape, elements, shown_shape
-from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes, read_bytes
+from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 
 def load_npy(path: str | PathLike[str]) -> Any:
@@ -33,9 +34,8 @@ def load_npy(path: str | PathLike[str]) -> Any:
             raise ValueError("a table of objects")
     # Damaged bytes raise nearly anything here.
     except Exception as error:
-        detail = reason(error)
         raise InputError(
-            f"not a readable .npy file ({detail})", path=path, expected="a complete file, saved by numpy.save"
+            f"not a readable .npy file ({reason(error)})", path=path, expected="a complete file, saved by numpy.save"
         ) from error
     value = load_pickle_bytes(stream.read(), path)
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value

@@ -8,7 +8,6 @@ turned into NumPy arrays afterwards. A name that is not on the list is refused b
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from learnable_smplify.errors import InputError, reason
-from learnable_smplify.safe_files.budget import MAX_BYTES, Budget
+from learnable_smplify.safe_files.budget import Budget
 from learnable_smplify.safe_files.pickle_machine import PickleMachine
 from learnable_smplify.safe_files.pickle_records import RefusedError
 from learnable_smplify.safe_files.pickle_resolve import Resolver
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 
 def load_pickle(path: str | PathLike[str]) -> Any:
@@ -45,22 +45,6 @@ def load_pickle_bytes(data: bytes, path: str | PathLike[str], budget: Budget | N
     budget = Budget(len(data)) if budget is None else budget
     with readable(path):
         return Resolver(budget).value(PickleMachine(io.BytesIO(data), budget).load())
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file of at most 4 GiB.
-
-    Raises:
-        InputError: a folder, too large, or it cannot be read.
-    """
-    try:
-        if path.is_dir():
-            raise InputError("this is a folder", path=path, expected="a file")
-        if os.path.getsize(path) > MAX_BYTES:
-            raise InputError("the file is larger than 4 GiB", path=path)
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the file ({error.strerror})", path=path) from error
 
 
 @contextmanager

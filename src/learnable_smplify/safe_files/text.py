@@ -1,10 +1,13 @@
-"""The text of a file in the encodings that programs and spreadsheets save."""
+"""The text of a file in the encodings that programs and spreadsheets save, and the numbers in its lines."""
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 
 _HEAD = 512
+# No coordinate, angle or length of a recording is larger, whatever its unit.
+LARGEST = 1e9
 
 
 def decoded(data: bytes, errors: str = "replace") -> str:
@@ -24,3 +27,12 @@ def decoded(data: bytes, errors: str = "replace") -> str:
     if max(even, odd) > 0.4 * len(data[:_HEAD:2]) and min(even, odd) == 0:
         return data.decode("utf-16-le" if odd else "utf-16-be", errors)
     return data.decode("utf-8-sig", errors)
+
+
+def listed_numbers(words: Sequence[str], count: int) -> tuple[float, ...] | None:
+    """The first `count` words as numbers; None where there are fewer, or some are none, not finite or above 1e9."""
+    try:
+        numbers = tuple(float(word) for word in words[:count])
+    except ValueError:
+        return None
+    return numbers if len(numbers) == count and all(abs(number) < LARGEST for number in numbers) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.text import decoded
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 # The largest in the package has 5 kB. The parser takes time by the square of a key's parts and by that of all keys.
 _MAX_BYTES, _MOST_DOTS = 200_000, 20
@@ -27,11 +28,7 @@ def read_toml(path: str | PathLike[str], kind: str) -> dict[str, Any]:
         InputError: missing, too large, not UTF-8, or not TOML.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the {kind} ({error.strerror})", path=path) from error
+    data = read_bytes(path, kind, _MAX_BYTES)
     try:
         return parse_toml(decoded(data, "strict"), path, kind)
     except UnicodeDecodeError as error:
@@ -40,8 +37,6 @@ def read_toml(path: str | PathLike[str], kind: str) -> dict[str, Any]:
 
 def parse_toml(text: str, path: Path, kind: str) -> dict[str, Any]:
     """As `read_toml`, from memory; `path` only names the source in messages."""
-    if len(text) > _MAX_BYTES:
-        raise InputError(f"the file is too large for a {kind}", path=path, expected=f"less than {_MAX_BYTES} bytes")
     if any(part.count(".") > _MOST_DOTS for part in _BETWEEN.split(text)):
         raise InputError(f"a name has more than {_MOST_DOTS} parts", path=path, expected=f"a {kind}")
     try:

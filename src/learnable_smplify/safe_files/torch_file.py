@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from learnable_smplify.errors import InputError, reason
-from learnable_smplify.safe_files.budget import Budget, TooMuchError
+from learnable_smplify.safe_files.budget import Budget
 from learnable_smplify.safe_files.pickle_records import RefusedError
 from learnable_smplify.safe_files.pickle_resolve import Resolver
-from learnable_smplify.safe_files.safe_pickle import read_bytes
 from learnable_smplify.safe_files.torch_storage import read_legacy, read_zip
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 
 def load_torch_file(
@@ -33,8 +33,7 @@ def load_torch_file(
     data = read_bytes(path)
     budget = Budget(len(data))
     try:
-        read = read_zip if data.startswith(b"PK") else None
-        loaded = read_legacy(data, budget) if read is None else read(io.BytesIO(data), budget)
+        loaded = read_zip(io.BytesIO(data), budget) if data.startswith(b"PK") else read_legacy(data, budget)
         content = Resolver(budget, tensors=True).value(loaded)
     except RefusedError as error:
         raise InputError(
@@ -45,18 +44,12 @@ def load_torch_file(
         ) from error
     # A damaged file can raise nearly anything from the zip reader, the unpickler or the values it builds.
     except Exception as error:
-        raise _unreadable(path, error, example) from error
+        detail = reason(error) if isinstance(error, ValueError) else "its content is of another kind"
+        raise InputError(
+            f"not a readable torch file ({'it ends too early' if isinstance(error, EOFError) else detail})",
+            path=path,
+            expected=f"a complete file written by torch.save, such as {example}",
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"the file holds a {type(content).__name__}", path=path, expected="a dictionary")
     return content
-
-
-def _unreadable(path: Path, error: Exception, example: str) -> InputError:
-    detail = reason(error) if isinstance(error, ValueError | TooMuchError) else "its content is of another kind"
-    if isinstance(error, EOFError):
-        detail = "it ends too early"
-    return InputError(
-        f"not a readable torch file ({detail or type(error).__name__})",
-        path=path,
-        expected=f"a complete file written by torch.save, such as {example}",
-    )

@@ -16,6 +16,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.formats.cameras.placed import CameraUnits, RawCamera, placed_cameras
 from learnable_smplify.motion import UpAxis
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 _SUBPIXELS = 64.0
 _TO_OPENCV = np.diag([1.0, -1.0, -1.0])
@@ -55,14 +56,10 @@ def read_qualisys(path: Path, units: CameraUnits | None = None) -> dict[str, Cam
 
 
 def _root(path: Path) -> ElementTree.Element:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the calibration ({error.strerror})", path=path) from error
+    data = read_bytes(path, "calibration", _LARGEST)
     # A document may define its own entities, and a few lines of them unfold to gigabytes: no calibration has any.
-    if len(data) > _LARGEST or re.search(rb"<!\s*(DOCTYPE|ENTITY)", data):
-        raise InputError("this is no calibration: too large, or with definitions of its own", path=path)
+    if re.search(rb"<!\s*(DOCTYPE|ENTITY)", data):
+        raise InputError("this is no calibration: it has definitions of its own", path=path)
     try:
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.safe_files.text import decoded
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 _LARGEST = 1_000_000
 _DEEPEST = 8
@@ -36,14 +37,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: missing, too large, or not of this part of YAML (with the line).
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the calibration ({error.strerror})", path=path) from error
-    if len(data) > _LARGEST:
-        raise InputError("the file is too large for a calibration", path=path, expected=f"at most {_LARGEST} bytes")
-    lines = _lines(decoded(data), path)
+    lines = _lines(decoded(read_bytes(path, "calibration", _LARGEST)), path)
     value, end = _block(lines, 0, lines[0].indent if lines else 0, path, 0)
     if end < len(lines) or not isinstance(value, dict):
         line = lines[min(end, len(lines) - 1)].number if lines else 1

@@ -24,7 +24,7 @@ from learnable_smplify.formats.keypoints.times import (
 )
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.json_file import parse_json
-from learnable_smplify.safe_files.safe_pickle import read_bytes
+from learnable_smplify.safe_files.whole_file import read_bytes
 
 WORLD_KEYS = (
     "pose_world_landmarks",
