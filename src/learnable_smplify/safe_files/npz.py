@@ -69,7 +69,7 @@ def npz_names(path: str | PathLike[str]) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):  # names that are no text, too
         return []
 
 

@@ -1,12 +1,14 @@
-"""Results of image-based estimators. To add one: a file with `KEYS`, `matches` and `read`, and a line in `_FORMATS`."""
+"""Results of image-based estimators. To add one: a file with `KEYS`, `matches` and `read`, and a line in `_FORMATS`.
+
+`read` takes the content, the path and, where the estimator knows both frames, the wanted one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import ModuleType
+from typing import Literal, get_args
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.estimates import (
@@ -30,23 +32,20 @@ EstimateFormat = Literal["wham", "gvhmr", "tram", "hmr2", "smplestx", "easymocap
 _PICKLES = (".pkl", ".pk", ".pt", ".pth")
 FORMATS: tuple[EstimateFormat, ...] = get_args(EstimateFormat)
 
-
-@dataclass(frozen=True)
-class _Format:
-    keys: str
-    matches: Callable[[Any], bool]
-    read: Callable[[Any, Path, Frame | None], list[Estimate]]
-
-
-_FORMATS: dict[EstimateFormat, _Format] = {
-    "wham": _Format(wham.KEYS, wham.matches, wham.read),
-    "gvhmr": _Format(gvhmr.KEYS, gvhmr.matches, gvhmr.read),
-    "tram": _Format(tram.KEYS, tram.matches, tram.read),
-    "hmr2": _Format(hmr2.KEYS, hmr2.matches, hmr2.read),
-    "smplestx": _Format(smplestx.KEYS, smplestx.matches, smplestx.read),
-    "easymocap": _Format(easymocap_smpl.KEYS, easymocap_smpl.matches, easymocap_smpl.read),
-    "amass": _Format(amass_style.KEYS, amass_style.matches, amass_style.read),
-    "arrays": _Format(smpl_arrays.KEYS, smpl_arrays.matches, smpl_arrays.read),
+_FORMATS: dict[EstimateFormat, ModuleType] = {
+    "wham": wham,
+    "gvhmr": gvhmr,
+    "tram": tram,
+    "hmr2": hmr2,
+    "smplestx": smplestx,
+    "easymocap": easymocap_smpl,
+    "amass": amass_style,
+    "arrays": smpl_arrays,
+}
+# The frame that files of these formats hold, and no other.
+_ONLY: dict[EstimateFormat, Frame] = {
+    **dict.fromkeys(("tram", "hmr2", "smplestx"), "camera"),
+    **dict.fromkeys(("easymocap", "amass"), "world"),
 }
 
 
@@ -93,12 +92,18 @@ def read_estimates(
         raise InputError(
             f"not the result of a known estimator; it holds {shown(content)}",
             path=path,
-            expected="; ".join(f"{name}: {one.keys}" for name, one in _FORMATS.items()),
+            expected="; ".join(f"{name}: {one.KEYS}" for name, one in _FORMATS.items()),
             hint=f"save an AMASS-style .npz, or name the format: one of {', '.join(FORMATS)}",
         )
     if not isinstance(content, dict):
-        raise InputError(f"it holds {shown(content)}", path=path, expected=f"{chosen}: {_FORMATS[chosen].keys}")
-    estimates = _FORMATS[chosen].read(content, path, frame)
+        raise InputError(f"it holds {shown(content)}", path=path, expected=f"{chosen}: {_FORMATS[chosen].KEYS}")
+    only = _ONLY.get(chosen)
+    if only is None:
+        estimates: list[Estimate] = _FORMATS[chosen].read(content, path, frame)
+    elif frame in (None, only):
+        estimates = _FORMATS[chosen].read(content, path)
+    else:
+        raise InputError(f"these files hold the {only}'s frame only", path=path, hint="leave frame away")
     if person is None:
         return estimates
     wanted = [estimate for estimate in estimates if estimate.person_id == str(person)]

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from learnable_smplify.errors import InputError
-from learnable_smplify.formats.estimates.estimate import Estimate, Frame
+from learnable_smplify.formats.estimates.estimate import Estimate
 from learnable_smplify.formats.motion.amass import RATE_KEYS, motion_of_arrays
 
 KEYS = "{poses, trans, betas, mocap_frame_rate}"
@@ -20,14 +19,12 @@ def matches(content: Any) -> bool:
     return isinstance(content, Mapping) and {"poses", "trans"} <= set(content)
 
 
-def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
+def read(content: Any, path: Path) -> list[Estimate]:
     """The one person of an AMASS-style file, in its world.
 
     Raises:
-        InputError: `frame` is "camera", or as in `motion_of_arrays`.
+        InputError: as in `motion_of_arrays`.
     """
-    if frame == "camera":
-        raise InputError("an AMASS file is in the world, not in a camera", path=path, hint="leave frame away")
     # Without a rate, the video's is asked for, as of every estimator.
     timed = any(key in content for key in RATE_KEYS)
     motion = motion_of_arrays(path, content, default_fps=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from learnable_smplify.safe_files.joblib_file import load_joblib
 from learnable_smplify.safe_files.json_file import read_json_file
 from learnable_smplify.safe_files.keyed import keys_of
 from learnable_smplify.safe_files.npy_object import load_npy
-from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.safe_files.npz import npz_names, read_npz
 from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes
 from learnable_smplify.safe_files.torch_file import load_torch_file
 
@@ -40,7 +39,8 @@ def load_content(path: Path) -> Any:
     if head.startswith(b"\x93NUMPY"):
         return load_npy(path)
     if head.startswith(b"PK"):
-        return _torch(path) if _is_torch(path) else read_npz(path, read_objects=load_pickle_bytes)
+        is_torch = any(name.endswith("data.pkl") for name in npz_names(path))
+        return _torch(path) if is_torch else read_npz(path, read_objects=load_pickle_bytes)
     if path.suffix.lower() in (".pt", ".pth", ".tar"):
         return _torch(path)
     return load_joblib(path)
@@ -75,11 +75,3 @@ def _json(path: Path) -> Any:
 
 def _torch(path: Path) -> Any:
     return load_torch_file(path, "smpl_params_global", "GVHMR's hmr4d_results.pt")
-
-
-def _is_torch(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile):  # names that are no text, too
-        return False

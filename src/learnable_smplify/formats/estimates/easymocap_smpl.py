@@ -16,7 +16,7 @@ import roma
 import torch
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
+from learnable_smplify.formats.estimates.estimate import Estimate, cleaned
 from learnable_smplify.safe_files.keyed import Keyed, as_name
 
 KEYS = "a .json a frame: [{id, Rh, Th, poses, shapes}]"
@@ -33,14 +33,12 @@ def matches(content: Any) -> bool:
     return any({"Rh", "Th"} <= set(person) for frame in content.values() for person in _people(frame))
 
 
-def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
+def read(content: Any, path: Path) -> list[Estimate]:
     """One estimate for each id, in the world of the camera calibration; `pivot` is "origin".
 
     Raises:
-        InputError: `frame` is "camera", a file name without a number, or a key that is missing or of another shape.
+        InputError: a file name without a number, or a key that is missing or of another shape.
     """
-    if frame == "camera":
-        raise InputError("EasyMocap's results are in the world, not in a camera", path=path, hint="leave frame away")
     rows: dict[str, list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
     for name in sorted(content, key=str):
         file = path / f"{name}.json" if path.is_dir() else path

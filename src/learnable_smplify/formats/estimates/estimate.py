@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -272,6 +273,13 @@ def cleaned(
         hands=None if hands is None else tensor(hands),
         hands_about_mean=hands_about_mean,
     )
+
+
+def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """The rows of all parts, one after another; None where a part has none, or they are of different widths."""
+    there = [part for part in parts if part is not None]
+    alike = len(there) == len(parts) and len({part.shape[1:] for part in there}) == 1
+    return np.concatenate(there) if alike else None
 
 
 def rotvecs_of(rotmat: np.ndarray, path: Path, where: str) -> np.ndarray:

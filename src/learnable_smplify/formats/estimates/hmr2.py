@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
+from learnable_smplify.formats.estimates.estimate import Estimate, cleaned, rotvecs_of
 from learnable_smplify.safe_files.budget import shown
 from learnable_smplify.safe_files.keyed import Keyed, as_name
 
@@ -25,17 +25,15 @@ def matches(content: Any) -> bool:
     )
 
 
-def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
+def read(content: Any, path: Path) -> list[Estimate]:
     """One estimate for each track, in the camera's frame.
 
     PHALP goes on listing a lost person for some frames with their last values (`tracked_time` above 0); those frames
     are left out, so a track may have gaps.
 
     Raises:
-        InputError: `frame` is "world", a key that is missing or of another shape, or nobody was tracked.
+        InputError: a key that is missing or of another shape, or nobody was tracked.
     """
-    if frame == "world":
-        raise InputError("HMR2 has no world frame, only the camera's", path=path, hint="leave frame away")
     rows: dict[str, list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
     for number, (name, value) in enumerate(content.items()):
         found = Keyed(path, value if isinstance(value, Mapping) else {}, f"frame {shown(name)}", "a PHALP result")

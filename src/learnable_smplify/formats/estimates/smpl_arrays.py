@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
+from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, joined, rotvecs_of
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.safe_files.keyed import Keyed
 
@@ -66,6 +66,13 @@ class _Rows:
     body: str
     world: bool
     hands: np.ndarray | None = None  # (N, 2, 45)
+
+    def some(self, chosen: np.ndarray) -> _Rows:
+        """Those rows for which the mask `chosen` is True."""
+        given = (self.transl, self.frames, self.hands)
+        transl, frames, hands = (None if part is None else part[chosen] for part in given)
+        betas = self.betas[chosen]
+        return replace(self, pose=self.pose[chosen], betas=betas, transl=transl, frames=frames, hands=hands)
 
 
 def matches(content: Any) -> bool:
@@ -260,31 +267,16 @@ def _by_track(parts: list[_Rows], path: Path) -> list[tuple[str, _Rows]]:
     if len({part.pose.shape[1:] for part in parts}) > 1 or len({part.transl is None for part in parts}) > 1:
         raise InputError("its frames are of different kinds", path=path, expected="one estimator's result")
     tracks = np.concatenate([part.tracks for part in parts if part.tracks is not None])
-    counts = [len(part.pose) for part in parts]
-    pose = np.concatenate([part.pose for part in parts])
-    betas = np.concatenate(
-        [np.broadcast_to(p.betas, (n, p.betas.shape[-1])) for p, n in zip(parts, counts, strict=True)]
+    everybody = replace(
+        parts[0],
+        pose=np.concatenate([part.pose for part in parts]),
+        betas=np.concatenate([np.broadcast_to(p.betas, (len(p.pose), p.betas.shape[-1])) for p in parts]),
+        transl=joined([part.transl for part in parts]),
+        frames=joined([part.frames for part in parts]),
+        tracks=None,
+        hands=joined([part.hands for part in parts]),
     )
-    transl = None if parts[0].transl is None else np.concatenate([p.transl for p in parts if p.transl is not None])
-    fingers = [part.hands for part in parts if part.hands is not None]
-    hands = np.concatenate(fingers) if len(fingers) == len(parts) else None
-    given = [part.frames for part in parts if part.frames is not None]
-    frames = np.concatenate(given) if len(given) == len(parts) else None
-    people = []
-    for track in dict.fromkeys(tracks.tolist()):
-        chosen = tracks == track
-        rows = _Rows(
-            pose[chosen],
-            betas[chosen],
-            None if transl is None else transl[chosen],
-            None if frames is None else frames[chosen],
-            None,
-            parts[0].body,
-            parts[0].world,
-            None if hands is None else hands[chosen],
-        )
-        people.append((f"{track:g}", rows))
-    return people
+    return [(f"{track:g}", everybody.some(tracks == track)) for track in dict.fromkeys(tracks.tolist())]
 
 
 def _estimate(name: str, rows: _Rows, path: Path, source: str) -> Estimate:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned
+from learnable_smplify.formats.estimates.estimate import Estimate, cleaned, joined
 from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{global_orient, body_pose, betas, transl} (or smplx_root_pose, smplx_body_pose, smplx_shape, cam_trans)"
@@ -39,44 +40,45 @@ def matches(content: Any) -> bool:
     )
 
 
-def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
+def read(content: Any, path: Path) -> list[Estimate]:
     """The people of one file, or of a folder with a file for each frame (and person), in the camera's frame.
 
     One file holds (T, 3), (T, 63), (T, 10), (T, 3) of one person, or (N, T, ...) of N people, NaN where one is not
     seen. 63 columns of `body_pose` are SMPL-X's (or SMPL-H's), 69 are SMPL's.
 
     Raises:
-        InputError: `frame` is "world", or a key that is missing or of another shape.
+        InputError: a key that is missing or of another shape.
     """
-    if frame == "world":
-        raise InputError("these files hold the camera's frame only", path=path, hint="leave frame away")
     if path.is_dir() or not _has_keys(content):
         return _folder(content, path)
     found = Keyed(path, content, None, "SMPL-X parameters")
-    root, body, betas, transl = _arrays(found)
-    hands = _hands(found, root.shape[:-1])
+    everybody = _parameters(found)
+    root = everybody.root
     if root.ndim == 2:
-        return [_person(root, body, betas, transl, np.arange(len(root)), path, "0", hands)]
+        return [_estimate(everybody, np.arange(len(root)), path, "0")]
     people = len(root)
-    if not (body.ndim == 3 and len(body) == people and len(betas) == people and (transl is None or transl.ndim == 3)):
+    if everybody.betas.shape[:1] != (people,):
         raise InputError("the arrays disagree on the number of people", path=path, expected=f"{people} in each")
     seen = [n for n in range(people) if np.isfinite(root[n]).all(axis=1).any()]
-    return [
-        _person(
-            root[n],
-            body[n],
-            betas[n],
-            None if transl is None else transl[n],
-            np.arange(root.shape[1]),
-            path,
-            str(n),
-            None if hands is None else hands[n],
-        )
-        for n in seen
-    ]
+    return [_estimate(everybody.person(n), np.arange(root.shape[1]), path, str(n)) for n in seen]
 
 
-def _arrays(found: Keyed) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+@dataclass(frozen=True)
+class _Parameters:
+    """Of one person over time, or of several: then the first axis is theirs."""
+
+    root: np.ndarray  # (..., T, 3)
+    body: np.ndarray  # (..., T, 63) or (..., T, 69)
+    betas: np.ndarray
+    transl: np.ndarray | None
+    hands: np.ndarray | None  # (..., T, 2, C)
+
+    def person(self, n: int) -> _Parameters:
+        transl, hands = (None if part is None else part[n] for part in (self.transl, self.hands))
+        return _Parameters(self.root[n], self.body[n], self.betas[n], transl, hands)
+
+
+def _parameters(found: Keyed) -> _Parameters:
     root, body = found.numbers(*_ROOT, finite=False), found.numbers(*_BODY, finite=False)
     betas = found.numbers(*_BETAS, finite=False)
     transl = found.numbers(*_TRANSL, finite=False) if found.has(*_TRANSL) else None
@@ -93,30 +95,21 @@ def _arrays(found: Keyed) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
         if transl.size != root.size:
             raise found.fail(f"'transl' has shape {transl.shape}", str(root.shape))
         transl = transl.reshape(root.shape)
-    return root, body, betas, transl
+    return _Parameters(root, body, betas, transl, _hands(found, root.shape[:-1]))
 
 
-def _person(
-    root: np.ndarray,
-    body: np.ndarray,
-    betas: np.ndarray,
-    transl: np.ndarray | None,
-    frames: np.ndarray,
-    path: Path,
-    name: str,
-    hands: np.ndarray | None = None,
-) -> Estimate:
-    smplx = body.shape[-1] == 63
+def _estimate(person: _Parameters, frames: np.ndarray, path: Path, name: str) -> Estimate:
+    smplx = person.body.shape[-1] == 63
     return cleaned(
         frames=frames,
-        pose=np.concatenate((root, body), axis=1).reshape(len(root), -1, 3),
-        betas=betas,
-        transl=transl,
+        pose=np.concatenate((person.root, person.body), axis=1).reshape(len(frames), -1, 3),
+        betas=person.betas,
+        transl=person.transl,
         source="SMPLest-X",
         path=path,
         person_id=name,
         body="smplx" if smplx else "smpl",
-        hands=hands if smplx else None,
+        hands=person.hands if smplx else None,
         hands_about_mean=_ABOUT_MEAN,
     )
 
@@ -134,29 +127,28 @@ def _hands(found: Keyed, rows: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _folder(content: Mapping[str, Any], path: Path) -> list[Estimate]:
-    rows: dict[str, list[tuple[int, Any]]] = defaultdict(list)
+    rows: dict[str, list[tuple[int, _Parameters]]] = defaultdict(list)
     for name in sorted(content, key=str):
         told = _FILE_NAME.fullmatch(name)
         if told is None:
             raise InputError("the file name tells no frame", path=path / f"{name}.npz", expected="000012_0.npz")
-        keyed = Keyed(path / f"{name}.npz", content[name], None, "SMPL-X parameters")
-        found = (*_arrays(keyed), _hands(keyed, (1,)))
-        if found[0].shape != (1, 3) or found[2].size < 1:
+        found = _parameters(Keyed(path / f"{name}.npz", content[name], None, "SMPL-X parameters"))
+        if found.root.shape != (1, 3) or found.betas.size < 1:
             raise InputError("holds more than one pose", path=path / f"{name}.npz", expected="one frame of one person")
         rows[told[2] or "0"].append((int(told[1]), found))
     estimates = []
     for person, frames in rows.items():
-        numbers, parts = [number for number, _ in frames], [part for _, part in frames]
-        if len({(part[1].shape, part[2].size) for part in parts}) > 1:
+        numbers, parts = zip(*frames, strict=True)
+        if len({(part.body.shape, part.betas.size) for part in parts}) > 1:
             raise InputError("its files are of different bodies", path=path, where=f"person {person}")
-        root, body = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-        betas = np.stack([part[2].reshape(-1) for part in parts])
-        places = [part[3] for part in parts]
-        transl = None if any(place is None for place in places) else np.concatenate(places)
-        fingers = [part[4] for part in parts]
-        alike = len({None if hand is None else hand.shape for hand in fingers}) == 1 and fingers[0] is not None
-        hands = np.concatenate(fingers) if alike else None
-        estimates.append(_person(root, body, betas, transl, np.asarray(numbers), path, person, hands))
+        whole = _Parameters(
+            root=np.concatenate([part.root for part in parts]),
+            body=np.concatenate([part.body for part in parts]),
+            betas=np.stack([part.betas.reshape(-1) for part in parts]),
+            transl=joined([part.transl for part in parts]),
+            hands=joined([part.hands for part in parts]),
+        )
+        estimates.append(_estimate(whole, np.asarray(numbers), path, person))
     return estimates
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from learnable_smplify.errors import InputError
-from learnable_smplify.formats.estimates.estimate import Estimate, Frame, cleaned, rotvecs_of
+from learnable_smplify.formats.estimates.estimate import Estimate, cleaned, rotvecs_of
 from learnable_smplify.safe_files.keyed import Keyed
 
 KEYS = "{pred_rotmat, pred_shape, pred_trans, frame}"
@@ -22,16 +21,12 @@ def matches(content: Any) -> bool:
     )
 
 
-def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
+def read(content: Any, path: Path) -> list[Estimate]:
     """The tracks of a TRAM result, in the camera's frame, the only one these files have.
 
     Raises:
-        InputError: `frame` is "world", or a key that is missing or of another shape.
+        InputError: a key that is missing or of another shape.
     """
-    if frame == "world":
-        raise InputError(
-            "TRAM's tracks are in the camera's frame (its world needs camera.npy)", path=path, hint="leave frame away"
-        )
     if path.is_dir():
         tracks = {k: v for k, v in content.items() if isinstance(v, Mapping) and "pred_rotmat" in v}
         return [_track(track, path / f"{name}.npy", name) for name, track in sorted(tracks.items(), key=_number)]
