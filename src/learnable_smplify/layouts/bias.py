@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from learnable_smplify.errors import InputError
@@ -64,22 +65,18 @@ def parse_bias(
         raise InputError("the bias is not a table", path=path, where="key 'bias'", expected="LHip = { x = 0.03 }")
     found = [KeypointBias(spread=_SPREADS[group]) for group in groups]
     for name, row in table.items():
-        where = f"bias.{name}"
+        wrong = partial(InputError, path=path, where=f"bias.{name}")
         index = index_of(name)
         if index is None:
-            raise InputError(
-                f"there is no keypoint '{name}'", path=path, where=where, expected="one of " + ", ".join(names)
-            )
+            raise wrong(f"there is no keypoint '{name}'", expected="one of " + ", ".join(names))
         if not isinstance(row, dict) or not all(key in ("x", "y", "z", "spread") for key in row):
-            raise InputError("the value is not a bias", path=path, where=where, expected="{ x = 0.03, spread = 0.015 }")
+            raise wrong("the value is not a bias", expected="{ x = 0.03, spread = 0.015 }")
         for key, value in row.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
-                raise InputError(
-                    f"'{key}' is {str(value)[:40]}", path=path, where=where, expected=f"metres, at most {_LARGEST:g}"
-                )
+                raise wrong(f"'{key}' is {str(value)[:40]}", expected=f"metres, at most {_LARGEST:g}")
         spread = float(row.get("spread", found[index].spread))
         if not spread > 0:
-            raise InputError("the spread is not above 0", path=path, where=where, expected="metres, such as 0.015")
+            raise wrong("the spread is not above 0", expected="metres, such as 0.015")
         bias = KeypointBias((float(row.get("x", 0)), float(row.get("y", 0)), float(row.get("z", 0))), spread)
         found[index] = bias
         if mirror[index] != index:

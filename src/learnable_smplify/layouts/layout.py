@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -54,6 +54,7 @@ _SHIPPED_BY_SPELLING = {
     spelling: name for name in reversed((*_SHIPPED, *_MARKERS, *_HANDS)) for spelling in (name, plain(name))
 }
 
+_KEYS = ("name", "title", "keypoints", "edges", "aliases", "bias", "markers")
 # What a keypoint that is not on the body is called.
 _NOWHERE: tuple[object, ...] = ({}, [], "", "ignored", "ignore", "none", False)
 # Whole bodies with hands and face have 133 to 553.
@@ -263,7 +264,7 @@ def infer_layout_from_count(count: int, path: str | PathLike[str] | None = None)
         InputError: none has that many; `path` only names the file in the message, which lists them.
         AmbiguousLayoutError: several have.
     """
-    ordered = [_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY]
+    ordered = _array_layouts()
     candidates = [layout for layout in ordered if layout.width == count]
     if len(candidates) == 1:
         return candidates[0]
@@ -278,8 +279,13 @@ def infer_layout_from_count(count: int, path: str | PathLike[str] | None = None)
 
 def others_as_wide(layout: Layout) -> tuple[str, ...]:
     """Names of the other layouts in the package that have as many points a frame."""
-    ordered = (_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY)
-    return tuple(other.name for other in ordered if other.width == layout.width and other.name != layout.name)
+    wide = (other.name for other in _array_layouts() if other.width == layout.width)
+    return tuple(name for name in wide if name != layout.name)
+
+
+def _array_layouts() -> list[Layout]:
+    """The layouts in whose order somebody writes arrays."""
+    return [_shipped_layout(name) for name in _SHIPPED if name not in _BY_NAME_ONLY]
 
 
 def _shipped_by_name(text: str) -> Layout | None:
@@ -291,71 +297,56 @@ def _shipped_by_name(text: str) -> Layout | None:
 
 @cache
 def _shipped_layout(name: str) -> Layout:
-    source = resources.files("learnable_smplify.layouts") / f"{name}.toml"
-    return _parse_layout(
-        parse_toml(source.read_text(encoding="utf-8"), Path(f"{name}.toml"), "layout"), Path(f"{name}.toml")
-    )
+    path = Path(f"{name}.toml")
+    text = (resources.files("learnable_smplify.layouts") / path.name).read_text(encoding="utf-8")
+    return _parse_layout(parse_toml(text, path, "layout"), path)
 
 
 def _parse_layout(table: dict[str, Any], path: Path) -> Layout:
+    wrong = partial(InputError, path=path)
     for key in table:
-        if key not in ("name", "title", "keypoints", "edges", "aliases", "bias", "markers"):
-            raise InputError(
-                f"unknown key '{key}'",
-                path=path,
-                expected="name, title, keypoints, edges, aliases, bias, markers (see body25.toml)",
-            )
+        if key not in _KEYS:
+            raise wrong(f"unknown key '{key}'", expected=f"{', '.join(_KEYS)} (see body25.toml)")
     if not isinstance(table.get("markers", False), bool):
-        raise InputError(
-            "the value is neither true nor false", path=path, where="key 'markers'", expected="true or false"
-        )
+        raise wrong("the value is neither true nor false", where="key 'markers'", expected="true or false")
     for key in ("name", "title"):
         if not isinstance(table.get(key, ""), str):
-            raise InputError("the value is not text", path=path, where=f"key '{key}'", expected='a string in "quotes"')
+            raise wrong("the value is not text", where=f"key '{key}'", expected='a string in "quotes"')
     keypoints = table.get("keypoints")
     if not isinstance(keypoints, dict) or not keypoints:
-        raise InputError(
-            "there are no keypoints",
-            path=path,
-            where="key 'keypoints'",
-            expected='a table [keypoints] with lines such as LKnee = "left_knee"',
-        )
-
+        expected = 'a table [keypoints] with lines such as LKnee = "left_knee"'
+        raise wrong("there are no keypoints", where="key 'keypoints'", expected=expected)
     if len(keypoints) > _MOST_KEYPOINTS:
-        raise InputError(f"there are {len(keypoints)} keypoints", path=path, expected=f"at most {_MOST_KEYPOINTS}")
-    listed = tuple(keypoints)
-    off_body = tuple(place for place, name in enumerate(listed) if keypoints[name] in _NOWHERE)
-    names = tuple(name for place, name in enumerate(listed) if place not in set(off_body))
+        raise wrong(f"there are {len(keypoints)} keypoints", expected=f"at most {_MOST_KEYPOINTS}")
+    off_body = tuple(place for place, value in enumerate(keypoints.values()) if value in _NOWHERE)
+    names = tuple(name for name, value in keypoints.items() if value not in _NOWHERE)
     if not names:
-        raise InputError(
-            "no keypoint is on the body", path=path, where="key 'keypoints'", expected='LKnee = "left_knee"'
-        )
+        raise wrong("no keypoint is on the body", where="key 'keypoints'", expected='LKnee = "left_knee"')
     index_by_key: dict[str, int] = {}
     for index, name in enumerate(names):
-        if spelling_key(name) in index_by_key:
-            raise InputError(
-                f"keypoint '{name}' is the same name as '{names[index_by_key[spelling_key(name)]]}'",
-                path=path,
+        first = index_by_key.setdefault(spelling_key(name), index)
+        if first != index:
+            raise wrong(
+                f"keypoint '{name}' is the same name as '{names[first]}'",
                 where=f"keypoints.{name}",
                 expected="names that differ by more than case and punctuation",
             )
-        index_by_key[spelling_key(name)] = index
-    points = tuple(parse_point(keypoints[name], path, f"keypoints.{name}") for name in names)
+    name = table.get("name", path.stem)
     layout = Layout(
-        name=table.get("name", path.stem),
-        title=table.get("title", table.get("name", path.stem)),
+        name=name,
+        title=table.get("title", name),
         keypoint_names=names,
-        points=points,
-        edges=parse_edges(table.get("edges", []), names, set(listed) - set(names), path),
+        points=tuple(parse_point(keypoints[name], path, f"keypoints.{name}") for name in names),
+        edges=parse_edges(table.get("edges", []), names, set(keypoints) - set(names), path),
         aliases=_parse_aliases(table.get("aliases", {}), names, index_by_key, path),
         markers=table.get("markers", False),
         off_body=off_body,
     )
-    rows = table.get("bias", {})
-    bias = parse_bias(
-        rows, names, layout.mirror, layout.groups, lambda name: index_by_key.get(spelling_key(name)), path
-    )
-    return replace(layout, bias=bias)
+
+    def index_of(name: str) -> int | None:
+        return index_by_key.get(spelling_key(name))
+
+    return replace(layout, bias=parse_bias(table.get("bias", {}), names, layout.mirror, layout.groups, index_of, path))
 
 
 def _parse_aliases(
@@ -365,17 +356,14 @@ def _parse_aliases(
         raise InputError("the aliases are not a table", path=path, where="key 'aliases'", expected='Other = "LKnee"')
     aliases: list[tuple[str, int]] = []
     for alias, target in value.items():
-        where = f"aliases.{alias}"
+        wrong = partial(InputError, path=path, where=f"aliases.{alias}")
         if target not in names:
-            raise InputError(
-                f"the alias means '{target}', which is not in [keypoints]",
-                path=path,
-                where=where,
-                expected="one of " + ", ".join(names),
-            )
-        if index_by_key.get(spelling_key(alias), names.index(target)) != names.index(target):
-            raise InputError(f"'{alias}' is already the name of another keypoint", path=path, where=where)
-        aliases.append((alias, names.index(target)))
+            problem = f"the alias means '{target}', which is not in [keypoints]"
+            raise wrong(problem, expected="one of " + ", ".join(names))
+        index = names.index(target)
+        if index_by_key.get(spelling_key(alias), index) != index:
+            raise wrong(f"'{alias}' is already the name of another keypoint")
+        aliases.append((alias, index))
     return tuple(aliases)
 
 

@@ -106,25 +106,19 @@ def whole_body(name_or_count: str | int) -> WholeBody | None:
     return next((whole for whole in WHOLE_BODIES if plain(whole.name) == word), None)
 
 
-_FINGERS = {
-    "thumb": 0,
-    "index": 1,
-    "indexfinger": 1,
-    "forefinger": 1,
-    "fore": 1,
-    "middle": 2,
-    "middlefinger": 2,
-    "ring": 3,
-    "ringfinger": 3,
-    "pinky": 4,
-    "pinkyfinger": 4,
-    "pinkie": 4,
-    "little": 4,
-    "littlefinger": 4,
-}
+_FINGER_WORDS = (
+    ("thumb",),
+    ("index", "indexfinger", "forefinger", "fore"),
+    ("middle", "middlefinger"),
+    ("ring", "ringfinger"),
+    ("pinky", "pinkyfinger", "pinkie", "little", "littlefinger"),
+)
+_FINGERS = {word: finger for finger, words in enumerate(_FINGER_WORDS) for word in words}
 _PARTS = {"1": 0, "2": 1, "3": 2, "4": 3, "tip": 3, "dip": 2, "pip": 1, "mcp": 0}
 _THUMB_PARTS = _PARTS | {"cmc": 0, "mcp": 1, "ip": 2}
 _WRISTS = ("wrist", "root", "palm", "base")
+# Fewer are a body's own names: a fingertip, a thumb.
+_FEWEST_POINTS = 6
 
 
 def hand_columns(names: Sequence[str]) -> tuple[dict[int, int], dict[int, int]]:
@@ -139,14 +133,8 @@ def hand_columns(names: Sequence[str]) -> tuple[dict[int, int], dict[int, int]]:
         told = _hand_point(name)
         if told is not None:
             found[told[0]].setdefault(told[1], column)
-    # Fewer are a body's own names: a fingertip, a thumb.
-    return (
-        found[0] if len(found[0]) >= _FEWEST_POINTS else {},
-        found[1] if len(found[1]) >= _FEWEST_POINTS else {},
-    )
-
-
-_FEWEST_POINTS = 6
+    left, right = (points if len(points) >= _FEWEST_POINTS else {} for points in found)
+    return left, right
 
 
 def _hand_point(name: str) -> tuple[int, int] | None:
