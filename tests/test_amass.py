@@ -162,7 +162,7 @@ def with_nan(frame: int) -> np.ndarray:
         ({"mocap_framerate": None}, "states no frame rate"),
         ({"mocap_framerate": np.array(0.0)}, "is no frame rate"),
         ({"mocap_framerate": np.array("fast")}, "numbers"),
-        ({"poses": with_nan(4)}, "frame 4: 'poses' holds NaN"),
+        ({"poses": with_nan(4)}, "'poses' holds NaN or infinity in row 4"),
         ({"trans": np.full((FRAMES, 3), 1e300)}, "'trans' holds NaN or infinity"),
         ({"poses": np.zeros((FRAMES, 99))}, "(7, 99)"),
         ({"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3))}, "(0, 156)"),

@@ -74,7 +74,7 @@ class Keyed:
         Args:
             names: the key, then other names of it.
             shape: the shape it must have, None for any length.
-            finite: refuse NaN and infinity.
+            finite: refuse NaN, infinity, and what is infinity as float32, which motions are held in.
 
         Raises:
             InputError: no such key, no numbers, another shape, or not finite.
@@ -87,8 +87,10 @@ class Keyed:
         if shape is not None and not fits(array.shape, shape):
             wanted = ", ".join("T" if side is None else str(side) for side in shape)
             raise self.fail(f"'{name}' has shape {array.shape}", f"({wanted}{',' if len(shape) == 1 else ''})")
-        if finite and not bool(np.isfinite(array).all()):
-            first = np.argwhere(~np.isfinite(array))[0]
+        with np.errstate(over="ignore"):
+            known = np.isfinite(array.astype(np.float32)) if finite else np.True_
+        if not known.all():
+            first = np.argwhere(~known)[0]
             raise self.fail(f"'{name}' holds NaN or infinity in row {first[0] if first.size else 0}", "finite numbers")
         return array
 
@@ -100,11 +102,7 @@ class Keyed:
         """The text under a key, also where it is stored as bytes or in an array of one; `default` where it is not."""
         if default is not None and name not in self.values:
             return default
-        value = self.value(name)
-        if isinstance(value, np.ndarray) and value.size == 1:
-            value = value.reshape(-1)[0]
-        if isinstance(value, bytes):
-            value = value.decode("latin-1")
+        value = _single(self.value(name))
         if not isinstance(value, str):
             raise self.fail(f"'{name}' is a {type(value).__name__}", "text")
         return str(value)
@@ -117,20 +115,24 @@ class Keyed:
 def as_gender(word: Any, place: Keyed) -> str:
     """ "neutral", "male" or "female" from a word or its first letter, as text or bytes."""
     text = as_name(word)
-    known = {"n": "neutral", "m": "male", "f": "female"}
-    gender = known.get(text.strip().lower()[:1], "")
-    if text.strip().lower() not in (gender, gender[:1]) or not gender:
-        raise place.fail(f"the gender is '{text[:40]}'", "neutral, male or female, or n, m, f")
-    return gender
+    said = text.strip().lower()
+    for gender in ("neutral", "male", "female"):
+        if said in (gender, gender[0]):
+            return gender
+    raise place.fail(f"the gender is '{text[:40]}'", "neutral, male or female, or n, m, f")
 
 
 def as_name(value: Any) -> str:
     """What a file calls somebody: text, bytes or a number, also in an array of one."""
+    value = _single(value)
+    return str(value) if isinstance(value, str | float | bool | np.generic | None) else shown(value)
+
+
+def _single(value: Any) -> Any:
+    """The value in an array of one; bytes as text."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    return str(value) if isinstance(value, str | float | bool | np.generic | None) else shown(value)
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def as_numbers(value: Any) -> np.ndarray:

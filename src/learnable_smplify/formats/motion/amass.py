@@ -7,7 +7,6 @@ files takes them so: a motion that is Y up is turned on writing, the file says f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -23,6 +22,7 @@ from learnable_smplify.formats.motion.style import MotionStyle
 from learnable_smplify.formats.motion.up import own_body, rest_pelvis, turn_motion
 from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.safe_files.keyed import Keyed
 from learnable_smplify.safe_files.npz import read_npz
 
 PoseLayout = Literal["smpl", "smplh", "smplx"]
@@ -127,11 +127,12 @@ def write_amass(
         "flagged": motion.flagged.cpu().numpy(),
     }
     arrays |= turned
-    if fingers is not None and motion.hand_flagged is not None:
+    for key in ("hand_flagged", "hand_uncertainty_deg", "uncertainty_deg", "betas_sigma"):
+        value: torch.Tensor | None = getattr(motion, key)
+        if value is not None:
+            arrays[key] = value.cpu().numpy()
+    if fingers is not None:
         arrays["pose_hand" if pose_layout in _FINGER_COLUMNS else "hand_pose"] = fingers
-        arrays["hand_flagged"] = motion.hand_flagged.cpu().numpy()
-        if motion.hand_uncertainty_deg is not None:
-            arrays["hand_uncertainty_deg"] = motion.hand_uncertainty_deg.cpu().numpy()
     if motion.start_s != 0:
         arrays["start_time"] = np.float64(motion.start_s)
     if motion.body in OPEN_BODIES:
@@ -145,10 +146,6 @@ def write_amass(
             notes.append(f"betas are zeros, SMPL's mean; the person is {height:.2f} m (actual_human_height)")
     if shared == _BODY_COLUMNS and bool(pose[:, _BODY_COLUMNS:].any()):
         arrays["hand_joints"] = pose[:, _BODY_COLUMNS:]
-    if motion.uncertainty_deg is not None:
-        arrays["uncertainty_deg"] = motion.uncertainty_deg.cpu().numpy()
-    if motion.betas_sigma is not None:
-        arrays["betas_sigma"] = motion.betas_sigma.cpu().numpy()
     if motion.notes:
         arrays["notes"] = np.array(motion.notes, dtype=np.str_)
     with atomic_output(path) as temporary, open(temporary, "wb") as file:
@@ -204,18 +201,12 @@ def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float |
     Raises:
         InputError: as in `read_amass`.
     """
-    try:
-        file = _AmassFile(path, {key: np.asarray(arrays[key]) for key in _READ_KEYS if key in arrays})
-    except ValueError as error:  # lists of other lengths below one another
-        raise InputError(
-            "an array is none: its rows have other lengths than one another", path=path, expected="tables of numbers"
-        ) from error
-    if "poses" not in file.arrays:
-        raise InputError(
+    file = Keyed(path, arrays)
+    if not file.has("poses"):
+        raise file.fail(
             "holds no motion: the key 'poses' is missing",
-            path=path,
-            expected="'poses' and 'trans' (shape.npz and neutral_stagei.npz hold only a body)",
-            hint="the _poses.npz or _stageii.npz beside it",
+            "'poses' and 'trans' (shape.npz and neutral_stagei.npz hold only a body)",
+            "the _poses.npz or _stageii.npz beside it",
         )
     poses = file.numbers("poses")
     if poses.ndim == 3 and poses.shape[2] == 3:  # joint by joint
@@ -224,43 +215,36 @@ def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float |
         poses = np.pad(poses, ((0, 0), (0, POSE_COLUMNS["smplh"] - _BODY_COLUMNS)))
     if poses.ndim != 2 or poses.shape[1] not in POSE_COLUMNS.values() or poses.shape[0] == 0:
         raise file.fail(
-            f"has shape {poses.shape}", "poses", "(T, 72), (T, 156) or (T, 165) with at least one frame, or (T, 66)"
+            f"'poses' has shape {poses.shape}", "(T, 72), (T, 156) or (T, 165) with at least one frame, or (T, 66)"
         )
     frames, columns = poses.shape
     layout = next(name for name, width in POSE_COLUMNS.items() if width == columns)
     pose = np.zeros((frames, POSE_COLUMNS["smpl"]), dtype=np.float32)
     kept = POSE_COLUMNS["smpl"] if layout == "smpl" else _BODY_COLUMNS
     pose[:, :kept] = poses[:, :kept]
-    if layout != "smpl" and "hand_joints" in file.arrays:
-        pose[:, _BODY_COLUMNS:] = file.numbers("hand_joints", (frames, 6))
-    fingers, guessed = file.fingers(poses, layout)
-    betas, beta_notes = file.betas(frames)
-    up_axis = file.word("up_axis", "z", ("x", "y", "z", ""))
-    gender = file.word("gender", "neutral", ("neutral", "male", "female", "n", "m", "f"))
-    flagged = file.numbers("flagged", (frames,)) != 0 if "flagged" in file.arrays else np.zeros(frames, dtype=bool)
+    if layout != "smpl" and file.has("hand_joints"):
+        pose[:, _BODY_COLUMNS:] = file.numbers("hand_joints", shape=(frames, 6))
+    fingers = _fingers(file, poses, layout)
+    betas, beta_notes = _betas(file, frames)
     motion = Motion(
         pose=torch.from_numpy(pose),
-        transl=torch.from_numpy(file.numbers("trans", (frames, 3)).astype(np.float32)),
-        betas=torch.from_numpy(betas[:10].astype(np.float32)),
-        fps=file.rate(default_fps),
-        start_s=float(file.numbers("start_time", ())) if "start_time" in file.arrays else 0.0,
+        transl=torch.from_numpy(file.numbers("trans", shape=(frames, 3))),
+        betas=torch.from_numpy(betas[:10]),
+        fps=_rate(file, default_fps),
+        start_s=float(file.numbers("start_time", shape=())) if file.has("start_time") else 0.0,
         body=file.word("body", "") or layout,
-        gender={"n": "neutral", "m": "male", "f": "female"}.get(gender, gender),
-        up_axis=cast("UpAxis | None", up_axis or None),
-        flagged=torch.from_numpy(flagged),
-        uncertainty_deg=file.uncertainty("uncertainty_deg", (frames, 24)),
-        betas_sigma=torch.from_numpy(file.numbers("betas_sigma", (10,)).astype(np.float32))
-        if "betas_sigma" in file.arrays
-        else None,
+        gender=file.gender(default="neutral"),
+        up_axis=_axis(file, "up_axis", "z"),
+        flagged=torch.from_numpy(file.numbers("flagged", shape=(frames,)) if file.has("flagged") else np.zeros(frames)),
+        uncertainty_deg=_uncertainty(file, "uncertainty_deg", (frames, 24)),
+        betas_sigma=_optional(file, "betas_sigma", (10,)),
         notes=(*beta_notes, *_left_out(poses, betas, layout)),
-        hand_pose=fingers,
-        hand_flagged=guessed,
-        hand_uncertainty_deg=file.uncertainty("hand_uncertainty_deg", (frames, 30)),
+        hand_pose=None if fingers is None else torch.from_numpy(fingers),
+        hand_flagged=None if fingers is None else _optional(file, "hand_flagged", (frames, 2)),
+        hand_uncertainty_deg=_uncertainty(file, "hand_uncertainty_deg", (frames, 30)),
     )
-    own_up = file.word("turned_from", "", ("x", "y", "z", ""))
-    if not own_up:
-        return motion
-    return turn_motion(motion, cast("UpAxis", own_up), file.numbers("turned_about", (3,)))
+    own_up = _axis(file, "turned_from", "")
+    return motion if own_up is None else turn_motion(motion, own_up, file.numbers("turned_about", shape=(3,)))
 
 
 def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple[str, ...]:
@@ -274,92 +258,60 @@ def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple
     return tuple(notes)
 
 
-@dataclass(frozen=True, eq=False)
-class _AmassFile:
-    """The arrays of one file, and messages that name it."""
+def _axis(file: Keyed, key: str, default: str) -> UpAxis | None:
+    word = file.word(key, default).lower()
+    if word not in ("x", "y", "z", ""):
+        raise file.fail(f"'{key}' is '{word[:40]}'", "x, y, z")
+    return cast("UpAxis | None", word or None)
 
-    path: Path
-    arrays: dict[str, np.ndarray]
 
-    def fail(self, problem: str, key: str, expected: str) -> InputError:
-        return InputError(f"'{key}' {problem}", path=self.path, expected=expected)
+def _rate(file: Keyed, default: float | None) -> float:
+    key = next((key for key in RATE_KEYS if file.has(key)), None)
+    if key is None:
+        if default is None:
+            raise file.fail("states no frame rate", " or ".join(RATE_KEYS))
+        return default
+    value = file.numbers(key).reshape(-1)
+    if value.size != 1 or not 0 < value[0] < 1e5:
+        raise file.fail(f"'{key}' is no frame rate", "one number above 0")
+    return float(value[0])
 
-    def numbers(self, key: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-        if key not in self.arrays:
-            raise InputError(f"the key '{key}' is missing", path=self.path, expected=f"'{key}' beside 'poses'")
-        array = self.arrays[key]
-        if array.dtype.kind not in "fiub":
-            raise self.fail(f"holds {array.dtype}", key, "numbers")
-        if shape is not None and array.shape != shape:
-            raise self.fail(f"has shape {array.shape}", key, f"{shape}, to go with 'poses'")
-        # As float32, which motions are held in: a number too large for it is as useless as infinity.
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(array.astype(np.float32))
-        if not bool(finite.all()):
-            first = np.argwhere(~finite)
-            where = f"frame {int(first[0][0])}" if array.ndim else None
-            raise InputError(f"'{key}' holds NaN or infinity", path=self.path, where=where, expected="finite numbers")
-        return array
 
-    def word(self, key: str, default: str, known: tuple[str, ...] | None = None) -> str:
-        if key not in self.arrays:
-            return default
-        array = self.arrays[key]
-        if array.size != 1 or array.dtype.kind not in "US":
-            raise self.fail(f"holds {array.dtype} of shape {array.shape}", key, "one word")
-        value = array.reshape(-1)[0]
-        word = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        if known is None:
-            return word
-        if word.lower() not in known:
-            raise self.fail(f"is '{word[:40]}'", key, ", ".join(name for name in known if name))
-        return word.lower()
+def _optional(file: Keyed, key: str, shape: tuple[int, ...]) -> torch.Tensor | None:
+    return torch.from_numpy(file.numbers(key, shape=shape)) if file.has(key) else None
 
-    def rate(self, default: float | None) -> float:
-        key = next((key for key in RATE_KEYS if key in self.arrays), None)
-        if key is None and default is not None:
-            return default
-        if key is None:
-            raise InputError("states no frame rate", path=self.path, expected=" or ".join(RATE_KEYS))
-        value = self.numbers(key)
-        if value.size != 1 or not (0 < float(value.reshape(-1)[0]) < 1e5):
-            raise self.fail("is no frame rate", key, "one number above 0")
-        return float(value.reshape(-1)[0])
 
-    def uncertainty(self, key: str, shape: tuple[int, int]) -> torch.Tensor | None:
-        """NaN is a word here: the network was not asked about that joint in that frame."""
-        if key not in self.arrays:
-            return None
-        array = self.arrays[key]
-        if array.dtype.kind != "f" or array.shape != shape or np.isinf(array).any() or (array < 0).any():
-            raise self.fail(f"holds {array.dtype} of shape {array.shape}", key, f"degrees, {shape}")
-        return torch.from_numpy(array.astype(np.float32))
+def _uncertainty(file: Keyed, key: str, shape: tuple[int, int]) -> torch.Tensor | None:
+    """NaN is a word here: the network was not asked about that joint in that frame."""
+    if not file.has(key):
+        return None
+    degrees = file.numbers(key, shape=shape, finite=False)
+    if np.isinf(degrees).any() or (degrees < 0).any():
+        raise file.fail(f"'{key}' is below 0 or infinite", "degrees")
+    return torch.from_numpy(degrees)
 
-    def fingers(self, poses: np.ndarray, layout: PoseLayout) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """`hand_pose` (T, 30, 3) and `hand_flagged` (T, 2); None where nobody saw the fingers."""
-        frames, told = len(poses), "hand_flagged" in self.arrays
-        if layout in _FINGER_COLUMNS:
-            columns = poses[:, _FINGER_COLUMNS[layout]]
-        elif "hand_pose" in self.arrays:
-            columns = self.numbers("hand_pose", (frames, 90))
-        else:
-            return None, None
-        if not (told or columns.any()):
-            return None, None
-        flagged = self.numbers("hand_flagged", (frames, 2)) != 0 if told else np.zeros((frames, 2), dtype=bool)
-        return torch.from_numpy(columns.astype(np.float32).reshape(frames, -1, 3)), torch.from_numpy(flagged)
 
-    def betas(self, frames: int) -> tuple[np.ndarray, tuple[str, ...]]:
-        key = "betas_open" if "betas_open" in self.arrays else "betas"
-        if key not in self.arrays:
-            return np.zeros(10), ()
-        betas = self.numbers(key)
-        notes: tuple[str, ...] = ()
-        if betas.ndim == 2 and len(betas) in (1, frames):
-            notes = (
-                ("the betas change from frame to frame: their median is taken",) if np.ptp(betas, axis=0).any() else ()
-            )
-            betas = np.median(betas, axis=0)
-        if betas.ndim != 1:
-            raise self.fail(f"has shape {betas.shape}", key, "one shape for the whole clip, (16,) or (10,)")
-        return betas, notes
+def _fingers(file: Keyed, poses: np.ndarray, layout: PoseLayout) -> np.ndarray | None:
+    """(T, 90) `hand_pose`; None where nobody saw the fingers."""
+    if layout in _FINGER_COLUMNS:
+        columns = poses[:, _FINGER_COLUMNS[layout]]
+    elif file.has("hand_pose"):
+        columns = file.numbers("hand_pose", shape=(len(poses), 90))
+    else:
+        return None
+    return columns if columns.any() or file.has("hand_flagged") else None
+
+
+def _betas(file: Keyed, frames: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    key = "betas_open" if file.has("betas_open") else "betas"
+    if not file.has(key):
+        return np.zeros(10), ()
+    betas = file.numbers(key)
+    notes: tuple[str, ...] = ()
+    if betas.ndim == 2 and len(betas) in (1, frames):
+        if np.ptp(betas, axis=0).any():
+            notes = ("the betas change from frame to frame: their median is taken",)
+        betas = np.median(betas, axis=0)
+    if betas.ndim != 1:
+        raise file.fail(f"'{key}' has shape {betas.shape}", "one shape for the whole clip, (16,) or (10,)")
+    return betas, notes

@@ -56,28 +56,16 @@ def write_bvh(
     """
     style = style or MotionStyle()
     rig = rig_motion(motion, Path(path), body, style.up or "y")
-    order = _depth_first(rig.parents)
     scale = _UNITS_PER_METRE[style.bvh_unit]
+    hierarchy, order = _hierarchy(rig, motion, scale, bone_names(style.skeleton, rig.mesh.joint_names))
     channels = _channels(rig, order, scale)
     with atomic_output(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
-        file.write(_hierarchy(rig, motion, scale, bone_names(style.skeleton, rig.mesh.joint_names)))
-        file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10g}\n")
+        file.write(f"{hierarchy}MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10g}\n")
         line = " ".join(["%.5f"] * channels.shape[1]) + "\n"
         for first in range(0, len(channels), _CHUNK):
             rows = channels[first : first + _CHUNK]
             file.write((line * len(rows)) % tuple(rows.ravel().tolist()))
     return rig.notes
-
-
-def _depth_first(parents: tuple[int, ...]) -> list[int]:
-    """The joints in the order in which a BVH hierarchy names them, which is the order of its channels."""
-    order: list[int] = []
-    waiting = [0]
-    while waiting:
-        joint = waiting.pop()
-        order.append(joint)
-        waiting += reversed([child for child, parent in enumerate(parents) if parent == joint])
-    return order
 
 
 def _channels(rig: Rig, order: list[int], scale: float) -> np.ndarray:
@@ -88,12 +76,15 @@ def _channels(rig: Rig, order: list[int], scale: float) -> np.ndarray:
     return np.concatenate((rig.root_positions.numpy() * scale, angles.reshape(len(angles), -1)), axis=1)
 
 
-def _hierarchy(rig: Rig, motion: Motion, scale: float, names: tuple[str, ...]) -> str:
+def _hierarchy(rig: Rig, motion: Motion, scale: float, names: tuple[str, ...]) -> tuple[str, list[int]]:
+    """The skeleton's text, and the joints in the order in which it names them, which is that of the channels."""
     offsets = rig.offsets().numpy() * scale
     tips = _tips(rig, motion, scale)
     lines = ["HIERARCHY"]
+    order: list[int] = []
 
     def add(joint: int, depth: int) -> None:
+        order.append(joint)
         pad, name = "\t" * depth, rig.mesh.joint_names[joint]
         offset = np.zeros(3) if joint == 0 else offsets[joint]
         rotations = " ".join(f"{axis}rotation" for axis in _EULER_ORDER)
@@ -108,7 +99,7 @@ def _hierarchy(rig: Rig, motion: Motion, scale: float, names: tuple[str, ...]) -
         lines.append(f"{pad}}}")
 
     add(0, 0)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n", order
 
 
 def _tips(rig: Rig, motion: Motion, scale: float) -> dict[str, np.ndarray]:
