@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,13 +18,8 @@ from learnable_smplify.skeleton import JOINT_INDEX
 _ALIGNED: dict[str, str] = {
     f"{side}_{joint}": f"{side}_{end}"
     for side in ("left", "right")
-    for joint, end in (
-        ("hip", "knee"),
-        ("knee", "ankle"),
-        ("shoulder", "elbow"),
-        ("elbow", "wrist"),
-        ("wrist", "hand"),
-    )
+    for limb in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist", "hand"))
+    for joint, end in itertools.pairwise(limb)
 }
 # Arms that hang are 90 degrees off; further than that, an arm stands up or in front.
 _ODD_REST_DEG = 100.0

@@ -41,6 +41,8 @@ _UPRIGHT_COSINE = 0.9
 _SHORTEST_M = 1e-6
 # Standing and walking people look a little down.
 _GAZE_DOWN_DEG = 5.0
+# SMPL's rest axes.
+_LEFT, _UP, _FORWARD = torch.eye(3, dtype=torch.float64)
 
 
 def calibrate(source: SourceMotion, target: RetargetTarget, bone_map: BoneMap) -> dict[str, Float[Tensor, "3 3"]]:
@@ -105,10 +107,10 @@ class _Calibration:
         return roma.special_procrustes(relative.sum(dim=0))
 
     def trunk(self) -> None:
-        mid_hip = (self.places["left_hip"] + self.places["right_hip"]) / 2
-        mid_ankle = (self.places["left_ankle"] + self.places["right_ankle"]) / 2
-        mid_knee = (self.places["left_knee"] + self.places["right_knee"]) / 2
-        mid_shoulder = (self.places["left_shoulder"] + self.places["right_shoulder"]) / 2
+        mid_hip, mid_knee, mid_ankle, mid_shoulder = (
+            (self.places[f"left_{joint}"] + self.places[f"right_{joint}"]) / 2
+            for joint in ("hip", "knee", "ankle", "shoulder")
+        )
         line = _unit(self.places.get("neck", mid_shoulder) - mid_hip)
         thigh, leg = _unit(mid_hip - mid_knee), _unit(mid_hip - mid_ankle)
         # Trunk and legs in one line show which way the pelvis points; a trunk that is bent from the thighs says less.
@@ -154,8 +156,7 @@ class _Calibration:
         assert self.up is not None
         up = self.local("head", self.up.expand_as(line), upright.to(torch.float64))
         self.aligned["head"] = _axes(self.aligned["head"][:, 0], up)
-        down = torch.tensor([torch.pi / 180 * _GAZE_DOWN_DEG, 0, 0], dtype=torch.float64)
-        self.aligned["head"] = self.aligned["head"] @ roma.rotvec_to_rotmat(down)
+        self.aligned["head"] = self.aligned["head"] @ roma.rotvec_to_rotmat(torch.pi / 180 * _GAZE_DOWN_DEG * _LEFT)
 
     def leg(self, side: str) -> None:
         axis = _mirrored(_KNEE_AXIS, side)
@@ -181,9 +182,8 @@ class _Calibration:
         if float(pointing.norm()) > _SHORTEST_M:
             # Over the clip, the hand is turned about its length as the forearm is.
             hand = _unit(self.rest(wrist, f"{side}_hand"))
-            forward = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-            turned = self.local(wrist, self.world(elbow) @ forward)
-            self.aligned[wrist] = _align(hand, forward, pointing, turned)
+            turned = self.local(wrist, self.world(elbow) @ _FORWARD)
+            self.aligned[wrist] = _align(hand, _FORWARD, pointing, turned)
 
     def limb(self, upper: str, lower: str, end: str, axis: Tensor, expected: Tensor, prior: float) -> None:
         """Two bones and the hinge between them, which bends about `axis` in SMPL's rest pose.
@@ -210,22 +210,19 @@ class _Calibration:
         if float(pointing.norm()) < _SHORTEST_M:
             return
         toe_rest = self.rest(ankle, f"{side}_foot")
-        left = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
-        self.aligned[ankle] = _align(_unit(toe_rest), left, pointing, self.local(ankle, self.world(knee)[..., 0]))
+        self.aligned[ankle] = _align(_unit(toe_rest), _LEFT, pointing, self.local(ankle, self.world(knee)[..., 0]))
         flat = self.standing(ankle, far)
         if int(flat.sum()) >= _FEW_FRAMES:
             assert self.up is not None
             up = self.local(ankle, self.up.expand_as(far), flat.to(torch.float64))
-            above = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
-            self.aligned[ankle] = _align(above, toe_rest, up, pointing)
+            self.aligned[ankle] = _align(_UP, toe_rest, up, pointing)
             if toes in self.turns:
                 self.aligned[toes] = self.follow(toes, self.world(ankle), flat.to(torch.float64))
         elif toes in self.turns:
             self.aligned[toes] = self.follow(toes, self.world(ankle))
             tip = self.local(toes, self.tips[toes] - self.places[toes])
             if float(tip.norm()) > _SHORTEST_M:
-                ahead = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-                self.aligned[toes] = _align(left, ahead, self.aligned[toes][:, 0], tip)
+                self.aligned[toes] = _align(_LEFT, _FORWARD, self.aligned[toes][:, 0], tip)
 
     def standing(self, ankle: str, far: Tensor) -> Tensor:
         """(T,) whether the foot rests flat on the floor: low, slow, and its sole about level."""
@@ -263,8 +260,7 @@ def _align(first: Tensor, second: Tensor, to_first: Tensor, to_second: Tensor) -
 
 def _axes(left: Tensor, up: Tensor) -> Tensor:
     """(3, 3) left, up and forward as columns; `left` stays, `up` is made square to it."""
-    x = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
-    return _align(x, torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), left, up)
+    return _align(_LEFT, _UP, left, up)
 
 
 def _frame(first: Tensor, second: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.body.fingers import RestHands
-from learnable_smplify.hands import FINGERS, HAND_JOINT_NAMES, SIDES
+from learnable_smplify.hands import FINGERS, HAND_JOINT_NAMES, POINT_FINGERS, SIDES
 from learnable_smplify.mocap.bone_name import plain_names
 from learnable_smplify.mocap.source import SourceMotion, angle_deg
 from learnable_smplify.rotation import shortest_turn
@@ -36,7 +36,6 @@ _PHALANGES: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 # 3ds Max's Biped counts: Finger0 (the thumb), Finger01, Finger02; Finger1 (the index finger) ... Finger4.
 _BIPED = re.compile(r"(?:.*[ _.-])?([LR])[ _.-]?Finger([0-4])([12]?)")
-_BIPED_FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 # Fingers that stay within this of the rest pose [deg] were not captured.
 _STILL_DEG = 0.5
 
@@ -62,7 +61,7 @@ def _biped(names: Sequence[str]) -> dict[str, int]:
     for index, name in enumerate(names):
         told = _BIPED.fullmatch(name.split(":")[-1])
         if told is not None:
-            side, finger = SIDES["LR".index(told[1])], _BIPED_FINGERS[int(told[2])]
+            side, finger = SIDES["LR".index(told[1])], POINT_FINGERS[int(told[2])]
             found[f"{side}_{finger}{int(told[3] or 0) + 1}"] = index
     return {name: index for name, index in found.items() if all(f"{name[:-1]}{n}" in found for n in (1, 2, 3))}
 

@@ -14,6 +14,7 @@ from learnable_smplify.body.fingers import RestHands
 from learnable_smplify.skeleton import JOINT_INDEX
 
 _SOLE_DEPTH_M = 0.015
+_DIRECTIONS = torch.tensor([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, -1, 0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +43,7 @@ def target_from_body(arrays: BodyArrays) -> RetargetTarget:
     owner = torch.as_tensor(arrays.weights).argmax(dim=1)
     points, owners = [], []
     for name in ("left_ankle", "right_ankle", "left_foot", "right_foot"):
-        mine = vertices[owner == JOINT_INDEX[name]]
-        if len(mine) == 0:
-            continue
-        sole = mine[mine[:, 1] < vertices[:, 1].min() + _SOLE_DEPTH_M]
+        sole = vertices[(owner == JOINT_INDEX[name]) & (vertices[:, 1] < vertices[:, 1].min() + _SOLE_DEPTH_M)]
         if len(sole) == 0:
             continue
         # The outermost points of the sole are the first to touch whatever way the foot is turned.
@@ -55,6 +53,3 @@ def target_from_body(arrays: BodyArrays) -> RetargetTarget:
     fingered = Body(arrays).hands
     hands = None if fingered is None else fingered.rest(torch.zeros(10, dtype=torch.float64))
     return RetargetTarget(arrays.name, joints, torch.cat(points), torch.tensor(owners), hands)
-
-
-_DIRECTIONS = torch.tensor([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, -1, 0]])
