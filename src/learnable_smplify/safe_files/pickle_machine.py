@@ -238,21 +238,10 @@ def _copied(value: Any) -> int:
 
 
 _COST = [_EVERY] * 256
-for _name in (
-    "EMPTY_LIST",
-    "EMPTY_DICT",
-    "LIST",
-    "DICT",
-    "TUPLE",
-    "TUPLE1",
-    "TUPLE2",
-    "TUPLE3",
-    "MARK",
-    "NEWOBJ",
-    "REDUCE",
+for _names, _bytes in (
+    ("EMPTY_LIST EMPTY_DICT LIST DICT TUPLE TUPLE1 TUPLE2 TUPLE3 MARK NEWOBJ REDUCE", _CONTAINER),
+    ("EMPTY_SET FROZENSET", _SET),
+    ("PUT BINPUT LONG_BINPUT MEMOIZE", _MEMO),
 ):
-    _COST[getattr(pickle, _name)[0]] += _CONTAINER
-for _name in ("EMPTY_SET", "FROZENSET"):
-    _COST[getattr(pickle, _name)[0]] += _SET
-for _name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-    _COST[getattr(pickle, _name)[0]] += _MEMO
+    for _name in _names.split():
+        _COST[getattr(pickle, _name)[0]] += _bytes

@@ -174,14 +174,12 @@ class Resolver:
         state = self.value(record.state, depth)
         if not isinstance(state, dict):
             raise ValueError("a sparse matrix without its state")
-        values, indices, pointers = (state.get(key) for key in ("data", "indices", "indptr"))
+        parts: list[Any] = [state.get(key) for key in ("data", "indices", "indptr")]
         rows, columns = checked_shape(state["_shape"] if "_shape" in state else state["shape"])
-        for part, kinds in ((values, "biufc"), (indices, "iu"), (pointers, "iu")):
+        for part, kinds in zip(parts, ("biufc", "iu", "iu"), strict=True):
             if not isinstance(part, np.ndarray) or part.dtype.kind not in kinds or part.ndim != 1:
                 raise ValueError("a sparse matrix whose parts are no rows of numbers")
-        assert values is not None
-        assert indices is not None
-        assert pointers is not None
+        values, indices, pointers = parts
         by_column = isinstance(record, SparseColumns)
         if not rows * columns > 0:
             raise ValueError(f"a sparse matrix of shape {rows} x {columns}")
