@@ -24,6 +24,13 @@ from learnable_smplify.formats.cameras.opencv_yaml import (
 from learnable_smplify.formats.cameras.placed import CameraUnits
 from learnable_smplify.formats.cameras.qualisys import read_qualisys
 
+# Formats of one file; OpenCV's and OpenCap's have one a camera.
+_READERS = {
+    ".json": read_camera_json,
+    ".toml": read_calibration_toml,
+    ".txt": read_qualisys,
+    ".xml": read_qualisys,
+}
 _YAML, _PICKLE = (".yml", ".yaml"), (".pickle", ".pkl")
 # What cameras see across the longer side [degrees], from telephoto to wide angle.
 _NARROWEST, _WIDEST = 6.0, 125.0
@@ -90,12 +97,8 @@ def _read(path: Path, units: CameraUnits | None) -> dict[str, Camera]:
     if not path.is_file():
         raise InputError("there is no such file", path=path, hint=f"ls {path.parent}")
     suffix = path.suffix.lower()
-    if suffix == ".json":
-        return read_camera_json(path, units)
-    if suffix == ".toml":
-        return read_calibration_toml(path, units)
-    if suffix in (".txt", ".xml"):
-        return read_qualisys(path, units)
+    if suffix in _READERS:
+        return _READERS[suffix](path, units)
     if suffix in _PICKLE:
         return read_opencap_cameras([path], path, units)
     if suffix in _YAML:

@@ -177,22 +177,19 @@ def _camera(content: dict[str, Any], path: Path) -> Camera:
         raise InputError(f"up_axis is {shown(up_axis)}", path=path, expected="'x', 'y' or 'z', with R and t")
     placed = "R" in content
     fx, fy, cx, cy = (_number(content[key], path, key) for key in _INTRINSICS)
+    width, height = (_side(content.get(key), path, key) for key in ("width", "height"))
+    lens, rotation, transl = _lens(content, path), torch.tensor(LEVEL), torch.zeros(3)
+    if placed:
+        # In the shape it is written in: `Camera` says what is wrong with another than (3, 3).
+        rotation = torch.tensor(_flat(content["R"], path, "R")).reshape(np.shape(content["R"]))
+        transl = torch.tensor(_flat(content["t"], path, "t"))
+    else:
+        up_axis = "y"
+    notes = () if placed else (NO_PLACE,)
     try:
-        return Camera(
-            fx,
-            fy,
-            cx,
-            cy,
-            R_camera_world=torch.tensor(_flat(content["R"], path, "R") if placed else LEVEL).reshape(_shape(content)),
-            t_camera_world=torch.tensor(_flat(content["t"], path, "t") if placed else [0.0, 0.0, 0.0]),
-            width=_side(content.get("width"), path, "width"),
-            height=_side(content.get("height"), path, "height"),
-            up_axis=up_axis if placed else "y",
-            distortion=_lens(content, path),
-            notes=() if placed else (NO_PLACE,),
-        )
+        return Camera(fx, fy, cx, cy, rotation, transl, width, height, up_axis, notes=notes, distortion=lens)
     except InputError as error:
-        raise _in_file(error, path) from error
+        raise InputError(str(error).rstrip("."), path=path) from error
 
 
 def _lens(content: dict[str, Any], path: Path) -> tuple[float, ...]:
@@ -209,19 +206,6 @@ def _lens(content: dict[str, Any], path: Path) -> tuple[float, ...]:
             expected="OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]",
         )
     return tuple(values)
-
-
-def _shape(content: dict[str, Any]) -> tuple[int, ...]:
-    """Of R as it is written; `Camera` says what is wrong with another than (3, 3)."""
-    rows = content.get("R", LEVEL)
-    if not isinstance(rows, list | tuple):  # one number, as `_flat` allows it
-        return (1,)
-    return (len(rows), len(rows[0])) if isinstance(rows[0], list | tuple) else (len(rows),)
-
-
-def _in_file(error: InputError, path: Path) -> InputError:
-    text = str(error)
-    return error if text.startswith(str(path)) else InputError(text.rstrip("."), path=path)
 
 
 def _number(value: Any, path: Path, key: str) -> float:
