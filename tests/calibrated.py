@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
+from learnable_smplify.camera import Camera
 
 SIZE = (1088, 1920)
 
@@ -170,3 +174,15 @@ def write_json(path: Path, cameras: list[Calibrated]) -> Path:
     }
     path.write_text(json.dumps({"cameras": described}))
     return path
+
+
+def write_camera_json(cameras: Mapping[str, Camera], path: Path) -> None:
+    """Cameras as one file that `read_camera_json` reads."""
+    described = {}
+    for name, camera in cameras.items():
+        values: dict[str, Any] = {key: getattr(camera, key) for key in ("fx", "fy", "cx", "cy")}
+        values |= {"distortion": list(camera.distortion)} if camera.distortion else {}
+        values |= {key: getattr(camera, key) for key in ("width", "height", "up_axis") if getattr(camera, key)}
+        values |= {"R": camera.R_camera_world.double().tolist(), "t": camera.t_camera_world.double().tolist()}
+        described[name] = values
+    path.write_text(json.dumps({"cameras": described}), encoding="utf-8")

@@ -17,6 +17,7 @@ from calibrated import (
     Calibrated,
     points,
     room,
+    write_camera_json,
     write_easymocap,
     write_json,
     write_opencap,
@@ -26,7 +27,6 @@ from calibrated import (
 )
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_camera, read_cameras
-from learnable_smplify.formats.cameras.camera_json import write_camera_json
 
 cv2 = pytest.importorskip("cv2")
 VIDEO = Path(__file__).parents[2] / "shared/data/video"
@@ -134,7 +134,7 @@ def test_cameras_side_by_side_are_not_judged_by_where_they_look(tmp_path: Path) 
 
 
 def test_a_fish_eye_lens_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'cam01' has a fish-eye lens.*undistort"):
+    with pytest.raises(InputError, match=r"\[cam01\]: the camera has a fish-eye lens.*undistort"):
         read_cameras(write_toml(tmp_path / "c.toml", room(), fisheye="true"))
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import learnable_smplify as ls
+from calibrated import write_camera_json
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError
@@ -19,7 +20,6 @@ from learnable_smplify.evaluation.clips import Clip
 from learnable_smplify.evaluation.refinement import clip_errors, simulated_estimate
 from learnable_smplify.evaluation.refinement2d import evaluate_view_refinement
 from learnable_smplify.evaluation.rig import Damage
-from learnable_smplify.formats.cameras.camera_json import write_camera_json
 from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.network.lifter import lifter_input

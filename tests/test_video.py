@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from calibrated import write_camera_json
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.main import main
 from learnable_smplify.cli.video import fitted_camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.cameras.camera_json import write_camera_json
 from learnable_smplify.formats.detections.detection_arrays import write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
 from learnable_smplify.formats.motion.motion_file import read_motion

@@ -15,11 +15,8 @@ camera, Y up, and the camera looks along -Z: right for a camera that is held lev
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
@@ -40,7 +37,6 @@ from learnable_smplify.formats.cameras.placed import (
 )
 from learnable_smplify.formats.keypoints.json_frames import read_json
 from learnable_smplify.motion import UpAxis
-from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.budget import shown
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")
@@ -113,27 +109,10 @@ def read_camera_json(path: Path, units: CameraUnits | None = None) -> dict[str, 
     return placed_cameras(raw, path, units=units, up_axis=ups.pop() if len(ups) == 1 else None)
 
 
-def write_camera_json(cameras: Mapping[str, Camera], path: str | PathLike[str]) -> None:
-    """Write cameras as one file that `read_camera_json` reads.
-
-    Raises:
-        InputError: the path cannot be written.
-    """
-    described = {}
-    for name, camera in cameras.items():
-        values: dict[str, Any] = {key: getattr(camera, key) for key in _INTRINSICS}
-        values |= {"distortion": list(camera.distortion)} if camera.distortion else {}
-        values |= {key: getattr(camera, key) for key in ("width", "height", "up_axis") if getattr(camera, key)}
-        values |= {"R": camera.R_camera_world.double().tolist(), "t": camera.t_camera_world.double().tolist()}
-        described[name] = values
-    with atomic_output(path) as temporary:
-        temporary.write_text(json.dumps({"cameras": described}, indent=1) + "\n", encoding="utf-8")
-
-
 def _in_our_words(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """A camera whose focal lengths are in a matrix, and whose size is a pair, with our keys."""
     if says_fisheye(content):
-        raise fisheye_error("the camera", path)
+        raise fisheye_error(path)
     # OpenCV's FileStorage has matrices as {"rows": 3, "cols": 3, "data": [...]}.
     words = {
         _OURS.get(key, key): value["data"] if isinstance(value, dict) and "data" in value else value

@@ -39,6 +39,7 @@ _APART = np.deg2rad(20.0)
 # A skewed sensor is not modelled; up to this many pixels nobody would see it.
 _MAX_SKEW = 1.0
 _LENSES = (4, 5, 8)
+_MATRIX = "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]"
 _FLIP = np.diag([1.0, -1.0, -1.0])
 # No rotation vector [rad] is longer.
 _LONGEST_TURN = 2 * math.pi + 0.01
@@ -74,9 +75,9 @@ class RawCamera:
     size: tuple[int, int] | None = None
     fisheye: bool = False
 
-    def fail(self, path: Path, problem: str, expected: str, hint: str | None = None) -> InputError:
-        """The error for something wrong with this camera."""
-        return InputError(problem, path=path, where=self.where, expected=expected, hint=hint)
+    def fail(self, path: Path, what: str, problem: str, expected: str) -> InputError:
+        """The error for something (`what`) of this camera."""
+        return InputError(f"{what} of camera '{self.name}' {problem}", path=path, where=self.where, expected=expected)
 
 
 def placed_cameras(
@@ -107,7 +108,7 @@ def placed_cameras(
     if twice is not None:
         raise InputError(f"two cameras are called '{twice}'", path=path, expected="a name of its own for each")
     rotations = {camera.name: _rotation(camera, path) for camera in raw}
-    translations = {camera.name: _vector(camera.translation, camera, path, "translation") for camera in raw}
+    translations = {camera.name: _translation(camera, path) for camera in raw}
     unit, note = _unit(rotations, translations, units or stated_unit, path)
     found: dict[str, Camera] = {}
     for camera in raw:
@@ -159,14 +160,10 @@ def says_fisheye(values: Mapping[Any, Any]) -> bool:
     return False
 
 
-def fisheye_error(camera: str, path: Path, where: str | None = None) -> InputError:
-    """The error for a fish-eye lens.
-
-    Args:
-        camera: who has it, for the message.
-    """
+def fisheye_error(path: Path, where: str | None = None) -> InputError:
+    """The error for a fish-eye lens."""
     return InputError(
-        f"{camera} has a fish-eye lens, which is not modelled",
+        "the camera has a fish-eye lens, which is not modelled",
         path=path,
         where=where,
         expected="OpenCV's k1 k2 p1 p2 [k3]",
@@ -239,18 +236,12 @@ def _looks_past(rotations: Float[np.ndarray, "N 3 3"], translations: Float[np.nd
 def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
     given = np.asarray(camera.rotation, dtype=np.float64)
     if given.size not in (3, 9) or not np.isfinite(given).all():
-        raise camera.fail(
-            path,
-            f"the rotation of camera '{camera.name}' has shape {given.shape}",
-            "3 finite numbers (a rotation vector [rad]) or 3 x 3",
-        )
+        expected = "3 finite numbers (a rotation vector [rad]) or 3 x 3"
+        raise camera.fail(path, "the rotation", f"has shape {given.shape}", expected)
     length = float(np.linalg.norm(given))
     if given.size == 3 and length > _LONGEST_TURN:
-        raise camera.fail(
-            path,
-            f"the rotation vector of camera '{camera.name}' is {length:.3g} long, which would be degrees",
-            "radians, as cv2.Rodrigues has them",
-        )
+        problem = f"is {length:.3g} long, which would be degrees"
+        raise camera.fail(path, "the rotation vector", problem, "radians, as cv2.Rodrigues has them")
     if given.size == 3:
         return rotation_from_vector(given.reshape(3))
     matrix = given.reshape(3, 3)
@@ -258,16 +249,13 @@ def _rotation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3 3"]:
     if off <= _MAX_ROTATION_ERROR and np.linalg.det(matrix) < 0:
         raise camera.fail(
             path,
-            f"the rotation of camera '{camera.name}' is left-handed (determinant -1): one axis is mirrored, or two are "
-            "exchanged",
+            "the rotation",
+            "is left-handed (determinant -1): one axis is mirrored, or two are exchanged",
             "world and camera both right-handed, the camera's axes x right, y down, z into the picture",
         )
     if off > _MAX_ROTATION_ERROR:
-        raise camera.fail(
-            path,
-            f"the rotation of camera '{camera.name}' is no rotation (R R^T is off by {off:.2g})",
-            "a rotation vector [rad], or 3 x 3 with R R^T the identity",
-        )
+        problem = f"is no rotation (R R^T is off by {off:.2g})"
+        raise camera.fail(path, "the rotation", problem, "a rotation vector [rad], or 3 x 3 with R R^T the identity")
     # What a file rounds to four digits is put right, as the nearest rotation.
     left, _, right = np.linalg.svd(matrix)
     return left @ right
@@ -313,52 +301,40 @@ def _unit(
 def _intrinsics(camera: RawCamera, path: Path) -> tuple[tuple[float, float], tuple[float, float]]:
     matrix = np.asarray(camera.matrix, dtype=np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise camera.fail(
-            path,
-            f"the matrix of camera '{camera.name}' has shape {matrix.shape}",
-            "3 x 3 finite numbers: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels",
-        )
+        expected = f"3 x 3 finite numbers: {_MATRIX} in pixels"
+        raise camera.fail(path, "the matrix", f"has shape {matrix.shape}", expected)
     focal, centre = (float(matrix[0, 0]), float(matrix[1, 1])), (float(matrix[0, 2]), float(matrix[1, 2]))
     if abs(matrix[0, 1]) > _MAX_SKEW or np.abs(matrix[[1, 2, 2], [0, 0, 1]]).max() > 1e-6:
-        raise camera.fail(
-            path,
-            f"the matrix of camera '{camera.name}' is skewed or transposed",
-            "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]",
-        )
+        raise camera.fail(path, "the matrix", "is skewed or transposed", _MATRIX)
     if 0 < min(focal) < _SHORTEST_FOCAL:
-        raise camera.fail(
-            path,
-            f"the focal length of camera '{camera.name}' is {min(focal):g}, which would be millimetres",
-            "pixels: the picture's width times the focal length, by the width of the sensor",
-        )
+        expected = "pixels: the picture's width times the focal length, by the width of the sensor"
+        raise camera.fail(path, "the focal length", f"is {min(focal):g}, which would be millimetres", expected)
     if camera.size is not None and (min(camera.size) < 8 or max(focal) > 60 * max(camera.size)):
-        raise camera.fail(
-            path,
-            f"a focal length of {max(focal):.0f} px for a picture of {camera.size[0]} x {camera.size[1]}",
-            "both in pixels",
-        )
+        problem = f"a focal length of {max(focal):.0f} px for a picture of {camera.size[0]} x {camera.size[1]}"
+        raise InputError(problem, path=path, where=camera.where, expected="both in pixels")
     return focal, centre
 
 
 def _lens(camera: RawCamera, path: Path) -> tuple[float, ...]:
     values = [float(value) for value in np.asarray(camera.distortion, dtype=np.float64).reshape(-1)]
     if camera.fisheye:
-        raise fisheye_error(f"camera '{camera.name}'", path, camera.where)
+        raise fisheye_error(path, camera.where)
     while len(values) > 8 and values[-1] == 0:
         values.pop()
     if len(values) in (1, 2, 3, 6, 7):  # Anipose writes k1 alone, others k1 and k2
         values += [0.0] * (min(length for length in _LENSES if length >= len(values)) - len(values))
     if values and len(values) not in _LENSES:
-        raise camera.fail(
-            path,
+        raise InputError(
             f"camera '{camera.name}' has {len(values)} distortion coefficients",
-            "OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]; thin prisms and tilted sensors are not modelled",
+            path=path,
+            where=camera.where,
+            expected="OpenCV's k1 k2 p1 p2 [k3 [k4 k5 k6]]; thin prisms and tilted sensors are not modelled",
         )
     return tuple(values)
 
 
-def _vector(values: np.ndarray, camera: RawCamera, path: Path, what: str) -> Float[np.ndarray, "3"]:
-    vector = np.asarray(values, dtype=np.float64).reshape(-1)
+def _translation(camera: RawCamera, path: Path) -> Float[np.ndarray, "3"]:
+    vector = np.asarray(camera.translation, dtype=np.float64).reshape(-1)
     if vector.shape != (3,) or not np.isfinite(vector).all():
-        raise camera.fail(path, f"the {what} of camera '{camera.name}' has {vector.size} numbers", "3 finite numbers")
+        raise camera.fail(path, "the translation", f"has {vector.size} numbers", "3 finite numbers")
     return vector

@@ -37,7 +37,10 @@ def read_qualisys(path: Path, units: CameraUnits | None = None) -> dict[str, Cam
         where = f"camera {name}"
         if element.get("active", "1") == "0":
             continue
-        place, lens = _child(element, "transform", path, where), _child(element, "intrinsic", path, where)
+        place, lens = element.find("transform"), element.find("intrinsic")
+        if place is None or lens is None:
+            tag = "transform" if place is None else "intrinsic"
+            raise InputError(f"there is no <{tag}>", path=path, where=where, expected="<transform> and <intrinsic>")
         rows = np.array([[_number(place, f"r{row}{column}", path, where) for column in (1, 2, 3)] for row in (1, 2, 3)])
         stands = np.array([_number(place, axis, path, where) for axis in "xyz"])
         left, top, size = _picture(element, path, where)
@@ -82,13 +85,6 @@ def _picture(element: ElementTree.Element, path: Path, where: str) -> tuple[floa
         return 0.0, 0.0, None
     left, top, right, bottom = (_number(seen, key, path, where) for key in ("left", "top", "right", "bottom"))
     return left, top, (round(right - left) + 1, round(bottom - top) + 1)
-
-
-def _child(element: ElementTree.Element, tag: str, path: Path, where: str) -> ElementTree.Element:
-    found = element.find(tag)
-    if found is None:
-        raise InputError(f"there is no <{tag}>", path=path, where=where, expected="<transform> and <intrinsic>")
-    return found
 
 
 def _number(element: ElementTree.Element, key: str, path: Path, where: str, default: float | None = None) -> float:
