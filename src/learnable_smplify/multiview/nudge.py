@@ -33,22 +33,22 @@ class Nudge:
     """How cameras are turned.
 
     Args:
-        turns: (V, 3, 3) on the left of each rotation and translation.
+        vectors: (V, 3) rotation vectors [rad] of the turns on the left of each rotation and translation.
         before, after: median distance of triangulated keypoints from where cameras saw them [px].
     """
 
-    turns: Float[np.ndarray, "V 3 3"]
+    vectors: Float[np.ndarray, "V 3"]
     before: float
     after: float
 
     def degrees(self) -> list[float]:
         """By how much each is turned."""
-        traces = np.trace(self.turns, axis1=1, axis2=2)
-        return [float(angle) for angle in np.rad2deg(np.arccos(np.clip((traces - 1) / 2, -1, 1)))]
+        degrees: list[float] = np.rad2deg(np.linalg.norm(self.vectors, axis=1)).tolist()
+        return degrees
 
     def apply(self, camera: Camera, index: int) -> Camera:
         """Camera number `index`, turned."""
-        turn = torch.as_tensor(self.turns[index])
+        turn = torch.as_tensor(rotation_from_vector(self.vectors[index]))
         return replace(
             camera,
             R_camera_world=turn @ camera.R_camera_world.double(),
@@ -69,8 +69,7 @@ def find_nudge(views: Sequence[View]) -> Nudge | None:
         (view.keypoints.confidence > 0.3).numpy() & np.isfinite(ray).all(axis=-1)
         for view, ray in zip(views, rays, strict=True)
     ]
-    vectors = np.zeros((len(views), 3))
-    nudge = Nudge(np.tile(np.eye(3), (len(views), 1, 1)), np.inf, np.inf)
+    nudge = Nudge(np.zeros((len(views), 3)), np.inf, np.inf)
     for number in range(_ROUNDS + 1):
         turned = [View(view.keypoints, nudge.apply(view.camera, index)) for index, view in enumerate(views)]
         points = triangulated(turned)
@@ -81,11 +80,12 @@ def find_nudge(views: Sequence[View]) -> Nudge | None:
         nudge = replace(nudge, before=after if number == 0 else nudge.before, after=after)
         if number == _ROUNDS:
             break
-        for index, view in enumerate(views):
+        vectors = []
+        for view, ray, known, vector in zip(views, rays, seen, nudge.vectors, strict=True):
             local = placed @ view.camera.R_camera_world.double().numpy().T + view.camera.t_camera_world.double().numpy()
-            vectors[index] = _step(local, rays[index], seen[index] & sure, vectors[index])
-        nudge = replace(nudge, turns=np.stack([rotation_from_vector(vector) for vector in vectors]))
-    if np.linalg.norm(vectors, axis=1).max() > _LARGEST or nudge.after > (1 - _BETTER) * nudge.before:
+            vectors.append(_step(local, ray, known & sure, vector))
+        nudge = replace(nudge, vectors=np.stack(vectors))
+    if np.linalg.norm(nudge.vectors, axis=1).max() > _LARGEST or nudge.after > (1 - _BETTER) * nudge.before:
         return None
     return nudge
 
