@@ -131,5 +131,4 @@ def hand_pose(
 
 def _is_guess(along: Float[Tensor, "3"], above: Float[Tensor, "3"]) -> bool:
     """Whether a bone's end was put straight on from the bone above it, as readers do where a file has none."""
-    cosine = (along @ above) / (along.norm() * above.norm()).clamp(min=1e-12)
-    return float(cosine) > 1 - 1e-9
+    return float(torch.cosine_similarity(along, above, dim=0)) > 1 - 1e-9

@@ -11,7 +11,6 @@ wherever a rig's author put them. Where the rest pose is none, A comes from the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import roma
 import torch
@@ -37,23 +36,17 @@ _MAX_FLOOR_SHIFT_M = 0.2
 _MISPLACED_SHARE = 0.9
 
 
-def retarget(
-    source: SourceMotion,
-    target: RetargetTarget,
-    bone_map: BoneMap | None = None,
-    floor: Literal["feet", "source"] = "feet",
-) -> Motion:
+def retarget(source: SourceMotion, target: RetargetTarget, bone_map: BoneMap | None = None) -> Motion:
     """Move the SMPL body `target` as `source` moves, with its fingers where both have them.
 
     The body keeps its mean shape (betas zero); the way through the world is scaled by the ratio of the leg lengths, so
-    that steps fit the legs. The middle of the hips follows the source's.
+    that steps fit the legs. The middle of the hips follows the source's, and the clip as a whole is lifted or lowered
+    until the soles stand at height 0, which makes up for where the source's ankles are measured.
 
     Args:
         source: the captured motion, T frames. Where its up axis is unknown, it is found from the motion.
         target: the body, see `target_from_body`.
         bone_map: which bone moves which joint; None finds it by the joint names.
-        floor: "feet" lifts or lowers the clip as a whole until the soles stand at height 0, which makes up for where
-            the source's ankles are measured; "source" keeps the source's height.
 
     Returns:
         A motion of T frames at the source's rate in the source's world axes.
@@ -86,15 +79,14 @@ def retarget(
     mid_hip_rest = target.rest_joints[[JOINT_INDEX["left_hip"], JOINT_INDEX["right_hip"]]].mean(dim=0)
     scale = leg_length(target.rest_joints, JOINT_INDEX) / leg_length(positions, starts)
     transl = scale * positions[:, hips].mean(dim=1) - pelvis_rest - world[:, 0] @ (mid_hip_rest - pelvis_rest)
-    if floor == "feet":
-        assert source.up_axis is not None
-        up = "xyz".index(source.up_axis)
-        height = _sole_heights(target, world, transl, up)
-        shift = -float(torch.quantile(height, _FLOOR_QUANTILE))
-        if abs(shift) <= _MAX_FLOOR_SHIFT_M:
-            transl[:, up] += shift
-        else:
-            notes.append(f"feet are {-shift:.2f} m from height 0 at their lowest: height left as it was")
+    assert source.up_axis is not None
+    up = "xyz".index(source.up_axis)
+    height = _sole_heights(target, world, transl, up)
+    shift = -float(torch.quantile(height, _FLOOR_QUANTILE))
+    if abs(shift) <= _MAX_FLOOR_SHIFT_M:
+        transl[:, up] += shift
+    else:
+        notes.append(f"feet are {-shift:.2f} m from height 0 at their lowest: height left as it was")
     fingers = None if target.hands is None else hand_pose(source, target.hands, alignment, world)
     return Motion(
         pose=roma.rotmat_to_rotvec(pose),
