@@ -87,11 +87,12 @@ class Keyed:
         if shape is not None and not fits(array.shape, shape):
             wanted = ", ".join("T" if side is None else str(side) for side in shape)
             raise self.fail(f"'{name}' has shape {array.shape}", f"({wanted}{',' if len(shape) == 1 else ''})")
-        with np.errstate(over="ignore"):
-            known = np.isfinite(array.astype(np.float32)) if finite else np.True_
-        if not known.all():
-            first = np.argwhere(~known)[0]
-            raise self.fail(f"'{name}' holds NaN or infinity in row {first[0] if first.size else 0}", "finite numbers")
+        if finite:
+            with np.errstate(over="ignore"):
+                unknown = np.argwhere(~np.isfinite(array.astype(np.float32)))
+            if len(unknown):
+                row = unknown[0][0] if array.ndim else 0
+                raise self.fail(f"'{name}' holds NaN or infinity in row {row}", "finite numbers")
         return array
 
     def listed(self, *names: str) -> list[float]:
@@ -107,9 +108,9 @@ class Keyed:
             raise self.fail(f"'{name}' is a {type(value).__name__}", "text")
         return str(value)
 
-    def gender(self, name: str = "gender", default: str | None = None) -> str:
-        """As `word`: "neutral", "male" or "female", whether written out or by its first letter."""
-        return as_gender(self.word(name, default), self)
+    def gender(self, default: str | None = None) -> str:
+        """The `word` under "gender": "neutral", "male" or "female", whether written out or by its first letter."""
+        return as_gender(self.word("gender", default), self)
 
 
 def as_gender(word: Any, place: Keyed) -> str:

@@ -113,11 +113,6 @@ class Marker:
     __slots__ = ()
 
 
-def _empty_array(*_: Any) -> Array:
-    # NumPy always asks for an empty array here and fills it by its state; the shape given is not trusted.
-    return Array()
-
-
 def _array_from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> Array:
     record = Array()
     record.state = (1, shape, dtype, order == "F", buffer)
@@ -187,7 +182,8 @@ _CALLS: dict[str, Any] = {
     "copyreg.__newobj__": Call(_new_object),
     "numpy.ndarray": Marker(),
     "numpy.dtype": Dtype,
-    "numpy.core.multiarray._reconstruct": Call(_empty_array),
+    # NumPy always asks for an empty array here and fills it by its state; the shape given is not trusted.
+    "numpy.core.multiarray._reconstruct": Call(lambda *_: Array()),
     "numpy.core.multiarray.scalar": Call(_scalar),
     "numpy.core.numeric._frombuffer": Call(_array_from_buffer),
     "scipy.sparse.csc_matrix": SparseColumns,

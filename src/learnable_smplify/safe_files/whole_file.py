@@ -8,6 +8,8 @@ from pathlib import Path
 from learnable_smplify.errors import InputError
 from learnable_smplify.safe_files.budget import MAX_BYTES
 
+_SMALL = 16 << 20
+
 
 def read_bytes(path: Path, kind: str = "file", most: int = MAX_BYTES) -> bytes:
     """The bytes of a file of at most 4 GiB, or of at most `most` bytes.
@@ -24,8 +26,9 @@ def read_bytes(path: Path, kind: str = "file", most: int = MAX_BYTES) -> bytes:
         if path.is_dir():
             raise InputError("this is a folder", path=path, expected="a file")
         if os.path.getsize(path) <= most:
-            with path.open("rb") as file:  # whose size may be another than stated, as that of a pipe is
-                data = file.read(most + 1) if most < MAX_BYTES else file.read()
+            with path.open("rb") as file:
+                # Pipes and devices state no size: small limits are held while reading, for large ones that costs room.
+                data = file.read(most + 1 if most < _SMALL else -1)
             if len(data) <= most:
                 return data
     except OSError as error:

@@ -17,8 +17,6 @@ from learnable_smplify.safe_files.npz import npz_names, read_npz
 from learnable_smplify.safe_files.safe_pickle import load_pickle_bytes
 from learnable_smplify.safe_files.torch_file import load_torch_file
 
-_FOLDER_KINDS = (".json", ".npz", ".npy")
-
 
 def load_content(path: Path) -> Any:
     """The content of a file, told by its first bytes; of a folder, `{name without suffix: content}` of its files.
@@ -59,14 +57,14 @@ def shown(content: Any) -> str:
 
 def _folder(path: Path) -> dict[str, Any]:
     loaders: dict[str, Callable[[Path], Any]] = {".json": _json, ".npz": read_npz, ".npy": load_npy}
-    for suffix in _FOLDER_KINDS:
+    for suffix, load in loaders.items():
         files = sorted(path.glob(f"*{suffix}"))
         tracks = [file for file in files if file.stem.startswith("hps_track_")]
         if files:
-            return {file.stem: loaders[suffix](file) for file in tracks or files}
+            return {file.stem: load(file) for file in tracks or files}
     if (path / "smpl").is_dir():
         raise InputError("its results are in a folder below", path=path, hint=f"use {path / 'smpl'}")
-    raise InputError("the folder has no result", path=path, expected=f"{', '.join(_FOLDER_KINDS)} files")
+    raise InputError("the folder has no result", path=path, expected=f"{', '.join(loaders)} files")
 
 
 def _json(path: Path) -> Any:

@@ -221,10 +221,10 @@ def cleaned(
         raise InputError("frame numbers or transl of another shape", path=path, where=where, expected="(T,), (T, 3)")
     if len(frames) != len(pose) or (transl is not None and len(transl) != len(pose)):
         raise InputError(f"{len(frames)} frame numbers for {len(pose)} poses", path=path, where=where)
-    if betas.ndim == 2 and len(betas) != len(pose):
-        if len(betas) != 1:
-            raise InputError(f"{len(betas)} betas for {len(pose)} poses", path=path, where=where)
+    if betas.ndim == 2 and len(betas) == 1:
         betas = betas[0]
+    if betas.ndim == 2 and len(betas) != len(pose):
+        raise InputError(f"{len(betas)} betas for {len(pose)} poses", path=path, where=where)
     pose = np.pad(pose, ((0, 0), (0, 24 - pose.shape[1]), (0, 0)))
     if betas[..., 10:].any():
         notes = (*notes, f"of {betas.shape[-1]} betas the first 10 are used")
@@ -251,7 +251,6 @@ def cleaned(
             hands, notes = None, (*notes, "the hands hold NaN or infinity and were left out")
         elif not hands.any():
             hands = None
-    per_frame = betas[kept] if betas.ndim == 2 and len(betas) > 1 else None
 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
@@ -260,7 +259,7 @@ def cleaned(
         frames=torch.from_numpy(np.asarray(frames)[kept].astype(np.int64)),
         pose=tensor(pose[kept]),
         betas=tensor(betas if betas.ndim == 1 else np.median(betas[kept], axis=0)),
-        betas_per_frame=None if per_frame is None else tensor(per_frame),
+        betas_per_frame=None if betas.ndim == 1 else tensor(betas[kept]),
         transl=None if transl is None else tensor(transl[kept]),
         source=source,
         path=path,

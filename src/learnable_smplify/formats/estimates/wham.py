@@ -23,8 +23,7 @@ def read(content: Any, path: Path, frame: Frame | None) -> list[Estimate]:
     Raises:
         InputError: a key that is missing or of another shape.
     """
-    people = Keyed(path, content).values
-    return [_person(name, value, path, frame or _frame_of(value)) for name, value in people.items()]
+    return [_person(name, value, path, frame or _frame_of(value)) for name, value in content.items()]
 
 
 def _frame_of(person: Any) -> Frame:

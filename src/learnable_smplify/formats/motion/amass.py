@@ -34,11 +34,7 @@ POSE_COLUMNS: dict[PoseLayout, int] = {"smpl": 72, "smplh": 156, "smplx": 165}
 _BODY_COLUMNS = 66
 _FINGER_COLUMNS: dict[PoseLayout, slice] = {"smplh": slice(66, 156), "smplx": slice(75, 165)}
 # What a `Motion` has no joints for.
-_FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {
-    "smpl": {},
-    "smplh": {},
-    "smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75)},
-}
+_FURTHER_COLUMNS: dict[PoseLayout, dict[str, slice]] = {"smplx": {"jaw": slice(66, 69), "eyes": slice(69, 75)}}
 RATE_KEYS = ("mocap_frame_rate", "mocap_framerate", "fps")
 _NUM_BETAS = 16
 _BLENDER_FPS = 30
@@ -250,7 +246,7 @@ def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float |
 def _left_out(poses: np.ndarray, betas: np.ndarray, layout: PoseLayout) -> tuple[str, ...]:
     """What of a file does not fit into a `Motion`, one line each."""
     notes = []
-    bent = [part for part, place in _FURTHER_COLUMNS[layout].items() if poses[:, place].any()]
+    bent = [part for part, place in _FURTHER_COLUMNS.get(layout, {}).items() if poses[:, place].any()]
     if bent:
         notes.append(f"the file's pose of {' and '.join(bent)} is left out: a neutral face is taken")
     if betas[10:].any():
