@@ -309,14 +309,12 @@ def _pose_skeleton(skeleton: AsfSkeleton, values: Tensor, degrees: bool, fps: fl
             column += 1
         # "XYZ" means: turn about the fixed x axis first, then y, then z, which roma writes in lower case.
         order = bone.order.lower()
-        local = torch.eye(3, dtype=torch.float64)
-        if any(channel.startswith("R") for channel in bone.channels):
-            local = roma.euler_to_rotmat(order, [angles[axis] for axis in bone.order])
+        local = roma.euler_to_rotmat(order, [angles[axis] for axis in bone.order])
         stated = {axis: torch.tensor(bone.axis[i], dtype=torch.float64) for i, axis in enumerate("XYZ")}
         frame = roma.euler_to_rotmat(order, [stated[axis] for axis in bone.order])
         local = frame @ local @ frame.mT
         parent = torch.eye(3, dtype=torch.float64) if bone.parent < 0 else rotations[bone.parent]
-        rotations.append((parent @ local).expand(count, 3, 3))
+        rotations.append(parent @ local)
     return SourceMotion(
         names=tuple(bone.name for bone in skeleton.bones),
         parents=tuple(bone.parent for bone in skeleton.bones),

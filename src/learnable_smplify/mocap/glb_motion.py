@@ -19,7 +19,6 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.mocap.source import SourceMotion
-from learnable_smplify.rotation import rotmat_between
 from learnable_smplify.safe_files.json_file import parse_json
 from learnable_smplify.safe_files.whole_file import read_bytes
 
@@ -89,8 +88,9 @@ class _Track:
             share = torch.zeros_like(share)
         if self.kind == "translation":
             return torch.lerp(self.values[before], self.values[after], share)
-        rotmats = roma.unitquat_to_rotmat(torch.nn.functional.normalize(self.values, dim=-1))
-        return rotmat_between(rotmats[before], rotmats[after], share)
+        unit = torch.nn.functional.normalize(self.values, dim=-1)
+        turn = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(unit[before]), unit[after]))
+        return roma.unitquat_to_rotmat(roma.quat_product(unit[before], roma.rotvec_to_unitquat(share * turn)))
 
 
 class _Scene:
@@ -191,9 +191,7 @@ class _Scene:
                 above = self.parents[above]
             parents.append(place.get(above, -1))
         positions = rest[joints]
-        offsets = torch.stack(
-            [positions[i] - positions[p] if p >= 0 else torch.zeros(3).double() for i, p in enumerate(parents)]
-        )
+        offsets = positions - positions[[max(parent, 0) for parent in parents]]  # the root comes first: zero
         tips = _TIP_SHARE * offsets
         for index, parent in reversed(list(enumerate(parents))):
             if parent >= 0:
