@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.kinematics import posed_tree
 from learnable_smplify.hands import (
     NUM_HAND_JOINTS,
     NUM_SHARED_JOINTS,
@@ -104,13 +105,8 @@ class MotionMesh:
         rest, local = self.rest_joints(), self.local_rotmat()
         if self.body.hands is not None and not self.fingered:
             local[:, NUM_SHARED_JOINTS:] = torch.eye(3, dtype=local.dtype)
-        pelvis = rest[0] + self.motion.transl.cpu().double()
-        world, placed = [local[:, 0]], [pelvis]
-        for joint in range(1, len(self.parents)):
-            parent = self.parents[joint]
-            placed.append(placed[parent] + world[parent] @ (rest[joint] - rest[parent]))
-            world.append(world[parent] @ local[:, joint])
-        return torch.stack(world, dim=1), torch.stack(placed, dim=1)
+        world, placed = posed_tree(local, rest[None], self.parents)
+        return world, placed + self.motion.transl.cpu().double()[:, None]
 
     def fingertips(self) -> dict[str, Float[Tensor, "3"]]:
         """Where the fingers end in the rest pose [m], by the names of their last joints; empty without fingers."""
