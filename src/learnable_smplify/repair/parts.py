@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -49,9 +50,9 @@ class BodyParts:
     head_forward: Float[np.ndarray, "H K"]
     up: Float[np.ndarray, "1 K"]
 
-    def in_section(self, name: str) -> Bool[np.ndarray, " P"]:
-        """Which pairs belong to a section."""
-        return self.pair_section == SECTIONS.index(name)
+    def in_section(self, *names: str) -> Bool[np.ndarray, " P"]:
+        """Which pairs belong to a section, or to one of several."""
+        return np.logical_or.reduce([self.pair_section == SECTIONS.index(name) for name in names])
 
     def bone(self, one: int, other: int) -> int | None:
         """Number of the bone between two keypoints, None if there is none."""
@@ -87,11 +88,9 @@ def _bones(layout: Layout, main: list[str], sided: list[bool]) -> list[tuple[int
     bones = {(min(edge), max(edge)) for edge in layout.edges}
     for words in _RIGID_WORDS:
         members = [index for index, name in enumerate(main) if any(word in name for word in words)]
-        for first in members:
-            for second in members:
-                same_side = words[0] == "nose" or main[first].split("_")[0] == main[second].split("_")[0]
-                if first < second and same_side:
-                    bones.add((first, second))
+        for first, second in combinations(members, 2):
+            if words[0] == "nose" or main[first].split("_")[0] == main[second].split("_")[0]:
+                bones.add((first, second))
     bones |= {
         (min(index, other), max(index, other))
         for index, other in enumerate(layout.mirror)
