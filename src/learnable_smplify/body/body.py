@@ -188,11 +188,9 @@ def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") 
             )
         return Body(read_open_body(child=str(path) == OPEN_BODIES[1]))
     from learnable_smplify.body.model_files import read_model
-    from learnable_smplify.body.model_search import find_model
+    from learnable_smplify.body.model_search import MODEL_KINDS, find_model
 
-    if str(path) in ("smpl", "smplh", "smplx"):
-        return Body(read_model(find_model(str(path), gender), gender))
-    return Body(read_model(path, gender))
+    return Body(read_model(find_model(str(path), gender) if str(path) in MODEL_KINDS else path, gender))
 
 
 def body_of_motion(name: str, body: Body) -> Body:

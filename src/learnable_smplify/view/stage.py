@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.formats.keypoints.upright import standing_direction
+from learnable_smplify.hands import NUM_SHARED_JOINTS
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.render.camera import horizontal, steadied
+from learnable_smplify.render.camera import direction_vector, horizontal, steadied
 from learnable_smplify.view.figure import Figure
 
 Placing: TypeAlias = Literal["beside", "in its own place", "pelvis on pelvis"]
@@ -32,7 +33,8 @@ _PANEL_SHARE = 0.15
 
 def guess_up(figure: Figure) -> tuple[str, str]:
     """The direction that is up ("y", "-y", "z", ...) and where that is known from, in words."""
-    standing = standing_direction([Keypoints(torch.from_numpy(figure.joints), layout="smpl24", fps=figure.motion.fps)])
+    shared = torch.from_numpy(figure.joints[:, :NUM_SHARED_JOINTS])
+    standing = standing_direction([Keypoints(shared, layout="amass22", fps=figure.motion.fps)])
     stated = figure.motion.up_axis
     if stated is not None:
         doubt = "" if standing in (None, stated) else f", but the person stands along {standing}"
@@ -40,13 +42,6 @@ def guess_up(figure: Figure) -> tuple[str, str]:
     if standing is None or standing.endswith("x"):
         return "y", "a guess: neither the file nor the poses tell"
     return standing, "the person stands along it"
-
-
-def direction_vector(direction: str) -> Float[np.ndarray, "3"]:
-    """Unit vector of one of `DIRECTIONS`."""
-    vector = np.zeros(3)
-    vector["xyz".index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
-    return vector
 
 
 def turn_matrix(start: str, end: str) -> Float[np.ndarray, "3 3"]:
