@@ -144,7 +144,7 @@ def _draw_mesh(
         return
     normals = vertex_normals(points, faces)
     lifted = points + 1.2 * maps.cell * normals
-    key_seen = maps.visibility(lifted, rig.key_part).mean(axis=0)
+    key_seen, sky_seen = rig.seen_by(lifted, maps)
     facing = np.clip(rig.sky @ normals.T, 0, None)
     # Light from below has come off the ground: dimmer, and none at all right above it.
     strength = 0.45 + 0.55 * np.clip(0.5 + 0.5 * (rig.sky @ camera.up), 0, 1)
@@ -153,8 +153,7 @@ def _draw_mesh(
         ground_gap = np.clip((points @ camera.up - floor_height) / 0.35, 0, 1)
         below = np.clip(-(rig.sky @ camera.up), 0, 1)[:, None]
         facing_open = facing * (1.0 - below * (1.0 - ground_gap))
-    seen = maps.visibility(lifted, rig.sky_part)
-    sky_light = (strength[:, None] * facing_open * seen).sum(axis=0) / np.maximum(facing.sum(axis=0), 1e-6)
+    sky_light = (strength[:, None] * facing_open * sky_seen).sum(axis=0) / np.maximum(facing.sum(axis=0), 1e-6)
 
     table = np.concatenate([normals, key_seen[:, None], sky_light[:, None], albedo], axis=1).astype(np.float32)
     if has_numba():

@@ -116,9 +116,9 @@ def _ground_shade(
     a, b = np.linspace(low, high, cells, axis=1)
     grid = a[:, None, None] * axes[0] + b[None, :, None] * axes[1] + (floor_height + 1e-3) * up
     samples = grid.reshape(-1, 3)
-    key = maps.visibility(samples, rig.key_part).mean(axis=0)
+    key, sky_seen = rig.seen_by(samples, maps)
     weight = np.clip(rig.sky @ up, 0, None)
-    sky = weight @ maps.visibility(samples, rig.sky_part) / weight.sum()
+    sky = weight @ sky_seen / weight.sum()
     # The sky is sampled coarsely: smooth its shadow more than the key light's.
     step = float((high - low).max()) / cells
     shade = 1.0 - 0.34 * (1.0 - _blurred(key.reshape(cells, cells), 0.03 / step))
