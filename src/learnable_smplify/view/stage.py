@@ -50,11 +50,8 @@ def turn_matrix(start: str, end: str) -> Float[np.ndarray, "3 3"]:
     if float(a @ b) < -0.5:  # upside down: half a turn about an axis across
         axis = direction_vector("z" if start.endswith("x") else "x")
         return 2 * np.outer(axis, axis) - np.eye(3)
-    cross = np.cross(a, b)
-    if not cross.any():
-        return np.eye(3)
-    # A quarter turn: a to b, b to -a, their cross product stays.
-    return np.outer(b, a) - np.outer(a, b) + np.outer(cross, cross)
+    across = np.outer(b, a) - np.outer(a, b)  # zero where they are one
+    return np.eye(3) + across + across @ across  # Rodrigues' formula for a quarter turn
 
 
 def turn_wxyz(start: str, end: str) -> Float[np.ndarray, "4"]:
