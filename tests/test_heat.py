@@ -18,7 +18,6 @@ from learnable_smplify.view.heat import (
     part_colors,
     ramp,
     scale_top_deg,
-    surface_normals,
 )
 from toy_motion import drifting_transl, swinging_poses
 
@@ -45,7 +44,7 @@ def test_colour_parts_cover_every_triangle_once(body):
 def test_no_seam_shows_between_colour_parts(body):
     figure = Figure(body, Motion(swinging_poses(24), drifting_transl(24), torch.full((10,), 0.5)))
     vertices = figure.vertices(5)
-    whole = surface_normals(vertices, figure.faces)
+    whole = vertex_normals(vertices, figure.faces).astype(np.float32)
     cosines = []
     for part in color_parts(figure.mesh.body_weights, figure.faces):
         posed = part.posed(vertices, whole)

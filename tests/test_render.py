@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.layouts.layout import load_layout
-from learnable_smplify.render.camera import UP_VECTORS, Camera, fit_camera, follow_cameras
+from learnable_smplify.render.camera import Camera, fit_camera, follow_cameras, up_vector
 from learnable_smplify.render.clip import Clip
 from learnable_smplify.render.film import film
 from learnable_smplify.render.frame import render_frame
@@ -182,16 +183,17 @@ def test_a_point_behind_a_sphere_is_in_its_shadow_and_one_beside_it_is_not():
 def test_a_fitted_camera_sees_every_point_and_wastes_no_room(up_axis, view):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(200, 3)) + 5
-    camera = fit_camera(points, up_axis=up_axis, view=view, size=(300, 200), margin=0.1)
+    camera = fit_camera(points, up_axis=up_axis, view=view, size=(300, 200))
     np.testing.assert_allclose(camera.R_camera_world @ camera.R_camera_world.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(camera.R_camera_world) == pytest.approx(1)
     pixels = camera.project(points, (300, 200))
     assert (pixels[:, 2] > 0).all()
     low, high = pixels[:, :2].min(axis=0), pixels[:, :2].max(axis=0)
-    assert (low >= [30 - 1e-6, 20 - 1e-6]).all()
-    assert (high <= [270 + 1e-6, 180 + 1e-6]).all()
-    assert np.isclose([*(low - [30, 20]), *([270, 180] - high)], 0, atol=1e-6).sum() >= 2
-    above = camera.project(points.mean(axis=0) + 0.1 * np.array(UP_VECTORS[up_axis or "y"]), (300, 200))
+    # 7 per cent are left free at each border.
+    assert (low >= [21 - 1e-6, 14 - 1e-6]).all()
+    assert (high <= [279 + 1e-6, 186 + 1e-6]).all()
+    assert np.isclose([*(low - [21, 14]), *([279, 186] - high)], 0, atol=1e-6).sum() >= 2
+    above = camera.project(points.mean(axis=0) + 0.1 * up_vector(up_axis), (300, 200))
     assert above[1] < camera.project(points.mean(axis=0), (300, 200))[1]
 
 
@@ -259,10 +261,10 @@ def clip() -> Clip:
 
 def test_a_contact_sheet_has_the_grid_that_was_asked_for(clip, tmp_path):
     path = tmp_path / "sheet.png"
-    page = contact_sheet(clip, path, frames=6, columns=3, size=(60, 80), caption="a ball " * 40)
+    page = contact_sheet(clip, path, frames=6, size=(60, 80), caption="a ball " * 40)
     with Image.open(path) as image:
         assert (np.asarray(image) == page).all()
-    wider = contact_sheet(clip, frames=6, columns=3, size=(60, 80), views=("front", "side"), caption="a ball")
+    wider = contact_sheet(clip, frames=6, size=(60, 80), views=("front", "side"), caption="a ball")
     assert 3 * 60 < page.shape[1] < 3 * 60 + 90
     assert 2 * 80 < page.shape[0] < 2 * 80 + 90
     assert wider.shape[1] == page.shape[1]
@@ -273,6 +275,15 @@ def test_a_clip_shorter_than_the_sheet_shows_each_frame_once(clip):
     short = Clip(clip.vertices[:2], clip.faces)
     page = contact_sheet(short, frames=10, size=(60, 80))
     assert page.shape[1] < 2 * 60 + 60
+
+
+def test_keypoints_are_drawn_alone_of_a_body_in_many_colours(clip):
+    painted = replace(clip, color=np.linspace(0, 255, clip.vertices.shape[1])[:, None].repeat(3, axis=1))
+    camera = clip.cameras(np.zeros(1, int), view="front", size=(32, 32))[0]
+    one, other = (
+        each.picture(0, camera, panel="keypoints", floor_height=0.0, size=(32, 32)) for each in (clip, painted)
+    )
+    assert (one == other).all()
 
 
 def test_a_gif_opens_again_with_every_frame_and_the_true_speed(clip, tmp_path):

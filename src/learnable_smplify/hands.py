@@ -36,10 +36,6 @@ HAND_POINT_NAMES: tuple[str, ...] = (
     *(f"{finger}{number}" for finger in POINT_FINGERS for number in (1, 2, 3, 4)),
 )
 NUM_HAND_POINTS = len(HAND_POINT_NAMES)
-# Lines between the points of one hand: from the wrist along every finger.
-HAND_EDGES: tuple[tuple[int, int], ...] = tuple(
-    (0 if number == 0 else 4 * finger + number, 4 * finger + number + 1) for finger in range(5) for number in range(4)
-)
 # How a hand hangs that does nothing: turns [rad] of the left hand's joints about the rest pose's axes (X along the
 # fingers, Y from the palm's back, Z to the thumb); the right's are mirrored.
 _RELAXED_LEFT: tuple[tuple[float, float, float], ...] = (
@@ -49,6 +45,16 @@ _RELAXED_LEFT: tuple[tuple[float, float, float], ...] = (
     *((-0.167, -0.156, -0.460), (-0.126, 0.000, -0.508), (-0.094, 0.000, -0.300)),
     *((0.019, 0.251, 0.143), (0.080, 0.114, 0.000), (0.037, 0.059, 0.000)),
 )
+
+
+def hand_edges(first: int) -> list[tuple[int, int]]:
+    """Lines between the points of both hands, from the wrists along every finger, where `first` points go before."""
+    return [
+        (wrist + (4 * finger + number if number else 0), wrist + 4 * finger + number + 1)
+        for wrist in (first, first + NUM_HAND_POINTS)
+        for finger in range(5)
+        for number in range(4)
+    ]
 
 
 def relaxed_hands() -> Float[Tensor, "30 3"]:

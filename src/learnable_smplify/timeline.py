@@ -29,6 +29,11 @@ def runs(mask: Bool[np.ndarray, " T"]) -> list[tuple[int, int]]:
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
+def run_names(mask: Bool[np.ndarray, " T"]) -> list[str]:
+    """Those stretches as people write them: 3, 10-12."""
+    return [f"{first}" if end == first + 1 else f"{first}-{end - 1}" for first, end in runs(mask)]
+
+
 def around(known: Int[Tensor, " N"], frames: int) -> tuple[Int[Tensor, " T"], Int[Tensor, " T"], Float[Tensor, " T"]]:
     """For each of T frames the places in `known` of the frames before and after it, and its share of the way.
 

@@ -10,10 +10,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from learnable_smplify.betas import NUM_BETAS
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.fold import FoldedPoints, pose_feature
-from learnable_smplify.body.kinematics import joint_positions, parent_rotations, rest_offsets, world_rotations
+from learnable_smplify.body.kinematics import (
+    joint_positions,
+    parent_rotations,
+    rest_offsets,
+    skinned,
+    world_rotations,
+)
 from learnable_smplify.body.open_body import OPEN_BODIES, is_open_body, read_open_body, read_open_hands
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -21,7 +28,6 @@ from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 
 ArrayLike: TypeAlias = Tensor | np.ndarray
-NUM_BETAS = 10
 # Frames posed at once when making vertices: bounds the memory of long clips.
 _VERTEX_CHUNK = 256
 
@@ -182,11 +188,9 @@ def load_body(path: str | PathLike[str] | None = None, gender: str = "neutral") 
             )
         return Body(read_open_body(child=str(path) == OPEN_BODIES[1]))
     from learnable_smplify.body.model_files import read_model
-    from learnable_smplify.body.model_search import find_model
+    from learnable_smplify.body.model_search import MODEL_KINDS, find_model
 
-    if str(path) in ("smpl", "smplh", "smplx"):
-        return Body(read_model(find_model(str(path), gender), gender))
-    return Body(read_model(path, gender))
+    return Body(read_model(find_model(str(path), gender) if str(path) in MODEL_KINDS else path, gender))
 
 
 def body_of_motion(name: str, body: Body) -> Body:
@@ -224,10 +228,7 @@ class _BodyTensors:
             shaped = shaped + torch.einsum("vxp,bp->bvx", self.posedirs, pose_feature(local_rotmat))
         world = world_rotations(local_rotmat)
         joints = joint_positions(parent_rotations(world), rest_offsets(rest_joints))
-        shift = joints - (world @ rest_joints[..., None])[..., 0]
-        blended = self.weights @ torch.cat((world.flatten(2), shift), dim=-1)
-        turn, move = blended[..., :9].unflatten(-1, (3, 3)), blended[..., 9:]
-        return (turn @ shaped[..., None])[..., 0] + move
+        return skinned(shaped, self.weights, world, joints, rest_joints)
 
     def fold(self, vertex_rows: np.ndarray, joint_rows: np.ndarray) -> FoldedPoints:
         """Fold points given by vertex weights (K, V) and joint weights (K, 24)."""

@@ -57,7 +57,13 @@ def export_body(body: BodyArrays, path: str | PathLike[str], hands: HandArrays |
             expected="the open body",
             hint="lsmplify export-body -o SMPL_OPEN.pkl",
         )
-    model = _smpl_arrays(body) if hands is None else _smplh_arrays(body, hands)
+    model: dict[str, Any] = {
+        **(_arrays(body, PARENTS, JOINT_NAMES) if hands is None else _arrays(hands, SMPLH_PARENTS, SMPLH_JOINT_NAMES)),
+        **({"point_regressor": body.point_regressor} if hands is None else _of_hands(body, hands)),
+        "point_names": np.array(body.point_names),
+        "lsmplify_body": body.name,
+        "license": OPEN_BODY_LICENSE,
+    }
     with atomic_output(path) as temporary:
         if suffix == ".pkl":
             with temporary.open("wb") as file:
@@ -66,34 +72,7 @@ def export_body(body: BodyArrays, path: str | PathLike[str], hands: HandArrays |
             np.savez_compressed(temporary, **model)
 
 
-def _smpl_arrays(body: BodyArrays) -> dict[str, Any]:
-    return {**_arrays(body, PARENTS, JOINT_NAMES, body.point_regressor), **_names(body)}
-
-
-def _smplh_arrays(body: BodyArrays, hands: HandArrays) -> dict[str, Any]:
-    # The landmarks are on skin that both meshes have, vertex by vertex: the same numbers, so they can be looked up.
-    place = {vertex.tobytes(): index for index, vertex in enumerate(hands.v_template)}
-    points = np.zeros((len(body.point_names), len(hands.v_template)), dtype=np.float32)
-    for row, vertex in zip(*np.nonzero(body.point_regressor), strict=True):
-        points[row, place[body.v_template[vertex].tobytes()]] = body.point_regressor[row, vertex]
-    left, right = relaxed_hands().numpy().reshape(2, -1)
-    return {
-        **_arrays(hands, SMPLH_PARENTS, SMPLH_JOINT_NAMES, points),
-        **_names(body),
-        "hands_meanl": left,
-        "hands_meanr": right,
-        "hands_componentsl": np.eye(len(left), dtype=np.float32),
-        "hands_componentsr": np.eye(len(right), dtype=np.float32),
-    }
-
-
-def _names(body: BodyArrays) -> dict[str, Any]:
-    return {"point_names": np.array(body.point_names), "lsmplify_body": body.name, "license": OPEN_BODY_LICENSE}
-
-
-def _arrays(
-    body: BodyArrays | HandArrays, parents: tuple[int, ...], names: tuple[str, ...], points: np.ndarray
-) -> dict[str, Any]:
+def _arrays(body: BodyArrays | HandArrays, parents: tuple[int, ...], names: tuple[str, ...]) -> dict[str, Any]:
     posedirs = body.posedirs
     if posedirs is None:
         posedirs = np.zeros((len(body.v_template), 3, 9 * (len(names) - 1)), dtype=np.float32)
@@ -110,5 +89,21 @@ def _arrays(
         "joint_names": np.array(names),
         "bs_type": "lrotmin",
         "bs_style": "lbs",
+    }
+
+
+def _of_hands(body: BodyArrays, hands: HandArrays) -> dict[str, Any]:
+    # The landmarks are on skin that both meshes have, vertex by vertex: the same numbers, so they can be looked up.
+    place = {vertex.tobytes(): index for index, vertex in enumerate(hands.v_template)}
+    points = np.zeros((len(body.point_names), len(hands.v_template)), dtype=np.float32)
+    for row, vertex in zip(*np.nonzero(body.point_regressor), strict=True):
+        points[row, place[body.v_template[vertex].tobytes()]] = body.point_regressor[row, vertex]
+    left, right = relaxed_hands().numpy().reshape(2, -1)
+    axes = np.eye(len(left), dtype=np.float32)
+    return {
         "point_regressor": points,
+        "hands_meanl": left,
+        "hands_meanr": right,
+        "hands_componentsl": axes,
+        "hands_componentsr": axes,
     }

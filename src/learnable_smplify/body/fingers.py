@@ -9,17 +9,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.arrays import HandArrays
+from learnable_smplify.body.fold import pose_feature
+from learnable_smplify.body.kinematics import posed_tree, skinned
 from learnable_smplify.hands import (
-    HAND_JOINT_NAMES,
+    FINGERS,
     HAND_POINT_NAMES,
     NUM_SHARED_JOINTS,
+    POINT_FINGERS,
     SMPLH_JOINT_NAMES,
     SMPLH_PARENTS,
 )
 from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.skeleton import SIDES, WRISTS
+from learnable_smplify.skeleton import SIDES, WRISTS, sided
 
-_PER_HAND = len(HAND_JOINT_NAMES) // 2
+# The tips are in the order of the points' fingers, SMPL-H's joints in another.
+_TO_SMPLH = [POINT_FINGERS.index(finger) for finger in FINGERS]
+_ALL_POINTS = (*SMPLH_JOINT_NAMES, *sided(*(f"{finger}4" for finger in POINT_FINGERS)))
+# Of each hand's points, the row among the 52 joints and the 10 tips after them.
+_POINT_ROWS = [[_ALL_POINTS.index(f"{side}_{name}") for name in HAND_POINT_NAMES] for side in SIDES]
+# Of each tip, the joint it hangs on.
+_LAST_JOINTS = [SMPLH_JOINT_NAMES.index(name) for name in sided(*(f"{finger}3" for finger in POINT_FINGERS))]
 # Frames posed at once when making vertices: bounds the memory of long clips.
 _VERTEX_CHUNK = 128
 
@@ -61,8 +70,8 @@ class FingeredBody:
         """The hands of a person."""
         joints, tips = (part.to(betas) for part in self._rest(betas.double()[None]))
         wrists = joints[0, list(WRISTS)]
-        fingers = joints[0, NUM_SHARED_JOINTS:].reshape(2, _PER_HAND, 3)
-        return RestHands(torch.cat((wrists[:, None], fingers), dim=1), tips[0].reshape(2, 5, 3)[:, list(_TO_SMPLH)])
+        fingers = joints[0, NUM_SHARED_JOINTS:].reshape(2, -1, 3)
+        return RestHands(torch.cat((wrists[:, None], fingers), dim=1), tips[0].reshape(2, 5, 3)[:, _TO_SMPLH])
 
     def joints(
         self,
@@ -73,7 +82,7 @@ class FingeredBody:
     ) -> Float[Tensor, "B 52 3"]:
         """The joints [m]; turns are rotvecs [rad], and `betas` may have one row for all frames."""
         joints, _ = self._rest(betas.double())
-        return self._posed(pose, hand_pose, joints.to(pose))[1] + transl[:, None]
+        return posed_tree(_local(pose, hand_pose), joints.to(pose), SMPLH_PARENTS)[1] + transl[:, None]
 
     def hand_points(
         self,
@@ -87,11 +96,11 @@ class FingeredBody:
         Arguments as in `joints`. A tip goes with the last joint of its finger.
         """
         joints, tips = (part.to(pose) for part in self._rest(betas.double()))
-        world, placed = self._posed(pose, hand_pose, joints)
-        last = list(_LAST_JOINTS)
-        ends = placed[:, last] + (world[:, last] @ (tips - joints[:, last])[..., None])[..., 0]
+        world, placed = posed_tree(_local(pose, hand_pose), joints, SMPLH_PARENTS)
+        offset = tips - joints[:, _LAST_JOINTS]
+        ends = placed[:, _LAST_JOINTS] + (world[:, _LAST_JOINTS] @ offset[..., None])[..., 0]
         both = torch.cat((placed, ends), dim=1) + transl[:, None]
-        return both[:, [list(row) for row in _POINT_ROWS]]
+        return both[:, _POINT_ROWS]
 
     def vertices(
         self,
@@ -101,28 +110,22 @@ class FingeredBody:
         transl: Float[Tensor, "B 3"],
     ) -> Float[Tensor, "B W 3"]:
         """Skinned mesh vertices [m] (linear blend skinning). Arguments as in `joints`."""
-        template, directions, weights, correctives = (
-            None if array is None else torch.as_tensor(array).to(pose)
-            for array in (self.arrays.v_template, self.arrays.shapedirs, self.arrays.weights, self.arrays.posedirs)
+        arrays = self.arrays
+        template, directions, weights = (
+            torch.as_tensor(array).to(pose) for array in (arrays.v_template, arrays.shapedirs, arrays.weights)
         )
-        assert template is not None
-        assert directions is not None
-        assert weights is not None
+        correctives = None if arrays.posedirs is None else torch.as_tensor(arrays.posedirs).to(pose)
         pieces = []
         for first in range(0, len(pose), _VERTEX_CHUNK):
             rows = slice(first, first + _VERTEX_CHUNK)
             people = (betas if len(betas) == 1 else betas[rows]).to(pose)
+            local = _local(pose[rows], hand_pose[rows])
             shaped = template + torch.einsum("vxs,bs->bvx", directions, people)
-            rest = self._rest(people.double())[0].to(pose)
-            world, placed = self._posed(pose[rows], hand_pose[rows], rest)
             if correctives is not None:
-                turns = rotvec_to_rotmat(torch.cat((pose[rows, :NUM_SHARED_JOINTS], hand_pose[rows]), dim=1)[:, 1:])
-                feature = (turns - torch.eye(3).to(turns)).flatten(1)
-                shaped = shaped + torch.einsum("vxp,bp->bvx", correctives, feature)
-            shift = placed - (world @ rest[..., None])[..., 0]
-            blended = weights @ torch.cat((world.flatten(2), shift), dim=-1)
-            turn, move = blended[..., :9].unflatten(-1, (3, 3)), blended[..., 9:]
-            pieces.append((turn @ shaped[..., None])[..., 0] + move + transl[rows, None])
+                shaped = shaped + torch.einsum("vxp,bp->bvx", correctives, pose_feature(local))
+            rest = self._rest(people.double())[0].to(pose)
+            world, placed = posed_tree(local, rest, SMPLH_PARENTS)
+            pieces.append(skinned(shaped, weights, world, placed, rest) + transl[rows, None])
         return torch.cat(pieces) if pieces else pose.new_zeros(0, len(template), 3)
 
     def _rest(self, betas: Float[Tensor, "B 10"]) -> tuple[Float[Tensor, "B 52 3"], Float[Tensor, "B 10 3"]]:
@@ -131,44 +134,6 @@ class FingeredBody:
         tips = self._tips.to(device) + torch.einsum("jxs,bs->bjx", self._tips_shape.to(device), betas)
         return joints, tips
 
-    @staticmethod
-    def _posed(
-        pose: Float[Tensor, "B 24 3"], hand_pose: Float[Tensor, "B 30 3"], rest: Float[Tensor, "B 52 3"]
-    ) -> tuple[Float[Tensor, "B 52 3 3"], Float[Tensor, "B 52 3"]]:
-        """World rotations and places of the joints, without transl."""
-        local = rotvec_to_rotmat(torch.cat((pose[:, :NUM_SHARED_JOINTS], hand_pose), dim=1))
-        world, placed = [local[:, 0]], [rest[:, 0].expand(len(pose), 3)]
-        for joint in range(1, len(SMPLH_JOINT_NAMES)):
-            parent = SMPLH_PARENTS[joint]
-            offset = rest[:, joint] - rest[:, parent]
-            placed.append(placed[parent] + (world[parent] @ offset[..., None])[..., 0])
-            world.append(world[parent] @ local[:, joint])
-        return torch.stack(world, dim=1), torch.stack(placed, dim=1)
 
-
-# Where SMPL-H's fingers (index, middle, pinky, ring, thumb) are among the points' (thumb, index, middle, ring, pinky).
-_TO_SMPLH = (1, 2, 4, 3, 0)
-
-
-def _point_rows() -> tuple[tuple[int, ...], ...]:
-    """Of each hand's points, the row among the 52 joints and the 10 tips after them."""
-    hands = []
-    for side_index, side in enumerate(SIDES):
-        rows, tips = [], 0
-        for name in HAND_POINT_NAMES:
-            if name.endswith("4"):
-                rows.append(len(SMPLH_JOINT_NAMES) + 5 * side_index + tips)
-                tips += 1
-            else:
-                rows.append(SMPLH_JOINT_NAMES.index(f"{side}_{name}"))
-        hands.append(tuple(rows))
-    return tuple(hands)
-
-
-_POINT_ROWS = _point_rows()
-# Of each tip, the joint it hangs on.
-_LAST_JOINTS = tuple(
-    SMPLH_JOINT_NAMES.index(f"{side}_{finger}3")
-    for side in SIDES
-    for finger in ("thumb", "index", "middle", "ring", "pinky")
-)
+def _local(pose: Float[Tensor, "B 24 3"], hand_pose: Float[Tensor, "B 30 3"]) -> Float[Tensor, "B 52 3 3"]:
+    return rotvec_to_rotmat(torch.cat((pose[:, :NUM_SHARED_JOINTS], hand_pose), dim=1))

@@ -132,8 +132,8 @@ class PosedPoints:
         return carried - share[..., None] * self.joints[:, None]
 
 
-def pose_feature(local_rotmat: Float[Tensor, "B 24 3 3"]) -> Float[Tensor, "B 207"]:
-    """SMPL's pose feature: `R - I` of joints 1..23, flattened (Loper et al. 2015, eq. 9)."""
+def pose_feature(local_rotmat: Float[Tensor, "B J 3 3"]) -> Float[Tensor, "B P"]:
+    """SMPL's pose feature: `R - I` of all joints but the root, flattened (Loper et al. 2015, eq. 9)."""
     identity = torch.eye(3, dtype=local_rotmat.dtype, device=local_rotmat.device)
     return (local_rotmat[:, 1:] - identity).flatten(1)
 

@@ -1,4 +1,4 @@
-"""Forward kinematics of the 24-joint tree, by levels of the tree instead of by joints."""
+"""Forward kinematics of the 24-joint tree by levels of the tree instead of by joints, and of any other tree."""
 
 from __future__ import annotations
 
@@ -66,3 +66,35 @@ def rest_offsets(rest_joints: Float[Tensor, "*B 24 3"]) -> Float[Tensor, "*B 24 
     """Offsets of every joint from its parent; the root keeps its rest position."""
     parents = list(PARENTS[1:])
     return torch.cat((rest_joints[..., :1, :], rest_joints[..., 1:, :] - rest_joints[..., parents, :]), dim=-2)
+
+
+def posed_tree(
+    local_rotmat: Float[Tensor, "B J 3 3"], rest_joints: Float[Tensor, "#B J 3"], parents: tuple[int, ...]
+) -> tuple[Float[Tensor, "B J 3 3"], Float[Tensor, "B J 3"]]:
+    """World rotations and places [m] of the joints of any tree, the root where it rests.
+
+    Args:
+        local_rotmat: rotation of every joint relative to its parent.
+        rest_joints: places in the rest pose [m].
+        parents: of each joint, earlier ones; -1 of the root, which is the first.
+    """
+    world, placed = [local_rotmat[:, 0]], [rest_joints[:, 0].expand(len(local_rotmat), 3)]
+    for joint, parent in enumerate(parents[1:], start=1):
+        offset = rest_joints[:, joint] - rest_joints[:, parent]
+        placed.append(placed[parent] + (world[parent] @ offset[..., None])[..., 0])
+        world.append(world[parent] @ local_rotmat[:, joint])
+    return torch.stack(world, dim=1), torch.stack(placed, dim=1)
+
+
+def skinned(
+    vertices: Float[Tensor, "#B V 3"],
+    weights: Float[Tensor, "V J"],
+    world_rotmat: Float[Tensor, "B J 3 3"],
+    joints: Float[Tensor, "B J 3"],
+    rest_joints: Float[Tensor, "#B J 3"],
+) -> Float[Tensor, "B V 3"]:
+    """Rest vertices carried along by joints that turned and moved: linear blend skinning (Loper et al. 2015)."""
+    shift = joints - (world_rotmat @ rest_joints[..., None])[..., 0]
+    blended = weights @ torch.cat((world_rotmat.flatten(2), shift), dim=-1)
+    turn, move = blended[..., :9].unflatten(-1, (3, 3)), blended[..., 9:]
+    return (turn @ vertices[..., None])[..., 0] + move

@@ -16,70 +16,36 @@ from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.layouts.points import LANDMARKS
 from learnable_smplify.skeleton import JOINT_INDEX
 
-# Vertex numbers that SMPL-based methods have in common (they place OpenPose's keypoints on the mesh).
+# Landmarks that the literature knows by number: their vertices on SMPL's and on SMPL-X's mesh, which SMPL-based methods
+# have in common (they place OpenPose's keypoints on the mesh), and their rows in a BODY_25 regressor.
+_NUMBERED: tuple[tuple[str, int, int, int | None], ...] = (
+    ("nose", 332, 9120, 0),
+    ("right_eye", 6260, 9929, 15),
+    ("left_eye", 2800, 9448, 16),
+    ("right_ear", 4071, 616, 17),
+    ("left_ear", 583, 6, 18),
+    ("left_big_toe", 3216, 5770, 19),
+    ("left_small_toe", 3226, 5780, 20),
+    ("left_heel", 3387, 8846, 21),
+    ("right_big_toe", 6617, 8463, 22),
+    ("right_small_toe", 6624, 8474, 23),
+    ("right_heel", 6787, 8635, 24),
+    ("left_thumb_tip", 2746, 5361, None),
+    ("left_index_tip", 2319, 4933, None),
+    ("left_hand_tip", 2445, 5058, None),
+    ("left_ring_tip", 2556, 5169, None),
+    ("left_pinky_tip", 2673, 5286, None),
+    ("right_thumb_tip", 6191, 8079, None),
+    ("right_index_tip", 5782, 7669, None),
+    ("right_hand_tip", 5905, 7794, None),
+    ("right_ring_tip", 6016, 7905, None),
+    ("right_pinky_tip", 6133, 8022, None),
+)
 _VERTICES: dict[int, dict[str, int]] = {
-    6890: {
-        "nose": 332,
-        "right_eye": 6260,
-        "left_eye": 2800,
-        "right_ear": 4071,
-        "left_ear": 583,
-        "left_big_toe": 3216,
-        "left_small_toe": 3226,
-        "left_heel": 3387,
-        "right_big_toe": 6617,
-        "right_small_toe": 6624,
-        "right_heel": 6787,
-        "left_thumb_tip": 2746,
-        "left_index_tip": 2319,
-        "left_hand_tip": 2445,
-        "left_ring_tip": 2556,
-        "left_pinky_tip": 2673,
-        "right_thumb_tip": 6191,
-        "right_index_tip": 5782,
-        "right_hand_tip": 5905,
-        "right_ring_tip": 6016,
-        "right_pinky_tip": 6133,
-    },
-    10475: {
-        "nose": 9120,
-        "right_eye": 9929,
-        "left_eye": 9448,
-        "right_ear": 616,
-        "left_ear": 6,
-        "left_big_toe": 5770,
-        "left_small_toe": 5780,
-        "left_heel": 8846,
-        "right_big_toe": 8463,
-        "right_small_toe": 8474,
-        "right_heel": 8635,
-        "left_thumb_tip": 5361,
-        "left_index_tip": 4933,
-        "left_hand_tip": 5058,
-        "left_ring_tip": 5169,
-        "left_pinky_tip": 5286,
-        "right_thumb_tip": 8079,
-        "right_index_tip": 7669,
-        "right_hand_tip": 7794,
-        "right_ring_tip": 7905,
-        "right_pinky_tip": 8022,
-    },
+    6890: {name: vertex for name, vertex, _, _ in _NUMBERED},
+    10475: {name: vertex for name, _, vertex, _ in _NUMBERED},
 }
-
-# Rows of a BODY_25 regressor that are landmarks and not joints of the kinematic chain.
-_BODY25_ROWS: dict[str, int] = {
-    "nose": 0,
-    "right_eye": 15,
-    "left_eye": 16,
-    "right_ear": 17,
-    "left_ear": 18,
-    "left_big_toe": 19,
-    "left_small_toe": 20,
-    "left_heel": 21,
-    "right_big_toe": 22,
-    "right_small_toe": 23,
-    "right_heel": 24,
-}
+_BODY25_ROWS: dict[str, int] = {name: row for name, _, _, row in _NUMBERED if row is not None}
 
 # How far along the straight line from wrist to finger tip the knuckle lies (hand proportions of adults).
 _KNUCKLES = {"index": 0.53, "pinky": 0.53, "thumb": 0.58}
@@ -153,8 +119,8 @@ class _Rules:
         top = self._farthest(head, y - 2.0 * off_middle)
         # Forward and down: the nose is farther forward than the chin, but by less than it is higher.
         chin = self._farthest(head, z - y - 3.0 * off_middle)
-        nose = self._row("nose", self._farthest(head, z - 0.2 * np.abs(y - self._at(chin)[1]) - 2.0 * off_middle))
         chin_y = self._at(chin)[1]
+        nose = self._row("nose", self._farthest(head, z - 0.2 * np.abs(y - chin_y) - 2.0 * off_middle))
         neck_z = self._joints[[JOINT_INDEX["neck"], JOINT_INDEX["head"]], 2].mean()
         sides = [self._nearest(neck, (middle + sign * 0.06, chin_y, neck_z)) for sign in (1.0, -1.0)]
         collar_y = self._joints[[JOINT_INDEX["left_collar"], JOINT_INDEX["right_collar"]], 1].mean()

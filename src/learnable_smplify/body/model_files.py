@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,29 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from learnable_smplify.betas import NUM_BETAS
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.landmarks import known_vertices, landmark_regressor
 from learnable_smplify.body.model_hands import hand_arrays
 from learnable_smplify.body.model_search import find_body25_regressor
 from learnable_smplify.errors import InputError, reason
+from learnable_smplify.hands import HAND_JOINT_NAMES, NUM_SHARED_JOINTS, SMPLH_JOINT_NAMES
 from learnable_smplify.safe_files.npz import read_npz
 from learnable_smplify.safe_files.safe_pickle import load_pickle, load_pickle_bytes
-from learnable_smplify.skeleton import NUM_JOINTS, PARENTS
+from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS, SIDES
 
-_NUM_BETAS = 10
-# SMPL-H and SMPL-X share SMPL's joints 0..21; 22 and 23 are a finger or the jaw there.
-_SHARED_JOINTS = 22
+# The SMPL models by their number of joints: name, and names of the joints.
+_FAMILIES: dict[int, tuple[str, tuple[str, ...]]] = {
+    NUM_JOINTS: ("smpl", JOINT_NAMES),
+    52: ("smplh", SMPLH_JOINT_NAMES),
+    55: ("smplx", (*JOINT_NAMES[:NUM_SHARED_JOINTS], "jaw", "left_eyeball", "right_eyeball", *HAND_JOINT_NAMES)),
+}
+# The joints of the fingers that are landmarks; a thumb's first is at its root.
+_KNUCKLES = {
+    f"{side}_{finger}_knuckle": f"{side}_{joint}"
+    for side in SIDES
+    for finger, joint in (("index", "index1"), ("pinky", "pinky1"), ("thumb", "thumb2"))
+}
 _REQUIRED = ("v_template", "f", "weights", "shapedirs", "J_regressor", "kintree_table")
 _OPTIONAL = (
     *("posedirs", "point_names", "point_regressor", "lsmplify_body"),
@@ -35,36 +46,6 @@ _OPTIONAL = (
 )
 # SMPLX_FEMALE.npz, female/model.npz, basicModel_f_lbs_10_207_0_v1.0.0.pkl.
 _GENDER_WORD = re.compile(r"(?<![a-z])(neutral|male|female)(?![a-z])|basicmodel_([mf])_lbs")
-
-
-@dataclass(frozen=True)
-class _Family:
-    """What is particular to one of the SMPL models: its joints of the hands, by index."""
-
-    name: str
-    middle: tuple[int, int]
-    knuckles: tuple[tuple[str, int], ...]
-
-
-def _family(name: str, left_hand: int, right_hand: int) -> _Family:
-    # Three joints a finger, in the order index, middle, pinky, ring, thumb.
-    fingers = (("index_knuckle", 0), ("pinky_knuckle", 6), ("thumb_knuckle", 13))
-    return _Family(
-        name,
-        (left_hand + 3, right_hand + 3),
-        tuple(
-            (f"{side}_{finger}", first + offset)
-            for side, first in (("left", left_hand), ("right", right_hand))
-            for finger, offset in fingers
-        ),
-    )
-
-
-_FAMILIES: dict[int, _Family] = {
-    NUM_JOINTS: _Family("smpl", (22, 23), ()),
-    52: _family("smplh", 22, 37),
-    55: _family("smplx", 25, 40),
-}
 
 
 def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays:
@@ -98,15 +79,17 @@ def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays
     vertices = len(template)
     tree = _array(model, "kintree_table", (2, None), path)
     joints = tree.shape[1]
-    family = _FAMILIES.get(joints)
-    if family is None:
+    if joints not in _FAMILIES:
         raise InputError(
             f"the model has {joints} joints",
             path=path,
             where="array 'kintree_table'",
             expected="24 (SMPL), 52 (SMPL-H) or 55 (SMPL-X)",
         )
-    parents = _parents(tree, family, path)
+    family, names = _FAMILIES[joints]
+    # SMPL-H and SMPL-X share SMPL's joints 0..21; 22 and 23 are a finger or the jaw there.
+    shared = NUM_JOINTS if joints == NUM_JOINTS else NUM_SHARED_JOINTS
+    parents = _parents(tree, shared, path)
     faces = _array(model, "f", (None, 3), path)
     if faces.size and (faces.min() < 0 or faces.max() >= vertices):
         raise InputError("a triangle names a vertex that does not exist", path=path, where="array 'f'")
@@ -114,36 +97,35 @@ def read_model(path: str | PathLike[str], gender: str = "neutral") -> BodyArrays
     if np.abs(weights.sum(axis=1) - 1.0).max(initial=0.0) > 1e-2:
         raise InputError("the skin weights of a vertex do not sum to 1", path=path, where="array 'weights'")
     regressor = _array(model, "J_regressor", (joints, vertices), path)
-
+    correctives = _pose_directions(model, vertices, joints, path)
+    middle = [names.index(f"{side}_middle1") for side in SIDES if shared < joints]
     arrays = BodyArrays(
-        name=family.name,
+        name=family,
         gender=gender,
         v_template=template.astype(np.float32),
         shapedirs=_shape_directions(model, vertices, path),
-        posedirs=_pose_directions(model, vertices, joints, path),
-        j_regressor=_reduced_regressor(regressor, family),
-        weights=_reduced_weights(weights, parents),
+        posedirs=None if correctives is None else _reduced_pose_directions(correctives, shared),
+        j_regressor=regressor[[*range(shared), *middle]].astype(np.float32),
+        weights=_reduced_weights(weights, parents, shared),
         faces=faces.astype(np.int64),
         point_names=(),
         point_regressor=np.zeros((0, vertices), dtype=np.float32),
     )
     if "lsmplify_body" in model:
-        names = tuple(str(name) for name in np.asarray(model.get("point_names", ())).ravel().tolist())
-        points = _array(model, "point_regressor", (len(names), vertices), path).astype(np.float32)
-        return replace(arrays, name=_text(model["lsmplify_body"]), point_names=names, point_regressor=points)
-    if joints > NUM_JOINTS:
-        tips = {name: vertex for name, vertex in known_vertices(arrays).items() if name.endswith("_tip")}
-        correctives = None if arrays.posedirs is None else _array(model, "posedirs", (vertices, 3, None), path)
-        parts = (regressor, weights, correctives, template, arrays.shapedirs, arrays.faces)
-        arrays = replace(arrays, hands=hand_arrays(model, *parts, tips))
+        own = tuple(str(name) for name in np.asarray(model.get("point_names", ())).ravel().tolist())
+        points = _array(model, "point_regressor", (len(own), vertices), path).astype(np.float32)
+        return replace(arrays, name=_text(model["lsmplify_body"]), point_names=own, point_regressor=points)
+    if shared < joints:
+        hands = hand_arrays(model, arrays, regressor, weights, correctives, known_vertices(arrays))
+        arrays = replace(arrays, hands=hands)
     arrays = replace(arrays, gender=_named_gender(path) or gender)
     regressor_file = find_body25_regressor(path)
     body25 = None
     if regressor_file is not None and vertices == 6890 and known_vertices(arrays):
         body25 = read_body25_regressor(regressor_file, vertices)
-    knuckles = {name: regressor[joint] for name, joint in family.knuckles}
-    names, points = landmark_regressor(arrays, body25, knuckles)
-    return replace(arrays, point_names=names, point_regressor=points, body25_regressor=body25)
+    knuckles = {point: regressor[names.index(joint)] for point, joint in _KNUCKLES.items() if joint in names}
+    landmarks, points = landmark_regressor(arrays, body25, knuckles)
+    return replace(arrays, point_names=landmarks, point_regressor=points, body25_regressor=body25)
 
 
 def read_body25_regressor(path: str | PathLike[str], vertices: int) -> Float[np.ndarray, "25 V"]:
@@ -196,25 +178,24 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 
 def _array(model: Mapping[str, Any], key: str, shape: tuple[int | None, ...], path: Path) -> Float[np.ndarray, "..."]:
     """One array as float64, its shape checked; None in `shape` stands for any size."""
-    expected = f"numbers of shape ({', '.join('any' if side is None else str(side) for side in shape)})"
     value = np.asarray(model.get(key))
     if value.dtype == object and value.ndim == 0:
         value = np.asarray(value.item())
+    sides = tuple(have if want is None else want for want, have in zip(shape, value.shape, strict=False))
     if value.dtype.kind not in "fiu":
-        raise InputError("the array holds no numbers", path=path, where=f"array '{key}'", expected=expected)
-    if value.ndim != len(shape) or any(
-        want is not None and want != have for want, have in zip(shape, value.shape, strict=True)
-    ):
-        raise InputError(f"the array has shape {value.shape}", path=path, where=f"array '{key}'", expected=expected)
-    value = value.astype(np.float64)
-    if not np.isfinite(value).all():
-        raise InputError("the array holds NaN or infinity", path=path, where=f"array '{key}'", expected=expected)
-    return value
+        problem = "the array holds no numbers"
+    elif value.ndim != len(shape) or value.shape != sides:
+        problem = f"the array has shape {value.shape}"
+    elif not np.isfinite(value).all():
+        problem = "the array holds NaN or infinity"
+    else:
+        return value.astype(np.float64)
+    expected = f"numbers of shape ({', '.join('any' if side is None else str(side) for side in shape)})"
+    raise InputError(problem, path=path, where=f"array '{key}'", expected=expected)
 
 
-def _parents(tree: np.ndarray, family: _Family, path: Path) -> list[int]:
+def _parents(tree: np.ndarray, shared: int, path: Path) -> list[int]:
     parents = [-1, *(int(parent) for parent in tree[0, 1:])]  # the root's parent is written as -1 or 2**32 - 1
-    shared = NUM_JOINTS if family.name == "smpl" else _SHARED_JOINTS
     if tuple(parents[:shared]) != PARENTS[:shared] or any(not 0 <= p < j for j, p in enumerate(parents) if j):
         raise InputError(
             "the joints are not connected as in SMPL", path=path, where="array 'kintree_table'", expected="SMPL's tree"
@@ -223,38 +204,32 @@ def _parents(tree: np.ndarray, family: _Family, path: Path) -> list[int]:
 
 
 def _shape_directions(model: Mapping[str, Any], vertices: int, path: Path) -> Float[np.ndarray, "V 3 10"]:
-    directions = _array(model, "shapedirs", (vertices, 3, None), path)[:, :, :_NUM_BETAS]
-    missing = _NUM_BETAS - directions.shape[2]
+    directions = _array(model, "shapedirs", (vertices, 3, None), path)[:, :, :NUM_BETAS]
+    missing = NUM_BETAS - directions.shape[2]
     return np.pad(directions, ((0, 0), (0, 0), (0, missing))).astype(np.float32)
 
 
 def _pose_directions(
     model: Mapping[str, Any], vertices: int, joints: int, path: Path
-) -> Float[np.ndarray, "V 3 207"] | None:
+) -> Float[np.ndarray, "V 3 P"] | None:
     if model.get("posedirs") is None:
         return None
     directions = _array(model, "posedirs", (vertices, 3, 9 * (joints - 1)), path)
-    if not directions.any():
-        return None  # our own exported body carries zeros, for readers that insist on the array
-    if joints == NUM_JOINTS:
-        return directions.astype(np.float32)
-    kept = directions[:, :, : 9 * (_SHARED_JOINTS - 1)]
-    return np.pad(kept, ((0, 0), (0, 0), (0, 9 * (NUM_JOINTS - _SHARED_JOINTS)))).astype(np.float32)
+    # Our own exported body carries zeros, for readers that insist on the array.
+    return directions if directions.any() else None
 
 
-def _reduced_regressor(regressor: np.ndarray, family: _Family) -> Float[np.ndarray, "24 V"]:
-    return regressor[[*range(_SHARED_JOINTS), *family.middle]].astype(np.float32)
+def _reduced_pose_directions(directions: Float[np.ndarray, "V 3 P"], shared: int) -> Float[np.ndarray, "V 3 207"]:
+    kept = directions[:, :, : 9 * (shared - 1)]
+    return np.pad(kept, ((0, 0), (0, 0), (0, 9 * (NUM_JOINTS - shared)))).astype(np.float32)
 
 
-def _reduced_weights(weights: np.ndarray, parents: list[int]) -> Float[np.ndarray, "V 24"]:
+def _reduced_weights(weights: np.ndarray, parents: list[int], shared: int) -> Float[np.ndarray, "V 24"]:
     """Weights of joints beyond SMPL's go to their nearest ancestor among SMPL's."""
-    joints = weights.shape[1]
-    if joints == NUM_JOINTS:
-        return weights.astype(np.float32)
     reduced = np.zeros((len(weights), NUM_JOINTS))
-    for joint in range(joints):
+    for joint in range(weights.shape[1]):
         ancestor = joint
-        while ancestor >= _SHARED_JOINTS:
+        while ancestor >= shared:
             ancestor = parents[ancestor]
         reduced[:, ancestor] += weights[:, joint]
     return reduced.astype(np.float32)

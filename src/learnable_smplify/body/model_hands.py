@@ -14,57 +14,50 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from learnable_smplify.body.arrays import HandArrays
+from learnable_smplify.body.arrays import BodyArrays, HandArrays
 from learnable_smplify.errors import InputError
-from learnable_smplify.hands import NUM_SHARED_JOINTS, SIDES
-
-_HEAD = 15
-_POINT_FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-_SMPL_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+from learnable_smplify.hands import NUM_HAND_JOINTS, NUM_SHARED_JOINTS, POINT_FINGERS, SMPLH_JOINT_NAMES
+from learnable_smplify.skeleton import JOINT_INDEX, SIDES
 
 
 def hand_arrays(
     model: Mapping[str, Any],
+    body: BodyArrays,
     regressor: Float[np.ndarray, "J V"],
     weights: Float[np.ndarray, "V J"],
     posedirs: Float[np.ndarray, "V 3 P"] | None,
-    template: Float[np.ndarray, "V 3"],
-    shapedirs: Float[np.ndarray, "V 3 10"],
-    faces: np.ndarray,
-    known_tips: Mapping[str, int],
+    known: Mapping[str, int],
 ) -> HandArrays:
     """The body of an SMPL-H or SMPL-X file with its fingers. Jaw and eyes, of SMPL-X, move with the head.
 
     Args:
         model: the file's arrays, for the mean hand and the components.
+        body: the same body without fingers, for its mesh and shape.
         regressor: of all the file's joints.
         weights: of all the file's joints.
         posedirs: of all the file's joints but the root; None where it has none.
-        template, shapedirs, faces: as in `BodyArrays`.
-        known_tips: vertices at the fingertips ("left_index_tip"), where the mesh is one that the literature knows.
+        known: vertices of landmarks ("left_index_tip"), where the mesh is one that the literature knows.
     """
-    joints = regressor.shape[0]
-    further = tuple(range(NUM_SHARED_JOINTS, joints - 30))
-    kept = [*range(NUM_SHARED_JOINTS), *range(joints - 30, joints)]
+    joints = len(regressor)
+    fingers = joints - NUM_HAND_JOINTS
+    kept = [*range(NUM_SHARED_JOINTS), *range(fingers, joints)]
     reduced = weights[:, kept].copy()
-    reduced[:, _HEAD] += weights[:, list(further)].sum(axis=1)
+    reduced[:, JOINT_INDEX["head"]] += weights[:, NUM_SHARED_JOINTS:fingers].sum(axis=1)
     rows = regressor[kept]
     correctives = None
     if posedirs is not None:
         columns = [9 * (joint - 1) + number for joint in kept[1:] for number in range(9)]
         correctives = posedirs[:, :, columns].astype(np.float32)
-    mean = [_vector(model.get(f"hands_mean{side[0]}")) for side in SIDES]
-    components = [_components(model.get(f"hands_components{side[0]}")) for side in SIDES]
     return HandArrays(
-        v_template=template.astype(np.float32),
-        shapedirs=shapedirs,
+        v_template=body.v_template,
+        shapedirs=body.shapedirs,
         posedirs=correctives,
         j_regressor=rows.astype(np.float32),
         weights=reduced.astype(np.float32),
-        faces=faces,
-        tips=_tips(template, rows @ template, reduced, known_tips),
-        mean=None if mean[0] is None or mean[1] is None else np.stack((mean[0], mean[1])),
-        components=None if components[0] is None or components[1] is None else np.stack((components[0], components[1])),
+        faces=body.faces,
+        tips=_tips(body.v_template, rows @ body.v_template, reduced, known),
+        mean=_of_both_hands(model, "hands_mean", (45,)),
+        components=_of_both_hands(model, "hands_components", (45, 45)),
     )
 
 
@@ -103,19 +96,12 @@ def whole_hand_pose(
     return pose.reshape(len(pose), 30, 3)
 
 
-def _vector(value: Any) -> Float[np.ndarray, "45"] | None:
-    """A mean hand; anything else than 45 finite numbers is as good as none."""
-    array = np.asarray(value)
-    if array.dtype.kind != "f" or array.size != 45 or not np.isfinite(array).all():
+def _of_both_hands(model: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Float[np.ndarray, "2 *D"] | None:
+    """An array that the file has of each hand; anything else than finite numbers of that shape is as good as none."""
+    arrays = [np.squeeze(np.asarray(model.get(f"{name}{side[0]}"))) for side in SIDES]
+    if any(array.dtype.kind != "f" or array.shape != shape or not np.isfinite(array).all() for array in arrays):
         return None
-    return array.reshape(45).astype(np.float32)
-
-
-def _components(value: Any) -> Float[np.ndarray, "45 45"] | None:
-    array = np.asarray(value)
-    if array.dtype.kind != "f" or array.shape != (45, 45) or not np.isfinite(array).all():
-        return None
-    return array.astype(np.float32)
+    return np.stack(arrays).astype(np.float32)
 
 
 def _tips(
@@ -123,13 +109,11 @@ def _tips(
 ) -> tuple[int, ...]:
     """The vertices at the fingertips: those known, else the farthest along the last bone of all that move with it."""
     tips = []
-    for number, side in enumerate(SIDES):
-        for finger in _POINT_FINGERS:
-            name = "hand" if finger == "middle" else finger
-            if f"{side}_{name}_tip" in known:
-                tips.append(known[f"{side}_{name}_tip"])
-                continue
-            last = NUM_SHARED_JOINTS + 15 * number + 3 * _SMPL_FINGERS.index(finger) + 2
+    for side in SIDES:
+        for finger in POINT_FINGERS:
+            tip = f"{side}_{'hand' if finger == 'middle' else finger}_tip"
+            last = SMPLH_JOINT_NAMES.index(f"{side}_{finger}3")
             along = (template - joints[last]) @ (joints[last] - joints[last - 1])
-            tips.append(int(np.argmax(np.where(weights[:, last] > 0.3, along, -np.inf))))
+            farthest = int(np.argmax(np.where(weights[:, last] > 0.3, along, -np.inf)))
+            tips.append(known.get(tip, farthest))
     return tuple(tips)

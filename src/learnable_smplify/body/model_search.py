@@ -66,22 +66,21 @@ def search_models(
         raise InputError(f"unknown body model '{kind}'", expected="one of " + ", ".join(MODEL_KINDS))
     if gender not in GENDERS:
         raise InputError(f"unknown gender '{gender}'", expected="one of " + ", ".join(GENDERS))
-    places: list[TriedPlace] = []
+    places = []
     for source, folder in model_folders(flag):
-        if source == "current folder" and not any(place.source == "configuration of body-models" for place in places):
-            places.append(_configured(kind, gender))
         files = () if folder is None else tuple(p for p in _candidates(folder, kind, gender) if p.is_file())
         places.append(TriedPlace(source, folder, files))
-    return tuple(places)
+    last_set = [place.source for place in places].index("$SMPL_BODY_MODELS")
+    return (*places[: last_set + 1], _configured(kind, gender), *places[last_set + 1 :])
 
 
-def find_model(kind: ModelKind | str, gender: str = "neutral", flag: str | os.PathLike[str] | None = None) -> Path:
+def find_model(kind: ModelKind | str, gender: str = "neutral") -> Path:
     """The first model file of this kind and gender. Arguments as in `search_models`.
 
     Raises:
         InputError: none found; the message lists every place tried.
     """
-    places = search_models(kind, gender, flag)
+    places = search_models(kind, gender)
     for place in places:
         if place.found:
             return place.found[0]
@@ -109,11 +108,10 @@ def find_body25_regressor(model: str | os.PathLike[str] | None = None) -> Path |
 
 def _configured(kind: str, gender: str) -> TriedPlace:
     """What the body-models package was told to use by its own `body-models set`."""
-    path: Path | None = None
     try:
         from body_models._config import get_model_path
 
-        path = get_model_path(f"{kind}-{gender}")
+        path: Path | None = get_model_path(f"{kind}-{gender}")
     except Exception:  # a private module of another package, and a file the user can edit: never our failure
         path = None
     return TriedPlace("configuration of body-models", path, (path,) if path is not None and path.is_file() else ())

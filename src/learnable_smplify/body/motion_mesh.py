@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.body import Body
+from learnable_smplify.body.kinematics import posed_tree
 from learnable_smplify.hands import (
     NUM_HAND_JOINTS,
     NUM_SHARED_JOINTS,
@@ -54,31 +55,26 @@ class MotionMesh:
         if hands is not None and self.fingered:
             self.weights = hands.arrays.weights
 
-    @property
-    def has_correctives(self) -> bool:
-        """Whether joints and weights alone do not give the exact mesh: the body has pose correctives."""
-        return self.body.arrays.posedirs is not None
-
     def vertices(self, frames: slice | Tensor = slice(None)) -> Float[Tensor, "T W 3"]:
         """Skinned vertices [m] of some frames, in the motion's world."""
-        motion, hands = self.motion, self.body.hands
-        pose, transl = motion.pose[frames], motion.transl[frames]
-        if hands is None:
-            return self.body.vertices(pose, motion.betas, transl)
-        if motion.hand_pose is None:
-            fingers = resting_hands(self.body).expand(len(pose), -1, -1)
-        else:
-            fingers = motion.hand_pose[frames]
-        return hands.vertices(pose, fingers.to(pose), motion.betas[None], transl)
+        motion = self.motion
+        fingers = None if motion.hand_pose is None else motion.hand_pose[frames]
+        return self._skin(motion.pose[frames], fingers, motion.transl[frames])
 
     def rest_vertices(self) -> Float[np.ndarray, "W 3"]:
         """Vertices [m] in the rest pose, to which `weights` belong: hands flat where fingers move, else at rest."""
+        flat = torch.zeros(1, NUM_HAND_JOINTS, 3) if self.fingered else None
+        return self._skin(torch.zeros(1, NUM_JOINTS, 3), flat, torch.zeros(1, 3))[0].numpy()
+
+    def _skin(
+        self, pose: Float[Tensor, "T 24 3"], fingers: Float[Tensor, "T 30 3"] | None, transl: Float[Tensor, "T 3"]
+    ) -> Float[Tensor, "T W 3"]:
         hands, betas = self.body.hands, self.motion.betas
-        still = torch.zeros(1, NUM_JOINTS, 3)
         if hands is None:
-            return self.body.vertices(still, betas)[0].numpy()
-        fingers = torch.zeros(NUM_HAND_JOINTS, 3) if self.fingered else resting_hands(self.body)
-        return hands.vertices(still, fingers[None], betas[None], torch.zeros(1, 3))[0].numpy()
+            return self.body.vertices(pose, betas, transl)
+        if fingers is None:
+            fingers = resting_hands(self.body).expand(len(pose), -1, -1)
+        return hands.vertices(pose, fingers.to(pose), betas[None], transl)
 
     def rest_joints(self) -> Float[Tensor, "J 3"]:
         """Joints [m] in the rest pose, float64."""
@@ -104,13 +100,8 @@ class MotionMesh:
         rest, local = self.rest_joints(), self.local_rotmat()
         if self.body.hands is not None and not self.fingered:
             local[:, NUM_SHARED_JOINTS:] = torch.eye(3, dtype=local.dtype)
-        pelvis = rest[0] + self.motion.transl.cpu().double()
-        world, placed = [local[:, 0]], [pelvis]
-        for joint in range(1, len(self.parents)):
-            parent = self.parents[joint]
-            placed.append(placed[parent] + world[parent] @ (rest[joint] - rest[parent]))
-            world.append(world[parent] @ local[:, joint])
-        return torch.stack(world, dim=1), torch.stack(placed, dim=1)
+        world, placed = posed_tree(local, rest[None], self.parents)
+        return world, placed + self.motion.transl.cpu().double()[:, None]
 
     def fingertips(self) -> dict[str, Float[Tensor, "3"]]:
         """Where the fingers end in the rest pose [m], by the names of their last joints; empty without fingers."""

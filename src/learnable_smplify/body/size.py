@@ -14,24 +14,6 @@ from learnable_smplify.body.body import Body
 DENSITY = 1000.0
 
 
-@dataclass(frozen=True)
-class BodySize:
-    """Of one body.
-
-    Args:
-        height_m: from the soles to the crown in the rest pose.
-        weight_kg: the volume of the mesh in the rest pose times 1000 kg/m^3.
-    """
-
-    height_m: float
-    weight_kg: float
-
-    @property
-    def bmi(self) -> float:
-        """Body mass index [kg/m^2]."""
-        return self.weight_kg / self.height_m**2
-
-
 @dataclass(frozen=True, eq=False)
 class RestMesh:
     """The mesh in the rest pose as a function of betas, whose sizes torch can differentiate.
@@ -64,12 +46,6 @@ class RestMesh:
         volume = (first * torch.linalg.cross(second, third)).sum() / 6
         height = vertices[:, 1].max() - vertices[:, 1].min()
         return height, DENSITY * volume.abs()
-
-
-def body_size(body: Body, betas: Float[Tensor, "10"]) -> BodySize:
-    """Height and weight of a body of these betas."""
-    height, weight = RestMesh.of(body).height_and_weight(torch.as_tensor(betas, dtype=torch.float32).cpu())
-    return BodySize(float(height), float(weight))
 
 
 def stature_m(body: Body, betas: Float[Tensor, "10"]) -> float:

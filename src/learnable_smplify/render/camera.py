@@ -16,10 +16,12 @@ from learnable_smplify.errors import InputError
 
 View: TypeAlias = Literal["front", "three-quarter", "side"]
 
-UP_VECTORS: dict[str, tuple[float, float, float]] = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-
 # Degrees the camera stands to the person's left of straight ahead.
 _AZIMUTH_DEG: dict[str, float] = {"front": 0.0, "three-quarter": 35.0, "side": 90.0}
+# Vertical field of view, a long lens that keeps limbs in proportion, and how far the camera looks down [rad].
+_FOV, _ELEVATION = float(np.deg2rad(24.0)), float(np.deg2rad(9.0))
+# Share of the picture left free at each border.
+_MARGIN = 0.07
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +68,16 @@ def up_vector(up_axis: str | None) -> Float[np.ndarray, "3"]:
     Raises:
         InputError: an axis other than x, y, z.
     """
-    if up_axis is not None and up_axis not in UP_VECTORS:
+    if up_axis not in (None, "x", "y", "z"):
         raise InputError(f"the up axis is '{up_axis}'", expected="x, y or z")
-    return np.array(UP_VECTORS[up_axis or "y"])
+    return direction_vector(up_axis or "y")
+
+
+def direction_vector(direction: str) -> Float[np.ndarray, "3"]:
+    """Unit vector of "x", "-x", "y", ..."""
+    vector = np.zeros(3)
+    vector["xyz".index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
+    return vector
 
 
 def horizontal(direction: Float[np.ndarray, "3"], up: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
@@ -78,8 +87,7 @@ def horizontal(direction: Float[np.ndarray, "3"], up: Float[np.ndarray, "3"]) ->
     if length > 1e-3:
         return flat / length
     # The person faces straight up or down, or turns full circles: any side is as good as another.
-    fallback = np.array([0.0, 0.0, 1.0]) if abs(up[2]) < 0.5 else np.array([0.0, -1.0, 0.0])
-    return fallback
+    return np.array([0.0, 0.0, 1.0]) if abs(up[2]) < 0.5 else np.array([0.0, -1.0, 0.0])
 
 
 def fit_camera(
@@ -89,9 +97,6 @@ def fit_camera(
     forward: Float[np.ndarray, "3"] | None = None,
     view: View = "three-quarter",
     size: tuple[int, int] = (480, 480),
-    fov: float = np.deg2rad(24.0),
-    elevation: float = np.deg2rad(9.0),
-    margin: float = 0.07,
 ) -> Camera:
     """A camera that sees every point and is no further away than it must be.
 
@@ -102,9 +107,6 @@ def fit_camera(
             (+Z for Y up, -Y for Z up).
         view: from straight ahead, from ahead and 35 degrees to the person's left, or from the person's left.
         size: (width, height) of the picture; only the ratio matters.
-        fov: vertical field of view [rad]; a long lens keeps limbs in proportion.
-        elevation: how far the camera looks down [rad].
-        margin: share of the picture left free at each border.
 
     Raises:
         InputError: no finite point, or an unknown axis or view.
@@ -122,14 +124,14 @@ def fit_camera(
     ahead = horizontal(np.zeros(3) if forward is None else np.asarray(forward, float), up)
     left = np.cross(up, ahead)
     azimuth = np.deg2rad(_AZIMUTH_DEG[view])
-    outward = np.cos(elevation) * (np.cos(azimuth) * ahead + np.sin(azimuth) * left) + np.sin(elevation) * up
+    outward = np.cos(_ELEVATION) * (np.cos(azimuth) * ahead + np.sin(azimuth) * left) + np.sin(_ELEVATION) * up
     z_axis = -outward
     x_axis = np.cross(z_axis, up)
     x_axis /= np.linalg.norm(x_axis)
     rotation = np.stack([x_axis, np.cross(z_axis, x_axis), z_axis])
 
     local = cloud @ rotation.T
-    limit_y = np.tan(0.5 * fov) * (1.0 - 2.0 * margin)
+    limit_y = np.tan(0.5 * _FOV) * (1.0 - 2.0 * _MARGIN)
     limit = np.array([limit_y * size[0] / size[1], limit_y])
     # A point is in frame when |xy - centre| <= limit * (z + distance). Both sides of each axis are linear in
     # (centre, distance), so per axis the tightest pair gives the centre and the distance in closed form.
@@ -140,7 +142,7 @@ def fit_camera(
     # Not closer than a hand's breadth in front of the nearest point (matters for a single point).
     distance = max(float(needed.max()), 0.1 - float(local[:, 2].min()))
     position = rotation.T @ np.array([centre[0], centre[1], -distance])
-    return Camera(position=position, R_camera_world=rotation, fov=float(fov), up=up)
+    return Camera(position=position, R_camera_world=rotation, fov=_FOV, up=up)
 
 
 def follow_cameras(
@@ -152,7 +154,6 @@ def follow_cameras(
     size: tuple[int, int] = (480, 480),
     window: int = 1,
     follow: bool | None = None,
-    fov: float = np.deg2rad(24.0),
 ) -> list[Camera]:
     """One camera a frame, all looking the same way at the same distance, carried along with the person.
 
@@ -173,7 +174,7 @@ def follow_cameras(
         follow = float(np.linalg.norm(np.ptp(centres, axis=0))) > 1.2
     # Twice, so that the camera neither starts nor stops with a jerk.
     path = steadied(steadied(centres, window), window) if follow else np.zeros_like(centres)
-    camera = fit_camera(cloud - path[:, None], up_axis=up_axis, forward=forward, view=view, size=size, fov=fov)
+    camera = fit_camera(cloud - path[:, None], up_axis=up_axis, forward=forward, view=view, size=size)
     return [camera.moved(offset) for offset in path]
 
 

@@ -35,7 +35,6 @@ def film(
     view: View = "three-quarter",
     panels: Sequence[Panel] = ("overlay",),
     size: tuple[int, int] | None = None,
-    follow: bool | None = None,
     progress: bool = False,
 ) -> int:
     """Write a film that plays at the clip's true speed. MP4 is streamed; a GIF's frames are held in memory.
@@ -50,7 +49,6 @@ def film(
         panels: pictures side by side: "overlay" (keypoints over the body), "body", "keypoints".
         size: (width, height) of one panel in pixels; None takes 352 x 420 for GIF (about 0.5 MB a second) and
             480 x 576 for MP4, which rounds up to even numbers.
-        follow: whether the camera moves along; None decides by how far the person moves.
         progress: show a progress bar.
 
     Returns:
@@ -85,7 +83,7 @@ def film(
     total = total if frames is None else min(total, frames)
     chosen = np.minimum((np.arange(total) / rate * clip.fps).round().astype(int), len(clip) - 1)
     window = max(1, round(0.7 * rate))
-    cameras = clip.cameras(chosen, view=view, size=(width, height), follow=follow, window=window)
+    cameras = clip.cameras(chosen, view=view, size=(width, height), window=window)
     floor = clip.floor_height()
 
     def picture(number: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -68,7 +68,7 @@ def render_frame(
     points = bodies.reshape(-1, 3)
     all_faces = (triangles[None] + count * np.arange(people)[:, None, None]).reshape(-1, 3)
     colors = np.asarray(color, float).reshape(-1, 3)
-    if people != 1 or len(colors) != count:
+    if len(points) and (people > 1 or len(colors) != count):
         colors = np.repeat(np.broadcast_to(colors, (people, 3)), count, axis=0)
     rig = light_rig(camera.R_camera_world, camera.up)
     # Shadows in a small picture need no finer maps than the picture shows.
@@ -89,9 +89,7 @@ def render_frame(
         dots = np.asarray(keypoints, float)
         if dots.ndim != 2 or dots.shape[1] != 3:
             raise InputError(f"keypoints have shape {dots.shape}", expected="(K, 3)")
-        dot_colors = None if keypoint_colors is None else np.asarray(keypoint_colors, float)
-        sizes = {} if keypoint_radii is None else {"radius": np.asarray(keypoint_radii, float)}
-        draw_keypoints(layer, depth, dots, camera, edges=edges, colors=dot_colors, **sizes)
+        draw_keypoints(layer, depth, dots, camera, edges=edges, colors=keypoint_colors, radii=keypoint_radii)
 
     if has_numba():
         from learnable_smplify.render.kernels import put_over
@@ -146,18 +144,16 @@ def _draw_mesh(
         return
     normals = vertex_normals(points, faces)
     lifted = points + 1.2 * maps.cell * normals
-    key_seen = maps.visibility(lifted, rig.key_part).mean(axis=0)
+    key_seen, sky_seen = rig.seen_by(lifted, maps)
     facing = np.clip(rig.sky @ normals.T, 0, None)
     # Light from below has come off the ground: dimmer, and none at all right above it.
     strength = 0.45 + 0.55 * np.clip(0.5 + 0.5 * (rig.sky @ camera.up), 0, 1)
+    facing_open = facing
     if floor_height is not None:
         ground_gap = np.clip((points @ camera.up - floor_height) / 0.35, 0, 1)
         below = np.clip(-(rig.sky @ camera.up), 0, 1)[:, None]
         facing_open = facing * (1.0 - below * (1.0 - ground_gap))
-    else:
-        facing_open = facing
-    seen = maps.visibility(lifted, rig.sky_part)
-    sky_light = (strength[:, None] * facing_open * seen).sum(axis=0) / np.maximum(facing.sum(axis=0), 1e-6)
+    sky_light = (strength[:, None] * facing_open * sky_seen).sum(axis=0) / np.maximum(facing.sum(axis=0), 1e-6)
 
     table = np.concatenate([normals, key_seen[:, None], sky_light[:, None], albedo], axis=1).astype(np.float32)
     if has_numba():

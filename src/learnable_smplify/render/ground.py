@@ -37,13 +37,13 @@ def with_ground(
 ) -> Float[np.ndarray, "H W 3"]:
     """Lay a pale grid on the ground that fades out around what the camera looks at, and the bodies' soft shadow."""
     axis_a = np.roll(camera.up, 1)  # world axes, so that the grid stands still while the camera moves
-    axis_b = np.cross(camera.up, axis_a)
-    look = camera.position + camera.R_camera_world[2] * _ground_reach(camera, points)
-    centre = np.array([look @ axis_a, look @ axis_b])
+    axes = np.stack([axis_a, np.cross(camera.up, axis_a)])
+    flat = points @ axes.T
     if len(points):
-        flat = np.stack([points @ axis_a, points @ axis_b], axis=1)
         centre = 0.5 * (flat.min(axis=0) + flat.max(axis=0))
-    shade = None if maps is None else _ground_shade(points, maps, rig, camera.up, axis_a, axis_b, floor_height)
+    else:
+        centre = axes @ (camera.position + 5.0 * camera.R_camera_world[2])
+    shade = None if maps is None else _ground_shade(points, flat, maps, rig, camera.up, axes, floor_height)
     drop = floor_height - float(camera.position @ camera.up)
     if has_numba():
         from learnable_smplify.render.kernels import lay_ground
@@ -52,9 +52,9 @@ def with_ground(
         lay_ground(
             image,
             np.ascontiguousarray(camera.R_camera_world),
-            np.array([camera.position @ axis_a, camera.position @ axis_b]),
+            axes @ camera.position,
             np.asarray(camera.up, float),
-            np.stack([axis_a, axis_b]),
+            axes,
             camera.focal(image.shape[0]),
             drop,
             centre,
@@ -74,8 +74,7 @@ def with_ground(
     hit = np.flatnonzero(np.isfinite(distance) & (distance > 0) & (distance < 60))
     if not len(hit):
         return image
-    ground = camera.position + rays[hit] * distance[hit, None]
-    plane = np.stack([ground @ axis_a, ground @ axis_b], axis=1)
+    plane = (camera.position + rays[hit] * distance[hit, None]) @ axes.T
 
     # A line's width is 8 mm or one pixel, whichever is more; foreshortening widens the pixel's footprint.
     footprint = distance[hit] / camera.focal(height)
@@ -98,33 +97,28 @@ def with_ground(
     return image
 
 
-def _ground_reach(camera: Camera, points: Float[np.ndarray, "V 3"]) -> float:
-    return float(camera.to_camera(points)[:, 2].mean()) if len(points) else 5.0
-
-
 def _ground_shade(
     points: Float[np.ndarray, "V 3"],
+    flat: Float[np.ndarray, "V 2"],
     maps: DepthMaps,
     rig: LightRig,
     up: Float[np.ndarray, "3"],
-    axis_a: Float[np.ndarray, "3"],
-    axis_b: Float[np.ndarray, "3"],
+    axes: Float[np.ndarray, "2 3"],
     floor_height: float,
 ) -> _Shade:
-    """Samples around the bodies."""
-    flat = np.stack([points @ axis_a, points @ axis_b], axis=1)
+    """Samples around the bodies, whose points are `flat` along the ground's axes."""
     # The key light stands about 50 degrees high: a shadow reaches about as far as the body is tall.
     tall = max(0.3, float((points @ up).max()) - floor_height)
-    thrown = -tall / float(rig.key @ up) * np.array([rig.key @ axis_a, rig.key @ axis_b])
+    thrown = -tall / float(rig.key @ up) * (axes @ rig.key)
     low = np.minimum(flat.min(axis=0), flat.min(axis=0) + thrown) - 0.8
     high = np.maximum(flat.max(axis=0), flat.max(axis=0) + thrown) + 0.8
     cells = _CELLS
-    a, b = (np.linspace(low[axis], high[axis], cells) for axis in range(2))
-    grid = a[:, None, None] * axis_a + b[None, :, None] * axis_b + (floor_height + 1e-3) * up
+    a, b = np.linspace(low, high, cells, axis=1)
+    grid = a[:, None, None] * axes[0] + b[None, :, None] * axes[1] + (floor_height + 1e-3) * up
     samples = grid.reshape(-1, 3)
-    key = maps.visibility(samples, rig.key_part).mean(axis=0)
+    key, sky_seen = rig.seen_by(samples, maps)
     weight = np.clip(rig.sky @ up, 0, None)
-    sky = weight @ maps.visibility(samples, rig.sky_part) / weight.sum()
+    sky = weight @ sky_seen / weight.sum()
     # The sky is sampled coarsely: smooth its shadow more than the key light's.
     step = float((high - low).max()) / cells
     shade = 1.0 - 0.34 * (1.0 - _blurred(key.reshape(cells, cells), 0.03 / step))

@@ -16,7 +16,6 @@ from learnable_smplify.body.normals import area_normals
 from learnable_smplify.kernels.usable import has_numba
 from learnable_smplify.render.raster import rasterise
 
-_ALL = slice(None)
 # Directions of the sky's light.
 _SKY = 40
 _GOLDEN = np.pi * (3.0 - np.sqrt(5.0))
@@ -43,15 +42,13 @@ class LightRig:
         """The lights that cast shadows: the key's cone, then the sky."""
         return np.concatenate([self.key_cone, self.sky])
 
-    @property
-    def key_part(self) -> slice:
-        """Where the key light's directions are in `directions`."""
-        return slice(0, len(self.key_cone))
-
-    @property
-    def sky_part(self) -> slice:
-        """Where the sky's directions are in `directions`."""
-        return slice(len(self.key_cone), len(self.key_cone) + len(self.sky))
+    def seen_by(
+        self, points: Float[np.ndarray, "N 3"], maps: DepthMaps
+    ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "S N"]]:
+        """The share of the key light that points see, and which of the sky's; `maps` are of `directions`."""
+        seen = maps.visibility(points)
+        cone = len(self.key_cone)
+        return seen[:cone].mean(axis=0), seen[cone:]
 
 
 def light_rig(R_camera_world: Float[np.ndarray, "3 3"], up: Float[np.ndarray, "3"]) -> LightRig:
@@ -96,27 +93,26 @@ class DepthMaps:
         """Side of one map cell, metres: the accuracy of a shadow's edge."""
         return 2.0 * self.reach / self.size
 
-    def visibility(self, points: Float[np.ndarray, "N 3"], chosen: slice = _ALL) -> Float[np.ndarray, "D N"]:
-        """1 where a point sees the light past the mesh, 0 where it does not, for the chosen directions.
+    def visibility(self, points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "D N"]:
+        """1 where a point sees the light past the mesh, 0 where it does not, for each direction.
 
         Points on the mesh should be lifted off it by about one `cell`.
         """
-        basis = self.basis[chosen]
+        count = len(self.basis)
         if has_numba():
             from learnable_smplify.render.kernels import see_lights
 
-            out = np.empty((len(basis), len(points)), np.float32)
-            depth = self.depth.reshape(len(self.basis), -1)[chosen]
+            out = np.empty((count, len(points)), np.float32)
+            depth = self.depth.reshape(count, -1)
             reach, cell = np.float32(self.reach), np.float32(self.cell)
-            see_lights(np.ascontiguousarray(points - self.middle), basis, reach, cell, self.size, depth, out)
+            see_lights(np.ascontiguousarray(points - self.middle), self.basis, reach, cell, self.size, depth, out)
             return out
-        first = range(len(self.basis))[chosen][0]
         wanted = points - self.middle
-        seen = (basis.reshape(-1, 3) @ wanted.T).astype(np.float32).reshape(len(basis), 3, -1)
+        seen = (self.basis.reshape(-1, 3) @ wanted.T).astype(np.float32).reshape(count, 3, -1)
         column = ((seen[:, 0] + self.reach) / self.cell).astype(np.int32)
         row = ((seen[:, 1] + self.reach) / self.cell).astype(np.int32)
         inside = (column >= 0) & (column < self.size) & (row >= 0) & (row < self.size)
-        row += self.size * np.arange(first, first + len(basis), dtype=np.int32)[:, None]
+        row += self.size * np.arange(count, dtype=np.int32)[:, None]
         blocker = self.depth[np.where(inside, row * self.size + column, 0)]
         return np.where(inside & (blocker < seen[:, 2] + (self.reach - self.cell)), 0.0, 1.0).astype(np.float32)
 

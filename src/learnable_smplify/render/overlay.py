@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
-from learnable_smplify.hands import HAND_EDGES
+from learnable_smplify.hands import hand_edges
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.render.camera import Camera
 
@@ -41,9 +42,8 @@ def with_hand_points(
     """Keypoints with those of both hands behind them: positions, edges, colours, and the radius of each ball [m]."""
     count = points.shape[1]
     joined = np.concatenate((points, hands.reshape(len(hands), -1, 3)), axis=1)
-    lines = [(count + 21 * side + a, count + 21 * side + b) for side in (0, 1) for a, b in HAND_EDGES]
     paint = np.concatenate((colors, np.repeat(np.array([LEFT_COLOR, RIGHT_COLOR], dtype=float), 21, axis=0)))
-    return joined, [*edges, *lines], paint, np.repeat((_BODY_RADIUS, _HAND_RADIUS), (count, 42))
+    return joined, [*edges, *hand_edges(count)], paint, np.repeat((_BODY_RADIUS, _HAND_RADIUS), (count, 42))
 
 
 def draw_keypoints(
@@ -53,8 +53,8 @@ def draw_keypoints(
     camera: Camera,
     *,
     edges: Sequence[tuple[int, int]] = (),
-    colors: Float[np.ndarray, "K 3"] | None = None,
-    radius: float | Float[np.ndarray, "K"] = _BODY_RADIUS,
+    colors: ArrayLike | None = None,
+    radii: ArrayLike | None = None,
 ) -> None:
     """Draw into `image` (premultiplied RGBA, 0..1) in place; `depth` is the mesh's [m], infinite where there is none.
 
@@ -62,13 +62,13 @@ def draw_keypoints(
         keypoints: (K, 3) world, metres; a row with NaN is a missing keypoint and is not drawn.
         edges: pairs of keypoint numbers joined by a rod.
         colors: (K, 3) in 0..255.
-        radius: of the balls, metres, one for all or one each; rods are thinner.
+        radii: (K,) of the balls, metres; rods are thinner. None takes the usual one.
     """
     height, width = depth.shape
-    projected = camera.project(np.asarray(keypoints, float), (width, height))
+    projected = camera.project(keypoints, (width, height))
     present = np.isfinite(projected).all(axis=1) & (projected[:, 2] > 0.05)
     paint = (np.full((len(projected), 3), 60.0) if colors is None else np.asarray(colors, float)) / 255.0
-    focal, sizes = camera.focal(height), np.broadcast_to(radius, len(projected))
+    focal, sizes = camera.focal(height), np.broadcast_to(_BODY_RADIUS if radii is None else radii, len(projected))
     # Far ones first, so that near ones cover them.
     for a, b in sorted(edges, key=lambda edge: -float(np.nan_to_num(projected[list(edge), 2]).sum())):
         if present[a] and present[b]:

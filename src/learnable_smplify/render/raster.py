@@ -61,7 +61,13 @@ def rasterise(points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], s
         area = (x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a])
         solid = np.abs(area) > 1e-12
     drawn, a, b, c = drawn[solid], a[solid], b[solid], c[solid]
-    planes = _planes(x, y, a, b, c, 1.0 / area[solid])
+    inverse = 1.0 / area[solid]
+    # Each triangle's first corner, and the screen slopes of the weights of its second and third corner.
+    planes = (
+        *(x[a], y[a]),
+        *((y[c] - y[a]) * inverse, (x[a] - x[c]) * inverse),
+        *((y[a] - y[b]) * inverse, (x[b] - x[a]) * inverse),
+    )
     left, top = left[drawn].astype(np.int64), top[drawn].astype(np.int64)
     span_x = right[drawn].astype(np.int64) - left
     count = span_x * (bottom[drawn].astype(np.int64) - top)
@@ -124,36 +130,14 @@ def _pixel_range(
     return np.clip(np.ceil(low - 0.5), 0, limit), np.clip(np.floor(high + 0.5), 0, limit)
 
 
-def _planes(
-    x: Float[np.ndarray, "N"],
-    y: Float[np.ndarray, "N"],
-    a: Int[np.ndarray, "F"],
-    b: Int[np.ndarray, "F"],
-    c: Int[np.ndarray, "F"],
-    inverse_area: Float[np.ndarray, "F"],
-) -> Float[np.ndarray, "6 F"]:
-    """Each triangle's first corner, and the screen slopes of the weights of its second and third corner."""
-    return np.stack(
-        [
-            x[a],
-            y[a],
-            (y[c] - y[a]) * inverse_area,
-            (x[a] - x[c]) * inverse_area,
-            (y[a] - y[b]) * inverse_area,
-            (x[b] - x[a]) * inverse_area,
-        ]
-    )
-
-
 def _weights(
-    planes: Float[np.ndarray, "6 F"],
+    planes: tuple[Float[np.ndarray, "F"], ...],
     owner: Int[np.ndarray, "P"],
     column: Int[np.ndarray, "P"],
     row: Int[np.ndarray, "P"],
 ) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P"]]:
     """Weights of the second and third corner at pixel centres."""
-    x = column.astype(np.float32) + np.float32(0.5) - planes[0][owner]
-    y = row.astype(np.float32) + np.float32(0.5) - planes[1][owner]
-    u = x * planes[2][owner] + y * planes[3][owner]
-    v = x * planes[4][owner] + y * planes[5][owner]
-    return u, v
+    at_x, at_y, u_x, u_y, v_x, v_y = (plane[owner] for plane in planes)
+    x = column.astype(np.float32) + np.float32(0.5) - at_x
+    y = row.astype(np.float32) + np.float32(0.5) - at_y
+    return x * u_x + y * u_y, x * v_x + y * v_y

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.render.camera import View
-from learnable_smplify.render.clip import Clip, Panel, import_extra
+from learnable_smplify.render.clip import Clip, import_extra
 from learnable_smplify.safe_files.atomic import atomic_output
 
 _PAGE = (255, 255, 255)
@@ -27,22 +27,20 @@ def contact_sheet(
     path: str | os.PathLike[str] | None = None,
     *,
     frames: int = 10,
-    columns: int | None = None,
     views: Sequence[View] = ("three-quarter",),
-    panel: Panel = "overlay",
     size: tuple[int, int] = (240, 320),
     caption: str = "",
     progress: bool = False,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw evenly spaced frames in a grid, each with its time in seconds, and write them as one picture.
 
+    Up to five are side by side, as many as make full rows.
+
     Args:
         clip: what to show.
         path: the PNG to write; None only returns the picture.
         frames: how many (fewer when the clip has fewer).
-        columns: pictures side by side; None takes up to five, chosen so that rows come out full.
         views: each frame is shown from every one of these, below one another.
-        panel: draw the body, the keypoints, or both over one another.
         size: (width, height) of one picture in pixels.
         caption: a line above the grid.
         progress: show a progress bar.
@@ -57,12 +55,12 @@ def contact_sheet(
     import_extra("PIL.Image", "pillow", "Drawing a contact sheet")
     from PIL import Image, ImageDraw, ImageFont
 
-    if frames < 1 or (columns is not None and columns < 1):
-        raise InputError(f"the contact sheet has {frames} frames", expected="at least one frame and one column")
+    if frames < 1:
+        raise InputError(f"the contact sheet has {frames} frames", expected="at least one")
     if not views:
         raise InputError("the contact sheet has no view", expected="one or more of front, three-quarter, side")
     chosen = np.unique(np.linspace(0, len(clip) - 1, frames).round().astype(int))
-    across = min(columns or _columns(len(chosen)), len(chosen))
+    across = _columns(len(chosen))
     down = math.ceil(len(chosen) / across)
 
     width, height = size
@@ -92,7 +90,7 @@ def contact_sheet(
         left = margin + (place % across) * (width + gap)
         top = margin + header + (place // across) * (cell_height + fall)
         for row, view in enumerate(views):
-            picture = clip.picture(frame, cameras[view][place], panel=panel, floor_height=floor, size=size)
+            picture = clip.picture(frame, cameras[view][place], panel="overlay", floor_height=floor, size=size)
             page.paste(Image.fromarray(picture), (left, top + row * (height + seam)))
         flagged = clip.flagged is not None and bool(clip.flagged[frame])
         label = f"{frame / clip.fps:.2f} s" + ("  not trusted" if flagged else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from learnable_smplify.repair.neighbours import at, neighbours
+from learnable_smplify.repair.neighbours import at, latest, neighbours
 
 # A repeated frame is left alone when it was stale by less than this at its end [m] ...
 _STALE_FRAME = 0.015
@@ -30,10 +30,9 @@ def find_frozen(
     same = valid & (before >= 0) & (positions == at(positions, before)).all(axis=-1)
     if not same.any():
         return same
-    frames = np.arange(len(valid), dtype=np.int32)[:, None]
     fresh = valid & ~same
-    first = np.maximum.accumulate(np.where(fresh, frames, np.int32(-1)), axis=0)  # where the position was new
-    behind = len(valid) - 1 - np.maximum.accumulate(np.where(fresh[::-1], frames, np.int32(-1)), axis=0)[::-1]
+    first = latest(fresh)  # where the position was new
+    behind = len(valid) - 1 - latest(fresh[::-1])[::-1]
     released = np.linalg.norm(at(positions, behind) - positions, axis=-1)
     back = max(round(_BEFORE_S * fps), 1)
     came = np.linalg.norm(positions - at(positions, first - back), axis=-1) * at(valid, first - back)

@@ -147,11 +147,10 @@ def _extents(points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"]:
 
 def _bones(points: Float[np.ndarray, "T K 3"], layout: Layout) -> list[tuple[np.ndarray, float]]:
     """Measured lengths of limbs over time, and an adult's."""
-    place = {row[0][0]: index for index, row in reversed(list(enumerate(layout.points))) if len(row) == 1}
     found = []
     for start, end, usual in _BONES:
         for side in ("left", "right"):
-            ends = [place.get(f"{side}_{name}") for name in (start, end)]
+            ends = [layout.index_of_point(f"{side}_{name}") for name in (start, end)]
             if None in ends:
                 continue
             length = np.linalg.norm(points[:, ends[0]] - points[:, ends[1]], axis=-1)

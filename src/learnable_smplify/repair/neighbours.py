@@ -30,6 +30,12 @@ def neighbours(valid: Bool[np.ndarray, "T K"], step: int = 1) -> Neighbours:
     return Neighbours(before2, before, after, after2)
 
 
+def latest(mask: Bool[np.ndarray, "T K"]) -> Int[np.ndarray, "T K"]:
+    """The last frame up to each one where `mask` is True, -1 if there is none."""
+    frames = np.arange(len(mask), dtype=np.int32)[:, None]
+    return np.maximum.accumulate(np.where(mask, frames, np.int32(-1)), axis=0)
+
+
 def at(values: Float[np.ndarray, "T K *D"], frame: Int[np.ndarray, "T K"]) -> Float[np.ndarray, "T K *D"]:
     """`values[frame[t, k], k]`; frames outside the recording give its first or last."""
     rows = frame.clip(0, len(values) - 1).astype(np.intp) * values.shape[1] + np.arange(values.shape[1])
@@ -61,8 +67,5 @@ def curve_through(
 
 
 def _two_before(valid: Bool[np.ndarray, "T K"], step: int) -> tuple[Int[np.ndarray, "T K"], Int[np.ndarray, "T K"]]:
-    frames = np.arange(len(valid), dtype=np.int32)[:, None]
-    latest = np.maximum.accumulate(np.where(valid, frames, np.int32(-1)), axis=0)
-    latest = np.concatenate((np.full((step, valid.shape[1]), -1, dtype=np.int32), latest))[: len(valid)]
-    second = np.where(latest >= 0, at(latest, latest), np.int32(-1))
-    return latest, second
+    before = np.concatenate((np.full((step, valid.shape[1]), -1, dtype=np.int32), latest(valid)))[: len(valid)]
+    return before, np.where(before >= 0, at(before, before), np.int32(-1))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from learnable_smplify.layouts.layout import Layout
-from learnable_smplify.skeleton import mirrored_name
+from learnable_smplify.skeleton import SIDES, mirrored_name, sided
+
+Difference: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], np.ndarray]
 
 SECTIONS = ("hips", "legs", "feet", "shoulders", "arms", "head")
 """Parts of the body whose two sides a detector exchanges together; some hang on another, see `PARENT_SECTION`."""
@@ -49,9 +54,9 @@ class BodyParts:
     head_forward: Float[np.ndarray, "H K"]
     up: Float[np.ndarray, "1 K"]
 
-    def in_section(self, name: str) -> Bool[np.ndarray, " P"]:
-        """Which pairs belong to a section."""
-        return self.pair_section == SECTIONS.index(name)
+    def in_section(self, *names: str) -> Bool[np.ndarray, " P"]:
+        """Which pairs belong to a section, or to one of several."""
+        return np.logical_or.reduce([self.pair_section == SECTIONS.index(name) for name in names])
 
     def bone(self, one: int, other: int) -> int | None:
         """Number of the bone between two keypoints, None if there is none."""
@@ -63,23 +68,25 @@ class BodyParts:
 def body_parts(layout: Layout) -> BodyParts:
     """Read a layout's canonical points and edges."""
     main = [max(row, key=lambda part: abs(part[1]))[0] for row in layout.points]
-    sided = [mirrored_name(name) != name and layout.mirror[index] != index for index, name in enumerate(main)]
+    paired = [mirrored_name(name) != name and layout.mirror[index] != index for index, name in enumerate(main)]
     pairs, sections = [], []
     for index, name in enumerate(main):
-        if sided[index] and name.startswith("left_"):
+        if paired[index] and name.startswith("left_"):
             section = next((part for part, words in _SECTION_WORDS if any(word in name for word in words)), None)
             if section is not None:
                 pairs.append((index, layout.mirror[index]))
                 sections.append(SECTIONS.index(section))
     place = {name: index for index, name in enumerate(main) if layout.points[index] == ((name, 1.0),)}
+    difference = partial(_difference, place, len(layout))
+    head = _first_known(difference(("nose",), back) for back in (("left_ear", "right_ear"), ("head",), ("neck",)))
     return BodyParts(
-        bones=np.array(_bones(layout, main, sided), dtype=np.int64).reshape(-1, 2),
-        limb=np.array(_limbs(layout, main, sided)),
+        bones=np.array(_bones(layout, main, paired), dtype=np.int64).reshape(-1, 2),
+        limb=np.array(_limbs(layout, main, paired)),
         pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
         pair_section=np.array(sections, dtype=np.int64),
-        forward=np.concatenate((_legs_forward(place, len(layout)), _head_forward(place, len(layout)))),
-        head_forward=_head_forward(place, len(layout)),
-        up=_difference(place, len(layout), ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))[None],
+        forward=np.array([*_legs_forward(difference), *head], dtype=np.float32).reshape(-1, len(layout)),
+        head_forward=np.array(head, dtype=np.float32).reshape(-1, len(layout)),
+        up=difference(sided("shoulder"), sided("hip"))[None],
     )
 
 
@@ -87,11 +94,9 @@ def _bones(layout: Layout, main: list[str], sided: list[bool]) -> list[tuple[int
     bones = {(min(edge), max(edge)) for edge in layout.edges}
     for words in _RIGID_WORDS:
         members = [index for index, name in enumerate(main) if any(word in name for word in words)]
-        for first in members:
-            for second in members:
-                same_side = words[0] == "nose" or main[first].split("_")[0] == main[second].split("_")[0]
-                if first < second and same_side:
-                    bones.add((first, second))
+        for first, second in combinations(members, 2):
+            if words[0] == "nose" or main[first].split("_")[0] == main[second].split("_")[0]:
+                bones.add((first, second))
     bones |= {
         (min(index, other), max(index, other))
         for index, other in enumerate(layout.mirror)
@@ -110,28 +115,18 @@ def _limbs(layout: Layout, main: list[str], sided: list[bool]) -> list[int]:
     return limbs
 
 
-def _legs_forward(place: dict[str, int], count: int) -> Float[np.ndarray, "F K"]:
+def _legs_forward(difference: Difference) -> list[Float[np.ndarray, " K"]]:
     rows = []
-    for side in ("left", "right"):
-        for tip, back in (("big_toe", "heel"), ("big_toe", "ankle"), ("foot", "ankle")):
-            row = _difference(place, count, (f"{side}_{tip}",), (f"{side}_{back}",))
-            if row.any():
-                rows.append(row)
-                break
+    for side in SIDES:
+        ways = (("big_toe", "heel"), ("big_toe", "ankle"), ("foot", "ankle"))
+        rows += _first_known(difference((f"{side}_{tip}",), (f"{side}_{back}",)) for tip, back in ways)
     # Knees lie in front of the line from hip to ankle; middles of both sides are the same when sides are exchanged.
-    thighs = _difference(place, count, ("left_knee", "right_knee"), ("left_hip", "right_hip"))
-    shins = _difference(place, count, ("left_knee", "right_knee"), ("left_ankle", "right_ankle"))
-    if thighs.any() and shins.any():
-        rows.append((thighs + shins) / 2)
-    return np.array(rows, dtype=np.float32).reshape(-1, count)
+    thighs, shins = (difference(sided("knee"), sided(end)) for end in ("hip", "ankle"))
+    return [*rows, (thighs + shins) / 2] if thighs.any() and shins.any() else rows
 
 
-def _head_forward(place: dict[str, int], count: int) -> Float[np.ndarray, "F K"]:
-    for back in (("left_ear", "right_ear"), ("head",), ("neck",)):
-        row = _difference(place, count, ("nose",), back)
-        if row.any():
-            return row[None]
-    return np.zeros((0, count), dtype=np.float32)
+def _first_known(rows: Iterable[Float[np.ndarray, " K"]]) -> list[Float[np.ndarray, " K"]]:
+    return [row for row in rows if row.any()][:1]
 
 
 def _difference(

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from learnable_smplify.errors import some
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.repair.frozen import find_frozen
@@ -23,10 +24,7 @@ from learnable_smplify.repair.parts import body_parts
 from learnable_smplify.repair.plausible import implausible, size_note
 from learnable_smplify.repair.spikes import find_spikes
 from learnable_smplify.repair.swaps import exchange, find_swaps
-from learnable_smplify.timeline import runs
-
-# Stretches and names listed in a line of the summary.
-_LISTED = 6
+from learnable_smplify.timeline import run_names, runs
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Repairs:
             order = sorted((index for index, count in enumerate(counts) if count), key=lambda index: -counts[index])
             named = [f"{self.layout.keypoint_names[index]} {counts[index]}" for index in order]
             total, plural = sum(counts), "" if sum(counts) == 1 else "s"
-            lines.append(f"{total} spike{plural} removed ({_listed(named)})")
+            lines.append(f"{total} spike{plural} removed ({some(named)})")
         for part, mask in _exchanged_parts(self.layout, self.swapped).items():
             lines.append(f"{_frames(mask)}: left and right exchanged back ({part})")
         whole = self.frozen.sum(1) * 2 > len(self.layout)
@@ -96,7 +94,7 @@ class Repairs:
         held = self.frozen & ~whole[:, None]
         if bool(held.any()):
             named = [self.layout.keypoint_names[index] for index in held.any(0).nonzero()[:, 0].tolist()]
-            lines.append(f"{_frames(held.any(1))}: keypoints that stand still are ignored ({_listed(named)})")
+            lines.append(f"{_frames(held.any(1))}: keypoints that stand still are ignored ({some(named)})")
         if bool(self.gap.any()):
             done = "cut out" if self.policy == "cut" else "interpolated"
             lines.append(f"{_frames(self.gap)}: nobody in view, {done}")
@@ -129,10 +127,8 @@ def repair_keypoints(keypoints: Keypoints, options: RepairOptions | None = None)
     odd_size = size_note(positions, valid)
     if odd_size is not None:  # every limit below is in metres
         notes.append(odd_size)
-        gap = find_gaps(valid, fps, options.gap_s, options.min_keypoints)
-        return _result(keypoints, positions, confidence, nothing, nothing, nothing, gap, options, notes)
-
-    spike = implausible(positions, valid) if options.spikes else nothing.copy()
+        options = replace(options, spikes=False, swaps=False, frozen=False)
+    spike = implausible(positions, valid) if options.spikes else nothing
     frozen = find_frozen(positions, valid, fps) if options.frozen else nothing
     usable = valid & ~spike & ~frozen
     swapped = nothing
@@ -149,36 +145,24 @@ def repair_keypoints(keypoints: Keypoints, options: RepairOptions | None = None)
         found = find_spikes(positions, usable, fps, parts)
         spike, usable = spike | found, usable & ~found
     gap = find_gaps(usable, fps, options.gap_s, options.min_keypoints)
-    if not usable.any():
+    if usable.any():
+        confidence[~usable] = 0
+        swapped = swapped & (confidence > 0)
+    else:
         notes.append("every keypoint looks wrong: nothing was repaired")
         positions, confidence = keypoints.positions.cpu().numpy(), keypoints.confidence.cpu().numpy()
-        return _result(keypoints, positions, confidence, nothing, nothing, nothing, nothing[:, 0], options, notes)
-    confidence[~usable] = 0
-    swapped = swapped & (confidence > 0)
-    repaired, repairs = _result(keypoints, positions, confidence, spike, swapped, frozen, gap, options, notes)
-    if repaired.hands is not None:
-        repeated = repairs.frozen.sum(1) * 2 > len(layout)
-        hands, said = repair_hands(repaired.hands, repaired.positions, repaired.confidence, layout, repeated)
-        repaired = replace(repaired, hands=hands, notes=(*repaired.notes, *said))
-    return repaired, repairs
+        spike = swapped = frozen = nothing
+        gap = nothing[:, 0]
 
-
-def _result(
-    keypoints: Keypoints,
-    positions: np.ndarray,
-    confidence: np.ndarray,
-    spike: np.ndarray,
-    swapped: np.ndarray,
-    frozen: np.ndarray,
-    gap: np.ndarray,
-    options: RepairOptions,
-    notes: list[str],
-) -> tuple[Keypoints, Repairs]:
-    assert isinstance(keypoints.layout, Layout)
-    spike_mask, swapped_mask, frozen_mask, gap_mask = map(torch.from_numpy, (spike, swapped, frozen, gap))
-    pieces = segments(gap, options.gap)
     repairs = Repairs(
-        keypoints.layout, spike_mask, swapped_mask, frozen_mask, gap_mask, pieces, options.gap, tuple(notes)
+        layout,
+        spike=torch.from_numpy(spike),
+        swapped=torch.from_numpy(swapped),
+        frozen=torch.from_numpy(frozen),
+        gap=torch.from_numpy(gap),
+        segments=segments(gap, options.gap),
+        policy=options.gap,
+        notes=tuple(notes),
     )
     repaired = replace(
         keypoints,
@@ -186,6 +170,10 @@ def _result(
         confidence=torch.from_numpy(confidence).to(keypoints.positions),
         notes=(*keypoints.notes, *repairs.summary()),
     )
+    if repaired.hands is not None and odd_size is None and usable.any():
+        repeated = repairs.frozen.sum(1) * 2 > len(layout)
+        hands, said = repair_hands(repaired.hands, repaired.positions, repaired.confidence, layout, repeated)
+        repaired = replace(repaired, hands=hands, notes=(*repaired.notes, *said))
     return repaired, repairs
 
 
@@ -202,11 +190,4 @@ def _exchanged_parts(layout: Layout, mask: Bool[Tensor, "T K"]) -> dict[str, Boo
 
 
 def _frames(mask: Bool[Tensor, " T"]) -> str:
-    stretches = runs(mask.numpy())
-    named = [f"{first}" if end - first == 1 else f"{first}-{end - 1}" for first, end in stretches]
-    single = len(named) == 1 and "-" not in named[0]
-    return ("frame " if single else "frames ") + _listed(named)
-
-
-def _listed(items: list[str]) -> str:
-    return ", ".join(items[:_LISTED]) + (f", and {len(items) - _LISTED} more" if len(items) > _LISTED else "")
+    return ("frame " if int(mask.sum()) == 1 else "frames ") + some(run_names(mask.numpy()))

@@ -19,11 +19,11 @@ from torch import Tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.repair.bones import bone_lengths
-from learnable_smplify.repair.parts import SECTIONS, BodyParts, body_parts
+from learnable_smplify.repair.parts import BodyParts, body_parts
 from learnable_smplify.repair.plausible import implausible
 from learnable_smplify.repair.repair import RepairOptions
 from learnable_smplify.repair.spikes import limb_departure
-from learnable_smplify.repair.swaps import CHANGE, ONE_VOICE, STAGES, facing_score, saturating_cost
+from learnable_smplify.repair.swaps import CHANGE, STAGES, facing_score, joint_voice, saturating_cost, stages_of
 
 # Memory of the filter's positions [s]; its velocities follow from it.
 _FILTER_S = 0.03
@@ -176,23 +176,18 @@ class RepairStream:
         looks = self._frame % self._every == 0
         fade = math.exp(-self._every / (_FACING_S * self.fps))
         scores: dict[str, float] = {}
-        for stage in STAGES:
-            present = [name for name in stage if self._parts.in_section(name).any()]
-            if not present or (len(stage) > 1 and len(present) < 2):
-                continue
-            voices = np.array([gain[self._parts.in_section(name)].sum() for name in present])
-            change = voices[0] if len(present) == 1 else voices.clip(-ONE_VOICE, ONE_VOICE).sum()
+        for stage, present in stages_of(self._parts):
             if looks:
                 if present[0] not in scores:
                     score = facing_score(present[0], points[None], valid[None], self._parts, self._lengths)
                     scores[present[0]] = float(score[0])
                 if scores[present[0]] != 0:  # 0 says that too little is seen
                     self._facing[stage] = fade * self._facing[stage] + scores[present[0]] * self._every / self.fps
-            crossed = change > CHANGE
+            crossed = float(joint_voice(gain[None], present, self._parts)[0]) > CHANGE
             if not crossed and self._facing[stage] > _WRONG:
                 continue
             scores.clear()
-            rows = np.isin(self._parts.pair_section, [SECTIONS.index(name) for name in present])
+            rows = self._parts.in_section(*present)
             self._exchanged[rows] ^= True
             for values in (points, valid):
                 _exchange(values, pairs[rows])
@@ -248,5 +243,4 @@ class RepairStream:
 
 
 def _exchange(values: np.ndarray, pairs: np.ndarray) -> None:
-    left, right = pairs.T
-    values[left], values[right] = values[right], values[left]
+    values[pairs] = values[pairs[:, ::-1]]

@@ -8,6 +8,9 @@ feet, knees and nose contradict, shoulders turned against the hips, limbs that d
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TypeAlias
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -38,8 +41,9 @@ _SHORT = 0.05
 # Errors of two crossing bones that tell little, in units of the bones' tolerance.
 _UNSURE = 1.5
 _THROUGHOUT = 0.9
+Stage: TypeAlias = tuple[str, ...]
 # What is judged together, in this order; the first section that is there tells which way is forward.
-STAGES: tuple[tuple[str, ...], ...] = (
+STAGES: tuple[Stage, ...] = (
     SECTIONS,
     ("hips", "legs", "feet"),
     ("shoulders", "arms"),
@@ -52,7 +56,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("head",),
 )
 # No section says more than this for or against a change that several make together, in nats.
-ONE_VOICE = 6.0
+_ONE_VOICE = 6.0
 
 
 def find_swaps(
@@ -75,13 +79,9 @@ def find_swaps(
     positions, valid = positions.copy(), valid.copy()
     lengths = bone_lengths(parts.bones, positions, valid)
     crossing = _crossing(positions, valid, parts.pairs, fps) if len(parts.pairs) else np.zeros((len(valid), 0))
-    for sections in STAGES:
-        present = [section for section in sections if parts.in_section(section).any()]
-        if not present or (len(sections) > 1 and len(present) < 2):
-            continue
-        rows = np.isin(parts.pair_section, [SECTIONS.index(section) for section in present])
-        voices = [crossing[:, parts.in_section(section)].sum(axis=1) for section in present]
-        change = voices[0] if len(voices) == 1 else np.clip(voices, -ONE_VOICE, ONE_VOICE).sum(axis=0)
+    for _, present in stages_of(parts):
+        rows = parts.in_section(*present)
+        change = joint_voice(crossing, present, parts)
         score = facing_score(present[0], positions, valid, parts, lengths)
         straight = (_FACING_RATE * score + _STRAIGHT_RATE) / fps
         exchanged = _most_likely_states(change, straight)
@@ -97,6 +97,19 @@ def find_swaps(
         mask ^= now
         crossing[:, rows] = _crossing(positions, valid, parts.pairs[rows], fps)
     return mask, tuple(suspect)
+
+
+@cache
+def stages_of(parts: BodyParts) -> tuple[tuple[Stage, Stage], ...]:
+    """The stages that a layout can tell of, and the sections of each that it has."""
+    stages = [(stage, tuple(name for name in stage if parts.in_section(name).any())) for stage in STAGES]
+    return tuple((stage, present) for stage, present in stages if len(present) >= min(len(stage), 2))
+
+
+def joint_voice(gain: Float[np.ndarray, "T P"], sections: Stage, parts: BodyParts) -> Float[np.ndarray, " T"]:
+    """What the pairs of some sections together say for a change, in nats."""
+    voices = [gain[:, parts.in_section(section)].sum(axis=1) for section in sections]
+    return voices[0] if len(voices) == 1 else np.clip(voices, -_ONE_VOICE, _ONE_VOICE).sum(axis=0)
 
 
 def exchange(values: np.ndarray, mask: Bool[np.ndarray, "T K"], parts: BodyParts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from learnable_smplify.hands import HAND_EDGES
+from learnable_smplify.hands import hand_edges
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.view.heat import ramp
@@ -32,7 +32,7 @@ class Dots:
             positions, confidence = keypoints.hands.positions.cpu().numpy(), keypoints.hands.confidence.cpu().numpy()
             self._positions = np.concatenate((self._positions, positions.reshape(len(positions), -1, 3)), axis=1)
             self._confidence = np.concatenate((self._confidence, confidence.reshape(len(confidence), -1)), axis=1)
-            edges += [(count + 21 * side + a, count + 21 * side + b) for side in (0, 1) for a, b in HAND_EDGES]
+            edges += hand_edges(count)
         self._edges = np.array(edges, dtype=np.int64).reshape(-1, 2)
 
     def points(self, frame: int) -> tuple[Float[np.ndarray, "N 3"], UInt8[np.ndarray, "N 3"]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from functools import lru_cache
 
 import numpy as np
 import roma
@@ -50,7 +50,7 @@ class Figure:
         self.rest_joints: Float[np.ndarray, "J 3"] = self.mesh.rest_joints().float().numpy()
         self.faces: Int[np.ndarray, "F 3"] = self.mesh.faces
         self.forward: Float[np.ndarray, "3"] = rotmat[:, 0, :, 2].mean(dim=0).float().numpy()
-        self._kept: OrderedDict[int, Float[np.ndarray, "V 3"]] = OrderedDict()
+        self._kept = lru_cache(_KEPT_FRAMES)(lambda frame: self._posed(torch.tensor([frame]))[0])
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -59,18 +59,11 @@ class Figure:
     @property
     def skins_in_browser(self) -> bool:
         """Whether bones and weights alone give the exact mesh: no pose correctives, four bones a vertex at most."""
-        return not self.mesh.has_correctives and int((self.mesh.weights > 0).sum(axis=1).max()) <= _MOST_BONES
+        return self.body.arrays.posedirs is None and int((self.mesh.weights > 0).sum(axis=1).max()) <= _MOST_BONES
 
     def vertices(self, frame: int) -> Float[np.ndarray, "V 3"]:
         """The mesh at a frame, from the store of the latest ones where it is there. Not to be written to."""
-        if frame in self._kept:
-            self._kept.move_to_end(frame)
-            return self._kept[frame]
-        posed = self._posed(torch.tensor([frame]))[0]
-        self._kept[frame] = posed
-        if len(self._kept) > _KEPT_FRAMES:
-            self._kept.popitem(last=False)
-        return posed
+        return self._kept(frame)
 
     def segments(self, frame: int) -> Float[np.ndarray, "B 2 3"]:
         """The skeleton's lines, from each joint's parent to the joint."""
@@ -81,10 +74,6 @@ class Figure:
         """Standard deviation of each joint's rotation [deg], NaN where it is not known; None where none is."""
         told = self.motion.uncertainty_deg
         return None if told is None or not bool(told.isfinite().any()) else told[frame].cpu().numpy()
-
-    def is_flagged(self, frame: int) -> bool:
-        """Whether the solver distrusts the frame."""
-        return bool(self.motion.flagged[frame])
 
     def ground_height(self, up: Float[np.ndarray, "3"]) -> float:
         """How far up the ground is [m]: what the lowest vertex reaches, but for the few lowest frames."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from learnable_smplify.body.normals import vertex_normals
-
 RGB = tuple[int, int, int]
 
 # Certain, half the scale, the top of the scale and beyond.
@@ -105,8 +103,3 @@ def part_colors(
     with np.errstate(invalid="ignore"):
         values = (mixes * np.where(known, uncertainty_deg, 0.0)).sum(axis=1) / np.where(share > 0, share, np.nan)
     return ramp(values / top_deg, HEAT_COLORS)
-
-
-def surface_normals(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "V 3"]:
-    """Unit normals of the whole surface, for `Part.posed`."""
-    return vertex_normals(vertices, faces).astype(np.float32)

@@ -89,11 +89,9 @@ class Panel:
         def forward(_: GuiEvent) -> None:
             changed()
 
-        for handle in (self.body, self.skeleton, self.keypoints, self.heat, self.follow, self.ground):
+        switches = (self.body, self.skeleton, self.keypoints, self.heat, self.follow, self.ground)
+        for handle in (*switches, self.opacity, self.second, self.up):
             handle.on_update(forward)
-        for menu in (self.second, self.up):
-            menu.on_update(forward)
-        self.opacity.on_update(forward)
 
     @property
     def placing(self) -> Placing:

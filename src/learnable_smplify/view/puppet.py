@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from learnable_smplify.body.normals import vertex_normals
 from learnable_smplify.view.figure import Figure
-from learnable_smplify.view.heat import RGB, color_parts, part_colors, surface_normals
+from learnable_smplify.view.heat import RGB, color_parts, part_colors
 
 if TYPE_CHECKING:
     from viser import MeshHandle, MeshSkinnedHandle, SceneApi
@@ -94,7 +95,7 @@ class Puppet:
             assert looks.heat_top_deg is not None
             self._show_heat(frame, told, looks.heat_top_deg)
         elif looks.body:
-            self._mesh.color = FLAGGED_COLOR if figure.is_flagged(frame) else self._color
+            self._mesh.color = FLAGGED_COLOR if figure.motion.flagged[frame] else self._color
             self._mesh.opacity = None if looks.opacity >= 1.0 else looks.opacity
             if self._skinned is None:
                 self._mesh.vertices = figure.vertices(frame)
@@ -111,7 +112,7 @@ class Puppet:
 
     def _show_heat(self, frame: int, uncertainty_deg: np.ndarray, top_deg: float) -> None:
         vertices = self._figure.vertices(frame)
-        normals = surface_normals(vertices, self._figure.faces)
+        normals = vertex_normals(vertices, self._figure.faces).astype(np.float32)
         colors = part_colors(self._parts, uncertainty_deg, top_deg)
         posed = [part.posed(vertices, normals) for part in self._parts]
         if not self._pieces:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 
 from learnable_smplify.formats.keypoints.upright import standing_direction
+from learnable_smplify.hands import NUM_SHARED_JOINTS
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.render.camera import horizontal, steadied
+from learnable_smplify.render.camera import direction_vector, horizontal, steadied
 from learnable_smplify.view.figure import Figure
 
 Placing: TypeAlias = Literal["beside", "in its own place", "pelvis on pelvis"]
@@ -32,7 +33,8 @@ _PANEL_SHARE = 0.15
 
 def guess_up(figure: Figure) -> tuple[str, str]:
     """The direction that is up ("y", "-y", "z", ...) and where that is known from, in words."""
-    standing = standing_direction([Keypoints(torch.from_numpy(figure.joints), layout="smpl24", fps=figure.motion.fps)])
+    shared = torch.from_numpy(figure.joints[:, :NUM_SHARED_JOINTS])
+    standing = standing_direction([Keypoints(shared, layout="amass22", fps=figure.motion.fps)])
     stated = figure.motion.up_axis
     if stated is not None:
         doubt = "" if standing in (None, stated) else f", but the person stands along {standing}"
@@ -42,24 +44,14 @@ def guess_up(figure: Figure) -> tuple[str, str]:
     return standing, "the person stands along it"
 
 
-def direction_vector(direction: str) -> Float[np.ndarray, "3"]:
-    """Unit vector of one of `DIRECTIONS`."""
-    vector = np.zeros(3)
-    vector["xyz".index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
-    return vector
-
-
 def turn_matrix(start: str, end: str) -> Float[np.ndarray, "3 3"]:
     """The shortest rotation that takes one of `DIRECTIONS` to another."""
     a, b = direction_vector(start), direction_vector(end)
     if float(a @ b) < -0.5:  # upside down: half a turn about an axis across
         axis = direction_vector("z" if start.endswith("x") else "x")
         return 2 * np.outer(axis, axis) - np.eye(3)
-    cross = np.cross(a, b)
-    if not cross.any():
-        return np.eye(3)
-    # A quarter turn: a to b, b to -a, their cross product stays.
-    return np.outer(b, a) - np.outer(a, b) + np.outer(cross, cross)
+    across = np.outer(b, a) - np.outer(a, b)  # zero where they are one
+    return np.eye(3) + across + across @ across  # Rodrigues' formula for a quarter turn
 
 
 def turn_wxyz(start: str, end: str) -> Float[np.ndarray, "4"]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from learnable_smplify.errors import InputError, MissingExtraError
-from learnable_smplify.timeline import runs
+from learnable_smplify.errors import InputError, MissingExtraError, some
+from learnable_smplify.render.camera import direction_vector
+from learnable_smplify.timeline import run_names
 from learnable_smplify.view.clock import Clock, matching_frames, next_run
 from learnable_smplify.view.dots import Dots
 from learnable_smplify.view.figure import Figure
@@ -22,7 +23,7 @@ from learnable_smplify.view.heat import RGB, scale_top_deg
 from learnable_smplify.view.origin import only_own_page
 from learnable_smplify.view.panel import SPEEDS, Panel
 from learnable_smplify.view.puppet import Looks, Puppet
-from learnable_smplify.view.stage import direction_vector, set_stage, turn_wxyz
+from learnable_smplify.view.stage import set_stage, turn_wxyz
 
 if TYPE_CHECKING:
     from viser import GuiButtonGroupHandle, GuiEvent, ViserServer
@@ -169,7 +170,7 @@ class Viewer:
             title=title,
             frames=len(self._figure),
             up=up,
-            flagged=_in_words(runs(self._flagged)),
+            flagged=some(run_names(self._flagged), 12),
             heat_top_deg=self._heat_top_deg,
             keypoints=self._dots is not None,
             second=self._second is not None,
@@ -305,9 +306,3 @@ def _heat_top(figures: list[Figure]) -> float | None:
     told = [one.motion.uncertainty_deg for one in figures if one.motion.uncertainty_deg is not None]
     values = [value.cpu().numpy() for value in told if bool(value.isfinite().any())]
     return max(map(scale_top_deg, values)) if values else None
-
-
-def _in_words(stretches: list[tuple[int, int]], most: int = 12) -> str:
-    """Runs of frames as people write them: 3, 10-12."""
-    words = [f"{first}" if end == first + 1 else f"{first}-{end - 1}" for first, end in stretches[:most]]
-    return ", ".join(words) + (f" and {len(stretches) - most} more" if len(stretches) > most else "")

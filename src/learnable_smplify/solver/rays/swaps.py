@@ -90,7 +90,7 @@ def unswapped(observed: Observed) -> Sides:
         torch.zeros_like(observed.confidence[:, 0, 0], dtype=torch.bool),
     )
     for base, sections in _STAGES:
-        rows = np.isin(parts.pair_section, [SECTIONS.index(name) for name in sections])
+        rows = parts.in_section(*sections)
         # Eyes and ears are too near each other to tell, where there is more.
         telling = rows & ~parts.in_section("head")
         if rows.any():
