@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from learnable_smplify.benchmark.methods import Method
-from learnable_smplify.benchmark.pairs import as_given, select
+from learnable_smplify.benchmark.pairs import as_given
 from learnable_smplify.benchmark.processes import Worker, WorkerFailed
 from learnable_smplify.benchmark.result import Errors, Row, Speed
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.evaluation.clips import Pairs
-from learnable_smplify.evaluation.pairs import Condition, errors_of_pairs, mesh_and_joints
+from learnable_smplify.evaluation.errors import mesh_and_joints, mesh_errors
+from learnable_smplify.evaluation.pairs import Condition
 from learnable_smplify.timeline import evenly
 
 CLEAN = Condition("clean")
@@ -272,15 +273,15 @@ def _measure_errors(
             if not bool(torch.isfinite(pose).all()):
                 runner.fail(WorkerFailed(f"poses that are not finite ({condition.name}, stride {stride})"))
                 continue
-            of_chosen = group if not method.one_by_one else select(group, chosen)
-            of_truth = truth if not method.one_by_one else (truth[0][chosen], truth[1][chosen])
-            pve, pa_pve, _ = errors_of_pairs(body, pose, of_chosen, of_truth)
             found = []
             if method.one_by_one:
-                found.append(_errors(condition, stride, pve, pa_pve, subset=True))
+                solved = mesh_and_joints(body, pose, group.betas[chosen])
+                pve, pa_pve, _ = mesh_errors(solved, (truth[0][chosen], truth[1][chosen]))
             else:
+                pve, pa_pve, _ = mesh_errors(mesh_and_joints(body, pose, group.betas), truth)
                 found.append(_errors(condition, stride, pve, pa_pve, subset=False))
-                found.append(_errors(condition, stride, pve[chosen], pa_pve[chosen], subset=True))
+                pve, pa_pve = pve[chosen], pa_pve[chosen]
+            found.append(_errors(condition, stride, pve, pa_pve, subset=True))
             runner.row = replace(runner.row, errors=(*runner.row.errors, *found))
 
 

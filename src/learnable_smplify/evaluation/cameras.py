@@ -19,6 +19,7 @@ from learnable_smplify.body import Body
 from learnable_smplify.body.observed import placed_joints
 from learnable_smplify.camera import Camera
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress, means, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.keypoints import Keypoints
@@ -121,7 +122,7 @@ def evaluate_views(
     ways: Sequence[tuple[str, Way]],
     cameras: int,
     damages: Sequence[tuple[str, Damage]],
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[CameraRow]:
     """Whole clips, up to `LONGEST` frames of each, from nothing but betas."""
     rows = []
@@ -131,8 +132,7 @@ def evaluate_views(
             generator = torch.Generator().manual_seed(index)
             scenes.append(scene(clip, body, cameras, damage, generator))
         for name, way in ways:
-            if progress is not None:
-                progress(f"{cameras} cameras, {label}: {name}")
+            progress(f"{cameras} cameras, {label}: {name}")
             rows.append(_row(name, label, body, scenes, way))
     return rows
 
@@ -238,10 +238,9 @@ def _errors(name: str, label: str, body: Body, pairs: Sequence[tuple[Motion, Mot
         of_placed = metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True)
         place = 1000 * (roots[0] - roots[1]).norm(dim=-1)
         pa = metrics.pa_mpjpe(joints, true_joints, per_frame=True)
-        parts.append(torch.stack((pa, aligned, of_placed, place, found.flagged.float())))
-    errors = torch.cat(parts, dim=1)
-    frames = errors.shape[1]
-    pa_mm, mm, placed_mm, place_mm, flagged = errors.mean(dim=1).tolist()
+        parts.append((pa, aligned, of_placed, place, found.flagged.float()))
+    frames = sum(len(true) for _, true in pairs)
+    pa_mm, mm, placed_mm, place_mm, flagged = means(parts)
     wall_ms, cpu_ms = 1000 * clock.wall / frames, 1000 * clock.cpu / frames
     return CameraRow(name, label, frames, pa_mm, mm, placed_mm, place_mm, flips, flagged, wall_ms, cpu_ms)
 

@@ -15,6 +15,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.pairs import FPS
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
@@ -22,7 +23,6 @@ from learnable_smplify.safe_files.npz import npz_names, read_npz
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.training.conventions import FREE_JOINTS
 
-FPS = 30.0
 # In a collection of clips in one file: NAME|p rotvecs (T, 24, 3) [rad], NAME|t translations (T, 3) [m].
 _POSE, _TRANSL = "|p", "|t"
 _KEPT = [JOINT_INDEX[name] for name in FREE_JOINTS]

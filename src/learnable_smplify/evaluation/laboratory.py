@@ -13,7 +13,7 @@ What OpenSim's zero pose of the foot is beside SMPL's is not known here: that is
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -111,11 +111,6 @@ def angle_table(rows: list[AngleRow]) -> str:
             bias = float((weight * np.array([row.bias for row in several])).sum())
             lines.append(_line(AngleRow("all", joint, rms, bias, spread, 0)))
     return "\n".join(lines)
-
-
-def as_dicts(rows: list[AngleRow]) -> list[dict[str, object]]:
-    """For JSON."""
-    return [asdict(row) for row in rows]
 
 
 def _line(row: AngleRow) -> str:
