@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ TIMED_STRIDE = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """How much is measured; by default as much as in a quick run.
 
     Args:
         threads: for torch and the libraries below it, in every process.
@@ -43,29 +43,19 @@ class Plan:
     """
 
     threads: int
-    batches: tuple[int, ...]
-    gpu_batches: tuple[int, ...]
-    starts: int
-    rounds: int
-    at_least_s: float
-    budget_s: float
-    longest_s: float
-    subset: int
+    batches: tuple[int, ...] = (1, 256, 1024)
+    gpu_batches: tuple[int, ...] = (1, 1024, 16384)
+    starts: int = 1
+    rounds: int = 5
+    at_least_s: float = 0.1
+    budget_s: float = 4
+    longest_s: float = 12
+    subset: int = 3
 
     @staticmethod
     def quick(threads: int) -> Plan:
         """About two minutes."""
-        return Plan(
-            threads=threads,
-            batches=(1, 256, 1024),
-            gpu_batches=(1, 1024, 16384),
-            starts=1,
-            rounds=5,
-            at_least_s=0.1,
-            budget_s=4,
-            longest_s=12,
-            subset=3,
-        )
+        return Plan(threads)
 
     @staticmethod
     def full(threads: int) -> Plan:
@@ -101,12 +91,8 @@ class _Runner:
     """A method, its process, and what was found so far."""
 
     method: Method
+    row: Row
     worker: Worker | None = None
-    row: Row = field(init=False)
-
-    def __post_init__(self) -> None:
-        method = self.method
-        self.row = Row(method.key, method.label, method.given, method.device)
 
     def ask(self, order: dict[str, Any], limit_s: float) -> dict[str, Any] | None:
         """The worker's answer; None, and the end of this row, when it fails."""
@@ -144,7 +130,7 @@ def run_benchmark(
         progress: called with what is being done.
     """
     body = load_body()
-    runners = [_Runner(method) for method in methods]
+    runners = [_Runner(method, Row(method.key, method.label, method.given, method.device)) for method in methods]
     with tempfile.TemporaryDirectory(prefix="lsmplify-benchmark-") as name, ExitStack() as stack:
         folder = Path(name)
         timed = folder / "timed.safetensors"
