@@ -58,7 +58,7 @@ def train_command(args: TrainArgs) -> None:
         times = profile_step(store, body, args.config, args.device)
         console.print(
             f"a step of {args.config.optimisation.batch} pairs: {times.step_ms:.0f} ms, forward kinematics and their "
-            f"gradients {times.kinematics_ms:.0f} ms ({100 * times.share:.0f} %)"
+            f"gradients {times.kinematics_ms:.0f} ms ({100 * times.kinematics_ms / times.step_ms:.0f} %)"
         )
         return
     processes = Processes.join()

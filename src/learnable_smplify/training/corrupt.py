@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.rotation import random_rotmats, rotvec_to_rotmat
+from learnable_smplify.training.conventions import bone_axis
 
 # Limbs that disappear together when a person is partly hidden, as BODY_25 keypoints.
 _LIMBS: tuple[tuple[str, ...], ...] = (
@@ -111,8 +112,7 @@ def corrupt_start(
     twist = math.radians(options.twist_error_deg) * torch.rand(batch, generator=generator, device=device)
     twist = twist * torch.randn(batch, generator=generator, device=device)
     joint = torch.randint(1, joints, (batch,), generator=generator, device=device)
-    axis = torch.where((joint >= 16) | (joint == 13) | (joint == 14), 0, 1)
-    error[torch.arange(batch, device=device), joint, axis] += twist
+    error[torch.arange(batch, device=device), joint, bone_axis(device)[joint]] += twist
     damaged = rotmat @ rotvec_to_rotmat(torch.where(bad, error, 0.0))
     lost = torch.rand(batch, 1, 1, generator=generator, device=device) < options.lost_heading_share
     damaged[:, 0] = torch.where(lost, random_rotmats(batch, generator), damaged[:, 0])

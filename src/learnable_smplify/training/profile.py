@@ -29,11 +29,6 @@ class StepTimes:
     step_ms: float
     kinematics_ms: float
 
-    @property
-    def share(self) -> float:
-        """Share of the step that kinematics take."""
-        return self.kinematics_ms / self.step_ms
-
 
 def profile_step(store: MotionStore, body: Body, config: TrainingConfig, device: torch.device | str) -> StepTimes:
     """Time a step, and its kinematics alone, alternately in one run."""
