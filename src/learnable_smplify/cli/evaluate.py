@@ -11,7 +11,7 @@ import tyro
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, evaluate_cameras
+from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, CameraPart, evaluate_cameras
 from learnable_smplify.cli.evaluate_dataset import evaluate_dataset
 from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
 from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
@@ -51,20 +51,7 @@ from learnable_smplify.solver import RecordingOptions, Solver
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Part = Literal[
-    "foreign",
-    "pairs",
-    "sequences",
-    "cold-start",
-    "refine",
-    "damaged",
-    "round-trip",
-    "hands",
-    "pictures",
-    "camera",
-    "cameras",
-    "refine2d",
-]
+Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip", "hands", CameraPart]
 # Foreign motion that needs no other file: the clips with every joint turned, by so many degrees.
 _TURNED = {f"own import, joints turned by {degrees:g} deg": degrees for degrees in (5.0, 10.0)}
 

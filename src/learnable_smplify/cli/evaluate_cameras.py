@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from learnable_smplify.evaluation.cameras import (
     camera_table,
@@ -22,7 +22,8 @@ from learnable_smplify.solver import Solver
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-CAMERA_PARTS = ("pictures", "camera", "cameras", "refine2d")
+CameraPart = Literal["pictures", "camera", "cameras", "refine2d"]
+CAMERA_PARTS = get_args(CameraPart)
 _POSES = 50
 
 
@@ -39,26 +40,23 @@ def evaluate_cameras(
         sources: names and clips of motion.
         add: given what was measured: a name of part and source, the rows, and their table.
     """
-    body = solver.body
+    body, known, unknown = solver.body, in_pixels(solver), in_pixels(solver, knows_betas=False)
     for source, clips in sources.items():
         if "pictures" in parts:
-            alone = [("guesses in pixels, one alone", in_pixels(solver))]
+            alone = [("guesses in pixels, one alone", known)]
             together = [("guesses in pixels", solver.view_solver().solve_pictures), ("SMPLify", smplify(body))]
             progress(f"{source}: poses seen by one camera")
             poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, alone, together, _POSES, noise)]
             title = f"{_POSES} poses from nothing, one camera, betas known, {source}"
             add(f"pictures: {source}", poses, camera_table(poses, title))
         if "camera" in parts:
-            one = [("betas known", in_pixels(solver)), ("betas not known", in_pixels(solver, knows_betas=False))]
+            one = [("betas known", known), ("betas not known", unknown)]
             damages = [("clean", Damage()), ("5 px noise", Damage(5.0))]
             whole = evaluate_views(clips, body, one, 1, damages, progress)
             add(f"camera: {source}", whole, camera_table(whole, f"Whole clips from nothing, one camera, {source}"))
         if "cameras" in parts:
-            several = [
-                ("triangulate, then fit", triangulated(solver)),
-                ("in pixels", in_pixels(solver)),
-                ("in pixels, betas not known", in_pixels(solver, knows_betas=False)),
-            ]
+            in_space = ("triangulate, then fit", triangulated(solver))
+            several = [in_space, ("in pixels", known), ("in pixels, betas not known", unknown)]
             damages = [
                 ("clean", Damage()),
                 ("5 px, 10 % missing", Damage(5.0, 0.1)),

@@ -45,6 +45,8 @@ LONGEST = 300
 _FLIPPED_MM, _LASTS_S = 150.0, 0.5
 _UP = (0.0, 1.0, 0.0)
 
+# A true motion, and what the cameras saw of it.
+Scene = tuple[Motion, list[View]]
 Way = Callable[[Sequence[View], Tensor], Motion]
 # Many pictures of many people at once: rotations, places, and which are doubtful.
 Pictures = Callable[[View, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -111,8 +113,7 @@ def evaluate_poses(
             Motion(rotmat_to_rotvec(rotmat[row]), transl[row], true.betas, 30.0, flagged=doubtful[row])
             for row, (true, _) in zip(torch.arange(poses).split(1), scenes, strict=True)
         ]
-        pairs = [(one, true) for one, (true, _) in zip(found, scenes, strict=True)]
-        rows.append(_errors(f"{name}, all at once", label, body, pairs, clock))
+        rows.append(_errors(f"{name}, all at once", label, body, scenes, found, clock))
     return rows
 
 
@@ -127,19 +128,16 @@ def evaluate_views(
     """Whole clips, up to `LONGEST` frames of each, from nothing but betas."""
     rows = []
     for label, damage in damages:
-        scenes = []
-        for index, clip in enumerate(clips):
-            generator = torch.Generator().manual_seed(index)
-            scenes.append(scene(clip, body, cameras, damage, generator))
+        scenes = [
+            scene(clip, body, cameras, damage, torch.Generator().manual_seed(index)) for index, clip in enumerate(clips)
+        ]
         for name, way in ways:
             progress(f"{cameras} cameras, {label}: {name}")
             rows.append(_row(name, label, body, scenes, way))
     return rows
 
 
-def scene(
-    clip: Clip, body: Body, cameras: int, damage: Damage, generator: torch.Generator
-) -> tuple[Motion, list[View]]:
+def scene(clip: Clip, body: Body, cameras: int, damage: Damage, generator: torch.Generator) -> Scene:
     """The start of a clip, of a person N(0, 1), and what a ring of cameras sees of it."""
     betas = torch.randn(10, generator=generator)
     true = Motion(clip.pose[:LONGEST], clip.transl[:LONGEST], betas, clip.fps)
@@ -217,20 +215,22 @@ class _Clock:
         self.wall, self.cpu = self.wall + time.perf_counter(), self.cpu + time.process_time()
 
 
-def _row(name: str, label: str, body: Body, scenes: Sequence[tuple[Motion, list[View]]], way: Way) -> CameraRow:
+def _row(name: str, label: str, body: Body, scenes: Sequence[Scene], way: Way) -> CameraRow:
     first, views = scenes[0]
     way(views, first.betas)  # what is compiled or read once is not timed
     clock = _Clock()
     found = [way(views, true.betas) for true, views in scenes]
     clock.stop()
-    return _errors(name, label, body, [(one, true) for one, (true, _) in zip(found, scenes, strict=True)], clock)
+    return _errors(name, label, body, scenes, found, clock)
 
 
-def _errors(name: str, label: str, body: Body, pairs: Sequence[tuple[Motion, Motion]], clock: _Clock) -> CameraRow:
+def _errors(
+    name: str, label: str, body: Body, scenes: Sequence[Scene], found: Sequence[Motion], clock: _Clock
+) -> CameraRow:
     parts, flips = [], 0
     placed = placed_joints(body.folded("body25"))
-    for found, true in pairs:
-        joints = body.joints(found.pose, found.betas, found.transl)
+    for motion, (true, _) in zip(found, scenes, strict=True):
+        joints = body.joints(motion.pose, motion.betas, motion.transl)
         true_joints = body.joints(true.pose, true.betas, true.transl)
         roots = joints[:, 0], true_joints[:, 0]
         aligned = metrics.mpjpe(joints, true_joints, *roots, per_frame=True)
@@ -238,8 +238,8 @@ def _errors(name: str, label: str, body: Body, pairs: Sequence[tuple[Motion, Mot
         of_placed = metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True)
         place = 1000 * (roots[0] - roots[1]).norm(dim=-1)
         pa = metrics.pa_mpjpe(joints, true_joints, per_frame=True)
-        parts.append((pa, aligned, of_placed, place, found.flagged.float()))
-    frames = sum(len(true) for _, true in pairs)
+        parts.append((pa, aligned, of_placed, place, motion.flagged.float()))
+    frames = sum(len(true) for true, _ in scenes)
     pa_mm, mm, placed_mm, place_mm, flagged = means(parts)
     wall_ms, cpu_ms = 1000 * clock.wall / frames, 1000 * clock.cpu / frames
     return CameraRow(name, label, frames, pa_mm, mm, placed_mm, place_mm, flips, flagged, wall_ms, cpu_ms)

@@ -45,6 +45,9 @@ class Damage:
     swap_s: float = 0.5
 
 
+_NOTHING = Damage(noise=0.0, missing=0.0, outliers=0.0, swap_s=0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class DamagedClip:
     """A damaged recording, and what was done to it.
@@ -143,23 +146,21 @@ def evaluate_damaged(
     generator = torch.Generator().manual_seed(0)
     people = [torch.randn(10, generator=generator) for _ in clips]
     truth = [body.keypoints(clip.pose, betas, clip.transl, layout) for clip, betas in zip(clips, people, strict=True)]
-    spoiled = [
-        damage_recording(true, layout, clip.fps, damage, generator) for true, clip in zip(truth, clips, strict=True)
-    ]
-    untouched = [
-        DamagedClip(Keypoints(true, layout, clip.fps), torch.zeros(true.shape[:2]), torch.zeros(len(true)).bool(), true)
-        for true, clip in zip(truth, clips, strict=True)
-    ]
+    given = {
+        condition: [
+            damage_recording(true, layout, clip.fps, suffered, source) for true, clip in zip(truth, clips, strict=True)
+        ]
+        for condition, suffered, source in (("clean", _NOTHING, torch.Generator()), ("damaged", damage, generator))
+    }
     rows = []
     for name, solver in solvers:
-        for condition, inputs in (("clean", untouched), ("damaged", spoiled)):
+        for condition, recordings in given.items():
             found = []
-            for clip, betas, true, given in zip(clips, people, truth, inputs, strict=True):
+            for clip, betas, true, recording in zip(clips, people, truth, recordings, strict=True):
                 progress(f"{name}, {condition} keypoints: {clip.name}")
-                found.append(_errors(body, clip, betas, true, given, solver.fit(given.keypoints)))
+                found.append(_errors(body, clip, betas, true, recording, solver.fit(recording.keypoints)))
             rows.append(_row(name, condition, clips, found))
-    repairs = [_repair_row("clean", untouched, layout), _repair_row("damaged", spoiled, layout)]
-    return rows, repairs
+    return rows, [_repair_row(condition, recordings, layout) for condition, recordings in given.items()]
 
 
 def _errors(

@@ -104,12 +104,10 @@ def angle_table(rows: list[AngleRow]) -> str:
     for joint in _COORDINATES:
         several = [row for row in rows if row.joint == joint]
         if len(several) > 1:
-            weight = np.array([row.frames for row in several], dtype=float)
-            weight /= weight.sum()
-            rms = float(np.sqrt((weight * np.square([row.rms for row in several])).sum()))
-            spread = float(np.sqrt((weight * np.square([row.spread for row in several])).sum()))
-            bias = float((weight * np.array([row.bias for row in several])).sum())
-            lines.append(_line(AngleRow("all", joint, rms, bias, spread, 0)))
+            numbers = np.array([(row.rms**2, row.bias, row.spread**2) for row in several])
+            squared_rms, bias, squared_spread = np.average(numbers, axis=0, weights=[row.frames for row in several])
+            rms, spread = float(np.sqrt(squared_rms)), float(np.sqrt(squared_spread))
+            lines.append(_line(AngleRow("all", joint, rms, float(bias), spread, 0)))
     return "\n".join(lines)
 
 

@@ -106,12 +106,17 @@ def evaluate_pairs(
             progress(f"{condition.name}: {method.name}")
             solver = method.under(condition)
             errors, fallback, spent = [], [], 0.0
-            for stride in strides:
-                keypoints, confidence = damaged(body, pairs[stride], condition)
+            for stride, group in pairs.items():
+                keypoints, confidence = damaged(body, group, condition)
+                pose, share = group.start_pose, 0.0
                 began = time.perf_counter()
-                pose, share = _solve(solver, pairs[stride], keypoints, confidence, stride / FPS)
+                if solver is not None:
+                    answer = solver.answer_pairs(
+                        pose, keypoints, group.betas, confidence=confidence, seconds=stride / FPS
+                    )
+                    pose, share = answer.pose.cpu(), float(answer.fallback.float().mean())
                 spent += time.perf_counter() - began
-                found = mesh_errors(mesh_and_joints(body, pose, pairs[stride].betas), truth[stride])
+                found = mesh_errors(mesh_and_joints(body, pose, group.betas), truth[stride])
                 errors.append(tuple(float(error.mean()) for error in found))
                 fallback.append(share)
             pve, pa_pve, mpjpe = zip(*errors, strict=True)
@@ -127,13 +132,3 @@ def damaged(body: Body, pairs: Pairs, condition: Condition, seed: int = 1) -> tu
     keypoints = keypoints + condition.noise * torch.randn(keypoints.shape, generator=generator)
     confidence = (torch.rand(keypoints.shape[:2], generator=generator) >= condition.missing).float()
     return keypoints, confidence
-
-
-def _solve(
-    solver: Solver | None, pairs: Pairs, keypoints: Tensor, confidence: Tensor, seconds: float
-) -> tuple[Tensor, float]:
-    """Poses, and the share that the numerical solver stood in for."""
-    if solver is None:
-        return pairs.start_pose, 0.0
-    answer = solver.answer_pairs(pairs.start_pose, keypoints, pairs.betas, confidence=confidence, seconds=seconds)
-    return answer.pose.cpu(), float(answer.fallback.float().mean())
