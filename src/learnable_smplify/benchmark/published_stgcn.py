@@ -84,11 +84,10 @@ class _Unit(nn.Module):
         self.gcn1 = _Graph(channels_in, channels_out, matrices)
         self.tcn1 = _Time(channels_out, channels_out, stride, _TAPS)
         changes = channels_in != channels_out or stride != 1
-        self.down1 = _Time(channels_in, channels_out, stride, 1) if changes else None
+        self.down1 = _Time(channels_in, channels_out, stride, 1) if changes else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C T V"]) -> Tensor:
-        skip = x if self.down1 is None else self.down1(x)
-        turned: Tensor = self.tcn1(self.gcn1(x)) + skip
+        turned: Tensor = self.tcn1(self.gcn1(x)) + self.down1(x)
         return turned
 
 

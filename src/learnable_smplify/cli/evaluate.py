@@ -12,7 +12,7 @@ import tyro
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, CameraPart, evaluate_cameras
-from learnable_smplify.cli.evaluate_dataset import evaluate_dataset
+from learnable_smplify.cli.evaluate_dataset import evaluate_dataset, pair_methods
 from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
 from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
 from learnable_smplify.datasets import DatasetName
@@ -29,10 +29,7 @@ from learnable_smplify.evaluation.hands import (
     hand_table,
 )
 from learnable_smplify.evaluation.markdown import (
-    HYBRID,
     NUMERICAL,
-    SINGLE,
-    START,
     brief_pair_table,
     brief_sequence_table,
     cold_table,
@@ -159,14 +156,7 @@ class _Measured:
 def _measure_motion(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Progress) -> None:
     """Pairs and whole clips, of foreign motion and of our own import."""
     body, numerical = hybrid.body, Solver(hybrid.body, "gauss_newton")
-    methods = [
-        Method(START, None),
-        Method(NUMERICAL, numerical, knows_sigma=True),
-        Method(SINGLE, Solver(body, weights=args.weights, refine_steps=0, passes=1)),
-        Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
-        Method(HYBRID, hybrid),
-        *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
-    ]
+    methods = pair_methods(Method(NUMERICAL, numerical, knows_sigma=True), hybrid, args)
     followers = [("Gauss-Newton", numerical), ("hybrid", hybrid)]
     if "foreign" in args.parts:
         turned = {name: offset_clips(clips, degrees) for name, degrees in _TURNED.items()} if clips else {}
