@@ -43,7 +43,6 @@ class Worker:
     """
 
     def __init__(self, method: Method, pairs: Path, threads: int, limit_s: float) -> None:
-        self.method = method
         self._folder = tempfile.TemporaryDirectory(prefix="lsmplify-benchmark-")
         self._said = Path(self._folder.name, "stderr.txt")
         self._answers: queue.Queue[bytes] = queue.Queue()

@@ -121,8 +121,5 @@ def corrupt_start(
 
 def limb_masks(device: torch.device) -> Tensor:
     """(limbs, 25) True where a keypoint belongs to the limb."""
-    layout = load_layout("body25")
-    masks = torch.zeros(len(_LIMBS), 25, dtype=torch.bool)
-    for row, limb in enumerate(_LIMBS):
-        masks[row, [layout.index(name) for name in limb]] = True
-    return masks.to(device)
+    names = load_layout("body25").keypoint_names
+    return torch.tensor([[name in limb for name in names] for limb in _LIMBS], device=device)
