@@ -37,6 +37,7 @@ from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
 from learnable_smplify.threads import one_thread_per_operation
+from learnable_smplify.timeline import runs
 from learnable_smplify.views import View
 
 # A clip's frames count up to here: nobody needs a minute of each.
@@ -234,7 +235,8 @@ def _errors(
         true_joints = body.joints(true.pose, true.betas, true.transl)
         roots = joints[:, 0], true_joints[:, 0]
         aligned = metrics.mpjpe(joints, true_joints, *roots, per_frame=True)
-        flips += _lasting(aligned > _FLIPPED_MM, round(_LASTS_S * true.fps))
+        wrong = runs((aligned > _FLIPPED_MM).numpy())
+        flips += sum(end - first >= round(_LASTS_S * true.fps) for first, end in wrong)
         of_placed = metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True)
         place = 1000 * (roots[0] - roots[1]).norm(dim=-1)
         pa = metrics.pa_mpjpe(joints, true_joints, per_frame=True)
@@ -243,9 +245,3 @@ def _errors(
     pa_mm, mm, placed_mm, place_mm, flagged = means(parts)
     wall_ms, cpu_ms = 1000 * clock.wall / frames, 1000 * clock.cpu / frames
     return CameraRow(name, label, frames, pa_mm, mm, placed_mm, place_mm, flips, flagged, wall_ms, cpu_ms)
-
-
-def _lasting(wrong: Tensor, frames: int) -> int:
-    """How many runs of at least so many frames."""
-    edges = torch.nn.functional.pad(wrong.int(), (1, 1)).diff()
-    return int(((edges == -1).nonzero()[:, 0] - (edges == 1).nonzero()[:, 0] >= frames).sum())

@@ -125,9 +125,9 @@ def evaluate_pairs(
     return rows
 
 
-def damaged(body: Body, pairs: Pairs, condition: Condition, seed: int = 1) -> tuple[Tensor, Tensor]:
+def damaged(body: Body, pairs: Pairs, condition: Condition) -> tuple[Tensor, Tensor]:
     """Target BODY_25 keypoints (N, 25, 3) and confidence (N, 25) under a condition, of a fixed seed."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(1)
     keypoints = body.keypoints(pairs.target_pose, pairs.betas, pairs.target_transl)
     keypoints = keypoints + condition.noise * torch.randn(keypoints.shape, generator=generator)
     confidence = (torch.rand(keypoints.shape[:2], generator=generator) >= condition.missing).float()
