@@ -26,7 +26,7 @@ from learnable_smplify.benchmark.run import CLEAN, NOISY, Plan, run_benchmark
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.evaluation.clips import Pairs
-from learnable_smplify.evaluation.pairs import errors_of_pairs, mesh_and_joints
+from learnable_smplify.evaluation.errors import mesh_and_joints, mesh_errors
 from learnable_smplify.network.weights import load_network, save_network
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.timeline import evenly
@@ -106,8 +106,8 @@ def test_every_method_comes_nearer_than_the_start(key: str, tmp_path: Path) -> N
     batch = as_given(BODY, pairs, CLEAN)
     solve, settings = build(Method(key, ""), tmp_path)
     assert settings
-    before = errors_of_pairs(BODY, pairs.start_pose, pairs, truth)[0].mean()
-    after = errors_of_pairs(BODY, solve(batch), pairs, truth)[0].mean()
+    before = mesh_errors(mesh_and_joints(BODY, pairs.start_pose, pairs.betas), truth)[0].mean()
+    after = mesh_errors(mesh_and_joints(BODY, solve(batch), pairs.betas), truth)[0].mean()
     assert after < 0.3 * before
 
 
@@ -118,8 +118,8 @@ def test_the_peer_solves_on_the_open_body(tmp_path: Path, monkeypatch: pytest.Mo
     truth = mesh_and_joints(BODY, pairs.target_pose, pairs.betas)
     solve, settings = build(Method("keypoints2body", ""), tmp_path)
     assert settings["freeze_betas"]
-    before = errors_of_pairs(BODY, pairs.start_pose, pairs, truth)[0].mean()
-    after = errors_of_pairs(BODY, solve(as_given(BODY, pairs, CLEAN)), pairs, truth)[0].mean()
+    before = mesh_errors(mesh_and_joints(BODY, pairs.start_pose, pairs.betas), truth)[0].mean()
+    after = mesh_errors(mesh_and_joints(BODY, solve(as_given(BODY, pairs, CLEAN)), pairs.betas), truth)[0].mean()
     assert after < 0.5 * before
 
 
@@ -130,7 +130,7 @@ def test_synthetic_pairs_are_human_repeatable_and_further_apart_at_greater_strid
 
     def moved(pairs: Pairs) -> float:
         truth = mesh_and_joints(BODY, pairs.target_pose, pairs.betas)
-        return float(errors_of_pairs(BODY, pairs.start_pose, pairs, truth)[0].mean())
+        return float(mesh_errors(mesh_and_joints(BODY, pairs.start_pose, pairs.betas), truth)[0].mean())
 
     assert 6 < moved(far) / moved(near) < 10
     assert 5 < moved(near) < 50
@@ -210,7 +210,7 @@ def test_a_method_that_cannot_run_is_a_row_with_its_reason_and_the_others_go_on(
     found = copied.error("clean", 5)
     assert found is not None
     truth = mesh_and_joints(BODY, pairs[5].target_pose, pairs[5].betas)
-    expected = errors_of_pairs(BODY, pairs[5].start_pose, pairs[5], truth)
+    expected = mesh_errors(mesh_and_joints(BODY, pairs[5].start_pose, pairs[5].betas), truth)
     assert found.pve_mm == pytest.approx(float(expected[0].mean()), rel=1e-4)
     assert found.pa_pve_mm == pytest.approx(float(expected[1].mean()), rel=1e-4)
     assert len(said) == plan.steps(chosen, 1)
@@ -250,7 +250,6 @@ def test_medians_and_quartiles_are_shown_and_a_failure_has_its_reason() -> None:
     text = tables.markdown(some_result())
     assert "0.50 (0.45–0.55)" in text
     assert "ended early: the process ended with code -9" in text
-    assert tables.failures(some_result().rows) == ["Gauss-Newton: the process ended with code -9"]
     assert "passes 2" in text
     assert "python 3.11" in text
 

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.network.canonical import CanonicalFrame, canonicalise
-from learnable_smplify.network.rot6d import IDENTITY_ROT6D, rot6d_to_rotmat, rotmat_to_rot6d
+from learnable_smplify.network.rot6d import IDENTITY_ROT6D, rot6d_to_rotmat
 
 BODY25 = load_layout("body25")
 NECK, MID_HIP, LEFT_HIP, RIGHT_HIP = (BODY25.index(name) for name in ("Neck", "MidHip", "LHip", "RHip"))
@@ -67,8 +67,9 @@ def test_distances_and_the_motion_survive_and_the_way_back_is_exact(mirrored):
     start, target = people(10)
     a, b, frame = canonicalise(start, target, mirrored=mirrored)
     torch.testing.assert_close((b - a).norm(dim=-1), (target - start).norm(dim=-1))
-    torch.testing.assert_close(frame.to_world(a), start)
-    torch.testing.assert_close(frame.to_world(b), target)
+    for canonical, world in ((a, start), (b, target)):
+        back = canonical @ frame.R_canonical_world + frame.origin_world[:, None]
+        torch.testing.assert_close(back, world)
 
 
 def test_a_mirrored_frame_only_turns_x_round():
@@ -119,11 +120,10 @@ def test_the_gradient_is_that_of_finite_differences():
     )
 
 
-def test_6d_and_matrix_are_each_others_inverse():
+def test_the_first_two_columns_of_a_matrix_are_its_6d_form():
     R = rotations(100, 1)
-    torch.testing.assert_close(rot6d_to_rotmat(rotmat_to_rot6d(R)), R)
+    torch.testing.assert_close(rot6d_to_rotmat(R[..., :2].flatten(-2)), R)
     torch.testing.assert_close(rot6d_to_rotmat(torch.tensor(IDENTITY_ROT6D)), torch.eye(3))
-    torch.testing.assert_close(rotmat_to_rot6d(torch.eye(3)), torch.tensor(IDENTITY_ROT6D))
 
 
 def test_any_six_numbers_give_the_gram_schmidt_rotation():

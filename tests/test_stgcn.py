@@ -9,8 +9,9 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.network.authors_checkpoint import to_authors_state
+from learnable_smplify.network.canonical import canonicalise
 from learnable_smplify.network.graph import adjacency
-from learnable_smplify.network.rot6d import IDENTITY_ROT6D
+from learnable_smplify.network.rot6d import IDENTITY_ROT6D, rot6d_to_rotmat
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig
 
 
@@ -33,6 +34,11 @@ def some_input(count: int = 5, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, T
     target = start + 0.1 * torch.randn(count, 25, 3, generator=generator)
     pose = 0.3 * torch.randn(count, 24, 3, generator=generator)
     return start, target, pose, torch.randn(count, 10, generator=generator)
+
+
+def start_rotmat(pose: Tensor) -> Tensor:
+    """The start's rotations of the joints that are predicted, by another library."""
+    return torch.from_numpy(Rotation.from_rotvec(pose[:, :22].reshape(-1, 3)).as_matrix()).float().view(-1, 22, 3, 3)
 
 
 def plain_forward(network: Stgcn, start: Tensor, target: Tensor, body_pose: Tensor, betas: Tensor) -> Tensor:
@@ -104,8 +110,8 @@ def test_where_the_person_stands_and_looks_does_not_matter(mirrored_frame):
     start, target, pose, betas = some_input()
     R = torch.from_numpy(Rotation.random(random_state=1).as_matrix()).float()
     move = torch.tensor([1.0, 2.0, 3.0])
-    here = network.residual(start, target, pose, betas)
-    there = network.residual(start @ R.T + move, target @ R.T + move, pose, betas)
+    here = network.predict(start, target, pose, betas)
+    there = network.predict(start @ R.T + move, target @ R.T + move, pose, betas)
     torch.testing.assert_close(here, there, atol=1e-4, rtol=0)
 
 
@@ -121,31 +127,29 @@ def test_without_normalisation_the_keypoints_are_taken_as_they_are():
     start, target, pose, betas = some_input()
     with torch.no_grad():
         plain = plain_forward(network, start, target, pose[:, 1:].flatten(1), betas)
-    columns = network.residual(start, target, pose, betas)[..., :2]
+    columns = (start_rotmat(pose).mT @ network.predict(start, target, pose, betas))[..., :2]
     expected = F.normalize(plain.view(-1, 22, 3, 2)[..., 0], dim=-1)
     torch.testing.assert_close(columns[..., 0], expected, atol=1e-4, rtol=0)
 
 
-def test_predict_is_the_start_turned_by_the_residual():
+def test_predict_is_the_start_turned_by_the_output_or_without_residual_learning_the_output():
     start, target, pose, betas = some_input()
-    R_start = torch.from_numpy(Rotation.from_rotvec(pose[:, :22].reshape(-1, 3)).as_matrix()).float().view(-1, 22, 3, 3)
-    for residual in (True, False):
-        network = some_network(residual=residual)
-        turned = R_start @ network.residual(start, target, pose, betas)
-        torch.testing.assert_close(network.predict(start, target, pose, betas), turned, atol=1e-5, rtol=0)
-
-
-def test_the_output_of_no_residual_learning_does_not_contain_the_start():
-    inputs = some_input()
     with_residual, without = some_network(residual=True), some_network(residual=False)
-    torch.testing.assert_close(without.predict(*inputs), with_residual.residual(*inputs))
+    canonical = canonicalise(start, target)[:2]
+    with torch.no_grad():
+        output = rot6d_to_rotmat(with_residual(*canonical, pose[:, 1:].flatten(1), betas))
+    turned = start_rotmat(pose) @ output
+    torch.testing.assert_close(with_residual.predict(start, target, pose, betas), turned, atol=1e-5, rtol=0)
+    torch.testing.assert_close(without.predict(start, target, pose, betas), output, atol=1e-5, rtol=0)
 
 
 def test_an_untrained_network_starts_near_no_rotation():
     torch.manual_seed(0)
     network = Stgcn().eval()
     torch.testing.assert_close(network.joint_output.bias, torch.tensor(IDENTITY_ROT6D).expand(22, 6))
-    angles = Rotation.from_matrix(network.residual(*some_input(20)).reshape(-1, 3, 3).numpy()).magnitude()
+    start, target, pose, betas = some_input(20)
+    turn = start_rotmat(pose).mT @ network.predict(start, target, pose, betas)
+    angles = Rotation.from_matrix(turn.reshape(-1, 3, 3).numpy()).magnitude()
     assert np.degrees(angles.mean()) < 60
 
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_PACKAGES = ("learnable-smplify", "torch", "numpy", "numba", "keypoints2body", "smplx")
+from learnable_smplify import __version__
+
+_PACKAGES = ("torch", "numpy", "numba", "keypoints2body", "smplx")
 
 
 def describe_machine() -> dict[str, Any]:
     """CPU, cores, load, GPU, system and versions; packages that are not installed are left out."""
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "learnable-smplify": __version__}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            if package == "learnable-smplify":
-                import learnable_smplify
-
-                versions[package] = learnable_smplify.__version__
     return {
         "cpu": cpu_name(),
         "cores": available_cores(),

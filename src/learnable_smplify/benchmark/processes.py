@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from learnable_smplify.benchmark.methods import Method
@@ -44,7 +43,6 @@ class Worker:
     """
 
     def __init__(self, method: Method, pairs: Path, threads: int, limit_s: float) -> None:
-        self.method = method
         self._folder = tempfile.TemporaryDirectory(prefix="lsmplify-benchmark-")
         self._said = Path(self._folder.name, "stderr.txt")
         self._answers: queue.Queue[bytes] = queue.Queue()
@@ -64,14 +62,6 @@ class Worker:
             raise
         self.first_result_s = time.perf_counter() - began
         self.settings: dict[str, Any] = answer["settings"]
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def ask(self, order: dict[str, Any], limit_s: float) -> dict[str, Any]:
         """Give one order and wait for its answer (see `worker`).

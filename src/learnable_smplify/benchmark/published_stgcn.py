@@ -7,6 +7,8 @@ so that weights in their form fit as they are. Source: Yang et al. 2025, arXiv 2
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,7 +36,9 @@ class PublishedStgcn(nn.Module):
             nn.ReLU(),
             nn.Linear(_HIDDEN, NUM_OUTPUT_JOINTS * _HIDDEN),
         )
-        self.regressor = _Regressor()
+        # Each joint with weights of its own.
+        layers = nn.Sequential(nn.Sequential(_Jointwise(_HIDDEN), nn.ReLU()), _Jointwise(6))
+        self.regressor = nn.Sequential(OrderedDict(layers=layers))
         # Not strict: batch norms count batches, our state dict does not carry the counters. All other names must fit.
         found = self.load_state_dict(to_authors_state(network), strict=False)
         assert not found.unexpected_keys
@@ -62,16 +66,14 @@ class _Backbone(nn.Module):
         self.data_bn = nn.BatchNorm1d(NUM_NODES * 3)
         self.gcn0 = _Graph(3, _CHANNELS[0], matrices)
         self.tcn0 = _Time(_CHANNELS[0], _CHANNELS[0], 1, _TAPS)
-        self.backbone = nn.ModuleList(
-            _Unit(_CHANNELS[i], _CHANNELS[i + 1], 2 if i in _WIDENING else 1, matrices) for i in range(9)
+        self.backbone = nn.Sequential(
+            *(_Unit(_CHANNELS[i], _CHANNELS[i + 1], 2 if i in _WIDENING else 1, matrices) for i in range(9))
         )
 
     def forward(self, frames: Float[Tensor, "B 25 3 T"]) -> Float[Tensor, "B 256"]:
         batch, nodes, channels, length = frames.shape
         x = self.data_bn(frames.reshape(batch, nodes * channels, length)).view(frames.shape)
-        x = self.tcn0(self.gcn0(x.permute(0, 2, 3, 1).contiguous()))
-        for unit in self.backbone:
-            x = unit(x)
+        x = self.backbone(self.tcn0(self.gcn0(x.permute(0, 2, 3, 1).contiguous())))
         pooled: Tensor = nn.functional.avg_pool2d(x, kernel_size=(x.shape[2], nodes))
         return pooled.flatten(1)
 
@@ -82,11 +84,10 @@ class _Unit(nn.Module):
         self.gcn1 = _Graph(channels_in, channels_out, matrices)
         self.tcn1 = _Time(channels_out, channels_out, stride, _TAPS)
         changes = channels_in != channels_out or stride != 1
-        self.down1 = _Time(channels_in, channels_out, stride, 1) if changes else None
+        self.down1 = _Time(channels_in, channels_out, stride, 1) if changes else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C T V"]) -> Tensor:
-        skip = x if self.down1 is None else self.down1(x)
-        turned: Tensor = self.tcn1(self.gcn1(x)) + skip
+        turned: Tensor = self.tcn1(self.gcn1(x)) + self.down1(x)
         return turned
 
 
@@ -119,22 +120,6 @@ class _Time(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C T V"]) -> Tensor:
         return nn.functional.relu(self.bn(self.conv(x)))
-
-
-class _Regressor(nn.Module):
-    """Two layers, each joint with weights of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList((nn.ModuleList((_Jointwise(_HIDDEN), nn.ReLU())), _Jointwise(6)))
-
-    def forward(self, x: Float[Tensor, "B 22 256"]) -> Tensor:
-        hidden, output = self.layers
-        assert isinstance(hidden, nn.ModuleList)
-        for layer in hidden:
-            x = layer(x)
-        answer: Tensor = output(x)
-        return answer
 
 
 class _Jointwise(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from learnable_smplify.benchmark.methods import Method
-from learnable_smplify.benchmark.pairs import as_given, select
+from learnable_smplify.benchmark.pairs import as_given
 from learnable_smplify.benchmark.processes import Worker, WorkerFailed
 from learnable_smplify.benchmark.result import Errors, Row, Speed
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.evaluation.clips import Pairs
-from learnable_smplify.evaluation.pairs import Condition, errors_of_pairs, mesh_and_joints
+from learnable_smplify.evaluation.errors import mesh_and_joints, mesh_errors
+from learnable_smplify.evaluation.pairs import Condition
 from learnable_smplify.timeline import evenly
 
 CLEAN = Condition("clean")
@@ -28,7 +29,7 @@ TIMED_STRIDE = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """How much is measured; by default as much as in a quick run.
 
     Args:
         threads: for torch and the libraries below it, in every process.
@@ -42,29 +43,19 @@ class Plan:
     """
 
     threads: int
-    batches: tuple[int, ...]
-    gpu_batches: tuple[int, ...]
-    starts: int
-    rounds: int
-    at_least_s: float
-    budget_s: float
-    longest_s: float
-    subset: int
+    batches: tuple[int, ...] = (1, 256, 1024)
+    gpu_batches: tuple[int, ...] = (1, 1024, 16384)
+    starts: int = 1
+    rounds: int = 5
+    at_least_s: float = 0.1
+    budget_s: float = 4
+    longest_s: float = 12
+    subset: int = 3
 
     @staticmethod
     def quick(threads: int) -> Plan:
         """About two minutes."""
-        return Plan(
-            threads=threads,
-            batches=(1, 256, 1024),
-            gpu_batches=(1, 1024, 16384),
-            starts=1,
-            rounds=5,
-            at_least_s=0.1,
-            budget_s=4,
-            longest_s=12,
-            subset=3,
-        )
+        return Plan(threads)
 
     @staticmethod
     def full(threads: int) -> Plan:
@@ -100,12 +91,8 @@ class _Runner:
     """A method, its process, and what was found so far."""
 
     method: Method
+    row: Row
     worker: Worker | None = None
-    row: Row = field(init=False)
-
-    def __post_init__(self) -> None:
-        method = self.method
-        self.row = Row(method.key, method.label, method.given, method.device)
 
     def ask(self, order: dict[str, Any], limit_s: float) -> dict[str, Any] | None:
         """The worker's answer; None, and the end of this row, when it fails."""
@@ -143,7 +130,7 @@ def run_benchmark(
         progress: called with what is being done.
     """
     body = load_body()
-    runners = [_Runner(method) for method in methods]
+    runners = [_Runner(method, Row(method.key, method.label, method.given, method.device)) for method in methods]
     with tempfile.TemporaryDirectory(prefix="lsmplify-benchmark-") as name, ExitStack() as stack:
         folder = Path(name)
         timed = folder / "timed.safetensors"
@@ -272,15 +259,15 @@ def _measure_errors(
             if not bool(torch.isfinite(pose).all()):
                 runner.fail(WorkerFailed(f"poses that are not finite ({condition.name}, stride {stride})"))
                 continue
-            of_chosen = group if not method.one_by_one else select(group, chosen)
-            of_truth = truth if not method.one_by_one else (truth[0][chosen], truth[1][chosen])
-            pve, pa_pve, _ = errors_of_pairs(body, pose, of_chosen, of_truth)
             found = []
             if method.one_by_one:
-                found.append(_errors(condition, stride, pve, pa_pve, subset=True))
+                solved = mesh_and_joints(body, pose, group.betas[chosen])
+                pve, pa_pve, _ = mesh_errors(solved, (truth[0][chosen], truth[1][chosen]))
             else:
+                pve, pa_pve, _ = mesh_errors(mesh_and_joints(body, pose, group.betas), truth)
                 found.append(_errors(condition, stride, pve, pa_pve, subset=False))
-                found.append(_errors(condition, stride, pve[chosen], pa_pve[chosen], subset=True))
+                pve, pa_pve = pve[chosen], pa_pve[chosen]
+            found.append(_errors(condition, stride, pve, pa_pve, subset=True))
             runner.row = replace(runner.row, errors=(*runner.row.errors, *found))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -174,8 +174,3 @@ def _digits(value: float) -> str:
 def busy(machine: dict[str, Any]) -> bool:
     """Whether other programs kept the machine from measuring well, before the run began."""
     return machine["load_before"] is not None and machine["load_before"] > 0.5 * machine["cores"]
-
-
-def failures(rows: Sequence[Row]) -> list[str]:
-    """Which methods ended early, and why."""
-    return [f"{row.label}: {row.failed}" for row in rows if row.failed is not None]

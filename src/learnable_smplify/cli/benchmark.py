@@ -56,7 +56,7 @@ def benchmark(args: BenchmarkArgs) -> None:
     from learnable_smplify.benchmark.plot import plot
     from learnable_smplify.benchmark.result import Benchmark
     from learnable_smplify.benchmark.run import NOISY, TIMED_STRIDE, Plan, run_benchmark
-    from learnable_smplify.benchmark.tables import busy, failures, markdown, tables
+    from learnable_smplify.benchmark.tables import busy, markdown, tables
 
     if args.quick and args.full:
         raise InputError("both --quick and --full are given", expected="one of them")
@@ -94,8 +94,9 @@ def benchmark(args: BenchmarkArgs) -> None:
         path.write_text(text, encoding="utf-8")
     for block in tables(result):
         console.print(as_rich(block))
-    for line in failures(found):
-        console.print(f"ended early: {line}", markup=False, soft_wrap=True)
+    for row in found:
+        if row.failed is not None:
+            console.print(f"ended early: {row.label}: {row.failed}", markup=False, soft_wrap=True)
     written = "benchmark.json and benchmark.md"
     try:
         plot(result, args.output / "benchmark.png")

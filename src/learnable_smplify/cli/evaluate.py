@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,14 +11,15 @@ import tyro
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, evaluate_cameras
-from learnable_smplify.cli.evaluate_dataset import evaluate_dataset
+from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, CameraPart, evaluate_cameras
+from learnable_smplify.cli.evaluate_dataset import evaluate_dataset, pair_methods
 from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
 from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
 from learnable_smplify.datasets import DatasetName
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, read_clips
 from learnable_smplify.evaluation.damaged import damaged_table, evaluate_damaged, repair_table
+from learnable_smplify.evaluation.errors import Progress
 from learnable_smplify.evaluation.foreign import offset_clips, read_foreign
 from learnable_smplify.evaluation.hands import (
     evaluate_hand_times,
@@ -28,10 +29,7 @@ from learnable_smplify.evaluation.hands import (
     hand_table,
 )
 from learnable_smplify.evaluation.markdown import (
-    HYBRID,
     NUMERICAL,
-    SINGLE,
-    START,
     brief_pair_table,
     brief_sequence_table,
     cold_table,
@@ -50,20 +48,7 @@ from learnable_smplify.solver import RecordingOptions, Solver
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Part = Literal[
-    "foreign",
-    "pairs",
-    "sequences",
-    "cold-start",
-    "refine",
-    "damaged",
-    "round-trip",
-    "hands",
-    "pictures",
-    "camera",
-    "cameras",
-    "refine2d",
-]
+Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip", "hands", CameraPart]
 # Foreign motion that needs no other file: the clips with every joint turned, by so many degrees.
 _TURNED = {f"own import, joints turned by {degrees:g} deg": degrees for degrees in (5.0, 10.0)}
 
@@ -168,26 +153,18 @@ class _Measured:
         self.texts += texts
 
 
-def _measure_motion(
-    args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Callable[[str], None]
-) -> None:
+def _measure_motion(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Progress) -> None:
     """Pairs and whole clips, of foreign motion and of our own import."""
     body, numerical = hybrid.body, Solver(hybrid.body, "gauss_newton")
-    methods = [
-        Method(START, None),
-        Method(NUMERICAL, numerical, knows_sigma=True),
-        Method(SINGLE, Solver(body, weights=args.weights, refine_steps=0, passes=1)),
-        Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
-        Method(HYBRID, hybrid),
-        *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
-    ]
+    methods = pair_methods(Method(NUMERICAL, numerical, knows_sigma=True), hybrid, args)
     followers = [("Gauss-Newton", numerical), ("hybrid", hybrid)]
     if "foreign" in args.parts:
-        for source, motion in _foreign(args, clips).items():
+        turned = {name: offset_clips(clips, degrees) for name, degrees in _TURNED.items()} if clips else {}
+        for source, motion in (_foreign(args) | turned).items():
             pairs = evaluate_pairs(motion, body, methods, args.every, progress=progress)
             done.compared[source] = pairs
             done.texts.append(pair_table(pairs, source=source))
-            found: dict[str, object] = {"pairs": [asdict(row) for row in pairs]}
+            found = {"pairs": [asdict(row) for row in pairs]}
             if source not in _TURNED:  # a clip that starts from nothing has no convention to keep
                 followed = evaluate_sequences(motion, body, followers, progress=progress)
                 done.followed[source] = followed
@@ -209,9 +186,7 @@ def _measure_motion(
         done.add("cold_start", cold, cold_table(cold))
 
 
-def _measure_parts(
-    args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Callable[[str], None]
-) -> None:
+def _measure_parts(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Progress) -> None:
     """What stands for itself: refinement, damaged recordings, round trips, cameras, hands."""
     body = hybrid.body
     if "refine" in args.parts:
@@ -228,10 +203,8 @@ def _measure_parts(
         done.add("round_trip", trips, round_trip_table(trips))
     if set(CAMERA_PARTS) & set(args.parts):
         sources = {"own import": clips} if args.motions is not None else {}
-        sources |= {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
-        seen, tables = evaluate_cameras(args.parts, sources, hybrid, progress)
-        done.result |= seen
-        done.texts += tables
+        sources |= _foreign(args)
+        evaluate_cameras(args.parts, sources, hybrid, done.add, progress)
     if "hands" in args.parts:
         fitted = evaluate_hands(body, hybrid, progress=progress)
         limits, times = evaluate_limits(body, progress=progress), evaluate_hand_times(body, hybrid)
@@ -254,12 +227,9 @@ def _clips(args: EvaluateArgs) -> list[Clip]:
     )
 
 
-def _foreign(args: EvaluateArgs, clips: list[Clip]) -> dict[str, list[Clip]]:
-    """Names and clips of foreign motion."""
-    found = {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
-    if clips:
-        found |= {name: offset_clips(clips, degrees) for name, degrees in _TURNED.items()}
-    return found
+def _foreign(args: EvaluateArgs) -> dict[str, list[Clip]]:
+    """Names and clips of the motion that --foreign names."""
+    return {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
 
 
 def _origin(result: dict[str, object]) -> str:

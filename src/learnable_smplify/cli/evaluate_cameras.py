@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal, get_args
 
 from learnable_smplify.evaluation.cameras import (
     camera_table,
@@ -14,45 +14,49 @@ from learnable_smplify.evaluation.cameras import (
     triangulated,
 )
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress
 from learnable_smplify.evaluation.refinement2d import evaluate_view_refinement, view_refine_table
 from learnable_smplify.evaluation.rig import Damage
 from learnable_smplify.solver import Solver
 
-CAMERA_PARTS = ("pictures", "camera", "cameras", "refine2d")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CameraPart = Literal["pictures", "camera", "cameras", "refine2d"]
+CAMERA_PARTS = get_args(CameraPart)
 _POSES = 50
 
 
 def evaluate_cameras(
-    parts: Sequence[str], sources: dict[str, list[Clip]], solver: Solver, progress: Callable[[str], None]
-) -> tuple[dict[str, object], list[str]]:
-    """What was measured, by part and source, and its tables.
+    parts: Sequence[str],
+    sources: dict[str, list[Clip]],
+    solver: Solver,
+    add: Callable[[str, Sequence[DataclassInstance], str], None],
+    progress: Progress,
+) -> None:
+    """Measure these parts.
 
     Args:
         sources: names and clips of motion.
+        add: given what was measured: a name of part and source, the rows, and their table.
     """
-    body = solver.body
-    result: dict[str, object] = {}
-    texts = []
+    body, known, unknown = solver.body, in_pixels(solver), in_pixels(solver, knows_betas=False)
     for source, clips in sources.items():
         if "pictures" in parts:
-            alone = [("guesses in pixels, one alone", in_pixels(solver))]
+            alone = [("guesses in pixels, one alone", known)]
             together = [("guesses in pixels", solver.view_solver().solve_pictures), ("SMPLify", smplify(body))]
             progress(f"{source}: poses seen by one camera")
             poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, alone, together, _POSES, noise)]
-            result[f"pictures: {source}"] = [asdict(row) for row in poses]
-            texts.append(camera_table(poses, f"{_POSES} poses from nothing, one camera, betas known, {source}"))
+            title = f"{_POSES} poses from nothing, one camera, betas known, {source}"
+            add(f"pictures: {source}", poses, camera_table(poses, title))
         if "camera" in parts:
-            one = [("betas known", in_pixels(solver)), ("betas not known", in_pixels(solver, knows_betas=False))]
+            one = [("betas known", known), ("betas not known", unknown)]
             damages = [("clean", Damage()), ("5 px noise", Damage(5.0))]
             whole = evaluate_views(clips, body, one, 1, damages, progress)
-            result[f"camera: {source}"] = [asdict(row) for row in whole]
-            texts.append(camera_table(whole, f"Whole clips from nothing, one camera, {source}"))
+            add(f"camera: {source}", whole, camera_table(whole, f"Whole clips from nothing, one camera, {source}"))
         if "cameras" in parts:
-            several = [
-                ("triangulate, then fit", triangulated(solver)),
-                ("in pixels", in_pixels(solver)),
-                ("in pixels, betas not known", in_pixels(solver, knows_betas=False)),
-            ]
+            in_space = ("triangulate, then fit", triangulated(solver))
+            several = [in_space, ("in pixels", known), ("in pixels, betas not known", unknown)]
             damages = [
                 ("clean", Damage()),
                 ("5 px, 10 % missing", Damage(5.0, 0.1)),
@@ -60,10 +64,7 @@ def evaluate_cameras(
                 ("5 px, 10 % missing, three cameras' sides exchanged", Damage(5.0, 0.1, (0, 1, 3))),
             ]
             rows = evaluate_views(clips, body, several, 4, damages, progress)
-            result[f"cameras: {source}"] = [asdict(row) for row in rows]
-            texts.append(camera_table(rows, f"Whole clips from nothing, four cameras, {source}"))
+            add(f"cameras: {source}", rows, camera_table(rows, f"Whole clips from nothing, four cameras, {source}"))
         if "refine2d" in parts:
             refined = evaluate_view_refinement(clips, solver, progress=progress)
-            result[f"refine2d: {source}"] = [asdict(row) for row in refined]
-            texts.append(view_refine_table(refined, source))
-    return result, texts
+            add(f"refine2d: {source}", refined, view_refine_table(refined, source))

@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from learnable_smplify.cli.evaluate import EvaluateArgs
 
 
+_TWO_PASSES = "two passes"
+
+
+def pair_methods(numerical: Method, hybrid: Solver, args: EvaluateArgs) -> list[Method]:
+    """Copying the start, the numerical solver, the network alone, the hybrid, and the networks to compare."""
+    body = hybrid.body
+    return [
+        Method(START, None),
+        numerical,
+        Method(SINGLE, Solver(body, weights=args.weights, refine_steps=0, passes=1)),
+        Method(_TWO_PASSES, Solver(body, weights=args.weights, refine_steps=0, passes=2)),
+        Method(HYBRID, hybrid),
+        *(Method(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare),
+    ]
+
+
 def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
     """Run `lsmplify evaluate --dataset NAME`.
 
@@ -35,9 +51,8 @@ def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
     sequences = list(read_dataset(name, args.root, args.dataset_split))
     clips = clips_of(sequences)[:: max(args.clip_step, 1)]
     bodies = sorted({sequence.body for sequence in sequences})
-    numerical, hybrid = Solver(body, "gauss_newton"), Solver(body, weights=args.weights)
-    single = Solver(body, weights=args.weights, refine_steps=0, passes=1)
-    others = [(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare]
+    numerical = Method("Gauss-Newton", Solver(body, "gauss_newton"))
+    methods = pair_methods(numerical, Solver(body, weights=args.weights), args)
     result: dict[str, object] = {
         "dataset": name,
         "split": args.dataset_split or "default",
@@ -53,19 +68,11 @@ def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
     texts = []
     with console.status("evaluating") as status:
         if args.protocol == "paper":
-            methods = [
-                Method(START, None),
-                Method("Gauss-Newton", numerical),
-                Method(SINGLE, single),
-                Method("two passes", Solver(body, weights=args.weights, refine_steps=0, passes=2)),
-                Method(HYBRID, hybrid),
-                *(Method(*other) for other in others),
-            ]
             pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
             result["pairs"] = [asdict(row) for row in pairs]
             texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
-        solvers = [("Gauss-Newton", numerical), (SINGLE, single), (HYBRID, hybrid), *others]
-        whole = whole_clips(clips, body, solvers, args.protocol, args.align, status.update)
+        followers = [(one.name, one.solver) for one in methods if one.solver is not None and one.name != _TWO_PASSES]
+        whole = whole_clips(clips, body, followers, args.protocol, args.align, status.update)
         result["whole_clips"] = [asdict(row) for row in whole]
         texts.append(clip_table(whole, args.align))
     for text in texts:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.tables import write_tables
 from learnable_smplify.datasets.opensim import opensim_trials, read_mot
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.laboratory import OPENCAP_DEG, angle_table, as_dicts, compare_angles
+from learnable_smplify.evaluation.laboratory import OPENCAP_DEG, angle_table, compare_angles
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.layouts.layout import load_layout
-from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import Solver
 
 
@@ -47,11 +47,8 @@ def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | Non
             if rows:
                 kind = "markers on the skin" if markers else "markerless keypoints"
                 tables.append(f"{kind} (OpenCap against markers: {OPENCAP_DEG:g} deg)\n\n{angle_table(rows)}")
-                result += [{"markers": markers, **row} for row in as_dicts(rows)]
+                result += [{"markers": markers, **asdict(row)} for row in rows]
     for table in tables:
         console.print(table, highlight=False, markup=False)
     if output is not None:
-        with atomic_output(output / "evaluation.json") as path:
-            path.write_text(json.dumps({"dataset": "opensim", "angles": result}, indent=2) + "\n")
-        with atomic_output(output / "evaluation.md") as path:
-            path.write_text("\n\n".join(tables) + "\n")
+        write_tables(output, "evaluation", {"dataset": "opensim", "angles": result}, tables)

@@ -16,13 +16,17 @@ from learnable_smplify.safe_files.atomic import atomic_output
 
 def write_evaluation(folder: Path | None, result: dict[str, object], texts: list[str], console: Console) -> None:
     """Write evaluation.json and evaluation.md, where a folder is given."""
-    if folder is None:
-        return
-    with atomic_output(folder / "evaluation.json") as path:
+    if folder is not None:
+        write_tables(folder, "evaluation", result, texts)
+        console.print(f"wrote {folder}/evaluation.json and evaluation.md", soft_wrap=True)
+
+
+def write_tables(folder: Path, name: str, result: dict[str, object], texts: list[str]) -> None:
+    """Write NAME.json and NAME.md."""
+    with atomic_output(folder / f"{name}.json") as path:
         path.write_text(json.dumps(result, indent=2) + "\n")
-    with atomic_output(folder / "evaluation.md") as path:
+    with atomic_output(folder / f"{name}.md") as path:
         path.write_text("\n\n".join(texts) + "\n")
-    console.print(f"wrote {folder}/evaluation.json and evaluation.md", soft_wrap=True)
 
 
 def machine() -> dict[str, str | int]:

@@ -19,6 +19,7 @@ from learnable_smplify.body import Body
 from learnable_smplify.body.observed import placed_joints
 from learnable_smplify.camera import Camera
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress, means, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.rig import Damage, ring, seen
 from learnable_smplify.keypoints import Keypoints
@@ -36,6 +37,7 @@ from learnable_smplify.solver.smplify.mixture_prior import load_mixture_prior
 from learnable_smplify.solver.smplify.smplify import Smplify, SmplifyOptions
 from learnable_smplify.solver.smplify.start import seen_at_limbs, to_world
 from learnable_smplify.threads import one_thread_per_operation
+from learnable_smplify.timeline import runs
 from learnable_smplify.views import View
 
 # A clip's frames count up to here: nobody needs a minute of each.
@@ -44,6 +46,8 @@ LONGEST = 300
 _FLIPPED_MM, _LASTS_S = 150.0, 0.5
 _UP = (0.0, 1.0, 0.0)
 
+# A true motion, and what the cameras saw of it.
+Scene = tuple[Motion, list[View]]
 Way = Callable[[Sequence[View], Tensor], Motion]
 # Many pictures of many people at once: rotations, places, and which are doubtful.
 Pictures = Callable[[View, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -110,8 +114,7 @@ def evaluate_poses(
             Motion(rotmat_to_rotvec(rotmat[row]), transl[row], true.betas, 30.0, flagged=doubtful[row])
             for row, (true, _) in zip(torch.arange(poses).split(1), scenes, strict=True)
         ]
-        pairs = [(one, true) for one, (true, _) in zip(found, scenes, strict=True)]
-        rows.append(_errors(f"{name}, all at once", label, body, pairs, clock))
+        rows.append(_errors(f"{name}, all at once", label, body, scenes, found, clock))
     return rows
 
 
@@ -121,25 +124,21 @@ def evaluate_views(
     ways: Sequence[tuple[str, Way]],
     cameras: int,
     damages: Sequence[tuple[str, Damage]],
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[CameraRow]:
     """Whole clips, up to `LONGEST` frames of each, from nothing but betas."""
     rows = []
     for label, damage in damages:
-        scenes = []
-        for index, clip in enumerate(clips):
-            generator = torch.Generator().manual_seed(index)
-            scenes.append(scene(clip, body, cameras, damage, generator))
+        scenes = [
+            scene(clip, body, cameras, damage, torch.Generator().manual_seed(index)) for index, clip in enumerate(clips)
+        ]
         for name, way in ways:
-            if progress is not None:
-                progress(f"{cameras} cameras, {label}: {name}")
+            progress(f"{cameras} cameras, {label}: {name}")
             rows.append(_row(name, label, body, scenes, way))
     return rows
 
 
-def scene(
-    clip: Clip, body: Body, cameras: int, damage: Damage, generator: torch.Generator
-) -> tuple[Motion, list[View]]:
+def scene(clip: Clip, body: Body, cameras: int, damage: Damage, generator: torch.Generator) -> Scene:
     """The start of a clip, of a person N(0, 1), and what a ring of cameras sees of it."""
     betas = torch.randn(10, generator=generator)
     true = Motion(clip.pose[:LONGEST], clip.transl[:LONGEST], betas, clip.fps)
@@ -217,36 +216,32 @@ class _Clock:
         self.wall, self.cpu = self.wall + time.perf_counter(), self.cpu + time.process_time()
 
 
-def _row(name: str, label: str, body: Body, scenes: Sequence[tuple[Motion, list[View]]], way: Way) -> CameraRow:
+def _row(name: str, label: str, body: Body, scenes: Sequence[Scene], way: Way) -> CameraRow:
     first, views = scenes[0]
     way(views, first.betas)  # what is compiled or read once is not timed
     clock = _Clock()
     found = [way(views, true.betas) for true, views in scenes]
     clock.stop()
-    return _errors(name, label, body, [(one, true) for one, (true, _) in zip(found, scenes, strict=True)], clock)
+    return _errors(name, label, body, scenes, found, clock)
 
 
-def _errors(name: str, label: str, body: Body, pairs: Sequence[tuple[Motion, Motion]], clock: _Clock) -> CameraRow:
+def _errors(
+    name: str, label: str, body: Body, scenes: Sequence[Scene], found: Sequence[Motion], clock: _Clock
+) -> CameraRow:
     parts, flips = [], 0
     placed = placed_joints(body.folded("body25"))
-    for found, true in pairs:
-        joints = body.joints(found.pose, found.betas, found.transl)
+    for motion, (true, _) in zip(found, scenes, strict=True):
+        joints = body.joints(motion.pose, motion.betas, motion.transl)
         true_joints = body.joints(true.pose, true.betas, true.transl)
         roots = joints[:, 0], true_joints[:, 0]
         aligned = metrics.mpjpe(joints, true_joints, *roots, per_frame=True)
-        flips += _lasting(aligned > _FLIPPED_MM, round(_LASTS_S * true.fps))
+        wrong = runs((aligned > _FLIPPED_MM).numpy())
+        flips += sum(end - first >= round(_LASTS_S * true.fps) for first, end in wrong)
         of_placed = metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True)
         place = 1000 * (roots[0] - roots[1]).norm(dim=-1)
         pa = metrics.pa_mpjpe(joints, true_joints, per_frame=True)
-        parts.append(torch.stack((pa, aligned, of_placed, place, found.flagged.float())))
-    errors = torch.cat(parts, dim=1)
-    frames = errors.shape[1]
-    pa_mm, mm, placed_mm, place_mm, flagged = errors.mean(dim=1).tolist()
+        parts.append((pa, aligned, of_placed, place, motion.flagged.float()))
+    frames = sum(len(true) for true, _ in scenes)
+    pa_mm, mm, placed_mm, place_mm, flagged = means(parts)
     wall_ms, cpu_ms = 1000 * clock.wall / frames, 1000 * clock.cpu / frames
     return CameraRow(name, label, frames, pa_mm, mm, placed_mm, place_mm, flips, flagged, wall_ms, cpu_ms)
-
-
-def _lasting(wrong: Tensor, frames: int) -> int:
-    """How many runs of at least so many frames."""
-    edges = torch.nn.functional.pad(wrong.int(), (1, 1)).diff()
-    return int(((edges == -1).nonzero()[:, 0] - (edges == 1).nonzero()[:, 0] >= frames).sum())

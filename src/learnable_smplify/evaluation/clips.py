@@ -78,7 +78,7 @@ class Pairs:
         return len(self.betas)
 
 
-def make_pairs(clips: list[Clip], stride: int, every: int = 9, seed: int = 0) -> Pairs:
+def make_pairs(clips: list[Clip], stride: int, every: int = 9) -> Pairs:
     """Pairs (t, t + stride) for every `every`-th frame t of each clip.
 
     Betas are the clip's own where it has any, and random ones of a fixed seed otherwise.
@@ -97,6 +97,6 @@ def make_pairs(clips: list[Clip], stride: int, every: int = 9, seed: int = 0) ->
         raise InputError(f"none of the {len(clips)} clips is longer than {stride} frames", expected="longer clips")
     start_pose, start_transl = (torch.cat(part) for part in zip(*starts, strict=True))
     target_pose, target_transl = (torch.cat(part) for part in zip(*targets, strict=True))
-    betas = torch.randn(number, 10, generator=torch.Generator().manual_seed(seed))
+    betas = torch.randn(number, 10, generator=torch.Generator().manual_seed(0))
     own = torch.stack(people).repeat_interleave(torch.tensor([len(pose) for pose, _ in starts]), dim=0)
     return Pairs(start_pose, target_pose, start_transl, target_transl, torch.where(own.isnan(), betas, own))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from learnable_smplify.body import Body
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress, means, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.protocols import frame_errors
 from learnable_smplify.keypoints import Keypoints
@@ -42,6 +43,9 @@ class Damage:
     outliers: float = 0.01
     outlier_size: float = 1.0
     swap_s: float = 0.5
+
+
+_NOTHING = Damage(noise=0.0, missing=0.0, outliers=0.0, swap_s=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +135,7 @@ def evaluate_damaged(
     body: Body,
     solvers: list[tuple[str, Solver]],
     damage: Damage | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> tuple[list[DamagedRow], list[RepairRow]]:
     """Fit every clip from nothing, clean and damaged, with people whose betas are N(0, 1); all of a fixed seed.
 
@@ -142,52 +146,35 @@ def evaluate_damaged(
     generator = torch.Generator().manual_seed(0)
     people = [torch.randn(10, generator=generator) for _ in clips]
     truth = [body.keypoints(clip.pose, betas, clip.transl, layout) for clip, betas in zip(clips, people, strict=True)]
-    spoiled = [
-        damage_recording(true, layout, clip.fps, damage, generator) for true, clip in zip(truth, clips, strict=True)
-    ]
-    untouched = [
-        DamagedClip(Keypoints(true, layout, clip.fps), torch.zeros(true.shape[:2]), torch.zeros(len(true)).bool(), true)
-        for true, clip in zip(truth, clips, strict=True)
-    ]
+    given = {
+        condition: [
+            damage_recording(true, layout, clip.fps, suffered, source) for true, clip in zip(truth, clips, strict=True)
+        ]
+        for condition, suffered, source in (("clean", _NOTHING, torch.Generator()), ("damaged", damage, generator))
+    }
     rows = []
     for name, solver in solvers:
-        for condition, inputs in (("clean", untouched), ("damaged", spoiled)):
+        for condition, recordings in given.items():
             found = []
-            for clip, betas, true, given in zip(clips, people, truth, inputs, strict=True):
-                if progress is not None:
-                    progress(f"{name}, {condition} keypoints: {clip.name}")
-                found.append(_measure(body, clip, betas, true, given, solver.fit(given.keypoints)))
+            for clip, betas, true, recording in zip(clips, people, truth, recordings, strict=True):
+                progress(f"{name}, {condition} keypoints: {clip.name}")
+                found.append(_errors(body, clip, betas, true, recording, solver.fit(recording.keypoints)))
             rows.append(_row(name, condition, clips, found))
-    repairs = [_repair_row("clean", untouched, layout), _repair_row("damaged", spoiled, layout)]
-    return rows, repairs
+    return rows, [_repair_row(condition, recordings, layout) for condition, recordings in given.items()]
 
 
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """Errors of one clip, frame by frame or by keypoint and frame."""
-
-    pve: Float[Tensor, " T"]
-    mpjpe: Float[Tensor, " T"]
-    acceleration: Float[Tensor, " N"]
-    input_acceleration: Float[Tensor, " M"]
-    noise_acceleration: Float[Tensor, " N"]
-    flagged: Float[Tensor, " T"]
-
-
-def _measure(body: Body, clip: Clip, betas: Tensor, true: Tensor, given: DamagedClip, motion: Motion) -> _Measured:
+def _errors(
+    body: Body, clip: Clip, betas: Tensor, true: Tensor, given: DamagedClip, motion: Motion
+) -> tuple[Tensor, ...]:
+    """PVE, MPJPE; errors in acceleration of the fit, of the input where it was seen, of its noise alone; flags."""
     pve, _, mpjpe, _ = frame_errors(body, (motion.pose, motion.betas), (clip.pose, betas), "pelvis")
     fitted = body.keypoints(motion.pose, motion.betas, motion.transl, LAYOUT)
     seen = given.keypoints.confidence > 0
-    return _Measured(
-        pve=pve,
-        mpjpe=mpjpe,
-        acceleration=_acceleration_error(fitted, true, clip.fps).flatten(),
-        input_acceleration=_acceleration_error(given.keypoints.positions, true, clip.fps)[
-            seen[:-2] & seen[1:-1] & seen[2:]
-        ],
-        noise_acceleration=_acceleration_error(given.noise_alone, true, clip.fps).flatten(),
-        flagged=motion.flagged.float(),
+    acceleration, of_input, of_noise = (
+        _acceleration_error(points, true, clip.fps) for points in (fitted, given.keypoints.positions, given.noise_alone)
     )
+    of_input = of_input[seen[:-2] & seen[1:-1] & seen[2:]]
+    return pve, mpjpe, acceleration.flatten(), of_input, of_noise.flatten(), motion.flagged.float()
 
 
 def _acceleration_error(
@@ -198,23 +185,11 @@ def _acceleration_error(
     return (error[2:] - 2 * error[1:-1] + error[:-2]).norm(dim=-1) * fps**2
 
 
-def _row(name: str, condition: str, clips: list[Clip], found: list[_Measured]) -> DamagedRow:
-    by_clip = [float(one.mpjpe.mean()) for one in found]
+def _row(name: str, condition: str, clips: list[Clip], found: list[tuple[Tensor, ...]]) -> DamagedRow:
+    by_clip = [float(mpjpe.mean()) for _, mpjpe, *_ in found]
     worst = max(range(len(clips)), key=lambda index: by_clip[index])
-    return DamagedRow(
-        method=name,
-        keypoints=condition,
-        clips=len(clips),
-        frames=sum(len(one.pve) for one in found),
-        pve_mm=float(torch.cat([one.pve for one in found]).mean()),
-        mpjpe_mm=float(torch.cat([one.mpjpe for one in found]).mean()),
-        worst_clip=clips[worst].name,
-        worst_mpjpe_mm=by_clip[worst],
-        acceleration=float(torch.cat([one.acceleration for one in found]).mean()),
-        input_acceleration=float(torch.cat([one.input_acceleration for one in found]).mean()),
-        noise_acceleration=float(torch.cat([one.noise_acceleration for one in found]).mean()),
-        flagged_share=float(torch.cat([one.flagged for one in found]).mean()),
-    )
+    frames, (pve, mpjpe, *others) = sum(len(clip.pose) for clip in clips), means(found)
+    return DamagedRow(name, condition, len(clips), frames, pve, mpjpe, clips[worst].name, by_clip[worst], *others)
 
 
 def _repair_row(condition: str, inputs: list[DamagedClip], layout: Layout) -> RepairRow:

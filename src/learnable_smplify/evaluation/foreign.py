@@ -15,6 +15,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.pairs import FPS
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
@@ -22,18 +23,17 @@ from learnable_smplify.safe_files.npz import npz_names, read_npz
 from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
 from learnable_smplify.training.conventions import FREE_JOINTS
 
-FPS = 30.0
 # In a collection of clips in one file: NAME|p rotvecs (T, 24, 3) [rad], NAME|t translations (T, 3) [m].
 _POSE, _TRANSL = "|p", "|t"
 _KEPT = [JOINT_INDEX[name] for name in FREE_JOINTS]
 
 
-def offset_clips(clips: list[Clip], degrees: float, seed: int = 0) -> list[Clip]:
+def offset_clips(clips: list[Clip], degrees: float) -> list[Clip]:
     """The clips in other conventions: every joint but pelvis and hands turned by `degrees` about an axis of its own.
 
     One random rotation for each joint and clip, the same in all its frames: R becomes R O.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     offset = []
     for clip in clips:
         axis = torch.nn.functional.normalize(torch.randn(NUM_JOINTS, 3, generator=generator), dim=-1)

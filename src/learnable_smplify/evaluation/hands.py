@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from learnable_smplify.body import Body
 from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.kinematics import rest_offsets, world_rotations
 from learnable_smplify.errors import InputError
+from learnable_smplify.evaluation.errors import Progress, silent
 from learnable_smplify.evaluation.markdown import Columns, table, table_of
 from learnable_smplify.evaluation.random_people import random_hands, random_people
 from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE
@@ -96,7 +97,7 @@ def evaluate_hands(
     layouts: Sequence[str] = tuple(LAYOUTS),
     conditions: Sequence[str] = tuple(CONDITIONS),
     poses: int = 200,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[HandRow]:
     """The same random bodies (of the pose prior, facing anywhere) with random hands (`random_hands`) in every layout.
 
@@ -119,8 +120,7 @@ def evaluate_hands(
             noise, missing = CONDITIONS[condition]
             found, plain = [], noise not in alone
             for index in range(poses):
-                if progress is not None:
-                    progress(f"hands: {layout}, {condition}, pose {index + 1} of {poses}")
+                progress(f"hands: {layout}, {condition}, pose {index + 1} of {poses}")
                 frame = keypoints[index] + noise * torch.randn(keypoints[index].shape, generator=generator)
                 shown = points[index : index + 1] + noise * torch.randn(1, *points.shape[1:], generator=generator)
                 trust = (torch.rand(1, *points.shape[1:3], generator=generator) >= missing).float()
@@ -134,7 +134,7 @@ def evaluate_hands(
     return rows
 
 
-def evaluate_limits(body: Body, frames: int = 10_000, progress: Callable[[str], None] | None = None) -> LimitRow:
+def evaluate_limits(body: Body, frames: int = 10_000, progress: Progress = silent) -> LimitRow:
     """Hands of nonsense: random hands with 30 mm of noise and 20 % missing, each frame after another one's."""
     fingers, priors = _fingers(body), load_priors()
     generator = torch.Generator().manual_seed(0)
@@ -153,8 +153,7 @@ def evaluate_limits(body: Body, frames: int = 10_000, progress: Callable[[str], 
         wrists = wrists_beyond(rotvec_to_rotmat(fitted.pose), offsets)
         beyond = max(beyond, float(anatomy.beyond(anatomy.turns(fitted.hand_pose)).max()), float(wrists.max()))
         done += count
-        if progress is not None:
-            progress(f"hands: limits, frame {done} of {frames}")
+        progress(f"hands: limits, frame {done} of {frames}")
     return LimitRow(frames, float(torch.rad2deg(torch.tensor(beyond))))
 
 

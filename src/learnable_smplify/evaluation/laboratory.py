@@ -13,7 +13,7 @@ What OpenSim's zero pose of the foot is beside SMPL's is not known here: that is
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -104,18 +104,11 @@ def angle_table(rows: list[AngleRow]) -> str:
     for joint in _COORDINATES:
         several = [row for row in rows if row.joint == joint]
         if len(several) > 1:
-            weight = np.array([row.frames for row in several], dtype=float)
-            weight /= weight.sum()
-            rms = float(np.sqrt((weight * np.square([row.rms for row in several])).sum()))
-            spread = float(np.sqrt((weight * np.square([row.spread for row in several])).sum()))
-            bias = float((weight * np.array([row.bias for row in several])).sum())
-            lines.append(_line(AngleRow("all", joint, rms, bias, spread, 0)))
+            numbers = np.array([(row.rms**2, row.bias, row.spread**2) for row in several])
+            squared_rms, bias, squared_spread = np.average(numbers, axis=0, weights=[row.frames for row in several])
+            rms, spread = float(np.sqrt(squared_rms)), float(np.sqrt(squared_spread))
+            lines.append(_line(AngleRow("all", joint, rms, float(bias), spread, 0)))
     return "\n".join(lines)
-
-
-def as_dicts(rows: list[AngleRow]) -> list[dict[str, object]]:
-    """For JSON."""
-    return [asdict(row) for row in rows]
 
 
 def _line(row: AngleRow) -> str:

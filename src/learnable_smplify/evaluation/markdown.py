@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeAlias, TypeVar
 
 from learnable_smplify.evaluation.ablation import AblationRow
@@ -57,14 +57,12 @@ def ratio_table(sources: dict[str, Sequence[PairRow]]) -> str:
         "fell back",
     )
     body = []
-    for source, rows in sources.items():
-        found = {(row.condition, row.method): row for row in rows}
-        for condition in dict.fromkeys(row.condition for row in rows):
-            hybrid = found[condition, HYBRID]
-            others = zip(found[condition, NUMERICAL].pve_mm, found[condition, START].pve_mm, strict=True)
-            ratios = [mine / min(other) for mine, other in zip(hybrid.pve_mm, others, strict=True)]
-            fell = 100 * sum(hybrid.fallback) / len(hybrid.fallback)
-            body.append((source, condition, *(f"{ratio:.2f}" for ratio in ratios), f"{fell:.2f} %"))
+    for source, condition, found in _by_method(sources):
+        hybrid = found[HYBRID]
+        others = zip(found[NUMERICAL].pve_mm, found[START].pve_mm, strict=True)
+        ratios = [mine / min(other) for mine, other in zip(hybrid.pve_mm, others, strict=True)]
+        fell = 100 * sum(hybrid.fallback) / len(hybrid.fallback)
+        body.append((source, condition, *(f"{ratio:.2f}" for ratio in ratios), f"{fell:.2f} %"))
     return table("The hybrid's PVE as a multiple of the better of Gauss-Newton and copying the start", header, body)
 
 
@@ -73,12 +71,17 @@ def brief_pair_table(sources: dict[str, Sequence[PairRow]]) -> str:
     strides = next(iter(sources.values()))[0].strides
     header = ("motion", "keypoints", *(f"stride {stride}" for stride in strides))
     body = []
-    for source, rows in sources.items():
-        found = {(row.condition, row.method): row.pve_mm for row in rows}
-        for condition in dict.fromkeys(row.condition for row in rows):
-            columns = zip(*(found[condition, method] for method in (HYBRID, NUMERICAL, SINGLE)), strict=True)
-            body.append((source, condition, *(" / ".join(map(_error, column)) for column in columns)))
+    for source, condition, found in _by_method(sources):
+        columns = zip(*(found[method].pve_mm for method in (HYBRID, NUMERICAL, SINGLE)), strict=True)
+        body.append((source, condition, *(_errors(column) for column in columns)))
     return table("PVE [mm] on pairs: hybrid / Gauss-Newton, sigma known / single pass", header, body)
+
+
+def _by_method(sources: dict[str, Sequence[PairRow]]) -> Iterator[tuple[str, str, dict[str, PairRow]]]:
+    """Sources, conditions, and the rows of both by method."""
+    for source, rows in sources.items():
+        for condition in dict.fromkeys(row.condition for row in rows):
+            yield source, condition, {row.method: row for row in rows if row.condition == condition}
 
 
 def brief_sequence_table(sources: dict[str, Sequence[SequenceRow]]) -> str:

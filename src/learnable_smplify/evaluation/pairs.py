@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from learnable_smplify import metrics
 from learnable_smplify.body import Body
 from learnable_smplify.evaluation.clips import Clip, Pairs, make_pairs
+from learnable_smplify.evaluation.errors import Progress, mesh_and_joints, mesh_errors, silent
 from learnable_smplify.solver import Solver
 
 STRIDES = (1, 3, 5, 7, 9)
@@ -89,7 +88,7 @@ def evaluate_pairs(
     every: int,
     conditions: tuple[Condition, ...] = CONDITIONS,
     strides: tuple[int, ...] = STRIDES,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[PairRow]:
     """All methods on the same pairs, betas and damaged keypoints.
 
@@ -100,79 +99,36 @@ def evaluate_pairs(
     """
     pairs = {stride: make_pairs(clips, stride, every) for stride in strides}
     truth = {stride: mesh_and_joints(body, group.target_pose, group.betas) for stride, group in pairs.items()}
+    number = sum(len(group) for group in pairs.values())
     rows = []
     for condition in conditions:
         for method in methods:
-            if progress is not None:
-                progress(f"{condition.name}: {method.name}")
+            progress(f"{condition.name}: {method.name}")
             solver = method.under(condition)
             errors, fallback, spent = [], [], 0.0
-            for stride in strides:
-                keypoints, confidence = damaged(body, pairs[stride], condition)
+            for stride, group in pairs.items():
+                keypoints, confidence = damaged(body, group, condition)
+                pose, share = group.start_pose, 0.0
                 began = time.perf_counter()
-                pose, stood_in = _solve(solver, pairs[stride], keypoints, confidence, stride / FPS)
+                if solver is not None:
+                    answer = solver.answer_pairs(
+                        pose, keypoints, group.betas, confidence=confidence, seconds=stride / FPS
+                    )
+                    pose, share = answer.pose.cpu(), float(answer.fallback.float().mean())
                 spent += time.perf_counter() - began
-                found = errors_of_pairs(body, pose, pairs[stride], truth[stride])
+                found = mesh_errors(mesh_and_joints(body, pose, group.betas), truth[stride])
                 errors.append(tuple(float(error.mean()) for error in found))
-                fallback.append(stood_in)
-            number = sum(len(group) for group in pairs.values())
+                fallback.append(share)
             pve, pa_pve, mpjpe = zip(*errors, strict=True)
-            rows.append(
-                PairRow(
-                    method=method.name,
-                    condition=condition.name,
-                    strides=strides,
-                    pairs=number,
-                    pve_mm=pve,
-                    pa_pve_mm=pa_pve,
-                    mpjpe_mm=mpjpe,
-                    ms_a_pair=1000 * spent / number,
-                    fallback=tuple(fallback),
-                )
-            )
+            ms, shares = 1000 * spent / number, tuple(fallback)
+            rows.append(PairRow(method.name, condition.name, strides, number, pve, pa_pve, mpjpe, ms, shares))
     return rows
 
 
-def damaged(body: Body, pairs: Pairs, condition: Condition, seed: int = 1) -> tuple[Tensor, Tensor]:
+def damaged(body: Body, pairs: Pairs, condition: Condition) -> tuple[Tensor, Tensor]:
     """Target BODY_25 keypoints (N, 25, 3) and confidence (N, 25) under a condition, of a fixed seed."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(1)
     keypoints = body.keypoints(pairs.target_pose, pairs.betas, pairs.target_transl)
     keypoints = keypoints + condition.noise * torch.randn(keypoints.shape, generator=generator)
     confidence = (torch.rand(keypoints.shape[:2], generator=generator) >= condition.missing).float()
     return keypoints, confidence
-
-
-def _solve(
-    solver: Solver | None, pairs: Pairs, keypoints: Tensor, confidence: Tensor, seconds: float
-) -> tuple[Tensor, float]:
-    """Poses, and the share that the numerical solver stood in for."""
-    if solver is None:
-        return pairs.start_pose, 0.0
-    answer = solver.answer_pairs(pairs.start_pose, keypoints, pairs.betas, confidence=confidence, seconds=seconds)
-    return answer.pose.cpu(), float(answer.fallback.float().mean())
-
-
-def mesh_and_joints(body: Body, pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-    """Vertices (N, V, 3) and joint centres (N, 24, 3) [m], without transl."""
-    return body.vertices(pose, betas), body.joints(pose, betas)
-
-
-def errors_of_pairs(
-    body: Body, pose: Tensor, pairs: Pairs, truth: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """PVE, PA-PVE and MPJPE [mm] of every pair, each (N,); PVE and MPJPE with pelvis joints laid on each other.
-
-    Args:
-        body: of `truth`.
-        pose: (N, 24, 3) the solutions, rotvec [rad].
-        pairs: what was solved.
-        truth: `mesh_and_joints` of the target poses.
-    """
-    vertices, joints = mesh_and_joints(body, pose, pairs.betas)
-    true_vertices, true_joints = truth
-    roots = joints[:, 0], true_joints[:, 0]
-    return (
-        metrics.pve(vertices, true_vertices, *roots, per_frame=True),
-        metrics.pa_pve(vertices, true_vertices, per_frame=True),
-        metrics.mpjpe(joints, true_joints, *roots, per_frame=True),
-    )

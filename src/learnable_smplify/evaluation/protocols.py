@@ -10,11 +10,10 @@ The authors' evaluation also starts again from the truth every 61st frame; that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from learnable_smplify import metrics
@@ -22,8 +21,9 @@ from learnable_smplify.body import Body
 from learnable_smplify.datasets.sequence import DatasetSequence
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, make_pairs
+from learnable_smplify.evaluation.errors import Progress, in_chunks, means, mesh_and_joints, mesh_errors, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
-from learnable_smplify.evaluation.pairs import STRIDES, Condition, Method, PairRow, damaged, mesh_and_joints
+from learnable_smplify.evaluation.pairs import FPS, STRIDES, Condition, Method, PairRow, damaged
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.skeleton import JOINT_INDEX
@@ -32,9 +32,6 @@ from learnable_smplify.timeline import runs
 
 Protocol = Literal["paper", "standard"]
 Alignment = Literal["pelvis", "reference"]
-FPS = 30.0
-_CHUNK = 256
-
 _ALIGNED_AT: dict[Alignment, int] = {
     "pelvis": JOINT_INDEX["pelvis"],
     # The authors take joint 8, BODY_25's mid-hip, of SMPL's own 24 joints, where it is the right ankle.
@@ -66,15 +63,14 @@ def paper_pairs(
     methods: list[Method],
     every: int,
     align: Alignment = "pelvis",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[PairRow]:
     """All methods on the same pairs with clean keypoints; PVE and MPJPE aligned at the joint `align` names."""
     pairs = {stride: make_pairs(clips, stride, every) for stride in STRIDES}
     number = sum(len(group) for group in pairs.values())
     rows = []
     for method in methods:
-        if progress is not None:
-            progress(f"pairs: {method.name}")
+        progress(f"pairs: {method.name}")
         errors, seconds = [], 0.0
         for group in pairs.values():
             keypoints, _ = damaged(body, group, Condition("clean"))
@@ -84,11 +80,10 @@ def paper_pairs(
                 pose = method.solver.solve_pairs(pose, keypoints, group.betas)[0].cpu()
             seconds += time.perf_counter() - began
             found = frame_errors(body, (pose, group.betas), (group.target_pose, group.betas), align)
-            errors.append([float(error.mean()) for error in found])
-        pve, pa_pve, mpjpe, _ = zip(*errors, strict=True)
-        rows.append(
-            PairRow(method.name, "clean", STRIDES, number, pve, pa_pve, mpjpe, 1000 * seconds / number, (0.0,) * 5)
-        )
+            errors.append([float(error.mean()) for error in found[:3]])
+        pve, pa_pve, mpjpe = zip(*errors, strict=True)
+        ms = 1000 * seconds / number
+        rows.append(PairRow(method.name, "clean", STRIDES, number, pve, pa_pve, mpjpe, ms, (0.0,) * 5))
     return rows
 
 
@@ -119,7 +114,7 @@ def whole_clips(
     methods: list[tuple[str, Solver]],
     protocol: Protocol,
     align: Alignment = "pelvis",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[ClipRow]:
     """Fit every clip from clean BODY_25 keypoints, with what the protocol gives.
 
@@ -128,12 +123,11 @@ def whole_clips(
     """
     rows = []
     for name, solver in methods:
-        errors, flagged, seconds = [], [], 0.0
+        found, seconds = [], 0.0
         for clip in clips:
             if clip.betas is None:
                 raise InputError(f"clip '{clip.name}' has no betas", expected="clips of a data set")
-            if progress is not None:
-                progress(f"{protocol}, {name}: {clip.name}")
+            progress(f"{protocol}, {name}: {clip.name}")
             keypoints = Keypoints(body.keypoints(clip.pose, clip.betas, clip.transl), "body25", clip.fps)
             began = time.perf_counter()
             if protocol == "paper":
@@ -141,30 +135,19 @@ def whole_clips(
             else:
                 motion = solver.fit(keypoints)
             seconds += time.perf_counter() - began
-            errors.append(frame_errors(body, (motion.pose, motion.betas), (clip.pose, clip.betas), align))
-            flagged.append(motion.flagged.float())
-        frames = sum(len(part) for part in flagged)
-        pve, pa_pve, mpjpe, pa_mpjpe = (float(torch.cat(part).mean()) for part in zip(*errors, strict=True))
-        rows.append(
-            ClipRow(
-                method=name,
-                given="first pose, betas" if protocol == "paper" else "nothing",
-                clips=len(clips),
-                frames=frames,
-                pve_mm=pve,
-                pa_pve_mm=pa_pve,
-                mpjpe_mm=mpjpe,
-                pa_mpjpe_mm=pa_mpjpe,
-                flagged_share=float(torch.cat(flagged).mean()),
-                ms_a_frame=1000 * seconds / frames,
-            )
-        )
+            errors = frame_errors(body, (motion.pose, motion.betas), (clip.pose, clip.betas), align)
+            found.append((*errors, motion.flagged.float()))
+        frames = sum(len(clip.pose) for clip in clips)
+        given = "first pose, betas" if protocol == "paper" else "nothing"
+        pve, pa_pve, mpjpe, pa_mpjpe, flagged = means(found)
+        ms = 1000 * seconds / frames
+        rows.append(ClipRow(name, given, len(clips), frames, pve, pa_pve, mpjpe, pa_mpjpe, flagged, ms))
     return rows
 
 
 def frame_errors(
     body: Body, found: tuple[Tensor, Tensor], true: tuple[Tensor, Tensor], align: Alignment
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """PVE, PA-PVE, MPJPE and PA-MPJPE [mm] of every frame, each (N,).
 
     Args:
@@ -172,23 +155,16 @@ def frame_errors(
         found, true: pose (N, 24, 3) rotvec [rad] and betas (10,) or (N, 10).
         align: the joint that PVE and MPJPE lay on each other.
     """
-    at, parts = _ALIGNED_AT[align], []
-    for rows in torch.arange(len(found[0])).split(_CHUNK):
-        (vertices, joints), (true_vertices, true_joints) = (
+
+    def errors(rows: Tensor) -> tuple[Tensor, ...]:
+        mine, truth = (
             mesh_and_joints(body, pose[rows], betas if betas.ndim == 1 else betas[rows])
             for pose, betas in (found, true)
         )
-        roots = joints[:, at], true_joints[:, at]
-        parts.append(
-            (
-                metrics.pve(vertices, true_vertices, *roots, per_frame=True),
-                metrics.pa_pve(vertices, true_vertices, per_frame=True),
-                metrics.mpjpe(joints, true_joints, *roots, per_frame=True),
-                metrics.pa_mpjpe(joints, true_joints, per_frame=True),
-            )
-        )
-    pve, pa_pve, mpjpe, pa_mpjpe = (torch.cat(part) for part in zip(*parts, strict=True))
-    return pve, pa_pve, mpjpe, pa_mpjpe
+        pa_mpjpe = metrics.pa_mpjpe(mine[1], truth[1], per_frame=True)
+        return (*mesh_errors(mine, truth, _ALIGNED_AT[align]), pa_mpjpe)
+
+    return in_chunks(len(found[0]), errors)
 
 
 def clip_table(rows: Sequence[ClipRow], align: Alignment) -> str:

@@ -8,7 +8,7 @@ beta is off by one unit, up or down; and its world is turned about the vertical 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from learnable_smplify import metrics
 from learnable_smplify.body import Body
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress, in_chunks, means, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
@@ -29,7 +30,6 @@ ROOT_ERROR_M = 0.040
 BETAS_ERROR = 1.0
 _WINDOW = 5
 _UP = (0.0, 1.0, 0.0)
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,15 @@ def evaluate_refinement(
     clips: Sequence[Clip],
     solver: Solver,
     conditions: Sequence[RefineCondition] = CONDITIONS,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[RefineRow]:
     """Refine every clip's simulated estimate by BODY_25 keypoints of the true motion, of a fixed seed for each clip."""
     rows, body = [], solver.body
     for condition in conditions:
-        errors: list[Tensor] = []
+        errors: list[tuple[Tensor, ...]] = []
         worse = 0
         for index, clip in enumerate(clips):
-            if progress is not None:
-                progress(f"refine, {condition.name}: {clip.name}")
+            progress(f"refine, {condition.name}: {clip.name}")
             generator = torch.Generator().manual_seed(index)
             true = Motion(clip.pose, clip.transl, torch.randn(10, generator=generator), clip.fps)
             estimate = simulated_estimate(body, true, generator)
@@ -99,25 +98,13 @@ def evaluate_refinement(
             keypoints = Keypoints(clean + condition.noise * noise, "body25", clip.fps)
             result = refine_motion(solver, estimate, keypoints)
             motions = (estimate, result.aligned or estimate, result.motion)
-            found = [clip_errors(body, motion, true) for motion in motions]
-            worse += bool(found[2][0].mean() > found[1][0].mean())
-            errors.append(torch.stack([part for pair in zip(*found, strict=True) for part in pair] + [result.kept]))
-        mean = torch.cat(errors, dim=1).mean(dim=1).tolist()
-        rows.append(
-            RefineRow(
-                condition=condition.name,
-                clips=len(clips),
-                frames=sum(part.shape[1] for part in errors),
-                pve_before_mm=mean[0],
-                pve_aligned_mm=mean[1],
-                pve_mm=mean[2],
-                root_before_mm=mean[3],
-                root_aligned_mm=mean[4],
-                root_mm=mean[5],
-                worse_share=worse / len(clips),
-                kept_share=mean[6],
-            )
-        )
+            pves, roots = zip(*(clip_errors(body, motion, true) for motion in motions), strict=True)
+            worse += bool(pves[2].mean() > pves[1].mean())
+            errors.append((*pves, *roots, result.kept.float()))
+        before, aligned, after, root_before, root_aligned, root_after, kept = means(errors)
+        found_mm = before, aligned, after, root_before, root_aligned, root_after
+        frames = sum(len(clip.pose) for clip in clips)
+        rows.append(RefineRow(condition.name, len(clips), frames, *found_mm, worse / len(clips), kept))
     return rows
 
 
@@ -170,12 +157,13 @@ def _smooth_noise(shape: Sequence[int], window: int, generator: torch.Generator)
     return white.unfold(0, window, 1).mean(dim=-1) * window**0.5
 
 
-def clip_errors(body: Body, motion: Motion, true: Motion) -> tuple[Tensor, Tensor]:
+def clip_errors(body: Body, motion: Motion, true: Motion) -> tuple[Tensor, ...]:
     """Pelvis-aligned PVE and the pelvis's distance from the true one, of every frame [mm]."""
-    pves, roots = [], []
-    for rows in torch.arange(len(true)).split(_CHUNK):
-        joints, true_joints = (body.joints(one.pose[rows], one.betas, one.transl[rows])[:, 0] for one in (motion, true))
-        vertices, true_vertices = (body.vertices(one.pose[rows], one.betas, one.transl[rows]) for one in (motion, true))
-        pves.append(metrics.pve(vertices, true_vertices, joints, true_joints, per_frame=True))
-        roots.append(1000 * (joints - true_joints).norm(dim=-1))
-    return torch.cat(pves), torch.cat(roots)
+
+    def errors(rows: Tensor) -> tuple[Tensor, ...]:
+        both = [(one.pose[rows], one.betas, one.transl[rows]) for one in (motion, true)]
+        roots = [body.joints(*posed)[:, 0] for posed in both]
+        pve = metrics.pve(*(body.vertices(*posed) for posed in both), *roots, per_frame=True)
+        return pve, 1000 * (roots[0] - roots[1]).norm(dim=-1)
+
+    return in_chunks(len(true), errors)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from learnable_smplify.evaluation.cameras import LONGEST
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress, means, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.refinement import changes, clip_errors, simulated_estimate
 from learnable_smplify.evaluation.rig import Damage, ring, seen
@@ -48,15 +49,14 @@ def evaluate_view_refinement(
     clips: Sequence[Clip],
     solver: Solver,
     conditions: Sequence[tuple[int, float]] = CONDITIONS,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[ViewRefineRow]:
     """Refine the simulated estimate of the start of every clip by BODY_25 keypoints, of a fixed seed for each clip."""
     rows, body = [], solver.body
     for cameras, noise in conditions:
-        errors, worse, seconds = [], 0, 0.0
+        errors, frames, worse, seconds = [], 0, 0, 0.0
         for index, clip in enumerate(clips):
-            if progress is not None:
-                progress(f"refine by {cameras} cameras, {noise:g} px: {clip.name}")
+            progress(f"refine by {cameras} cameras, {noise:g} px: {clip.name}")
             generator = torch.Generator().manual_seed(index)
             betas = torch.randn(10, generator=generator)
             true = Motion(clip.pose[:LONGEST], clip.transl[:LONGEST], betas, clip.fps)
@@ -70,22 +70,11 @@ def evaluate_view_refinement(
             seconds += time.perf_counter() - began
             found = [clip_errors(body, motion, true)[0] for motion in (estimate, result.aligned, result.motion)]
             worse += bool(found[2].mean() > found[1].mean())
-            errors.append(torch.stack(found))
-        every = torch.cat(errors, dim=1)
-        before, aligned, after = every.mean(dim=1).tolist()
-        rows.append(
-            ViewRefineRow(
-                cameras=cameras,
-                noise_px=noise,
-                clips=len(clips),
-                frames=every.shape[1],
-                pve_before_mm=before,
-                pve_aligned_mm=aligned,
-                pve_mm=after,
-                worse_share=worse / len(clips),
-                ms_a_frame=1000 * seconds / every.shape[1],
-            )
-        )
+            errors.append(tuple(found))
+            frames += len(true)
+        before, aligned, after = means(errors)
+        worse_share, ms = worse / len(clips), 1000 * seconds / frames
+        rows.append(ViewRefineRow(cameras, noise, len(clips), frames, before, aligned, after, worse_share, ms))
     return rows
 
 

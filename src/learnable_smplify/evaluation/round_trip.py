@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,13 +13,13 @@ from torch import Tensor
 from learnable_smplify import metrics
 from learnable_smplify.body import Body
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.body.observed import placed_joints, unobserved_mask
+from learnable_smplify.body.observed import placed_joints, unobserved_joints, unobserved_mask
+from learnable_smplify.evaluation.errors import Progress, silent
 from learnable_smplify.evaluation.markdown import Columns, table_of
 from learnable_smplify.evaluation.random_people import random_people
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver import Solver
 from learnable_smplify.solver.frame.priors import Priors, load_priors
 
@@ -60,7 +60,7 @@ def evaluate_round_trip(
     solver: Solver,
     layouts: Sequence[str] | None = None,
     poses: int = 200,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[RoundTripRow]:
     """The same random poses (of the pose prior, facing anywhere) and people (betas N(0, 1)) in every layout.
 
@@ -72,14 +72,12 @@ def evaluate_round_trip(
     rows = []
     for layout in layout_names() if layouts is None else layouts:
         keypoints, folded = body.keypoints(pose, betas, transl, layout), body.folded(layout)
-        if progress is not None:
-            progress(f"round trip: {layout}, betas known")
+        progress(f"round trip: {layout}, betas known")
         known = solver.solve_frames(keypoints, betas, layout=layout)[0].cpu()
         rows.append(_row(body, folded, layout, "known", (known, betas), (pose, betas), priors))
         fitted = []
         for index, frame in enumerate(keypoints):
-            if progress is not None:
-                progress(f"round trip: {layout}, betas unknown, pose {index + 1} of {poses}")
+            progress(f"round trip: {layout}, betas unknown, pose {index + 1} of {poses}")
             fitted.append(solver.fit(Keypoints(frame, layout)))
         found = torch.cat([motion.pose for motion in fitted]), torch.stack([motion.betas for motion in fitted])
         rows.append(_row(body, folded, layout, "unknown", found, (pose, betas), priors))
@@ -132,7 +130,7 @@ def _row(
         placed_mpjpe_mm=float(error[:, placed].mean()),
         placed_found_share=float((error[:, placed].mean(dim=1) < FOUND_MM).float().mean()),
         unplaced_mpjpe_mm=float(error[:, ~placed].mean()),
-        unobserved=tuple(name for name, alone in zip(JOINT_NAMES, unobserved.tolist(), strict=True) if alone),
+        unobserved=unobserved_joints(folded),
         unobserved_deg=float(torch.rad2deg(off[:, unobserved]).mean()),
         from_prior_deg=float(torch.rad2deg(_from_prior(rotmat, unobserved, priors)).mean()),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import roma
@@ -13,10 +12,9 @@ from learnable_smplify import metrics
 from learnable_smplify.body import Body
 from learnable_smplify.body.observed import placed_joints
 from learnable_smplify.evaluation.clips import Clip
+from learnable_smplify.evaluation.errors import Progress, in_chunks, means, mesh_and_joints, silent
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.solver import Solver
-
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def evaluate_sequences(
     clips: list[Clip],
     body: Body,
     methods: list[tuple[str, Solver]],
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[SequenceRow]:
     """Fit every clip from clean BODY_25 keypoints, with betas N(0, 1) of a fixed seed for each clip.
 
@@ -58,23 +56,16 @@ def evaluate_sequences(
     rows = []
     for name, solver in methods:
         for given in ("first pose, betas", "betas", "nothing"):
-            pves, mpjpes, of_placed, first, last, flagged = [], [], [], [], [], []
+            found = []
             for clip, betas in zip(clips, people, strict=True):
-                if progress is not None:
-                    progress(f"{name}, given {given}: {clip.name}")
+                progress(f"{name}, given {given}: {clip.name}")
                 keypoints = Keypoints(body.keypoints(clip.pose, betas, clip.transl), "body25", clip.fps)
                 start = (clip.pose[0], clip.transl[0]) if given.startswith("first pose") else None
                 motion = solver.fit(keypoints, None if given == "nothing" else betas, start=start)
                 pve, mpjpe, placed = _clip_errors(body, motion.pose, motion.betas, clip.pose, betas)
                 quarter = max(len(pve) // 4, 1)
-                pves.append(pve)
-                mpjpes.append(mpjpe)
-                of_placed.append(placed)
-                first.append(pve[:quarter])
-                last.append(pve[-quarter:])
-                flagged.append(motion.flagged.float())
-            means = (float(torch.cat(part).mean()) for part in (pves, mpjpes, of_placed, first, last, flagged))
-            rows.append(SequenceRow(name, given, len(clips), sum(len(part) for part in pves), *means))
+                found.append((pve, mpjpe, placed, pve[:quarter], pve[-quarter:], motion.flagged.float()))
+            rows.append(SequenceRow(name, given, len(clips), sum(len(clip.pose) for clip in clips), *means(found)))
     return rows
 
 
@@ -111,17 +102,18 @@ def evaluate_cold_start(clips: list[Clip], body: Body, solver: Solver, every: in
     return rows
 
 
-def _clip_errors(
-    body: Body, pose: Tensor, betas: Tensor, true_pose: Tensor, true_betas: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _clip_errors(body: Body, pose: Tensor, betas: Tensor, true_pose: Tensor, true_betas: Tensor) -> tuple[Tensor, ...]:
     """PVE, MPJPE and MPJPE of the joints that BODY_25 places, of every frame [mm]."""
     placed = placed_joints(body.folded("body25"))
-    pves, mpjpes, of_placed = [], [], []
-    for rows in torch.arange(len(pose)).split(_CHUNK):
-        joints, true_joints = body.joints(pose[rows], betas), body.joints(true_pose[rows], true_betas)
+
+    def errors(rows: Tensor) -> tuple[Tensor, ...]:
+        vertices, joints = mesh_and_joints(body, pose[rows], betas)
+        true_vertices, true_joints = mesh_and_joints(body, true_pose[rows], true_betas)
         roots = joints[:, 0], true_joints[:, 0]
-        vertices, true_vertices = body.vertices(pose[rows], betas), body.vertices(true_pose[rows], true_betas)
-        pves.append(metrics.pve(vertices, true_vertices, *roots, per_frame=True))
-        mpjpes.append(metrics.mpjpe(joints, true_joints, *roots, per_frame=True))
-        of_placed.append(metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True))
-    return torch.cat(pves), torch.cat(mpjpes), torch.cat(of_placed)
+        return (
+            metrics.pve(vertices, true_vertices, *roots, per_frame=True),
+            metrics.mpjpe(joints, true_joints, *roots, per_frame=True),
+            metrics.mpjpe(joints[:, placed], true_joints[:, placed], *roots, per_frame=True),
+        )
+
+    return in_chunks(len(pose), errors)

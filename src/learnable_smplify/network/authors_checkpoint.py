@@ -6,11 +6,10 @@ graph, and the per-joint weights are (joint, out, in).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -37,36 +36,31 @@ _JOINTWISE = {"joint_hidden": "regressor.layers.0.0", "joint_output": "regressor
 
 
 @dataclass(frozen=True)
+class _Form:
+    """How a tensor of ours is made of one or several of theirs, and the way back."""
+
+    from_theirs: Callable[[list[Tensor]], Tensor]
+    to_theirs: Callable[[Tensor], list[Tensor]]
+
+
+def _merged(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([tensor.squeeze(-1).permute(2, 1, 0) for tensor in tensors])
+
+
+_SAME = _Form(lambda theirs: theirs[0], lambda ours: [ours])
+_JOINTWISE_WEIGHT = _Form(lambda theirs: theirs[0].mT, lambda ours: [ours.mT])
+_CONVOLUTION = _Form(_merged, lambda ours: [ours.permute(2, 1, 0).unsqueeze(-1)])
+_GRAPH_WEIGHT = _Form(_merged, lambda ours: [part.mT[..., None, None] for part in ours])
+_GRAPH_BIAS = _Form(torch.stack, list)
+
+
+@dataclass(frozen=True)
 class _Entry:
     """One tensor of ours and the one or several of theirs that it is made of."""
 
     ours: str
     theirs: tuple[str, ...]
-    kind: Literal["same", "convolution", "graph_weight", "graph_bias", "jointwise"] = "same"
-
-    def from_theirs(self, tensors: list[Tensor]) -> Tensor:
-        match self.kind:
-            case "convolution" | "graph_weight":
-                return torch.cat([tensor.squeeze(-1).permute(2, 1, 0) for tensor in tensors])
-            case "graph_bias":
-                return torch.stack(tensors)
-            case "jointwise":
-                return tensors[0].mT
-            case "same":
-                return tensors[0]
-
-    def to_theirs(self, tensor: Tensor) -> list[Tensor]:
-        match self.kind:
-            case "convolution":
-                return [tensor.permute(2, 1, 0).unsqueeze(-1)]
-            case "graph_weight":
-                return [part.mT[..., None, None] for part in tensor]
-            case "graph_bias":
-                return list(tensor)
-            case "jointwise":
-                return [tensor.mT]
-            case "same":
-                return [tensor]
+    form: _Form = _SAME
 
 
 def read_authors_checkpoint(path: str | PathLike[str]) -> Stgcn:
@@ -93,7 +87,8 @@ def read_authors_checkpoint(path: str | PathLike[str]) -> Stgcn:
     expected = to_authors_state(network)
     _check(model, expected, path)
     ours = {
-        entry.ours: entry.from_theirs([model[name].to(torch.float32) for name in entry.theirs]) for entry in _entries()
+        entry.ours: entry.form.from_theirs([model[name].to(torch.float32) for name in entry.theirs])
+        for entry in _entries()
     }
     # Not strict: our counters of batches keep their zeros. Every other name was compared above.
     network.load_state_dict(ours, strict=False)
@@ -106,7 +101,7 @@ def to_authors_state(network: Stgcn) -> dict[str, Tensor]:
     return {
         name: tensor
         for entry in _entries()
-        for name, tensor in zip(entry.theirs, entry.to_theirs(state[entry.ours]), strict=True)
+        for name, tensor in zip(entry.theirs, entry.form.to_theirs(state[entry.ours]), strict=True)
     }
 
 
@@ -115,15 +110,15 @@ def _entries() -> Iterator[_Entry]:
     for ours, theirs in _GRAPHS.items():
         convolutions = [f"{theirs}.conv_list.{k}" for k in range(len(PARTITIONS))]
         yield _Entry(f"{ours}.mask", (f"{theirs}.mask",))
-        yield _Entry(f"{ours}.weight", tuple(f"{name}.weight" for name in convolutions), "graph_weight")
-        yield _Entry(f"{ours}.bias", tuple(f"{name}.bias" for name in convolutions), "graph_bias")
+        yield _Entry(f"{ours}.weight", tuple(f"{name}.weight" for name in convolutions), _GRAPH_WEIGHT)
+        yield _Entry(f"{ours}.bias", tuple(f"{name}.bias" for name in convolutions), _GRAPH_BIAS)
         yield from _norm(f"{ours}.norm", f"{theirs}.bn")
     for ours, theirs in _TIMES.items():
-        yield _Entry(f"{ours}.weight", (f"{theirs}.conv.weight",), "convolution")
+        yield _Entry(f"{ours}.weight", (f"{theirs}.conv.weight",), _CONVOLUTION)
         yield _Entry(f"{ours}.bias", (f"{theirs}.conv.bias",))
         yield from _norm(f"{ours}.norm", f"{theirs}.bn")
     for ours, theirs in (_LINEARS | _JOINTWISE).items():
-        yield _Entry(f"{ours}.weight", (f"{theirs}.weight",), "jointwise" if ours in _JOINTWISE else "same")
+        yield _Entry(f"{ours}.weight", (f"{theirs}.weight",), _JOINTWISE_WEIGHT if ours in _JOINTWISE else _SAME)
         yield _Entry(f"{ours}.bias", (f"{theirs}.bias",))
 
 

@@ -60,10 +60,6 @@ class CanonicalFrame:
         seen = torch.isfinite(offset).all(dim=-1, keepdim=True)
         return torch.where(seen, offset, 0.0) @ self.R_canonical_world.mT
 
-    def to_world(self, points_canonical: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K 3"]:
-        """Points [m] of this frame in the world."""
-        return points_canonical @ self.R_canonical_world + self.origin_world[:, None]
-
 
 def canonicalise(
     start_keypoints: Float[Tensor, "B 25 3"], target_keypoints: Float[Tensor, "B 25 3"], *, mirrored: bool = False

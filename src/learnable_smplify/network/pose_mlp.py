@@ -7,7 +7,7 @@ far each measured keypoint may be off. A second pass starts from the first one's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -123,14 +123,8 @@ class PassOutput:
 
     def rows(self, rows: slice) -> PassOutput:
         """Some of the problems, without their memory."""
-        return PassOutput(
-            self.rotmat[rows],
-            self.sigma[rows],
-            self.keypoint_sigma[rows],
-            self.stiffness_sigma[rows],
-            self.weight_sigma[rows],
-            None,
-        )
+        parts = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "memory"}
+        return PassOutput(**parts, memory=None)
 
 
 class Block(nn.Module):

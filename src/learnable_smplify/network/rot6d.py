@@ -27,11 +27,6 @@ def rot6d_to_rotmat(rot6d: Float[Tensor, "*B 6"]) -> Float[Tensor, "*B 3 3"]:
     return torch.stack((first, second, torch.linalg.cross(first, second)), dim=-1)
 
 
-def rotmat_to_rot6d(rotmat: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 6"]:
-    """The 6D vectors of rotation matrices: their first two columns."""
-    return rotmat[..., :2].flatten(-2)
-
-
 def orthonormal_pair(
     first: Float[Tensor, "*B 3"], second: Float[Tensor, "*B 3"]
 ) -> tuple[Float[Tensor, "*B 3"], Float[Tensor, "*B 3"]]:

@@ -117,6 +117,7 @@ class Stgcn(nn.Module):
         features = self.joint_features(hidden).unflatten(-1, (NUM_OUTPUT_JOINTS, _HIDDEN))
         return self.joint_output(F.relu(self.joint_hidden(features)))
 
+    @torch.no_grad()
     def predict(
         self,
         start_keypoints: Tensor | np.ndarray,
@@ -137,31 +138,15 @@ class Stgcn(nn.Module):
         Raises:
             InputError: shapes that do not fit, or numbers that are not finite; the message names the argument.
         """
-        inputs = self._checked(start_keypoints, end_keypoints, start_pose, betas)
-        output = self._output_rotmat(*inputs)
-        return _start_rotmat(inputs[2]) @ output if self.config.residual else output
-
-    def residual(
-        self,
-        start_keypoints: Tensor | np.ndarray,
-        end_keypoints: Tensor | np.ndarray,
-        start_pose: Tensor | np.ndarray,
-        betas: Tensor | np.ndarray,
-    ) -> Float[Tensor, "B 22 3 3"]:
-        """What `predict` turns the start pose by, `dR = R_start^T @ R_target`. Arguments and errors as there."""
-        inputs = self._checked(start_keypoints, end_keypoints, start_pose, betas)
-        output = self._output_rotmat(*inputs)
-        return output if self.config.residual else _start_rotmat(inputs[2]).mT @ output
-
-    @torch.no_grad()
-    def _output_rotmat(self, start: Tensor, target: Tensor, pose: Tensor, betas: Tensor) -> Tensor:
+        start, target, pose, betas = self._checked(start_keypoints, end_keypoints, start_pose, betas)
         if self.config.normalise:
             start, target, _ = canonicalise(start, target, mirrored=self.config.mirrored_frame)
         inputs = (start, target, pose[:, 1:].flatten(1), betas)
         # While training, batch norm needs the whole batch.
         size = _CHUNK if start.device.type == "cpu" and not self.training else max(len(start), 1)
         chunks = zip(*(array.split(size) for array in inputs), strict=True)
-        return rot6d_to_rotmat(torch.cat([self(*chunk) for chunk in chunks]))
+        turned = rot6d_to_rotmat(torch.cat([self(*chunk) for chunk in chunks]))
+        return rotvec_to_rotmat(pose[:, :NUM_OUTPUT_JOINTS]) @ turned if self.config.residual else turned
 
     def _checked(self, *arrays: Tensor | np.ndarray) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         like = self.pose_hidden.weight
@@ -266,7 +251,3 @@ class JointwiseLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "B J C"]) -> Tensor:
         return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight).transpose(0, 1)
-
-
-def _start_rotmat(start_pose: Tensor) -> Tensor:
-    return rotvec_to_rotmat(start_pose[:, :NUM_OUTPUT_JOINTS])

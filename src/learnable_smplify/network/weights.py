@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, is_dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import as_file, files
 from os import PathLike
 from pathlib import Path
@@ -63,9 +63,7 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
     Raises:
         InputError: missing, not such a file, or weights that do not fit the configuration in it.
     """
-    if path is None:
-        return _shipped()
-    network = _read(Path(path))
+    network = _shipped("default.safetensors") if path is None else _read(Path(path))
     if isinstance(network, Lifter):
         raise InputError("these weights lift one camera's keypoints", path=path, expected="weights of `lsmplify train`")
     return network
@@ -77,9 +75,7 @@ def load_lifter(path: str | PathLike[str] | None = None) -> Lifter:
     Raises:
         InputError: missing, or no such network.
     """
-    if path is None:
-        return _shipped_lifter()
-    network = _read(Path(path))
+    network = _shipped("lifter.safetensors") if path is None else _read(Path(path))
     if not isinstance(network, Lifter):
         raise InputError("these weights do not lift", path=path, expected="weights of tools/train_lifter.py")
     return network
@@ -104,7 +100,7 @@ def _read(path: Path) -> PoseMlp | Stgcn | Lifter:
         config: dict[str, Any] = json.loads(header["config"])
         network = _made(header["network"], config)
         _check_finite(tensors, path)
-        network.load_state_dict({name: _whole(value) for name, value in tensors.items()})
+        network.load_state_dict(tensors)  # as float32, whatever they are here
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"the weights do not fit their configuration ({error})", path=path) from error
     return network.eval().requires_grad_(False)
@@ -116,16 +112,10 @@ def _made(kind: str, config: dict[str, Any]) -> PoseMlp | Stgcn | Lifter:
     return PoseMlp(PoseMlpConfig(**config)) if kind == "pose_mlp" else Stgcn(StgcnConfig(**config))
 
 
-@lru_cache(maxsize=1)
-def _shipped() -> PoseMlp | Stgcn:
-    with as_file(files("learnable_smplify.network") / "default.safetensors") as path:
-        return load_network(path)
-
-
-@lru_cache(maxsize=1)
-def _shipped_lifter() -> Lifter:
-    with as_file(files("learnable_smplify.network") / "lifter.safetensors") as path:
-        return load_lifter(path)
+@cache
+def _shipped(name: str) -> PoseMlp | Stgcn | Lifter:
+    with as_file(files("learnable_smplify.network") / name) as path:
+        return _read(path)
 
 
 def _check_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -139,10 +129,6 @@ def _check_finite(tensors: dict[str, torch.Tensor], path: Path) -> None:
                 expected="finite numbers",
                 hint="the weights of another epoch, or the network of the package",
             )
-
-
-def _whole(value: torch.Tensor) -> torch.Tensor:
-    return value.float() if value.is_floating_point() else value
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.rotation import rotvec_to_rotmat
-from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 
 # No source differs in where the person faces, and nobody solves the hands.
 FREE_JOINTS = ("pelvis", "left_hand", "right_hand")
@@ -93,8 +93,4 @@ def draw_conventions(
 def bone_axis(device: torch.device) -> Tensor:
     """(24,) the axis each joint's bone lies along in the rest pose: 0 (x) in the arms, 1 (y) elsewhere."""
     arms = ("collar", "shoulder", "elbow", "wrist", "hand")
-    axes = torch.ones(NUM_JOINTS, dtype=torch.long)
-    for name, index in JOINT_INDEX.items():
-        if name.endswith(arms):
-            axes[index] = 0
-    return axes.to(device)
+    return torch.tensor([0 if name.endswith(arms) else 1 for name in JOINT_NAMES], device=device)

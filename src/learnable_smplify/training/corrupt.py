@@ -11,6 +11,7 @@ from torch import Tensor
 
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.rotation import random_rotmats, rotvec_to_rotmat
+from learnable_smplify.training.conventions import bone_axis
 
 # Limbs that disappear together when a person is partly hidden, as BODY_25 keypoints.
 _LIMBS: tuple[tuple[str, ...], ...] = (
@@ -111,8 +112,7 @@ def corrupt_start(
     twist = math.radians(options.twist_error_deg) * torch.rand(batch, generator=generator, device=device)
     twist = twist * torch.randn(batch, generator=generator, device=device)
     joint = torch.randint(1, joints, (batch,), generator=generator, device=device)
-    axis = torch.where((joint >= 16) | (joint == 13) | (joint == 14), 0, 1)
-    error[torch.arange(batch, device=device), joint, axis] += twist
+    error[torch.arange(batch, device=device), joint, bone_axis(device)[joint]] += twist
     damaged = rotmat @ rotvec_to_rotmat(torch.where(bad, error, 0.0))
     lost = torch.rand(batch, 1, 1, generator=generator, device=device) < options.lost_heading_share
     damaged[:, 0] = torch.where(lost, random_rotmats(batch, generator), damaged[:, 0])
@@ -121,8 +121,5 @@ def corrupt_start(
 
 def limb_masks(device: torch.device) -> Tensor:
     """(limbs, 25) True where a keypoint belongs to the limb."""
-    layout = load_layout("body25")
-    masks = torch.zeros(len(_LIMBS), 25, dtype=torch.bool)
-    for row, limb in enumerate(_LIMBS):
-        masks[row, [layout.index(name) for name in limb]] = True
-    return masks.to(device)
+    names = load_layout("body25").keypoint_names
+    return torch.tensor([[name in limb for name in names] for limb in _LIMBS], device=device)

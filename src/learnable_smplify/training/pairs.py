@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.network.pose_mlp import START_KINDS
-from learnable_smplify.skeleton import JOINT_INDEX, MIRROR
+from learnable_smplify.skeleton import JOINT_NAMES, MIRROR
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.splits import Split
 from learnable_smplify.training.conventions import Conventions, draw_conventions
@@ -152,9 +152,7 @@ class PairSampler:
                 raise InputError(f"the {split} split has no pair of frames {stride} apart", expected="longer clips")
             self._starts[stride] = torch.as_tensor(found, device=device)
         self._poses = Poses(store, device) if poses is None else poses
-        self._limbs = torch.zeros(len(_LIMBS), 24, dtype=torch.bool, device=self.device)
-        for limb, names in enumerate(_LIMBS):
-            self._limbs[limb, [JOINT_INDEX[name] for name in names]] = True
+        self._limbs = torch.tensor([[name in limb for name in JOINT_NAMES] for limb in _LIMBS], device=self.device)
         self._priors = load_priors().to(self.device)
 
     def draw(self, batch: int, generator: torch.Generator) -> PairBatch:

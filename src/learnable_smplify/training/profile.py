@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
@@ -17,26 +16,14 @@ from learnable_smplify.training.store import MotionStore
 _REPEATS = 10
 
 
-@dataclass(frozen=True)
-class StepTimes:
-    """Medians over ten steps [ms].
+def profile_step(
+    store: MotionStore, body: Body, config: TrainingConfig, device: torch.device | str
+) -> tuple[float, float]:
+    """Time a step, and its kinematics alone, alternately in one run; medians over ten [ms].
 
-    Args:
-        step_ms: a whole step without the optimiser: pairs, damage, passes, loss, gradients.
-        kinematics_ms: every forward kinematics of that step, with the gradient of those that have one.
+    The step is a whole one without the optimiser: pairs, damage, passes, loss, gradients. Its kinematics are every
+    forward kinematics in it, with the gradient of those that have one.
     """
-
-    step_ms: float
-    kinematics_ms: float
-
-    @property
-    def share(self) -> float:
-        """Share of the step that kinematics take."""
-        return self.kinematics_ms / self.step_ms
-
-
-def profile_step(store: MotionStore, body: Body, config: TrainingConfig, device: torch.device | str) -> StepTimes:
-    """Time a step, and its kinematics alone, alternately in one run."""
     network = config.build().to(device)
     generator = torch.Generator(device).manual_seed(0)
     sampler = PairSampler(store, "train", config.sampling, device)
@@ -70,8 +57,7 @@ def profile_step(store: MotionStore, body: Body, config: TrainingConfig, device:
             spent = _seconds(work, device)
             if repeat >= 2:  # the first two warm up
                 times[name].append(1000 * spent)
-    step_ms, kinematics_ms = (float(torch.tensor(times[name]).median()) for name in ("step", "kinematics"))
-    return StepTimes(step_ms, kinematics_ms)
+    return float(torch.tensor(times["step"]).median()), float(torch.tensor(times["kinematics"]).median())
 
 
 def _seconds(work: Callable[[], None], device: torch.device | str) -> float:

@@ -97,16 +97,12 @@ def share_motion(
     child's motion log(Q Q_ref^T), or less a part of the parent's, log(P_ref^T P), both in the frame between them. The
     reference pose itself stays.
     """
-    first = 0
-    for stage in _STAGES:
+    by_stage = amounts.split([len(stage) for stage in _STAGES], dim=1)
+    for stage, handed_on in zip(_STAGES, by_stage, strict=True):
         parents = [JOINT_INDEX[two.parent] for two in stage]
         children = [JOINT_INDEX[two.child] for two in stage]
-        amount = amounts[:, first : first + len(stage), None]
-        first += len(stage)
-        axes = torch.ones(len(stage), 3, dtype=rotmat.dtype, device=rotmat.device)
-        for row, two in enumerate(stage):
-            if two.axis is not None:
-                axes[row] = torch.eye(3)[two.axis]
+        amount = handed_on[..., None]
+        axes = torch.stack([torch.ones(3) if two.axis is None else torch.eye(3)[two.axis] for two in stage]).to(rotmat)
         parent, child = rotmat[..., parents, :, :], rotmat[..., children, :, :]
         of_child = rotmat_to_rotvec(child @ reference[:, children].mT)
         of_parent = rotmat_to_rotvec(reference[:, parents].mT @ parent)

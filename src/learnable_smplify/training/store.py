@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -197,22 +196,18 @@ def new_store(path: str | os.PathLike[str], half: bool = False) -> Iterator[Stor
     check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with tempfile.TemporaryDirectory(
+            prefix=f".{target.name}.", dir=target.parent, ignore_cleanup_errors=True
+        ) as name:
+            temporary = Path(name)
+            with contextlib.closing(StoreWriter(temporary / "new", half)) as writer:
+                yield writer
+            if not (temporary / "new" / _INDEX).is_file():
+                raise RuntimeError("StoreWriter.finish was not called")
+            _replace(target, temporary)
     except OSError as error:
-        raise _cannot_write(target, error) from error
-    try:
-        writer = StoreWriter(temporary / "new", half)
-        try:
-            yield writer
-        finally:
-            writer.close()
-        if not (temporary / "new" / _INDEX).is_file():
-            raise RuntimeError("StoreWriter.finish was not called")
-        _replace(target, temporary)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        message = f"cannot write here ({error.strerror or error})"
+        raise InputError(message, path=target, expected="a writable folder") from error
 
 
 def check_replaceable(path: Path) -> None:
@@ -250,10 +245,6 @@ def _replace(target: Path, temporary: Path) -> None:
         if old.exists():
             old.rename(target)
         raise
-
-
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write here ({error.strerror or error})", path=path, expected="a writable folder")
 
 
 class _GrowingArray:

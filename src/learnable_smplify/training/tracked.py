@@ -72,14 +72,6 @@ class Tracking:
     occlusion_frames: int = 40
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """BODY_25 keypoints (P, 25, 3) [m] as measured, and their confidence (P, 25)."""
-
-    keypoints: Float[Tensor, "P 25 3"]
-    confidence: Float[Tensor, "P 25"]
-
-
 class TrackedPeople:
     """P people on their way through the train clips. Its state belongs to a checkpoint.
 
@@ -129,8 +121,10 @@ class TrackedPeople:
         seconds = (state["step"].abs() / self._fps).to(torch.float32) * state["tells_time"]
         return PairBatch(state["pose"], target, state["betas"], kind, seconds)
 
-    def measure(self, clean: Float[Tensor, "P 25 3"], generator: torch.Generator) -> Measured:
-        """What is measured of the clean keypoints of this frame."""
+    def measure(
+        self, clean: Float[Tensor, "P 25 3"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, "P 25 3"], Float[Tensor, "P 25"]]:
+        """What is measured of the clean BODY_25 keypoints [m] of this frame, and its confidence."""
         state, options, device = self._state, self.options, clean.device
         people, count = clean.shape[:2]
         noise = torch.randn(clean.shape, generator=generator, device=device)
@@ -141,7 +135,7 @@ class TrackedPeople:
         flicker = torch.rand(people, count, generator=generator, device=device) < state["flicker"][:, None]
         hidden = self._limbs[state["occluded"]] & (state["occluded_for"] > 0)[:, None]
         missing = flicker | hidden | state["hidden"]
-        return Measured(torch.where(missing[..., None], 0.0, damaged), (~missing).to(clean))
+        return torch.where(missing[..., None], 0.0, damaged), (~missing).to(clean)
 
     def advance(self, answer: Float[Tensor, "P 24 3 3"], generator: torch.Generator) -> None:
         """Everybody took this pose; go to the next frame, and leave whoever's clip ends."""

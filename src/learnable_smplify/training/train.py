@@ -194,8 +194,7 @@ def train(
         if followed:
             met = people.draw()
             clean = geometry.clean_keypoints(met)
-            measured = people.measure(clean, generator)
-            samples.append(Sample.measured(met, clean, measured.keypoints, measured.confidence))
+            samples.append(Sample.measured(met, clean, *people.measure(clean, generator)))
         mine = Sample.joined([sample.rows(processes.part(len(sample.betas))) for sample in samples])
         rows = slice(drawn - refined, None) if ours else None
         losses = geometry.losses(network, mine, config.passes, config.loss, options.bfloat16, rows)
