@@ -88,19 +88,6 @@ class HandSolution:
     wrist_variance: Float[Tensor, "B 2"]
 
 
-def solve_hands(
-    problem: HandProblem,
-    turn: Float[Tensor, "B 3 3"],
-    place: Float[Tensor, "B 3"],
-    turns: Float[Tensor, "B 5 9"],
-    options: LevenbergMarquardt,
-) -> HandSolution:
-    """Minimise every hand from its own start; on the CPU in compiled code."""
-    if is_usable(problem.targets, problem.weights, turn):
-        return _solve_compiled(problem, turn, place, turns, options)
-    return solve_hands_tensors(problem, turn, place, turns, options)
-
-
 def palm_starts(
     anatomy: Anatomy,
     targets: Float[Tensor, "2 21 3"],
@@ -214,14 +201,16 @@ def _linearise(
     return normal, gradient
 
 
-def solve_hands_tensors(
+def solve_hands(
     problem: HandProblem,
     turn: Float[Tensor, "B 3 3"],
     place: Float[Tensor, "B 3"],
     turns: Float[Tensor, "B 5 9"],
     options: LevenbergMarquardt,
 ) -> HandSolution:
-    """`solve_hands` on any device and in any precision: all hands at once, in torch."""
+    """Minimise every hand from its own start; on the CPU one after the other in compiled code (`descent_kernels`)."""
+    if is_usable(problem.targets, problem.weights, turn):
+        return _solve_compiled(problem, turn, place, turns, options)
     lower, upper = problem.anatomy.lower[problem.side].flatten(1), problem.anatomy.upper[problem.side].flatten(1)
     turns = _within(problem, turns)
     cost = _cost(problem, turn, place, turns)
