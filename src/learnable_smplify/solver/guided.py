@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
@@ -24,6 +24,7 @@ from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.swaps import taken_from
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m, misfit
 from learnable_smplify.solver.view.lift import lifted
@@ -63,7 +64,8 @@ def fit_guided(
     placed = lifted(view.keypoints, track.world, view.camera)
     _, repairs = repair_keypoints(placed)
     start = solver.fit(placed, betas, progress=progress)
-    view = _exchanged(view, repairs.swapped)
+    mirror = torch.tensor(load_layout(view.keypoints.layout).mirror)
+    view = taken_from(view, torch.where(repairs.swapped, mirror, torch.arange(len(mirror))))
     with one_thread_per_operation():
         observed = at_origin(Observed.of([view]))
         folded = solver.body.folded(observed.layout)
@@ -97,15 +99,3 @@ def fit_guided(
         uncertainty_deg=None,
         notes=tuple(dict.fromkeys((*view.keypoints.notes, *view.camera.notes, *start.notes))),
     )
-
-
-def _exchanged(view: View, swapped: Bool[Tensor, "T K"]) -> View:
-    """A view with left and right exchanged where they were."""
-    mirror = list(load_layout(view.keypoints.layout).mirror)
-    pixels, trust = view.keypoints.pixels, view.keypoints.confidence
-    keypoints = replace(
-        view.keypoints,
-        pixels=torch.where(swapped[..., None], pixels[:, mirror], pixels),
-        confidence=torch.where(swapped, trust[:, mirror], trust),
-    )
-    return View(keypoints, view.camera)

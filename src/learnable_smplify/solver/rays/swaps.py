@@ -69,13 +69,14 @@ class Sides:
 
     def views(self, views: Sequence[View]) -> tuple[View, ...]:
         """The views they were observed in, put right alike."""
-        righted = []
-        for number, view in enumerate(views):
-            seen, source = view.keypoints, self.source[:, number].cpu()
-            pixels = seen.pixels.gather(1, source[..., None].expand_as(seen.pixels))
-            trust = seen.confidence.gather(1, source)
-            righted.append(View(replace(seen, pixels=pixels, confidence=trust), view.camera))
-        return tuple(righted)
+        return tuple(taken_from(view, self.source[:, number].cpu()) for number, view in enumerate(views))
+
+
+def taken_from(view: View, source: Int[Tensor, "T K"]) -> View:
+    """The view with, in the place of each keypoint, the one of this number."""
+    seen = view.keypoints
+    pixels = seen.pixels.gather(1, source[..., None].expand_as(seen.pixels))
+    return View(replace(seen, pixels=pixels, confidence=seen.confidence.gather(1, source)), view.camera)
 
 
 def unswapped(observed: Observed) -> Sides:
