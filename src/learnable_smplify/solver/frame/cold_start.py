@@ -160,13 +160,9 @@ def align_trunk(
 
 @lru_cache(maxsize=16)
 def _drive(folded: FoldedPoints) -> _Drive:
-    identity = torch.eye(3, dtype=folded.weight.dtype, device=folded.weight.device).expand(1, NUM_JOINTS, 3, 3)
-    betas = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=folded.weight.dtype, device=folded.weight.device)
-    levers = folded.shaped(betas).pose(identity).levers()[0]
+    levers = folded.at_rest().levers()[0]
     length = levers.norm(dim=-1)  # (K, 24)
-    below = torch.tensor(IS_ANCESTOR, device=length.device).T & ~torch.eye(
-        NUM_JOINTS, dtype=torch.bool, device=length.device
-    )  # below[j, i]: i hangs under j
+    below = torch.tensor(IS_ANCESTOR, device=length.device).T.clone().fill_diagonal_(False)  # [j, i]: i hangs under j
     lower = torch.where(below, length[:, None, :], 0.0).amax(dim=-1)  # (K, 24)
     trunk_joints = [JOINT_INDEX[name] for name in _TRUNK_JOINTS]
     elsewhere = [joint for joint in range(NUM_JOINTS) if joint not in trunk_joints]
