@@ -153,7 +153,7 @@ def _relative(observed: Observed, pairs: Int[np.ndarray, "P 2"], clearly: float)
     there = (trust[:, :, pairs.ravel()] > 0).any(-1).numpy()
     cost = clearly * there.astype(np.float64) @ labels.T
     if views > 1:
-        cameras = observed.sight(torch.ones(views), None).cameras
+        cameras = observed.sight().cameras
         cost = cost + missing_each_other(rays, trust, pairs, cameras.rotation, cameras.transl, _FAR_ANGLE)
     return labels[cheapest_states(cost, crosswise + clearly)].astype(bool), crosswise
 
@@ -180,7 +180,7 @@ def _with(sides: Sides, exchanged: Bool[Tensor, "T V"], pairs: Int[np.ndarray, "
 def _against(sides: Sides, pairs: Int[np.ndarray, "P 2"], clearly: float) -> Bool[Tensor, "T V"]:
     """Where exchanging a camera brings it clearly nearer to where the keypoints are."""
     observed = sides.observed
-    local = observed.sight(torch.ones(len(observed.cameras)).to(sides.placed), None).cameras.local(sides.placed)
+    local = observed.sight().cameras.local(sides.placed)
     expected = local[..., :2] / local[..., 2:]
 
     def misses(given: Int[np.ndarray, " K"]) -> tuple[Tensor, Tensor]:

@@ -99,7 +99,7 @@ class ViewSolver:
         else:
             found = solve_camera(local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints)
         points = folded.shaped(found.betas[None])
-        lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
+        lost = lost_frames(local, Frames.of(points, found.rotmat, found.transl), self.clip)
         rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
         return replace(found, rotmat=rotmat, transl=transl, doubtful=lost | found.doubtful), []
 
@@ -123,18 +123,18 @@ class ViewSolver:
             shape, sigma = found.betas, found.sigma
             notes += shape_notes(found)
         rotmat, transl = solve_cameras(observed, folded, shape, placed, sure, self.priors, _LEAST_PLACED)
-        lost = self._lost(observed, Frames.of(folded.shaped(shape[None]), rotmat, transl))
+        lost = lost_frames(observed, Frames.of(folded.shaped(shape[None]), rotmat, transl), self.clip)
         return SeenClip(rotmat, transl, shape, sigma, lost | sides.undecided), notes
 
-    def _lost(self, observed: Observed, frames: Frames) -> Bool[Tensor, " T"]:
-        """Frames of which too little is seen, or that are seen elsewhere; of several cameras, by one for long."""
-        ones = torch.ones(len(observed.cameras), device=self.device)
-        error = error_m(observed.sight(ones, None), frames)
-        seen = observed.confidence > 0
-        few = seen.any(1).sum(1) < self.clip.min_keypoints
-        if len(observed.cameras) > 1:
-            alone = ((seen.sum(2) >= self.clip.min_keypoints).sum(1) < 2).cpu().numpy()
-            for first, end in runs(alone):
-                if end - first > _ALONE_S * observed.fps:
-                    few[first:end] = True
-        return few | (error > self.clip.lost_error)
+
+def lost_frames(observed: Observed, frames: Frames, options: ClipOptions) -> Bool[Tensor, " T"]:
+    """Frames of which too little is seen, or that are seen elsewhere; of several cameras, by one for long."""
+    error = error_m(observed.sight(), frames)
+    seen = observed.confidence > 0
+    few = seen.any(1).sum(1) < options.min_keypoints
+    if len(observed.cameras) > 1:
+        alone = ((seen.sum(2) >= options.min_keypoints).sum(1) < 2).cpu().numpy()
+        for first, end in runs(alone):
+            if end - first > _ALONE_S * observed.fps:
+                few[first:end] = True
+    return few | (error > options.lost_error)

@@ -102,17 +102,8 @@ def solve_camera(
     precision[rows] = best.whole_precision(points)
     frames = Frames.of(points, rotmat, transl)
     sight = observed.sight(torch.maximum(sigma, sigma * misfit(sight, frames)), ROBUST)
-    whole = smooth_views(
-        folded,
-        sight,
-        rotmat,
-        transl,
-        shape,
-        observed.fps,
-        priors,
-        SMOOTH,
-        sources=[(mean, precision)],
-    )
+    sources = [(mean, precision)]
+    whole = smooth_views(folded, sight, rotmat, transl, shape, observed.fps, priors, SMOOTH, sources=sources)
     doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
     doubtful[rows] = doubt(several, points, chain.chosen, chain.likely)
     return SeenClip(whole.rotmat, whole.transl, shape, betas_sigma, doubtful)
