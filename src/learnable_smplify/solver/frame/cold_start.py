@@ -35,23 +35,8 @@ _GUESS_WEIGHT = 0.02**2
 _RANDOM_GUESSES, _SEED = 2, 0
 
 
-@dataclass(frozen=True)
-class Search:
-    """How hard a pose is looked for.
-
-    Args:
-        tried: steps for every guess.
-        finished: steps for the best.
-    """
-
-    tried: LevenbergMarquardt
-    finished: LevenbergMarquardt
-
-
-_THOROUGH = Search(
-    LevenbergMarquardt(8, initial_damping=1e-2),
-    LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3),
-)
+_TRY = LevenbergMarquardt(8, initial_damping=1e-2)
+_FINISH = LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +54,8 @@ def cold_start(
     weights: Float[Tensor, "B K"],
     priors: Priors,
     robust_scale: float | None = None,
-    search: Search = _THOROUGH,
+    tried: LevenbergMarquardt = _TRY,
+    finished: LevenbergMarquardt = _FINISH,
 ) -> PoseSolution:
     """Poses for B independent frames.
 
@@ -79,7 +65,7 @@ def cold_start(
         weights: (B, K) 1 / variance of every keypoint [1/m^2], 0 = missing.
         priors: on the device of `targets`.
         robust_scale: distance [m] at which a keypoint starts to lose its pull; None for squares.
-        search: how hard to look.
+        tried, finished: how hard every guess is tried, and the best one finished.
     """
     batch = targets.shape[0]
     guesses = _guesses(priors)
@@ -96,9 +82,9 @@ def cold_start(
         prior_transl=start_transl,
         robust_scale=robust_scale,
     )
-    tried = solve(problem, start_rotmat, start_transl, search.tried)
-    best = tried.cost.reshape(batch, count).argmin(dim=1) + torch.arange(batch, device=targets.device) * count
-    return solve(problem.select(best), tried.rotmat[best], tried.transl[best], search.finished)
+    found = solve(problem, start_rotmat, start_transl, tried)
+    best = found.cost.reshape(batch, count).argmin(dim=1) + torch.arange(batch, device=targets.device) * count
+    return solve(problem.select(best), found.rotmat[best], found.transl[best], finished)
 
 
 def place(
