@@ -61,9 +61,9 @@ def toy_problem(anatomy: Anatomy, count: int = 12, noise: float = 0.003) -> tupl
         mean=prior.mean[side],
         precision=prior.precision[side],
         prior_turn=torch.eye(3).repeat(count, 1, 1),
-        turn_precision=torch.ones(count),
+        turn_precision=1.0,
         prior_place=place + 0.01 * torch.randn(count, 3, generator=generator),
-        place_precision=torch.full((count,), 1000.0),
+        place_precision=1000.0,
         robust_scale=0.04,
     )
     points = hand_points(made, turn, place, turns)
