@@ -13,6 +13,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.kernels.usable import has_numba
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.packed import PackedMlp
 from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, START_KINDS, StartKind
 from learnable_smplify.skeleton import NUM_JOINTS
@@ -73,13 +74,13 @@ class CompiledHybrid:
         self,
         folded: FoldedPoints,
         body25: FoldedPoints,
+        view: Body25View,
         betas: Float[Tensor, "B 10"],
         start: Float[Tensor, "B 24 3 3"],
         transl: Float[Tensor, "B 3"],
         keypoints: Float[Tensor, "B K 3"],
         confidence: Float[Tensor, "B K"],
         network_view: tuple[Tensor, Tensor],
-        sigma_of_layout: Tensor | None,
         kind: StartKind,
         seconds: float,
         variance_weight: float,
@@ -89,8 +90,6 @@ class CompiledHybrid:
 
         Args:
             network_view: BODY_25 keypoints (B, 25, 3) and confidence (B, 25).
-            sigma_of_layout: None where the layout is BODY_25; else (26, K): weights of the network's 25 keypoint
-                sigmas, and 1 in the last row for keypoints that get the frame's median.
             kind: of the starts.
             seconds: time between start and target; 0 where nobody knows.
         """
@@ -130,12 +129,8 @@ class CompiledHybrid:
             )
             outputs, hidden = self.network.outputs(features, hidden)
             decode_frames(local, outputs, reach, sigma, spread, stiffness, closeness)
-        if sigma_of_layout is not None:
-            spread, closeness = (
-                np.concatenate((part, np.median(part, axis=1, keepdims=True)), axis=1, dtype=np.float32)
-                @ sigma_of_layout.numpy()
-                for part in (spread, closeness)
-            )
+        if not view.is_body25:
+            spread, closeness = (view.sigma_of_layout(torch.from_numpy(part)).numpy() for part in (spread, closeness))
         distance, strangeness = self._refine(
             _Frames(
                 start_array,
@@ -152,17 +147,10 @@ class CompiledHybrid:
             pose_weight,
             asks_change=kind == "exact" and self.refine_steps > 0,
         )
-        rotmat, found_transl, error = (torch.from_numpy(part) for part in (local, place, distance))
-        solution = PoseSolution(
-            rotmat,
-            found_transl,
-            error,
-            torch.ones(batch, dtype=torch.bool),
-            error,
-            torch.from_numpy(sigma),
-            torch.from_numpy(strangeness),
-        )
-        return solution, torch.from_numpy(spread)
+        found = (local, place, distance, sigma, strangeness, spread)
+        rotmat, moved, error, rotmat_sigma, strange, keypoint_sigma = (torch.from_numpy(part) for part in found)
+        every = torch.ones(batch, dtype=torch.bool)
+        return PoseSolution(rotmat, moved, error, every, error, rotmat_sigma, strange), keypoint_sigma
 
     def _refine(
         self, whole: _Frames, tables: PointTables, pose_weight: float, asks_change: bool
