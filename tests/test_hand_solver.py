@@ -22,7 +22,7 @@ from learnable_smplify.solver.frame.priors import Priors, load_priors
 from learnable_smplify.solver.hand import arm, problem
 from learnable_smplify.solver.hand.anatomy import Anatomy
 from learnable_smplify.solver.hand.prior import HandPrior
-from learnable_smplify.solver.hand.problem import HandProblem, hand_points, solve_hands, solve_hands_tensors
+from learnable_smplify.solver.hand.problem import HandProblem, hand_points, solve_hands
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hand.sizes import bone_lengths
 from toy_motion import swinging_poses
@@ -61,9 +61,9 @@ def toy_problem(anatomy: Anatomy, count: int = 12, noise: float = 0.003) -> tupl
         mean=prior.mean[side],
         precision=prior.precision[side],
         prior_turn=torch.eye(3).repeat(count, 1, 1),
-        turn_precision=torch.ones(count),
+        turn_precision=1.0,
         prior_place=place + 0.01 * torch.randn(count, 3, generator=generator),
-        place_precision=torch.full((count,), 1000.0),
+        place_precision=1000.0,
         robust_scale=0.04,
     )
     points = hand_points(made, turn, place, turns)
@@ -123,7 +123,7 @@ def test_compiled_code_and_tensors_find_the_same_hands(anatomy: Anatomy) -> None
     made, _ = toy_problem(anatomy)
     options = LevenbergMarquardt(max_iterations=30)
     compiled = solve_hands(made, *from_rest(made), options)
-    tensors = solve_hands_tensors(in_double(made), *from_rest(in_double(made)), options)
+    tensors = solve_hands(in_double(made), *from_rest(in_double(made)), options)
     torch.testing.assert_close(compiled.cost.double(), tensors.cost, rtol=1e-3, atol=1e-3)
     points = hand_points(made, compiled.turn, compiled.place, compiled.turns)
     expected = hand_points(in_double(made), tensors.turn, tensors.place, tensors.turns)
@@ -147,13 +147,13 @@ def test_compiled_code_and_tensors_start_and_hold_hands_alike(anatomy: Anatomy, 
     held = arm.with_wrists(rotmat, transl, offsets, turn, place, seen, priors)
     double = (part.double() for part in (rotmat, transl, offsets, turn, place))
     precise = Priors(priors.pose_mean.double(), priors.pose_precision.double(), priors.change_precision.double())
-    tensors = arm.with_wrists_tensors(*double, seen, precise)
+    tensors = arm.with_wrists(*double, seen, precise)
     assert float(degrees_apart(held, tensors).max()) < 0.1
     assert float(degrees_apart(world_rotations(held)[:, WRISTS], turn)[seen].max()) < 0.1
     wild = rotvec_to_rotmat(3 * torch.randn(len(turn), 2, 3, generator=generator))
     held = arm.with_wrists(rotmat, transl, offsets, wild, place, seen, priors)
     double = (part.double() for part in (rotmat, transl, offsets, wild, place))
-    apart = degrees_apart(held, arm.with_wrists_tensors(*double, seen, precise))
+    apart = degrees_apart(held, arm.with_wrists(*double, seen, precise))
     assert float(apart.flatten(1).amax(dim=1).median()) < 0.1
     shown, trust = hands.positions[3], hands.confidence[3].clone()
     trust[1, 5:] = 0

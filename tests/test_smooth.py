@@ -42,9 +42,8 @@ class _Toy:
     def smooth(self, options: SmoothOptions | None = None, betas: Tensor | None = None) -> SmoothSolution:
         options = SmoothOptions(refine_shape=False) if options is None else options
         betas = self.betas if betas is None else betas
-        points = _BODY.folded("body25").shaped(betas[None])
         return smooth_clip(
-            points,
+            _BODY.folded("body25"),
             self.keypoints,
             self.confidence,
             self.rotmat,
@@ -286,11 +285,11 @@ def test_the_shortest_recordings_are_solved(frames):
 
 def test_a_given_gaussian_draws_the_pose_to_itself():
     toy = _Toy()
-    points = _BODY.folded("body25").shaped(toy.betas[None])
+    folded = _BODY.folded("body25")
     prior = rotvec_to_rotmat(toy.pose)
     options = SmoothOptions(refine_shape=False, network_weight=1.0)
     found = smooth_clip(
-        points, toy.keypoints, toy.confidence, toy.rotmat, toy.start_transl, toy.fps, load_priors(), options, toy.betas,
+        folded, toy.keypoints, toy.confidence, toy.rotmat, toy.start_transl, toy.fps, load_priors(), options, toy.betas,
         sources=[(prior, 1e6 * torch.eye(72))],
     )  # fmt: skip
     torch.testing.assert_close(found.rotmat, prior, rtol=0, atol=1e-2)

@@ -23,6 +23,7 @@ from learnable_smplify.body.kinematics import (
     subtree_matrix,
     world_rotations,
 )
+from learnable_smplify.skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,12 @@ class FoldedPoints:
             anchor_shape=self.anchor_shape[..., :0],
             rest_joints_shape=self.rest_joints_shape[..., :0],
         )
+
+    def at_rest(self, betas: Float[Tensor, "10"] | None = None) -> PosedPoints:
+        """The points of one person in the rest pose: of the mean one without betas."""
+        like = self.weight
+        betas = like.new_zeros(self.anchor_shape.shape[-1]) if betas is None else betas
+        return self.shaped(betas[None]).pose(torch.eye(3).to(like).expand(1, NUM_JOINTS, 3, 3))
 
     def double(self) -> FoldedPoints:
         """In float64."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.kinematics import IS_ANCESTOR
-from learnable_smplify.skeleton import JOINT_NAMES, NUM_JOINTS
+from learnable_smplify.skeleton import JOINT_NAMES
 
 # A keypoint closer to a joint than this [m] does not tell how the joint is turned.
 _SHORTEST_LEVER = 0.01
@@ -30,10 +30,7 @@ def unobserved_joints(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | 
 
 def unobserved_mask(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | None = None) -> Bool[Tensor, "24"]:
     """As `unobserved_joints`, True where a joint is one of them."""
-    like = folded.weight
-    rest = torch.eye(3, dtype=like.dtype, device=like.device).expand(1, NUM_JOINTS, 3, 3)
-    mean_person = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=like.dtype, device=like.device)
-    length = folded.shaped(mean_person).pose(rest).levers()[0].norm(dim=-1)
+    length = folded.at_rest().levers()[0].norm(dim=-1)
     if confidence is not None:
         length = length[(confidence.reshape(-1, length.shape[0]) > 0).any(dim=0)]
     return (length < _SHORTEST_LEVER).all(dim=0)

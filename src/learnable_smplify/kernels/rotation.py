@@ -7,7 +7,7 @@ import numpy as np
 from learnable_smplify.kernels.jit import kernel, part
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
-_QUARTER, _SIXTH = np.float32(0.25), np.float32(1 / 6)
+_SIXTH = np.float32(1 / 6)
 _SMALL = np.float32(1e-4)
 _TINY = np.float32(1e-12)
 _SHORTEST = np.float32(1e-6)

@@ -104,7 +104,7 @@ def _whole(
     centre = start.betas if shape_centre is None else shape_centre
     identity = torch.eye(72, dtype=targets.dtype, device=targets.device)
     found = smooth_clip(
-        folded.recentred(centre).shaped((start.betas - centre)[None]),
+        folded.recentred(centre),
         targets,
         confidence,
         start.rotmat,

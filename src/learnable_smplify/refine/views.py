@@ -27,8 +27,9 @@ from learnable_smplify.refine.options import RefineOptions
 from learnable_smplify.refine.shape import shape_centre
 from learnable_smplify.refine.turn import drawn_to_rays, find_turn
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.solver.clip.problem import ClipState
 from learnable_smplify.solver.clip.smooth import SmoothOptions
-from learnable_smplify.solver.clip.views import SmoothViews, smooth_views
+from learnable_smplify.solver.clip.views import smooth_views
 from learnable_smplify.solver.frame.priors import Priors, load_priors
 from learnable_smplify.solver.frame.sight import SightTerm
 from learnable_smplify.solver.frame.terms import Frames
@@ -211,7 +212,7 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
     centre = shape_centre(betas if knows_shape else None, transl) if finds_shape else betas
     smooth = SmoothOptions(pose_weight=_POSE_WEIGHT, network_weight=1.0, refine_shape=finds_shape)
 
-    def solved(start: tuple[Tensor, Tensor, Tensor], noise_px: Tensor) -> SmoothViews:
+    def solved(start: tuple[Tensor, Tensor, Tensor], noise_px: Tensor) -> ClipState:
         person, seen = folded.recentred(centre), observed.sight(noise_px, ROBUST)
         return smooth_views(person, seen, *start, fps, priors, smooth, sources=sources)
 

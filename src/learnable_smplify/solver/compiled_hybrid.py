@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.kernels.usable import has_numba
+from learnable_smplify.network.body25_view import Body25View
 from learnable_smplify.network.packed import PackedMlp
 from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, START_KINDS, StartKind
 from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution, packed_sight
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.frame.sight import CAMERA_SIZE
 
 if TYPE_CHECKING:
     from learnable_smplify.body.point_kernels import PointTables
@@ -26,29 +27,6 @@ if TYPE_CHECKING:
 _BLOCK = 64
 # Nothing is known of transl but the keypoints; distances are squared as they are; every step is taken.
 _TRANSL_PRECISION, _SQUARES, _NEVER = np.float32(1e-2), np.float32(0), np.float32(0)
-
-
-@dataclass(frozen=True, eq=False)
-class CompiledAnswer:
-    """What the compiled hybrid found.
-
-    Args:
-        rotmat: (B, 24, 3, 3) local rotations.
-        transl: (B, 3) metres.
-        sigma: (B, 24) standard deviation of the network's rotations [rad], NaN for the hands.
-        keypoint_sigma: (B, K) of the measured keypoints [m].
-        weight_sigma: (B, K) how closely the steps met them [m].
-        distance: (B,) mean distance of the seen keypoints [m].
-        strangeness: (B,) squared Mahalanobis distance of the change from the start, under the change prior.
-    """
-
-    rotmat: Float[Tensor, "B 24 3 3"]
-    transl: Float[Tensor, "B 3"]
-    sigma: Float[Tensor, "B 24"]
-    keypoint_sigma: Float[Tensor, "B K"]
-    weight_sigma: Float[Tensor, "B K"]
-    distance: Float[Tensor, " B"]
-    strangeness: Float[Tensor, " B"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +48,8 @@ class _Frames:
 
     def rows(self, rows: slice) -> _Frames:
         """Some of them, in the same memory."""
-        own = (self.start, self.local, self.transl, self.stiffness, self.variance, self.target, self.confidence)
-        people = (part if len(part) == 1 else part[rows] for part in (self.offsets, self.anchor))
-        return _Frames(*(part[rows] for part in own), *people)
+        parts = (getattr(self, field.name) for field in fields(self))
+        return _Frames(*(part if len(part) == 1 else part[rows] for part in parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,24 +74,22 @@ class CompiledHybrid:
         self,
         folded: FoldedPoints,
         body25: FoldedPoints,
+        view: Body25View,
         betas: Float[Tensor, "B 10"],
         start: Float[Tensor, "B 24 3 3"],
         transl: Float[Tensor, "B 3"],
         keypoints: Float[Tensor, "B K 3"],
         confidence: Float[Tensor, "B K"],
         network_view: tuple[Tensor, Tensor],
-        sigma_of_layout: Tensor | None,
         kind: StartKind,
         seconds: float,
         variance_weight: float,
         pose_weight: float,
-    ) -> CompiledAnswer:
-        """See `NeuralPairs.from_start`.
+    ) -> tuple[PoseSolution, Float[Tensor, "B K"]]:
+        """See `NeuralPairs.from_start`; of the solution, `strangeness` is told too.
 
         Args:
             network_view: BODY_25 keypoints (B, 25, 3) and confidence (B, 25).
-            sigma_of_layout: None where the layout is BODY_25; else (26, K): weights of the network's 25 keypoint
-                sigmas, and 1 in the last row for keypoints that get the frame's median.
             kind: of the starts.
             seconds: time between start and target; 0 where nobody knows.
         """
@@ -154,12 +129,8 @@ class CompiledHybrid:
             )
             outputs, hidden = self.network.outputs(features, hidden)
             decode_frames(local, outputs, reach, sigma, spread, stiffness, closeness)
-        if sigma_of_layout is not None:
-            spread, closeness = (
-                np.concatenate((part, np.median(part, axis=1, keepdims=True)), axis=1, dtype=np.float32)
-                @ sigma_of_layout.numpy()
-                for part in (spread, closeness)
-            )
+        if not view.is_body25:
+            spread, closeness = (view.sigma_of_layout(torch.from_numpy(part)).numpy() for part in (spread, closeness))
         distance, strangeness = self._refine(
             _Frames(
                 start_array,
@@ -176,8 +147,10 @@ class CompiledHybrid:
             pose_weight,
             asks_change=kind == "exact" and self.refine_steps > 0,
         )
-        found = (local, place, sigma, spread, closeness, distance, strangeness)
-        return CompiledAnswer(*(torch.from_numpy(part) for part in found))
+        found = (local, place, distance, sigma, strangeness, spread)
+        rotmat, moved, error, rotmat_sigma, strange, keypoint_sigma = (torch.from_numpy(part) for part in found)
+        every = torch.ones(batch, dtype=torch.bool)
+        return PoseSolution(rotmat, moved, error, every, error, rotmat_sigma, strange), keypoint_sigma
 
     def _refine(
         self, whole: _Frames, tables: PointTables, pose_weight: float, asks_change: bool
@@ -193,8 +166,6 @@ class CompiledHybrid:
             size = len(frames.local)
             trust = np.empty_like(frames.confidence)
             precision = np.empty((size, 3 * SOLVED_JOINTS, 3 * SOLVED_JOINTS), np.float32)
-            shapes = (0, CAMERA_SIZE), (size, 0, trust.shape[1], 2), (size, 0, trust.shape[1])
-            no_camera = (*(np.empty(shape, np.float32) for shape in shapes), _SQUARES)
             prior_frames(
                 frames.start,
                 frames.local,
@@ -225,7 +196,7 @@ class CompiledHybrid:
                 tables.share,
                 frames.target,
                 trust,
-                no_camera,
+                packed_sight(None, size, trust.shape[1]),
                 frames.local.copy(),
                 precision,
                 frames.transl.copy(),
@@ -244,10 +215,8 @@ class CompiledHybrid:
 
 def compiles_first() -> bool:
     """Whether the first solve will have to compile: numba is there, and nothing of ours in its cache."""
-    if not has_numba():
-        return False
     folder = machine_code_folder()
-    return folder is None or not any(folder.glob("hybrid_kernels.prior_frames-*.nbi"))
+    return has_numba() and (folder is None or not any(folder.glob("hybrid_kernels.prior_frames-*.nbi")))
 
 
 def machine_code_folder() -> Path | None:

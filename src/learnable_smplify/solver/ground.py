@@ -16,7 +16,6 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
-from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.timeline import between
 
 # The middle of the hips stays within this of one place, and of the origin [m].
@@ -39,17 +38,14 @@ def is_root_relative(keypoints: Keypoints) -> bool:
     layout = load_layout(keypoints.layout)
     sides = [index for name in ("left_hip", "right_hip") if (index := layout.index_of_point(name)) is not None]
     root = layout.index_of_point("pelvis")
-    return any(
-        _at_origin(keypoints, columns) for columns in (sides if len(sides) == 2 else [], [] if root is None else [root])
-    )
+    places = ([sides] if len(sides) == 2 else []) + ([] if root is None else [[root]])
+    return any(_at_origin(keypoints, columns) for columns in places)
 
 
 def _at_origin(keypoints: Keypoints, columns: list[int]) -> bool:
     seen = (keypoints.confidence[:, columns] > 0).all(dim=1)
     middle = keypoints.positions[:, columns].mean(dim=1)[seen]
-    if not columns or len(middle) < 2:
-        return False
-    return float(middle.abs().max()) < _ORIGIN and float(middle.std(dim=0).max()) < _STILL
+    return len(middle) >= 2 and float(middle.abs().max()) < _ORIGIN and float(middle.std(dim=0).max()) < _STILL
 
 
 def with_place_named(keypoints: Keypoints) -> Keypoints:
@@ -120,10 +116,7 @@ def _supported_steps(
 
 def _rest_heights(folded: FoldedPoints, feet: list[int]) -> Float[Tensor, " F"]:
     """How high the points of a mean person's feet are above the sole, standing [m]."""
-    like = folded.weight
-    rest = torch.eye(3, dtype=like.dtype, device=like.device).expand(1, NUM_JOINTS, 3, 3)
-    betas = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=like.dtype, device=like.device)
-    height = folded.shaped(betas).pose(rest).positions()[0, feet, 1]
+    height = folded.at_rest().positions()[0, feet, 1]
     above = height - height.amin()
     # Ankles alone are as high as they are.
     return (above + _SOLE if float(above.max()) > 0.03 else above + 4 * _SOLE).cpu()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
@@ -24,9 +24,11 @@ from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.sight import in_world
 from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.rays.observed import Observed
+from learnable_smplify.solver.rays.swaps import taken_from
 from learnable_smplify.solver.solver import Solver
-from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, error_m, misfit
+from learnable_smplify.solver.view.cameras import LEAST_PX, ROBUST, misfit
 from learnable_smplify.solver.view.lift import lifted
+from learnable_smplify.solver.view.recording import lost_frames
 from learnable_smplify.solver.view.single import at_origin
 from learnable_smplify.threads import one_thread_per_operation
 from learnable_smplify.track import Track
@@ -63,7 +65,8 @@ def fit_guided(
     placed = lifted(view.keypoints, track.world, view.camera)
     _, repairs = repair_keypoints(placed)
     start = solver.fit(placed, betas, progress=progress)
-    view = _exchanged(view, repairs.swapped)
+    mirror = torch.tensor(load_layout(view.keypoints.layout).mirror)
+    view = taken_from(view, torch.where(repairs.swapped, mirror, torch.arange(len(mirror))))
     with one_thread_per_operation():
         observed = at_origin(Observed.of([view]))
         folded = solver.body.folded(observed.layout)
@@ -72,40 +75,18 @@ def fit_guided(
         sigma = observed.noise_px(LEAST_PX)
         off = misfit(observed.sight(sigma, ROBUST), Frames.of(points, rotmat, transl))
         sight = observed.sight(torch.maximum(sigma, sigma * off), ROBUST)
-        sure = torch.full((len(observed), 72), 1 / _GUESS_SIGMA**2)
+        sources = [(rotmat, torch.eye(72) / _GUESS_SIGMA**2)]
         solved = smooth_views(
-            folded,
-            sight,
-            rotmat,
-            transl,
-            start.betas,
-            observed.fps,
-            load_priors(),
-            _SMOOTH,
-            sources=[(rotmat, torch.diag_embed(sure))],
+            folded, sight, rotmat, transl, start.betas, observed.fps, load_priors(), _SMOOTH, sources=sources
         )
-        ones = torch.ones(1)
-        error = error_m(observed.sight(ones, None), Frames.of(points, solved.rotmat, solved.transl))
+        lost = lost_frames(observed, Frames.of(points, solved.rotmat, solved.transl), solver.clip_options)
         turned, moved = in_world(view.camera, points, solved.rotmat, solved.transl)
-    few = (observed.confidence > 0).any(1).sum(1) < solver.clip_options.min_keypoints
     return replace(
         start,
         pose=rotmat_to_rotvec(turned).float(),
         transl=moved.float(),
         up_axis=view.camera.up_axis,
-        flagged=few | (error > solver.clip_options.lost_error),
+        flagged=lost,
         uncertainty_deg=None,
         notes=tuple(dict.fromkeys((*view.keypoints.notes, *view.camera.notes, *start.notes))),
     )
-
-
-def _exchanged(view: View, swapped: Bool[Tensor, "T K"]) -> View:
-    """A view with left and right exchanged where they were."""
-    mirror = list(load_layout(view.keypoints.layout).mirror)
-    pixels, trust = view.keypoints.pixels, view.keypoints.confidence
-    keypoints = replace(
-        view.keypoints,
-        pixels=torch.where(swapped[..., None], pixels[:, mirror], pixels),
-        confidence=torch.where(swapped, trust[:, mirror], trust),
-    )
-    return View(keypoints, view.camera)

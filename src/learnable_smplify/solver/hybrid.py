@@ -38,7 +38,6 @@ from learnable_smplify.solver.frame.levenberg_marquardt import (
     PoseProblem,
     PoseSolution,
     cost_of,
-    fit_error,
     solve,
 )
 from learnable_smplify.solver.frame.numeric import PairOptions, numeric_problem
@@ -263,32 +262,21 @@ class NeuralPairs:
         """
         target, seen = (keypoints, confidence) if view.is_body25 else view.apply(keypoints, confidence)
         if self._compiled is not None:
-            answer = self._compiled.solve(
+            return self._compiled.solve(
                 folded,
                 body25,
+                view,
                 betas,
                 start_rotmat,
                 transl,
                 keypoints,
                 confidence,
                 (target, seen),
-                None if view.is_body25 else view.sigma_weights,
                 start.kind,
                 start.seconds,
                 variance_weight,
                 pose_weight,
             )
-            every = torch.ones(len(start_rotmat), dtype=torch.bool)
-            solution = PoseSolution(
-                answer.rotmat,
-                answer.transl,
-                answer.distance,
-                every,
-                answer.distance,
-                answer.sigma,
-                strangeness=answer.strangeness,
-            )
-            return solution, answer.keypoint_sigma
         kind = betas.new_full((len(start_rotmat),), START_KINDS.index(start.kind), dtype=torch.int64)
         seconds = betas.new_full((len(start_rotmat),), start.seconds)
         output = network_passes(self.network, body25, start_rotmat, target, seen, betas, kind, seconds, self.passes)
@@ -311,15 +299,10 @@ class NeuralPairs:
             prior_precision=precision,
             prior_transl=best_transl(points, mean, keypoints, weights),
         )
-        if self.refine_steps > 0:
-            solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
-            rotmat, moved, distance = solution.rotmat, solution.transl, solution.distance
-        else:
-            rotmat, moved = problem.prior_rotmat, problem.prior_transl
-            distance = fit_error(points, rotmat, moved, keypoints, confidence)
-        unseen = (confidence > 0).sum(1) == 0
-        rotmat = torch.where(unseen[:, None, None, None], start_rotmat, rotmat)
-        moved = torch.where(unseen[:, None], transl, moved)
+        solution = solve(problem, problem.prior_rotmat, problem.prior_transl, self._steps)
+        unseen, distance = (confidence > 0).sum(1) == 0, solution.distance
+        rotmat = torch.where(unseen[:, None, None, None], start_rotmat, solution.rotmat)
+        moved = torch.where(unseen[:, None], transl, solution.transl)
         return PoseSolution(rotmat, moved, distance, torch.ones_like(unseen), distance, sigma), keypoint_sigma
 
 

@@ -18,7 +18,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotvec_between
-from learnable_smplify.skeleton import JOINT_INDEX, NUM_JOINTS, sided
+from learnable_smplify.skeleton import JOINT_INDEX, SIDES, sided
 from learnable_smplify.timeline import runs
 
 # How far invented points are trusted: a measured one has 1.
@@ -49,6 +49,8 @@ _VANISHED_S, _LISTED = 0.5, 4
 # One out of sight for longer than this [s] goes to where it is seen again during so much [s] of the time before.
 _GLANCE_S, _EASE_S = 0.1, 0.4
 _LIMB_JOINTS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle", "foot")}
+# What shows a limb.
+_LIMB_ENDS = {"arm": ("elbow", "wrist"), "leg": ("knee", "ankle")}
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,7 @@ class Lengths:
     @staticmethod
     def of_body(folded: FoldedPoints, betas: Float[Tensor, "10"], layout: Layout) -> Lengths:
         """Those between a body's own keypoints; an adult's where the layout lacks them."""
-        rest = torch.eye(3, dtype=betas.dtype, device=betas.device).expand(1, NUM_JOINTS, 3, 3)
-        points = folded.shaped(betas[None]).pose(rest).positions()[0]
+        points = folded.at_rest(betas).positions()[0]
         place = {name: points[index] for name in _JOINTS if (index := layout.index_of_point(name)) is not None}
         found = {name: _distance(place, f"left_{start}", f"left_{end}") for start, end, name in _LIMBS}
         found["hip_width"] = _distance(place, "left_hip", "right_hip")
@@ -136,8 +137,8 @@ def _with_limbs_named(
     """The recording with a note of arms, legs and a head that the layout has and nobody ever saw."""
     unseen = [
         f"the {side} {limb}"
-        for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle")))
-        for side in ("left", "right")
+        for limb, ends in _LIMB_ENDS.items()
+        for side in SIDES
         if all(points[f"{side}_{end}"] is None for end in ends)
         and all(layout.index_of_point(f"{side}_{end}") is not None for end in ends)
     ]
@@ -181,8 +182,8 @@ def _absences(keypoints: Keypoints, layout: Layout) -> dict[tuple[str, str], lis
     confident = keypoints.confidence.cpu() > 0
     there = confident.any(dim=1)
     gone = {}
-    for limb, ends in (("arm", ("elbow", "wrist")), ("leg", ("knee", "ankle"))):
-        for side in ("left", "right"):
+    for limb, ends in _LIMB_ENDS.items():
+        for side in SIDES:
             columns = [index for end in ends if (index := layout.index_of_point(f"{side}_{end}")) is not None]
             known = confident[:, columns].any(dim=1)
             if columns and float(known.double().mean()) > _SEEN:

@@ -58,13 +58,9 @@ class PairAnswer:
     @staticmethod
     def of(solved: Sequence[PoseSolution]) -> PairAnswer:
         """One answer from the solutions of all chunks."""
-        unknown = [torch.full_like(found.rotmat[:, :, 0, 0], torch.nan) for found in solved]
-        nowhere = [torch.zeros_like(found.converged) for found in solved]
-        return PairAnswer(
-            pose=torch.cat([fast_rotmat_to_rotvec(found.rotmat) for found in solved]),
-            transl=torch.cat([found.transl for found in solved]),
-            uncertainty_deg=torch.rad2deg(
-                torch.cat([b if a.sigma is None else a.sigma for a, b in zip(solved, unknown, strict=True)])
-            ),
-            fallback=torch.cat([b if a.fallback is None else a.fallback for a, b in zip(solved, nowhere, strict=True)]),
-        )
+        sigma, fallback = [], []
+        for found in solved:
+            unknown = torch.full_like(found.rotmat[:, :, 0, 0], torch.nan)
+            sigma.append(unknown if found.sigma is None else found.sigma)
+            fallback.append(torch.zeros_like(found.converged) if found.fallback is None else found.fallback)
+        return PairAnswer(*Poses.of(solved), torch.rad2deg(torch.cat(sigma)), torch.cat(fallback))

@@ -119,12 +119,6 @@ class RecordingSolver:
         own = folded if plain is body25 else body25
         return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
-    def for_habit(self, habit: Float[Tensor, "24 3"]) -> RecordingSolver:
-        """The solver for poses that differ from the usual ones by constant rotations [rad]."""
-        priors = with_habit(self.priors, habit)
-        neural = None if self.neural is None else self.neural.with_priors(priors)
-        return replace(self, priors=priors, neural=neural)
-
     def prepared(self, keypoints: Keypoints, options: RecordingOptions) -> Keypoints:
         """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
@@ -148,32 +142,30 @@ class RecordingSolver:
             return replace(self, neural=None, clip=sharper).fit(keypoints, options, betas, start, progress)
         plain = self.body.folded(layout, self.device)
         keypoints = self.prepared(keypoints, options)
-        repaired, gap = torch.zeros(len(keypoints), dtype=torch.bool), None
+        repaired = gap = torch.zeros(len(keypoints), dtype=torch.bool)
         if options.repair is not None:
             keypoints, repairs = repair_keypoints(keypoints, options.repair)
             repaired, gap = repairs.flagged.cpu(), repairs.gap
             check_seen(keypoints, gap, options.repair.min_keypoints)
         measured, offsets = keypoints, options.offsets
-        found: ShapeEstimate | None = None
         told = self._shape(measured, layout, _with(plain, offsets), options, betas)
         keypoints = with_invented(measured, Lengths.of_body(plain, told.betas, layout))
         targets, confidence = self._measured(keypoints)
         notes = keypoints.notes
-        used = self.for_habit(told.habit)
+        priors = with_habit(self.priors, told.habit)
+        used = replace(self, priors=priors, neural=None if self.neural is None else self.neural.with_priors(priors))
         if layout.markers and offsets is None:
             offsets = told.offsets
-        if betas is not None:
-            shape = betas
-        else:
-            found = told
-            if found.bounded and self.body.name == "open" and self._scale(measured, plain) > _CHILD_SCALE:
+        shape = told.betas if betas is None else betas
+        if betas is None:
+            if told.bounded and self.body.name == "open" and self._scale(measured, plain) > _CHILD_SCALE:
                 child = replace(self, body=load_body(CHILD))
                 note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
                 known = replace(options.known_size, average=None)  # which is an adult's
                 return child.fit(measured.with_note(note), replace(options, known_size=known), None, start, progress)
-            shape, notes = found.betas, (*notes, *shape_notes(found), *self._contradictions(measured, plain, options))
-            if found.offsets is not None and offsets is None and _is_skeleton(layout):
-                offsets = found.offsets
+            notes = (*notes, *shape_notes(told), *self._contradictions(measured, plain, options))
+            if told.offsets is not None and offsets is None and _is_skeleton(layout):
+                offsets = told.offsets
                 if self.body.name == "open":
                     notes = (*notes, _SKELETON_NOTE)
         clip = used._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
@@ -184,23 +176,23 @@ class RecordingSolver:
             notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
         notes = (*notes, *self._misfit_note(measured, plain, shape, clip))
         rotmat, transl = clip.rotmat, clip.transl
-        smooth, own = options.smooth or options.hold_feet, found is not None and found.offsets is None
+        smooth, own = options.smooth or options.hold_feet, betas is None and told.offsets is None
         if smooth:
             whole = smooth_clip(
-                _with(plain, offsets).shaped(shape[None]),
+                _with(plain, offsets),
                 targets,
                 confidence,
                 rotmat,
                 transl,
                 keypoints.fps,
-                used.priors,
+                priors,
                 SmoothOptions(hold_feet=options.hold_feet, refine_shape=own, near_start=True),
                 shape,
-                shape_priors=open_priors(used.priors),
+                shape_priors=open_priors(priors),
                 up_axis=keypoints.up_axis,
             )
             rotmat, transl, shape = whole.rotmat, whole.transl, whole.betas
-        rotmat = rested_wrists(rotmat, plain, confidence, trusted=own or found is None)
+        rotmat = rested_wrists(rotmat, plain, confidence, trusted=own or betas is not None)
         motion = Motion(
             pose=rotmat_to_rotvec(rotmat.float()).cpu(),
             transl=transl.float().cpu(),
@@ -210,15 +202,14 @@ class RecordingSolver:
             gender=self.body.gender,
             up_axis=keypoints.up_axis,
             flagged=clip.flagged.cpu() | repaired,
-            betas_sigma=None if found is None else found.sigma.float().cpu(),
+            betas_sigma=told.sigma.float().cpu() if betas is None else None,
             uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
             start_s=keypoints.start_s,
             notes=tuple(dict.fromkeys(notes)),  # a child's fit goes through all steps again
         )
         if not smooth:
             motion = eased(motion, measured)
-        blank = (measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints
-        gap = blank if gap is None else blank | gap
+        gap = gap | ((measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints)
         if bool(gap.any()) and not bool(gap.all()) and not smooth:
             motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
         return with_hands(motion, keypoints.hands, self.body, self.priors, smooth), offsets
@@ -270,38 +261,38 @@ class RecordingSolver:
         progress: Progress | None,
     ) -> tuple[ClipSolution, Offsets, str]:
         """The clip with offsets calibrated on it, unless the keypoints then fit worse; and what was done, in words."""
-        targets, confidence = self._measured(keypoints)
-
-        def error_mm(points: FoldedPoints, fitted: ClipSolution) -> float:
-            error = fit_error(points.shaped(shape[None]), fitted.rotmat, fitted.transl, targets, confidence)
-            return 1000 * float(error[(confidence > 0).any(dim=1)].mean())
-
         offsets, found = before, clip
         for _ in range(_OFFSET_ROUNDS):
-            offsets = calibrate_offsets(plain, layout, found.rotmat, found.transl, shape, targets, confidence)
+            measured = self._measured(keypoints)
+            offsets = calibrate_offsets(plain, layout, found.rotmat, found.transl, shape, *measured)
             found = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
         assert offsets is not None
-        old, new = error_mm(_with(plain, before), clip), error_mm(_with(plain, offsets), found)
+        old = self._error_mm(keypoints, _with(plain, before), shape, clip)
+        new = self._error_mm(keypoints, _with(plain, offsets), shape, found)
         if not new < old:
             none = Offsets(layout.name, layout.keypoint_names, offsets.joint, torch.zeros_like(offsets.offset))
             note = f"offsets are not used: with them keypoints are {new:.1f} mm off on average, without {old:.1f}"
             return clip, none if before is None else before, note
-        away = error_mm(plain, found)
+        away = self._error_mm(keypoints, plain, shape, found)
         note = (
             f"with calibrated offsets keypoints are {new:.1f} mm off on average, {old:.1f} without; "
             f"{away:.1f} from the body's own points"
         )
         return found, offsets, note
 
+    def _error_mm(self, keypoints: Keypoints, points: FoldedPoints, shape: Tensor, clip: ClipSolution) -> float:
+        """What the keypoints are off by on average, over the frames that have some."""
+        targets, confidence = self._measured(keypoints)
+        error = fit_error(points.shaped(shape[None]), clip.rotmat, clip.transl, targets, confidence)
+        return 1000 * float(error[(confidence > 0).any(dim=1)].mean())
+
     def _marker_note(
         self, keypoints: Keypoints, plain: FoldedPoints, offsets: Offsets, shape: Tensor, clip: ClipSolution
     ) -> str:
-        targets, confidence = self._measured(keypoints)
-        points = _with(plain, offsets).shaped(shape[None])
-        error = fit_error(points, clip.rotmat, clip.transl, targets, confidence)
-        off, away = 1000 * float(error[(confidence > 0).any(dim=1)].mean()), 1000 * offsets.offset.norm(dim=-1).mean()
+        off = self._error_mm(keypoints, _with(plain, offsets), shape, clip)
+        away = 1000 * float(offsets.offset.norm(dim=-1).mean())
         return (
-            f"markers stand off the body's points by {float(away):.0f} mm on average, which the keypoint error counts; "
+            f"markers stand off the body's points by {away:.0f} mm on average, which the keypoint error counts; "
             f"from where they were found to stand they are {off:.1f} mm off"
         )
 
@@ -327,8 +318,7 @@ class RecordingSolver:
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints, height_m: float | None) -> Keypoints:
         scale, whose = self._scale(keypoints, folded), "the mean body's"
         if height_m is not None:
-            mean = float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
-            scale, whose = scale * height_m / mean, f"those of somebody of {height_m:.2f} m"
+            scale, whose = scale * height_m / self._mean_height(), f"those of somebody of {height_m:.2f} m"
         if abs(scale - 1) < _OWN_SIZE:
             return keypoints
         positions = torch.where((keypoints.confidence > 0)[..., None], keypoints.positions * scale, torch.nan)
@@ -340,8 +330,10 @@ class RecordingSolver:
         known = options.known_size
         if known.height_m is None and known.weight_kg is None:
             return ()
-        mean = float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
-        return known.contradictions(mean / self._scale(keypoints, folded))
+        return known.contradictions(self._mean_height() / self._scale(keypoints, folded))
+
+    def _mean_height(self) -> float:
+        return float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
         return scale_of(limb_lengths(folded, self.priors), *self._measured(keypoints))

@@ -78,6 +78,7 @@ class BandedSolution:
     products: Float[Tensor, "M M"]
 
 
+@one_blas_thread()
 def solve_banded(
     columns_of: Callable[[slice], BandedColumns], frames: int, segment: int, kept: int = 0
 ) -> BandedSolution | None:
@@ -90,11 +91,6 @@ def solve_banded(
         segment: frames worked off at once.
         kept: frames at most, from the last back, whose factor is kept instead of made twice.
     """
-    with one_blas_thread():
-        return _solve(columns_of, frames, segment, kept)
-
-
-def _solve(columns_of: Callable[[slice], BandedColumns], frames: int, segment: int, kept: int) -> BandedSolution | None:
     starts = list(range(0, frames, segment))
     first_kept = len(starts) - max(1, kept // segment)
     rests: list[_Rest | None] = [None]
@@ -111,7 +107,8 @@ def _solve(columns_of: Callable[[slice], BandedColumns], frames: int, segment: i
         if factor is None:
             return None
         rests.append(factor.rest())
-        products = factor.products() + products
+        own = factor.half[: factor.own]
+        products = own.T @ own + products  # what these frames have of b^T A^-1 b
         if number >= first_kept:
             factors.append(factor)
     size, sides, device = factors[-1].size, factors[-1].half.shape[1], factors[-1].device
@@ -172,11 +169,6 @@ class _Factor:
             return None
         half, _ = lapack.dtbtrs(band, right, uplo="L")
         return cls(band, half, frames * size, size, columns.right.device)
-
-    def products(self) -> Float[np.ndarray, "M M"]:
-        """What the frames have of b^T A^-1 b."""
-        own = self.half[: self.own]
-        return own.T @ own
 
     def rest(self) -> _Rest | None:
         """What they leave of those after them; None where nothing comes after."""

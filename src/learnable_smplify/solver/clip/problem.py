@@ -7,6 +7,7 @@ to the two before and after it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -51,19 +52,8 @@ class ClipState:
         return Frames.of(points, self.rotmat[rows], self.transl[rows])
 
 
-@dataclass(frozen=True, eq=False)
-class Turns:
-    """Angular accelerations of joints about the frames 1 .. T-2, relative to their parents, and their derivatives.
-
-    Args:
-        residual: (T-2, 24, 3) change of log(R_t+1 R_t^T) from one pair of frames to the next [rad].
-        before, here, after: (T-2, 24, 3, 3) its derivative by the rotation of the frame before, of the frame, after.
-    """
-
-    residual: Tensor
-    before: Tensor
-    here: Tensor
-    after: Tensor
+# Derivatives of what is about the frames 1 .. T-2 by the frame before, the frame itself, and the one after.
+Derivatives: TypeAlias = tuple[Float[Tensor, "*T J D D"], Float[Tensor, "*T J D D"], Float[Tensor, "*T J D D"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +90,7 @@ class ClipProblem:
             cost = sum((prior.select(rows).cost(frames) for prior in self.priors), keypoints)
             return cost, frames.posed.joints + frames.transl[:, None]
 
-        costs, joints = zip(*map_chunks(of_frames, self._slices(), state.transl.device), strict=True)
+        costs, joints = zip(*map_chunks(of_frames, _slices(len(self.keypoints)), state.transl.device), strict=True)
         total, moved = torch.cat(costs), torch.cat(joints)
         total = total + self.shape_precision * state.betas.square().sum() / len(total)
         turn = self.turn_weight * turn_residual(state.rotmat).square().sum(-1)
@@ -112,18 +102,19 @@ class ClipProblem:
     def linearise(self, state: ClipState) -> LinearisedClip:
         """The problem near a state."""
         points = self.folded.shaped(state.betas[None])
-        parts = [points.pose(state.rotmat[rows]).joints for rows in self._slices()]
+        parts = [points.pose(state.rotmat[rows]).joints for rows in _slices(len(self.keypoints))]
         moved = torch.cat(parts) + state.transl[:, None]
-        turns, accelerations = linearised_turns(state.rotmat), second_differences(moved)
-        turn_weight = self.turn_weight * self._burst_factor(self.turn_weight * turns.residual.square().sum(-1))
-        move_weight = self.move_weight * self._burst_factor(self.move_weight * accelerations.square().sum(-1))
+        turn, slopes = linearised_turns(state.rotmat)
+        turn_weight = self.turn_weight * self._burst_factor(self.turn_weight * turn.square().sum(-1))
+        squared = second_differences(moved).square().sum(-1)
+        move_weight = self.move_weight * self._burst_factor(self.move_weight * squared)
         return LinearisedClip(
             problem=self,
             state=state,
             points=points,
             joints=_joint_points(points),
-            turn_bands=_turn_bands(turns, turn_weight, len(moved)),
-            turn_gradient=_turn_gradient(turns, turn_weight, len(moved)),
+            turn_bands=_bands(slopes, turn_weight, len(moved)),
+            turn_gradient=_gradient(slopes, turn_weight[..., None] * turn, len(moved)),
             move_bands=_move_bands(move_weight, self.hold_weight, len(moved)),
             positions=moved,
         )
@@ -131,15 +122,13 @@ class ClipProblem:
     def squared_residual(self, state: ClipState) -> Float[Tensor, "T *K"]:
         """Squared distance of every keypoint from its measurement [m^2], or from where each camera sees it."""
         points = self.folded.shaped(state.betas[None])
-        parts = [self.keypoints.select(rows).residual(state.frames(points, rows)) for rows in self._slices()]
+        slices = _slices(len(self.keypoints))
+        parts = [self.keypoints.select(rows).residual(state.frames(points, rows)) for rows in slices]
         return torch.cat(parts).square().sum(-1)
 
     def trust(self, state: ClipState) -> Float[Tensor, "T *K"]:
         """The share of its pull that each keypoint keeps; 0 for missing ones."""
         return self.keypoints.trust(self.squared_residual(state)) * (self.keypoints.weights > 0)
-
-    def _slices(self) -> list[slice]:
-        return _slices(len(self.keypoints))
 
     def _burst_cost(self, squared: Tensor) -> Tensor:
         return squared if self.burst is None else self.burst**2 * torch.log1p(squared / self.burst**2)
@@ -188,7 +177,7 @@ class LinearisedClip:
         problem, betas = self.problem, self.state.betas
         normal = problem.shape_precision * torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
         gradient = problem.shape_precision * betas
-        for rows in problem._slices():
+        for rows in _slices(len(problem.keypoints)):
             keypoints = problem.keypoints.select(rows).linearise(self.state.frames(self.points, rows))
             _, by_betas, pull = keypoints.by_betas()
             normal, gradient = normal + by_betas, gradient + pull
@@ -214,11 +203,11 @@ class LinearisedClip:
         frames = len(self.positions)
         count = rows.stop - rows.start
         wider = slice(rows.start, min(rows.stop + 2, frames))
+        pull = _along_bands(self.move_bands, self.positions, rows)
         if is_usable(self.positions, any_precision=True):
             from learnable_smplify.solver.clip.kernels import add_moves
 
             gradient = columns.right.new_zeros(columns.right.shape[:2])
-            pull = _along_bands(self.move_bands, self.positions, rows)
             bands = [band[rows].contiguous().numpy() for band in self.move_bands]
             rotmat, offsets = self.state.rotmat[wider].contiguous().numpy(), self.joints.offsets[0].contiguous().numpy()
             add_moves(rotmat, offsets, *bands, pull.numpy(), columns.packed.numpy(), gradient.numpy())
@@ -231,7 +220,6 @@ class LinearisedClip:
             reach = len(there)
             weight = band[rows][:reach, :, None, None]
             columns.block(later)[:reach] += there.flatten(1, 2).mT @ (weight * here[:reach]).flatten(1, 2)
-        pull = _along_bands(self.move_bands, self.positions, rows)
         columns.right[..., 0] += (here.flatten(1, 2).mT @ pull.flatten(1)[..., None])[..., 0]
 
 
@@ -241,18 +229,13 @@ def turn_residual(rotmat: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T-2 24 3"
     return turn[1:] - turn[:-1]
 
 
-def linearised_turns(rotmat: Float[Tensor, "T 24 3 3"]) -> Turns:
-    """`turn_residual` with its derivatives."""
+def linearised_turns(rotmat: Float[Tensor, "T 24 3 3"]) -> tuple[Float[Tensor, "T-2 24 3"], Derivatives]:
+    """`turn_residual` with its derivatives by rotations."""
     turn = fast_rotmat_to_rotvec(rotmat[1:] @ rotmat[:-1].mT)
     # log(exp(d) V exp(-c)) = log V + J_l^-1 d - J_r^-1 c to first order, and J_r = J_l^T.
     by_later = left_jacobian_inverse(turn)
     by_earlier = by_later.mT
-    return Turns(
-        residual=turn[1:] - turn[:-1],
-        before=by_earlier[:-1],
-        here=-by_earlier[1:] - by_later[:-1],
-        after=by_later[1:],
-    )
+    return turn[1:] - turn[:-1], (by_earlier[:-1], -by_earlier[1:] - by_later[:-1], by_later[1:])
 
 
 def second_differences(values: Float[Tensor, "T *D"]) -> Float[Tensor, "T-2 *D"]:
@@ -260,42 +243,35 @@ def second_differences(values: Float[Tensor, "T *D"]) -> Float[Tensor, "T-2 *D"]
     return values[2:] - 2 * values[1:-1] + values[:-2]
 
 
-def _turn_bands(
-    turns: Turns, weight: Float[Tensor, "T-2 24"], frames: int
-) -> tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 24 3 3"], Float[Tensor, "T 24 3 3"]]:
-    same = weight.new_zeros(frames, weight.shape[1], 3, 3)
+def _bands(
+    slopes: Derivatives, weight: Float[Tensor, "T-2 J"], frames: int
+) -> tuple[Float[Tensor, "T J D D"], Float[Tensor, "T J D D"], Float[Tensor, "T J D D"]]:
+    """Blocks (t, t), (t+1, t) and (t+2, t) of the Gauss-Newton matrix of weighted squares."""
+    before, here, after = slopes
+    same = weight.new_zeros(frames, weight.shape[1], *before.shape[-2:])
     next_, second = torch.zeros_like(same), torch.zeros_like(same)
     scale = weight[..., None, None]
-    before, here, after = (part.mT for part in (turns.before, turns.here, turns.after))
-    same[:-2] += before @ (scale * turns.before)
-    same[1:-1] += here @ (scale * turns.here)
-    same[2:] += after @ (scale * turns.after)
-    next_[:-2] += here @ (scale * turns.before)
-    next_[1:-1] += after @ (scale * turns.here)
-    second[:-2] += after @ (scale * turns.before)
+    same[:-2] += before.mT @ (scale * before)
+    same[1:-1] += here.mT @ (scale * here)
+    same[2:] += after.mT @ (scale * after)
+    next_[:-2] += here.mT @ (scale * before)
+    next_[1:-1] += after.mT @ (scale * here)
+    second[:-2] += after.mT @ (scale * before)
     return same, next_, second
 
 
-def _turn_gradient(turns: Turns, weight: Float[Tensor, "T-2 24"], frames: int) -> Float[Tensor, "T 24 3"]:
-    pull = (weight[..., None] * turns.residual)[..., None]
-    gradient = weight.new_zeros(frames, *turns.residual.shape[1:])
-    gradient[:-2] += (turns.before.mT @ pull)[..., 0]
-    gradient[1:-1] += (turns.here.mT @ pull)[..., 0]
-    gradient[2:] += (turns.after.mT @ pull)[..., 0]
+def _gradient(slopes: Derivatives, pull: Float[Tensor, "T-2 J D"], frames: int) -> Float[Tensor, "T J D"]:
+    gradient = pull.new_zeros(frames, *pull.shape[1:])
+    for first, slope in enumerate(slopes):
+        gradient[first : first + len(pull)] += (slope.mT @ pull[..., None])[..., 0]
     return gradient
 
 
 def _move_bands(
     weight: Float[Tensor, "T-2 24"], hold: Float[Tensor, "T-1 24"], frames: int
 ) -> tuple[Float[Tensor, "T 24"], Float[Tensor, "T 24"], Float[Tensor, "T 24"]]:
-    same = weight.new_zeros(frames, weight.shape[1])
-    next_, second = torch.zeros_like(same), torch.zeros_like(same)
-    same[:-2] += weight
-    same[1:-1] += 4 * weight
-    same[2:] += weight
-    next_[:-2] -= 2 * weight
-    next_[1:-1] -= 2 * weight
-    second[:-2] += weight
+    one = weight.new_ones(1, 1)
+    same, next_, second = (band[..., 0, 0] for band in _bands((one, -2 * one, one), weight, frames))
     same[:-1] += hold
     same[1:] += hold
     next_[:-1] -= hold

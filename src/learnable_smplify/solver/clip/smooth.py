@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.kernels.convert import fast_closest_rotmat
 from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver.clip.banded import BandedColumns, solve_banded
@@ -48,8 +48,9 @@ _LEAST_SIGMA = 0.003
 # A keypoint starts to lose its pull at this distance, in keypoint sigmas, but not nearer than this [m].
 _ROBUST_SIGMAS, _LEAST_ROBUST = 4.0, 0.15
 # Allowed angular acceleration, relative to what is typical of each joint; allowed acceleration of positions [m/s^2];
-# and what share of both is allowed once most of the noise is gone.
-_TURN_SCALE, _MOVE_ACCELERATION, _QUIET = 4.0, 20.0, 0.5
+# and what share of both is allowed once most of the noise is gone. Accelerations above this multiple of that are
+# believed, and held less and less.
+_TURN_SCALE, _MOVE_ACCELERATION, _QUIET, _BURST = 4.0, 20.0, 0.5, 0.7
 # What keypoints at least are off by in every frame alike [m]; as more of it is measured, the betas' standard normal
 # prior gets more weight against the keypoints.
 _LEAST_OFFSET = 0.0015
@@ -80,8 +81,6 @@ class SmoothOptions:
 
     Args:
         keypoint_sigma: what a measured keypoint coordinate may be off by [m]; None measures it on the recording.
-        burst: once most of the noise is gone, accelerations above this multiple of what is allowed are believed, and
-            held less and less. None keeps holding all alike.
         pose_weight: of the pose prior in every 1/30 s.
         network_weight: of the network's own Gaussian in every 1/30 s, where one is given.
         refine_shape: refine betas together with all poses.
@@ -93,7 +92,6 @@ class SmoothOptions:
     """
 
     keypoint_sigma: float | None = None
-    burst: float | None = 0.7
     pose_weight: float = 0.2
     network_weight: float = 0.2
     refine_shape: bool = True
@@ -126,7 +124,7 @@ class SmoothSolution:
 
 
 def smooth_clip(
-    points: ShapedPoints,
+    folded: FoldedPoints,
     targets: Float[Tensor, "T K 3"],
     confidence: Float[Tensor, "T K"],
     rotmat: Float[Tensor, "T 24 3 3"],
@@ -143,14 +141,14 @@ def smooth_clip(
     """Solve a recording of one person as one problem.
 
     Args:
-        points: the person's keypoints (a batch of 1).
+        folded: the layout's keypoints on the body.
         targets: (T, K, 3) measured keypoints, metres.
         confidence: (T, K) in [0, 1], 0 = missing.
         rotmat, transl: poses to start from, as the causal pass finds them. Frames without any keypoint are started
             between their neighbours instead.
         fps: frames a second.
         priors: over poses.
-        betas: (10,) those of `points`.
+        betas: (10,) of the person; refined if the options say so.
         shape_priors: over poses while betas are looked for; None for the same. A pose prior knows one program's poses:
             where it leaves habits open (`solver.shape.habit`), betas do not take them up.
         sources: others' answers for each frame, as the network's own; `network_weight` weighs them.
@@ -159,7 +157,7 @@ def smooth_clip(
     Returns:
         the solution, in the dtypes of what came in.
     """
-    folded = points.folded.double()
+    folded = folded.double()
     targets, confidence = targets.double(), confidence.double()
     sigma = options.keypoint_sigma
     if sigma is None:
@@ -175,7 +173,7 @@ def smooth_clip(
     history: list[tuple[float, ...]] = []
 
     first = first_problem(folded, keypoints, seen, h, priors, options, sources)
-    problem = with_bursts(first, options, h)
+    problem = with_bursts(first, h)
     # Noise looks like bursts; only with most of it gone can bursts be told.
     if options.near_start:
         offset, state = _offset(problem, state, sigma), without_jitter(state, fps)
@@ -189,7 +187,7 @@ def smooth_clip(
         # In noise every frame leans towards the pose prior, all alike, and betas would make up for it.
         lighter = replace(options, pose_weight=options.pose_weight * min(1.0, _LEANING_SIGMA / sigma))
         wide = first_problem(folded, keypoints, seen, h, shape_priors or priors, lighter, sources)
-        wide = replace(with_bursts(wide, options, h), shape_precision=shape_precision)
+        wide = replace(with_bursts(wide, h), shape_precision=shape_precision)
         state, costs = descend(wide, state, options)
         history.append(costs)
     state, costs = descend(problem, state, replace(options, refine_shape=False))
@@ -266,12 +264,10 @@ def first_problem(
     )
 
 
-def with_bursts(problem: ClipProblem, options: SmoothOptions, h: float) -> ClipProblem:
+def with_bursts(problem: ClipProblem, h: float) -> ClipProblem:
     """The second round's problem: accelerations held closer, those that are bursts let go."""
-    if options.burst is None:
-        return problem
     turn, move = problem.turn_weight / _QUIET**2, problem.move_weight / _QUIET**2
-    return replace(problem, turn_weight=turn, move_weight=move, burst=options.burst * h**0.5)
+    return replace(problem, turn_weight=turn, move_weight=move, burst=_BURST * h**0.5)
 
 
 def _unseen_weight(unseen: Bool[Tensor, " T"], h: float) -> Float[Tensor, "T-1 24"]:

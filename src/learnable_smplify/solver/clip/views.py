@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -29,15 +29,6 @@ from learnable_smplify.solver.frame.sight import SightTerm
 _SHAPE_PRECISION = 10.0
 
 
-@dataclass(frozen=True, eq=False)
-class SmoothViews:
-    """A recording's poses (T, 24, 3, 3), places (T, 3) [m] and betas (10,)."""
-
-    rotmat: Float[Tensor, "T 24 3 3"]
-    transl: Float[Tensor, "T 3"]
-    betas: Float[Tensor, "10"]
-
-
 def smooth_views(
     folded: FoldedPoints,
     sight: SightTerm,
@@ -49,7 +40,7 @@ def smooth_views(
     options: SmoothOptions,
     *,
     sources: Sequence[Source] = (),
-) -> SmoothViews:
+) -> ClipState:
     """Solve a recording of one person as one problem.
 
     Args:
@@ -62,7 +53,7 @@ def smooth_views(
         sources: others' answers for each frame; `network_weight` weighs them.
 
     Returns:
-        the recording, in the dtypes of what came in.
+        poses, places [m] and betas, in the dtypes of what came in.
     """
     h = REFERENCE_FPS / fps
     seen = (sight.weights > 0).any(dim=2).any(dim=1)
@@ -73,7 +64,6 @@ def smooth_views(
         state = without_jitter(state, fps)
     else:
         state, _ = descend(problem, state, replace(options, refine_shape=False))
-    if options.refine_shape or options.burst is not None or options.near_start:
-        problem = replace(with_bursts(problem, options, h), shape_precision=_SHAPE_PRECISION)
-        state, _ = descend(problem, state, options)
-    return SmoothViews(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))
+    problem = replace(with_bursts(problem, h), shape_precision=_SHAPE_PRECISION)
+    state, _ = descend(problem, state, options)
+    return ClipState(state.rotmat.to(rotmat), state.transl.to(transl), state.betas.to(betas))

@@ -35,23 +35,8 @@ _GUESS_WEIGHT = 0.02**2
 _RANDOM_GUESSES, _SEED = 2, 0
 
 
-@dataclass(frozen=True)
-class Search:
-    """How hard a pose is looked for.
-
-    Args:
-        tried: steps for every guess.
-        finished: steps for the best.
-    """
-
-    tried: LevenbergMarquardt
-    finished: LevenbergMarquardt
-
-
-_THOROUGH = Search(
-    LevenbergMarquardt(8, initial_damping=1e-2),
-    LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3),
-)
+_TRY = LevenbergMarquardt(8, initial_damping=1e-2)
+_FINISH = LevenbergMarquardt(30, cost_tolerance=1e-3, initial_damping=1e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +54,8 @@ def cold_start(
     weights: Float[Tensor, "B K"],
     priors: Priors,
     robust_scale: float | None = None,
-    search: Search = _THOROUGH,
+    tried: LevenbergMarquardt = _TRY,
+    finished: LevenbergMarquardt = _FINISH,
 ) -> PoseSolution:
     """Poses for B independent frames.
 
@@ -79,7 +65,7 @@ def cold_start(
         weights: (B, K) 1 / variance of every keypoint [1/m^2], 0 = missing.
         priors: on the device of `targets`.
         robust_scale: distance [m] at which a keypoint starts to lose its pull; None for squares.
-        search: how hard to look.
+        tried, finished: how hard every guess is tried, and the best one finished.
     """
     batch = targets.shape[0]
     guesses = _guesses(priors)
@@ -96,9 +82,9 @@ def cold_start(
         prior_transl=start_transl,
         robust_scale=robust_scale,
     )
-    tried = solve(problem, start_rotmat, start_transl, search.tried)
-    best = tried.cost.reshape(batch, count).argmin(dim=1) + torch.arange(batch, device=targets.device) * count
-    return solve(problem.select(best), tried.rotmat[best], tried.transl[best], search.finished)
+    found = solve(problem, start_rotmat, start_transl, tried)
+    best = found.cost.reshape(batch, count).argmin(dim=1) + torch.arange(batch, device=targets.device) * count
+    return solve(problem.select(best), found.rotmat[best], found.transl[best], finished)
 
 
 def place(
@@ -160,13 +146,9 @@ def align_trunk(
 
 @lru_cache(maxsize=16)
 def _drive(folded: FoldedPoints) -> _Drive:
-    identity = torch.eye(3, dtype=folded.weight.dtype, device=folded.weight.device).expand(1, NUM_JOINTS, 3, 3)
-    betas = torch.zeros(1, folded.anchor_shape.shape[-1], dtype=folded.weight.dtype, device=folded.weight.device)
-    levers = folded.shaped(betas).pose(identity).levers()[0]
+    levers = folded.at_rest().levers()[0]
     length = levers.norm(dim=-1)  # (K, 24)
-    below = torch.tensor(IS_ANCESTOR, device=length.device).T & ~torch.eye(
-        NUM_JOINTS, dtype=torch.bool, device=length.device
-    )  # below[j, i]: i hangs under j
+    below = torch.tensor(IS_ANCESTOR, device=length.device).T.clone().fill_diagonal_(False)  # [j, i]: i hangs under j
     lower = torch.where(below, length[:, None, :], 0.0).amax(dim=-1)  # (K, 24)
     trunk_joints = [JOINT_INDEX[name] for name in _TRUNK_JOINTS]
     elsewhere = [joint for joint in range(NUM_JOINTS) if joint not in trunk_joints]

@@ -65,6 +65,14 @@ def squared_scale(scale: float | None) -> np.float32:
     return np.float32(0 if scale is None else scale**2)
 
 
+def packed_sight(sight: SightTerm | None, frames: int, count: int) -> tuple[np.ndarray | np.float32, ...]:
+    """What cameras see for the kernels (see `sight_kernels`); without, nothing of so many frames and keypoints."""
+    if sight is None:
+        shapes = (0, CAMERA_SIZE), (frames, 0, count, 2), (frames, 0, count)
+        return *(np.empty(shape, np.float32) for shape in shapes), squared_scale(None)
+    return *arrays(sight.cameras.packed(), sight.seen, sight.weights), squared_scale(sight.robust_scale)
+
+
 @dataclass(frozen=True, eq=False)
 class PoseProblem:
     """B independent problems.
@@ -168,19 +176,9 @@ def solve(
     start_transl: Float[Tensor, "B 3"],
     options: LevenbergMarquardt,
 ) -> PoseSolution:
-    """Minimise every problem from its own start; on the CPU in compiled code (see `compiled`)."""
+    """Minimise every problem from its own start; on the CPU one after the other in compiled code (`kernels`)."""
     if is_usable(start_rotmat, problem.targets, problem.points.anchor):
         return _solve_compiled(problem, start_rotmat, start_transl, options)
-    return solve_tensors(problem, start_rotmat, start_transl, options)
-
-
-def solve_tensors(
-    problem: PoseProblem,
-    start_rotmat: Float[Tensor, "B 24 3 3"],
-    start_transl: Float[Tensor, "B 3"],
-    options: LevenbergMarquardt,
-) -> PoseSolution:
-    """`solve` on any device and in any precision: all problems at once, in torch."""
     rotmat, transl = start_rotmat.clone(), start_transl.clone()
     batch = rotmat.shape[0]
     cost = torch.full((batch,), torch.inf, dtype=rotmat.dtype, device=rotmat.device)
@@ -227,16 +225,12 @@ def _solve_compiled(
     cost, distance = torch.empty(batch), torch.empty(batch)
     converged = torch.empty(batch, dtype=torch.bool)
     precision, sight = problem.prior_precision, problem.sight
-    weights, count = problem.weights, problem.targets.shape[1]
-    if sight is None:
-        seen = arrays(torch.empty(0, CAMERA_SIZE), torch.empty(batch, 0, count, 2), torch.empty(batch, 0, count))
-    else:
-        weights, seen = torch.zeros_like(weights), arrays(sight.cameras.packed(), sight.seen, sight.weights)
+    weights = problem.weights if sight is None else torch.zeros_like(problem.weights)
     minimise_frames(
         *arrays(rotmat, transl, problem.points.offsets, problem.points.anchor.permute(0, 2, 3, 1)),
         *(tables.anchor_pose, tables.weight, tables.share),
         *arrays(problem.targets, weights),
-        (*seen, squared_scale(None if sight is None else sight.robust_scale)),
+        packed_sight(sight, *weights.shape),
         *arrays(problem.prior_rotmat, precision[None] if precision.ndim == 2 else precision, problem.prior_transl),
         np.float32(problem.transl_precision),
         squared_scale(problem.robust_scale),

@@ -98,7 +98,6 @@ class SightTerm(MeasuredTerm):
     def linearise(self, frames: Frames) -> LinearisedSight:
         """The term near these poses, as iteratively reweighted squares."""
         positions = frames.posed.positions() + frames.transl[:, None]
-        free = torch.einsum("vy,bky->bvk", self.cameras.rotation[:, 2], positions) + self.cameras.transl[:, None, 2]
         local = self.cameras.local(positions)
         flat, depth = local[..., :2], local[..., 2:]
         residual = self.cameras.scale[:, None] * flat / depth - self.seen
@@ -106,7 +105,7 @@ class SightTerm(MeasuredTerm):
         weights = self.weights * self.trust(squared)
         # d (x / z) = (dx - (x / z) dz) / z; a depth that is held does not change.
         across = self.cameras.rotation[None, :, None, :2].expand(*local.shape[:3], 2, 3)
-        along = (free > NEAREST)[..., None, None] * self.cameras.rotation[None, :, None, 2:]
+        along = (depth > NEAREST)[..., None] * self.cameras.rotation[None, :, None, 2:]
         slope = (self.cameras.scale[:, None] / depth)[..., None] * (across - (flat / depth)[..., None] * along)
         pulled = weights[..., None, None] * slope
         return LinearisedSight(

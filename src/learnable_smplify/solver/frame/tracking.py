@@ -96,14 +96,9 @@ class Tracker:
         self, finder: Finder, options: ClipOptions, fps: float, start: tuple[Tensor, Tensor] | None = None
     ) -> None:
         self.finder, self._options, self._fps = finder, options, fps
-        self._before = start
+        self.pose = start  # of the latest solved frame
         self._frames_since = 0
         self.min_keypoints = options.min_keypoints
-
-    @property
-    def pose(self) -> tuple[Float[Tensor, "1 24 3 3"], Float[Tensor, "1 3"]] | None:
-        """Local rotations and transl [m] of the latest solved frame."""
-        return self._before
 
     def step(self, measured: Float[Tensor, "1 K D"], trust: Float[Tensor, "1 K"]) -> TrackedFrame:
         """The next frame: solved from the one before, or from nothing where that fails.
@@ -112,17 +107,17 @@ class Tracker:
         """
         self._frames_since += 1
         if int((trust > 0).sum()) < self._options.min_keypoints:
-            if self._before is None:
+            if self.pose is None:
                 mean = load_priors().pose_mean.to(measured)[None]
                 return TrackedFrame(mean, measured.new_zeros(1, 3), True, None)
-            return TrackedFrame(*self._before, True, None)
+            return TrackedFrame(*self.pose, True, None)
         seconds = self._frames_since / self._fps
-        found = None if self._before is None else self.finder.follow(*self._before, measured, trust, seconds)
+        found = None if self.pose is None else self.finder.follow(*self.pose, measured, trust, seconds)
         if found is None or float(found.distance) > self._options.lost_error:
             search = self.finder.search(measured, trust)
             if found is None or float(search.distance) < _CLEARLY_BETTER * float(found.distance):
                 found = search
-        self._before, self._frames_since = (found.rotmat, found.transl), 0
+        self.pose, self._frames_since = (found.rotmat, found.transl), 0
         flagged = float(found.distance) > self._options.lost_error
         return TrackedFrame(found.rotmat, found.transl, flagged, found.sigma)
 

@@ -64,10 +64,8 @@ class Anatomy:
     @staticmethod
     def of(rest: RestHands) -> Anatomy:
         """Of a person's hands in the rest pose."""
-        sides = torch.stack(
-            [torch.cat((rest.joints[side], rest.tips[side])) * _mirror(side, rest.joints) for side in (0, 1)]
-        ).double()
-        parts = [_hand(hand) for hand in sides]
+        sides = torch.cat((rest.joints, rest.tips), dim=1) * mirroring(rest.joints)[:, None]
+        parts = [_hand(hand) for hand in sides.double()]
         offsets, axes, lower, upper, apart = (torch.stack(part).float() for part in zip(*parts, strict=True))
         return Anatomy(offsets, axes, lower, upper, apart)
 
@@ -115,8 +113,9 @@ class Anatomy:
         return over.clamp(min=0)
 
 
-def _mirror(side: int, like: Tensor) -> Tensor:
-    return like.new_tensor((1.0 if side == 0 else -1.0, 1.0, 1.0))
+def mirroring(like: Tensor) -> Float[Tensor, "2 3"]:
+    """What places of both hands are multiplied by to make the right one a left one, or a right one again."""
+    return like.new_tensor(((1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)))
 
 
 def _unit(vector: Tensor) -> Tensor:

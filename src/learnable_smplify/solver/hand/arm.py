@@ -9,6 +9,7 @@ beyond that is the forearm's; and it bends so far and no further, wherever the h
 from __future__ import annotations
 
 import math
+from itertools import chain
 
 import numpy as np
 import torch
@@ -80,19 +81,6 @@ def with_wrists(
             np.array(WRIST_LIMITS, np.float32),
         )
         return rotmat
-    return with_wrists_tensors(rotmat, transl, offsets, turn, place, seen, priors)
-
-
-def with_wrists_tensors(
-    rotmat: Float[Tensor, "T 24 3 3"],
-    transl: Float[Tensor, "T 3"],
-    offsets: Float[Tensor, "#T 24 3"],
-    turn: Float[Tensor, "T 2 3 3"],
-    place: Float[Tensor, "T 2 3"],
-    seen: Bool[Tensor, "T 2"],
-    priors: Priors,
-) -> Float[Tensor, "T 24 3 3"]:
-    """`with_wrists` on any device and in any precision, in torch."""
     rotmat = rotmat.clone()
     for index, joints in enumerate(ARM_JOINTS):
         rows = seen[:, index].nonzero()[:, 0]
@@ -106,13 +94,13 @@ def with_wrists_tensors(
 
 def correction(rotmat: Float[Tensor, "T 24 3 3"], before: Float[Tensor, "T 24 3 3"]) -> Float[Tensor, "T 2 9"]:
     """How far each arm's shoulder, elbow and wrist were turned, in their parents' frames [rad]."""
-    joints = [joint for arm in ARM_JOINTS for joint in arm]
+    joints = list(chain(*ARM_JOINTS))
     return fast_rotmat_to_rotvec(rotmat[:, joints] @ before[:, joints].mT).unflatten(1, (2, 3)).flatten(2)
 
 
 def corrected(rotmat: Float[Tensor, "T 24 3 3"], turned: Float[Tensor, "T 2 9"]) -> Float[Tensor, "T 24 3 3"]:
     """The poses with arms turned by so much: the inverse of `correction`."""
-    joints = [joint for arm in ARM_JOINTS for joint in arm]
+    joints = list(chain(*ARM_JOINTS))
     rotmat = rotmat.clone()
     rotmat[:, joints] = fast_rotvec_to_rotmat(turned.unflatten(2, (3, 3)).flatten(1, 2)) @ rotmat[:, joints]
     return rotmat

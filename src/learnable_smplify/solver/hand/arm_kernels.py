@@ -26,9 +26,9 @@ _SHOULDER, _ELBOW, _WRIST = _LENGTH - 3, _LENGTH - 2, _LENGTH - 1  # places in t
 
 
 @part
-def _climb(local, transl, offsets, chain, first, last, world, places):
-    """World rotations and places along a chain, its joints `first` to `last`; those before are known."""
-    for n in range(first, last + 1):
+def _climb(local, transl, offsets, chain, first, world, places):
+    """World rotations and places along a chain from its joint `first` to the wrist; those before are known."""
+    for n in range(first, _LENGTH):
         joint = chain[n]
         if n == 0:
             copy_matrix(local[joint], world[0])
@@ -49,7 +49,7 @@ def arm_ends(local, transl, offsets, turn, place):
     for t in range(local.shape[0]):
         own = offsets[t] if offsets.shape[0] > 1 else offsets[0]
         for s in range(2):
-            _climb(local[t], transl[t], own, _CHAINS[s], 0, _WRIST, world, places)
+            _climb(local[t], transl[t], own, _CHAINS[s], 0, world, places)
             copy_matrix(world[_WRIST], turn[t, s])
             for c in range(3):
                 place[t, s, c] = places[_WRIST, c]
@@ -66,7 +66,7 @@ def hold_hands(local, transl, offsets, turn, place, seen, mean, precision, reach
             if not seen[t, s]:
                 continue
             chain = _CHAINS[s]
-            _climb(local[t], transl[t], own, chain, 0, _WRIST, world, places)
+            _climb(local[t], transl[t], own, chain, 0, world, places)
             _reach(local[t], transl[t], own, chain, place[t, s], reach, world, places, scratch)
             _turn(local[t], own, chain, turn[t, s], world, mean, precision, rolls, scratch)
             _limit(local[t], own, chain, limits, scratch)
@@ -111,7 +111,7 @@ def _reach(local, transl, offsets, chain, place, reach, world, places, scratch):
             exp_rotvec(x, y, z, scratch[1])
             multiply(scratch[1], local[chain[n]], scratch[2])
             copy_matrix(scratch[2], local[chain[n]])
-        _climb(local, transl, offsets, chain, _SHOULDER, _WRIST, world, places)
+        _climb(local, transl, offsets, chain, _SHOULDER, world, places)
 
 
 @part

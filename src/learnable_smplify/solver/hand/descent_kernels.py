@@ -224,7 +224,7 @@ def minimise_hands(
         s = sides[b]
         hand = (offsets[s], axes[s], lower[s], upper[s], apart[s])
         frame = (target[b], trust[b])
-        own = (mean[b], precision[b], prior_turn[b], prior_place[b], turn_precision[b], place_precision[b])
+        own = (mean[b], precision[b], prior_turn[b], prior_place[b], turn_precision, place_precision)
         cost[b], converged[b], distance[b], here = minimise(
             turn[b], place[b], params[b], hand, frame, own, robust, options, work
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,21 +34,14 @@ class HandFrame:
     """Two hands in one frame, as left ones.
 
     Args:
-        turn, place: (2, 3, 3) and (2, 3) world rotation and place [m] of the wrists; the arm's where a hand is unseen.
-        turns: (2, 5, 9) of the fingers [rad].
+        found: their poses; `turn` and `place` are the arm's where a hand is unseen.
         seen: (2,) its points were enough.
         flagged: (2,) guessed, or its points do not fit.
-        joint_variance: (2, 15) [rad^2] of each joint's turn, its axes together.
-        wrist_variance: (2, 2) of rotation [rad^2] and place [m^2].
     """
 
-    turn: Float[Tensor, "2 3 3"]
-    place: Float[Tensor, "2 3"]
-    turns: Float[Tensor, "2 5 9"]
+    found: HandSolution
     seen: Bool[Tensor, "2"]
     flagged: Bool[Tensor, "2"]
-    joint_variance: Float[Tensor, "2 15"]
-    wrist_variance: Float[Tensor, "2 2"]
 
 
 class HandFollower:
@@ -87,7 +80,6 @@ class HandFollower:
         prior, seen = self._prior, (trust > 0).sum(dim=1) >= FEWEST
         before = prior.mean if self._before is None else self._before
         mean, precision = self._expected(before, trust, seconds)
-        ones = torch.ones(2).to(targets)
         problem = HandProblem(
             anatomy=self._anatomy,
             side=self._sides,
@@ -96,9 +88,9 @@ class HandFollower:
             mean=mean,
             precision=precision,
             prior_turn=arm_turn,
-            turn_precision=ones / _TURN_SIGMA**2,
+            turn_precision=_TURN_SIGMA**-2,
             prior_place=arm_place,
-            place_precision=ones / _PLACE_SIGMA**2,
+            place_precision=_PLACE_SIGMA**-2,
             robust_scale=_ROBUST_SCALE,
         )
         turn, place = palm_starts(self._anatomy, targets, trust, arm_turn, arm_place)
@@ -109,15 +101,9 @@ class HandFollower:
                 found = self._searched(problem, found, turn, place, side)
         self._before = found.turns
         self._known = [bool(value) for value in seen]
-        return HandFrame(
-            turn=torch.where(seen[:, None, None], found.turn, arm_turn),
-            place=torch.where(seen[:, None], found.place, arm_place),
-            turns=found.turns,
-            seen=seen,
-            flagged=~seen | (found.distance > _LOST_ERROR),
-            joint_variance=found.joint_variance,
-            wrist_variance=found.wrist_variance,
-        )
+        turn = torch.where(seen[:, None, None], found.turn, arm_turn)
+        place = torch.where(seen[:, None], found.place, arm_place)
+        return HandFrame(replace(found, turn=turn, place=place), seen, ~seen | (found.distance > _LOST_ERROR))
 
     def _expected(self, before: Tensor, trust: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
         """Mean and precision of the fingers given the frame before: a random walk that is drawn to rest.
@@ -153,24 +139,10 @@ class HandFollower:
         starts = prior.mean[side].repeat(count, 1, 1)
         for number, bend in enumerate(_STARTS):
             starts[1 + number, :THUMB, PARTS.index("flexion") :: 3] = bend
-
-        def many(part: Tensor) -> Tensor:
-            return part[side : side + 1].expand(count, *part.shape[1:])
-
-        alone = replace(
-            problem,
-            side=many(problem.side),
-            targets=many(problem.targets),
-            weights=many(problem.weights),
-            mean=many(prior.mean),
-            precision=many(prior.precision),
-            prior_turn=many(problem.prior_turn),
-            turn_precision=many(problem.turn_precision),
-            prior_place=many(problem.prior_place),
-            place_precision=many(problem.place_precision),
-        )
+        rows = self._sides[[side] * count]
+        alone = replace(problem, mean=prior.mean, precision=prior.precision).select(rows)
         long = LevenbergMarquardt(max_iterations=30)
-        search = solve_hands(alone, many(turn), many(place), starts, long)
+        search = solve_hands(alone, turn[rows], place[rows], starts, long)
         best = int(search.cost.argmin())
         # Fingers close together: what the seen ones do is expected of the others too, and all are solved once more.
         alone = replace(alone, mean=self._in_company(search.turns[best], problem.weights[side], side).expand_as(starts))
@@ -178,9 +150,6 @@ class HandFollower:
         best = int(search.cost.argmin())
         if self._known[side] and not bool(search.distance[best] < 0.8 * found.distance[side]):
             return found
-        parts = {}
-        for name in ("turn", "place", "turns", "cost", "converged", "distance", "joint_variance", "wrist_variance"):
-            part = getattr(found, name).clone()
-            part[side] = getattr(search, name)[best]
-            parts[name] = part
-        return HandSolution(**parts)
+        for field in fields(found):
+            getattr(found, field.name)[side] = getattr(search, field.name)[best]
+        return found

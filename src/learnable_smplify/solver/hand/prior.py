@@ -16,11 +16,10 @@ from torch import Tensor
 from learnable_smplify.hands import relaxed_hands
 from learnable_smplify.solver.hand.anatomy import THUMB, Anatomy
 
-# Standard deviations [deg] of twist, spread and flexion: knuckle, middle joint, last joint.
-_FINGER_SIGMA_DEG = (2.5, 6.5, 32.0, 1.2, 1.0, 34.0, 1.2, 1.0, 22.0)
-_THUMB_SIGMA_DEG = (12.0, 14.0, 14.0, 5.0, 6.0, 22.0, 1.5, 1.5, 30.0)
-# Correlations of the flexions: of first and second joint, second and third, first and third.
-_FINGER_BENDS, _THUMB_BENDS = (0.5, 0.92, 0.45), (0.2, 0.5, 0.1)
+# Standard deviations [deg] of twist, spread and flexion: knuckle, middle joint, last joint; and correlations of the
+# flexions: of first and second joint, second and third, first and third.
+_FINGER = (2.5, 6.5, 32.0, 1.2, 1.0, 34.0, 1.2, 1.0, 22.0), (0.5, 0.92, 0.45)
+_THUMB = (12.0, 14.0, 14.0, 5.0, 6.0, 22.0, 1.5, 1.5, 30.0), (0.2, 0.5, 0.1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +37,6 @@ class HandPrior:
             [_precision(*(_THUMB if finger == THUMB else _FINGER)) for finger in range(relaxed.shape[1])]
         )
         return HandPrior(relaxed, precision.to(relaxed).expand(2, -1, -1, -1))
-
-
-_FINGER, _THUMB = (_FINGER_SIGMA_DEG, _FINGER_BENDS), (_THUMB_SIGMA_DEG, _THUMB_BENDS)
 
 
 def _precision(sigma_deg: tuple[float, ...], bends: tuple[float, float, float]) -> Float[Tensor, "9 9"]:

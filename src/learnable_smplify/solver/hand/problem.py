@@ -12,8 +12,9 @@ limit that the cost wants beyond it are left out of a step, and every step ends 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -21,7 +22,7 @@ from torch import Tensor
 from learnable_smplify.hands import FINGERS, POINT_FINGERS
 from learnable_smplify.kernels import is_usable
 from learnable_smplify.kernels.convert import arrays
-from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec, rotvec_to_rotmat, skew
+from learnable_smplify.rotation import closest_rotmat, left_jacobian_inverse, rotmat_to_rotvec, rotvec_to_rotmat, skew
 from learnable_smplify.solver.frame.damping import Damping, foretold_gain
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, damped_step, squared_scale
 from learnable_smplify.solver.frame.terms import kept_pull, robust_error
@@ -47,8 +48,8 @@ class HandProblem:
         targets: (B, 21, 3) measured points [m].
         weights: (B, 21) 1 / variance of every point's coordinate [1/m^2], 0 = missing.
         mean, precision: (B, 5, 9) and (B, 5, 9, 9) prior of the fingers' turns [rad], [1/rad^2].
-        prior_turn, turn_precision: (B, 3, 3) and (B,) prior of the wrist's world rotation.
-        prior_place, place_precision: (B, 3) and (B,) prior of the wrist's place [m], [1/m^2].
+        prior_turn, turn_precision: (B, 3, 3) prior of the wrist's world rotation, and 1 / variance [1/rad^2].
+        prior_place, place_precision: (B, 3) prior of the wrist's place [m], and 1 / variance [1/m^2].
         robust_scale: distance [m] at which a point starts to lose its pull (Geman-McClure); None for squares.
     """
 
@@ -59,10 +60,15 @@ class HandProblem:
     mean: Float[Tensor, "B 5 9"]
     precision: Float[Tensor, "B 5 9 9"]
     prior_turn: Float[Tensor, "B 3 3"]
-    turn_precision: Float[Tensor, " B"]
+    turn_precision: float
     prior_place: Float[Tensor, "B 3"]
-    place_precision: Float[Tensor, " B"]
+    place_precision: float
     robust_scale: float | None = None
+
+    def select(self, rows: Int[Tensor, " N"]) -> HandProblem:
+        """The hands at these rows."""
+        names = ("side", "targets", "weights", "mean", "precision", "prior_turn", "prior_place")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +92,6 @@ class HandSolution:
     distance: Float[Tensor, " B"]
     joint_variance: Float[Tensor, "B 15"]
     wrist_variance: Float[Tensor, "B 2"]
-
-
-def solve_hands(
-    problem: HandProblem,
-    turn: Float[Tensor, "B 3 3"],
-    place: Float[Tensor, "B 3"],
-    turns: Float[Tensor, "B 5 9"],
-    options: LevenbergMarquardt,
-) -> HandSolution:
-    """Minimise every hand from its own start; on the CPU in compiled code."""
-    if is_usable(problem.targets, problem.weights, turn):
-        return _solve_compiled(problem, turn, place, turns, options)
-    return solve_hands_tensors(problem, turn, place, turns, options)
 
 
 def palm_starts(
@@ -166,16 +159,6 @@ def _cost(problem: HandProblem, turn: Tensor, place: Tensor, turns: Tensor) -> F
     )
 
 
-def _left_jacobian(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """Of SO(3): exp(v + d) = exp(J d) exp(v) (Sola, Deray, Atchuthan 2018, eq. 145)."""
-    squared = rotvec.square().sum(-1)[..., None, None]
-    angle = squared.clamp(min=1e-8).sqrt()
-    cross = skew(rotvec)
-    first = torch.where(squared < 1e-8, 0.5, (1 - angle.cos()) / angle**2)
-    second = torch.where(squared < 1e-8, 1 / 6, (angle - angle.sin()) / angle**3)
-    return torch.eye(3).to(rotvec) + first * cross + second * (cross @ cross)
-
-
 def _linearise(
     problem: HandProblem, turn: Tensor, place: Tensor, turns: Tensor
 ) -> tuple[Float[Tensor, "B 51 51"], Float[Tensor, "B 51"]]:
@@ -183,7 +166,8 @@ def _linearise(
     points, world = _posed(problem, turn, place, turns)
     batch = len(points)
     axes = problem.anatomy.axes[problem.side]
-    turned = world @ _left_jacobian((axes @ turns.unflatten(-1, (3, 3))[..., None])[..., 0]) @ axes  # columns
+    rotvec = (axes @ turns.unflatten(-1, (3, 3))[..., None])[..., 0]
+    turned = world @ torch.linalg.solve(left_jacobian_inverse(rotvec), axes)  # columns: turns in the world by each part
     fingers = points[:, 1:].unflatten(1, (5, 4))
     jacobian = points.new_zeros(batch, 21, 3, _WRIST + 6)
     inner = jacobian[:, 1:].unflatten(1, (5, 4))
@@ -206,22 +190,24 @@ def _linearise(
         rows = slice(9 * finger, 9 * finger + 9)
         normal[:, rows, rows] += problem.precision[:, finger]
         gradient[:, rows] += pull[:, finger]
-    normal[:, _WRIST:, _WRIST:].diagonal(dim1=1, dim2=2).add_(
-        torch.stack((problem.turn_precision, problem.place_precision), dim=1).repeat_interleave(3, dim=1)
-    )
-    gradient[:, _WRIST : _WRIST + 3] += problem.turn_precision[:, None] * rotmat_to_rotvec(turn @ problem.prior_turn.mT)
-    gradient[:, _WRIST + 3 :] += problem.place_precision[:, None] * (place - problem.prior_place)
+    diagonal = normal.diagonal(dim1=1, dim2=2)
+    diagonal[:, _WRIST : _WRIST + 3] += problem.turn_precision
+    diagonal[:, _WRIST + 3 :] += problem.place_precision
+    gradient[:, _WRIST : _WRIST + 3] += problem.turn_precision * rotmat_to_rotvec(turn @ problem.prior_turn.mT)
+    gradient[:, _WRIST + 3 :] += problem.place_precision * (place - problem.prior_place)
     return normal, gradient
 
 
-def solve_hands_tensors(
+def solve_hands(
     problem: HandProblem,
     turn: Float[Tensor, "B 3 3"],
     place: Float[Tensor, "B 3"],
     turns: Float[Tensor, "B 5 9"],
     options: LevenbergMarquardt,
 ) -> HandSolution:
-    """`solve_hands` on any device and in any precision: all hands at once, in torch."""
+    """Minimise every hand from its own start; on the CPU one after the other in compiled code (`descent_kernels`)."""
+    if is_usable(problem.targets, problem.weights, turn):
+        return _solve_compiled(problem, turn, place, turns, options)
     lower, upper = problem.anatomy.lower[problem.side].flatten(1), problem.anatomy.upper[problem.side].flatten(1)
     turns = _within(problem, turns)
     cost = _cost(problem, turn, place, turns)
@@ -291,7 +277,8 @@ def _solve_compiled(
         arrays(anatomy.offsets, anatomy.axes, anatomy.lower, anatomy.upper, anatomy.apart),
         *arrays(problem.targets, problem.weights),
         arrays(problem.mean, problem.precision),
-        *arrays(problem.prior_turn, problem.prior_place, problem.turn_precision, problem.place_precision),
+        *arrays(problem.prior_turn, problem.prior_place),
+        *(np.float32(problem.turn_precision), np.float32(problem.place_precision)),
         squared_scale(problem.robust_scale),
         options.packed(),
         *arrays(cost, converged, distance, of_joints, of_wrist),

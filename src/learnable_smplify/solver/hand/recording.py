@@ -18,9 +18,9 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.skeleton import SIDES, WRISTS
 from learnable_smplify.solver.frame.priors import Priors
-from learnable_smplify.solver.hand.anatomy import Anatomy
+from learnable_smplify.solver.hand.anatomy import Anatomy, mirroring
 from learnable_smplify.solver.hand.arm import arms, corrected, correction, with_wrists
-from learnable_smplify.solver.hand.follow import HandFollower, HandFrame
+from learnable_smplify.solver.hand.follow import HandFollower
 from learnable_smplify.solver.hand.over_time import filled, smoothed
 from learnable_smplify.solver.hand.prior import HandPrior
 from learnable_smplify.solver.hand.problem import POINT_ORDER
@@ -65,9 +65,10 @@ def with_hands(
     ]
 
     def stacked(name: str) -> Tensor:
-        return torch.stack([getattr(frame, name) for frame in frames])
+        return torch.stack([getattr(frame.found, name) for frame in frames])
 
-    seen, joint_variance, wrist_variance = stacked("seen"), stacked("joint_variance"), stacked("wrist_variance")
+    seen = torch.stack([frame.seen for frame in frames])
+    joint_variance, wrist_variance = stacked("joint_variance"), stacked("wrist_variance")
     turn, place = mirrored(stacked("turn"), stacked("place"))
     held = with_wrists(rotmat, motion.transl, offsets, turn, place, seen, priors)
     arm = correction(held, rotmat)
@@ -84,27 +85,23 @@ def with_hands(
         motion,
         pose=rotmat_to_rotvec(corrected(rotmat, arm)),
         hand_pose=anatomy.pose(turns),
-        hand_flagged=stacked("flagged"),
+        hand_flagged=torch.stack([frame.flagged for frame in frames]),
         hand_uncertainty_deg=torch.rad2deg(unsure).flatten(1),
         uncertainty_deg=_with_wrists(motion.uncertainty_deg, seen, wrist_variance[..., 0]),
-        notes=(*motion.notes, *_notes(frames, lengths)),
+        notes=(*motion.notes, *_notes(seen, lengths)),
     )
 
 
 def as_left(hands: HandKeypoints) -> tuple[Float[Tensor, "T 2 21 3"], Float[Tensor, "T 2 21"]]:
     """Points [m] and their confidence as the hands' solver takes them: right hands mirrored, SMPL-H's fingers."""
     positions, trust = hands.positions[:, :, list(POINT_ORDER)].cpu(), hands.confidence[:, :, list(POINT_ORDER)].cpu()
-    return positions * _mirror(positions)[:, None], trust
+    return positions * mirroring(positions)[:, None], trust
 
 
 def mirrored(turn: Float[Tensor, "*T 2 3 3"], place: Float[Tensor, "*T 2 3"]) -> tuple[Tensor, Tensor]:
     """Rotations and places [m] of both hands, those of the right one mirrored (x becomes -x)."""
-    flip = _mirror(place)
+    flip = mirroring(place)
     return turn * flip[..., None] * flip[:, None], place * flip
-
-
-def _mirror(like: Tensor) -> Float[Tensor, "2 3"]:
-    return like.new_tensor(((1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)))
 
 
 def _with_wrists(
@@ -116,10 +113,9 @@ def _with_wrists(
     return sigma
 
 
-def _notes(frames: list[HandFrame], lengths: Float[Tensor, "5 4"]) -> tuple[str, ...]:
-    seen = torch.stack([frame.seen for frame in frames]).float().mean(dim=0)
+def _notes(seen: Bool[Tensor, "T 2"], lengths: Float[Tensor, "5 4"]) -> tuple[str, ...]:
     notes = []
-    for side, share in zip(SIDES, seen.tolist(), strict=True):
+    for side, share in zip(SIDES, seen.float().mean(dim=0).tolist(), strict=True):
         if share == 0:
             notes.append(f"the {side} hand is never seen: its fingers rest")
         elif share < 1:

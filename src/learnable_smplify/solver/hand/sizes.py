@@ -25,6 +25,8 @@ _POSE_SIGMA = 0.1
 _INDEPENDENT = 30
 # Ratios beyond this are a wrong unit or another hand.
 _LARGEST = 1.6
+# The points of each finger (5, 5) from the wrist on.
+_CHAINS = torch.tensor([[0, *range(4 * finger + 1, 4 * finger + 5)] for finger in range(5)])
 
 
 def bone_lengths(
@@ -36,7 +38,8 @@ def bone_lengths(
         anatomy: of the body.
         targets, trust: both hands' points as left hands, in the order of `POINT_ORDER`.
     """
-    length, seen = _measured(targets, trust)
+    points, shown = targets.double().flatten(0, 1)[:, _CHAINS], (trust > 0).flatten(0, 1)[:, _CHAINS]
+    length, seen = points.diff(dim=2).norm(dim=-1), shown[:, :, 1:] & shown[:, :, :-1]  # of every frame and hand
     count = seen.sum(dim=0)
     squared = length.square()
     known = seen.double()
@@ -60,14 +63,3 @@ def bone_lengths(
     size = (weight * ratio).sum() / weight.sum().clamp(min=1e-9) * _SIZE_SIGMA**2 / (_SIZE_SIGMA**2 + of_size)
     alone = torch.where(count > 0, _BONE_SIGMA**2 / (variance + _BONE_SIGMA**2), 0.0)
     return torch.exp(size + alone * (ratio - size)).float()
-
-
-def _measured(
-    targets: Float[Tensor, "T 2 21 3"], trust: Float[Tensor, "T 2 21"]
-) -> tuple[Float[Tensor, "N 5 4"], Tensor]:
-    """Lengths of the bones in every frame and hand (float64), and which were seen."""
-    points, seen = targets.double().flatten(0, 1), (trust > 0).flatten(0, 1)
-    fingers, there = points[:, 1:].unflatten(1, (5, 4)), seen[:, 1:].unflatten(1, (5, 4))
-    wrist, at_wrist = points[:, None, None, 0].expand(-1, 5, 1, -1), seen[:, None, None, 0].expand(-1, 5, 1)
-    length = (fingers - torch.cat((wrist, fingers[:, :, :-1]), dim=2)).norm(dim=-1)
-    return length, there & torch.cat((at_wrist, there[:, :, :-1]), dim=2)

@@ -73,11 +73,11 @@ class HandStream:
         targets, trust = as_left(hands)
         follower, anatomy = self._measured(betas, targets, trust)
         arm_turn, arm_place = mirrored(*arms(rotmat, transl, self._offsets))
-        found = follower.step(targets[0], trust[0], arm_turn[0], arm_place[0], self._seconds)
-        turn, place = mirrored(found.turn[None], found.place[None])
-        held = with_wrists(rotmat, transl, self._offsets, turn, place, found.seen[None], self._priors)
-        self._arm = torch.where(found.seen[:, None], correction(held, rotmat), kept_at_rest(self._seconds) * self._arm)
-        return StreamedHands(corrected(rotmat, self._arm), anatomy.pose(found.turns[None])[0], found.flagged)
+        frame = follower.step(targets[0], trust[0], arm_turn[0], arm_place[0], self._seconds)
+        turn, place = mirrored(frame.found.turn[None], frame.found.place[None])
+        held = with_wrists(rotmat, transl, self._offsets, turn, place, frame.seen[None], self._priors)
+        self._arm = torch.where(frame.seen[:, None], correction(held, rotmat), kept_at_rest(self._seconds) * self._arm)
+        return StreamedHands(corrected(rotmat, self._arm), anatomy.pose(frame.found.turns[None])[0], frame.flagged)
 
     def _measured(self, betas: Tensor, targets: Tensor, trust: Tensor) -> tuple[HandFollower, Anatomy]:
         """The follower, on bones measured on what was shown so far; and the person's anatomy."""

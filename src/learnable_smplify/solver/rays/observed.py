@@ -86,8 +86,9 @@ class Observed:
         values = [keypoint_noise(self.pixels[:, v], self.confidence[:, v]) for v in range(len(self.cameras))]
         return self.pixels.new_tensor(values).clamp(min=least)
 
-    def sight(self, sigma_px: Float[Tensor, " V"], robust_scale: float | None) -> SightTerm:
-        """The term of pixels that are off by so much."""
+    def sight(self, sigma_px: Float[Tensor, " V"] | None = None, robust_scale: float | None = None) -> SightTerm:
+        """The term of pixels that are off by so much: by one if nothing is said."""
+        sigma_px = self.pixels.new_ones(len(self.cameras)) if sigma_px is None else sigma_px
         return SightTerm(
             Cameras.of(self.cameras, sigma_px), self.pixels / sigma_px[:, None, None], self.confidence, robust_scale
         )

@@ -20,17 +20,12 @@ class Rays:
     """Rays of one camera, or of several whose centres are arrays along the first axis.
 
     Args:
-        direction: x, y and z of unit vectors in the world.
-        centre: x, y and z of where they come from [m].
+        direction: (3, ...) unit vectors in the world.
+        centre: (3, ...) where they come from [m].
     """
 
-    direction: Vector
-    centre: Vector
-
-    @classmethod
-    def of(cls, direction: Float[Tensor, "3 *N"], centre: Float[Tensor, "3 *N"]) -> Rays:
-        """Unit vectors and centres, coordinates first."""
-        return cls((direction[0], direction[1], direction[2]), (centre[0], centre[1], centre[2]))
+    direction: Float[Tensor, "3 *N"]
+    centre: Float[Tensor, "3 *N"]
 
     def squared_distance(self, place: Vector) -> Tensor:
         """Of places from the cameras [m^2], tiny at least."""
@@ -46,9 +41,7 @@ class Rays:
 
     def select(self, rows: slice) -> Rays:
         """Those of some cameras."""
-        x, y, z = (part[rows] for part in self.direction)
-        c_x, c_y, c_z = (part[rows] for part in self.centre)
-        return Rays((x, y, z), (c_x, c_y, c_z))
+        return Rays(self.direction[:, rows], self.centre[:, rows])
 
 
 def world_directions(rays: Float[Tensor, "*N V 2"], rotation: Float[Tensor, "V 3 3"]) -> Float[Tensor, "3 V *N"]:

@@ -73,7 +73,7 @@ def _missed(
         return found
     views = range(len(centres))
     # Of each camera x, y and z: (H, J, T).
-    rays = [Rays.of(towards[:, labels[:, v], v], centres[v]) for v in views]
+    rays = [Rays(towards[:, labels[:, v], v], centres[v]) for v in views]
     trust = [weight[labels[:, v], v] for v in views]
     pulls, angles = trust, trust
     for number in range(_ROUNDS):

@@ -69,13 +69,14 @@ class Sides:
 
     def views(self, views: Sequence[View]) -> tuple[View, ...]:
         """The views they were observed in, put right alike."""
-        righted = []
-        for number, view in enumerate(views):
-            seen, source = view.keypoints, self.source[:, number].cpu()
-            pixels = seen.pixels.gather(1, source[..., None].expand_as(seen.pixels))
-            trust = seen.confidence.gather(1, source)
-            righted.append(View(replace(seen, pixels=pixels, confidence=trust), view.camera))
-        return tuple(righted)
+        return tuple(taken_from(view, self.source[:, number].cpu()) for number, view in enumerate(views))
+
+
+def taken_from(view: View, source: Int[Tensor, "T K"]) -> View:
+    """The view with, in the place of each keypoint, the one of this number."""
+    seen = view.keypoints
+    pixels = seen.pixels.gather(1, source[..., None].expand_as(seen.pixels))
+    return View(replace(seen, pixels=pixels, confidence=seen.confidence.gather(1, source)), view.camera)
 
 
 def unswapped(observed: Observed) -> Sides:
@@ -152,7 +153,7 @@ def _relative(observed: Observed, pairs: Int[np.ndarray, "P 2"], clearly: float)
     there = (trust[:, :, pairs.ravel()] > 0).any(-1).numpy()
     cost = clearly * there.astype(np.float64) @ labels.T
     if views > 1:
-        cameras = observed.sight(torch.ones(views), None).cameras
+        cameras = observed.sight().cameras
         cost = cost + missing_each_other(rays, trust, pairs, cameras.rotation, cameras.transl, _FAR_ANGLE)
     return labels[cheapest_states(cost, crosswise + clearly)].astype(bool), crosswise
 
@@ -179,7 +180,7 @@ def _with(sides: Sides, exchanged: Bool[Tensor, "T V"], pairs: Int[np.ndarray, "
 def _against(sides: Sides, pairs: Int[np.ndarray, "P 2"], clearly: float) -> Bool[Tensor, "T V"]:
     """Where exchanging a camera brings it clearly nearer to where the keypoints are."""
     observed = sides.observed
-    local = observed.sight(torch.ones(len(observed.cameras)).to(sides.placed), None).cameras.local(sides.placed)
+    local = observed.sight().cameras.local(sides.placed)
     expected = local[..., :2] / local[..., 2:]
 
     def misses(given: Int[np.ndarray, " K"]) -> tuple[Tensor, Tensor]:

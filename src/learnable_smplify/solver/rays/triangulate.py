@@ -59,13 +59,13 @@ def _placed(
         place_points(*arrays(towards, trust, centres), _FAR_ANGLE, _SAME_SIDE, *arrays(points, sure))
         return points, sure
     views, count = trust.shape
-    every = Rays.of(towards, centres.T[..., None])
+    every = Rays(towards, centres.T[..., None])
     each = [every.select(slice(view, view + 1)) for view in range(views)]
     best_score = torch.full((count,), torch.inf, dtype=trust.dtype)
     best = [torch.zeros(count, dtype=trust.dtype) for _ in range(3)]
     for first in range(views - 1):
         others = every.select(slice(first + 1, None))
-        same = sum(one * other for one, other in zip(each[first].direction, others.direction, strict=True))
+        same = (each[first].direction * others.direction).sum(0)
         usable = (trust[first] > 0) & (trust[first + 1 :] > 0) & (same < _SAME_SIDE)
         pull = torch.ones_like(trust[first + 1 :])
         places = meeting([each[first], others], [pull, pull])
@@ -85,9 +85,9 @@ def _placed(
 
 def placed_points(observed: Observed) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
     """Positions of all keypoints that two cameras agree on [m], 0 elsewhere; and their confidence."""
-    frames, views, count = observed.confidence.shape
+    frames, _, count = observed.confidence.shape
     rays, trust = (part.transpose(1, 2).flatten(0, 1) for part in (observed.rays, observed.confidence))
-    cameras = observed.sight(torch.ones(views), None).cameras
-    points, sure = triangulate(rays.cpu(), trust.cpu(), cameras.rotation, cameras.transl)
+    cameras = observed.sight().cameras
+    points, sure = triangulate(rays.cpu(), trust.cpu(), cameras.rotation.cpu(), cameras.transl.cpu())
     device = observed.pixels.device
     return points.nan_to_num().unflatten(0, (frames, count)).to(device), sure.unflatten(0, (frames, count)).to(device)

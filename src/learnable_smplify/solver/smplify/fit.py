@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from learnable_smplify.solver.frame.pair_input import PairInput
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
 from learnable_smplify.solver.shape.estimate import telling_frames
 from learnable_smplify.solver.smplify.flips import CHOICES, LIMBS, flipped
-from learnable_smplify.solver.smplify.smplify import People, Smplify, join_people, posed_people
+from learnable_smplify.solver.smplify.smplify import People, Smplify, posed_people
 from learnable_smplify.solver.smplify.start import start_2d, start_3d, torso_rows
 from learnable_smplify.solver.smplify.terms import DataTerm, Measured3D, Seen2D
 
@@ -26,7 +26,6 @@ Search = Callable[[DataTerm, Tensor], People]
 
 # Frames that betas are estimated from: spread over the recording.
 _SHAPE_FRAMES = 16
-_FACINGS = 4
 _FLIP_ROUNDS = 3
 
 
@@ -65,8 +64,7 @@ def search_2d(smplify: Smplify, layout: Layout) -> Search:
     def search(data: DataTerm, betas: Tensor) -> People:
         assert isinstance(data, Seen2D)
         count = len(data.pixels)
-        depth = data.metres_per_pixel[:, 0] * data.camera.fx
-        people = start_2d(smplify.folded, layout, smplify.prior, data, depth, betas, _FACINGS)
+        people = start_2d(smplify.folded, layout, smplify.prior, data, betas)
         rows = torch.arange(len(people), device=betas.device).view(count, -1)
         many = data.select(torch.arange(count, device=betas.device).repeat_interleave(rows.shape[1]))
         torso = torso_rows(layout).to(betas)
@@ -120,10 +118,11 @@ def _with_flips(smplify: Smplify, people: People, data: DataTerm) -> People:
     """The people, each with the one mirrored limb that makes their energy lowest, if any does."""
     count = len(people)
     people = replace(people, betas=people.betas.expand(count, -1))
-    others = [flipped(people, smplify.folded, limb, choice) for limb in LIMBS for choice in CHOICES]
-    rows = torch.arange((1 + len(others)) * count, device=people.transl.device)
+    every = [people, *(flipped(people, smplify.folded, limb, choice) for limb in LIMBS for choice in CHOICES)]
+    rows = torch.arange(len(every) * count, device=people.transl.device)
     many = data.select(rows % count)
-    tried = smplify.finish(join_people([people, *others]), many, smplify.options.pose_weight)
+    joined = People(*(torch.cat([getattr(one, field.name) for one in every]) for field in fields(People)))
+    tried = smplify.finish(joined, many, smplify.options.pose_weight)
     return _best(smplify, tried, many, rows.view(-1, count).T)
 
 

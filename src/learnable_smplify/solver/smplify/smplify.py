@@ -126,17 +126,6 @@ def posed_people(rotmat: Float[Tensor, "B 24 3 3"], transl: Float[Tensor, "B 3"]
     return People(rotmat[:, 0], rotmat_to_rotvec(rotmat[:, 1:]).flatten(1), transl, betas)
 
 
-def join_people(groups: list[People]) -> People:
-    """Several groups in one, in order; betas as of the first where it has one row for all."""
-    shared = all(group.betas.shape[0] == 1 for group in groups)
-    return People(
-        torch.cat([group.root_rotmat for group in groups]),
-        torch.cat([group.body_pose for group in groups]),
-        torch.cat([group.transl for group in groups]),
-        groups[0].betas if shared else torch.cat([group.betas for group in groups]),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Smplify:
     """The energy of a layout on a body, and the descent on it.

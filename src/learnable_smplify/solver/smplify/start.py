@@ -28,20 +28,17 @@ _TORSO = ("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 # Depth is read off the limbs that appear longest for their length, this share of them: those lie across the view.
 _ACROSS = 0.1
 _NEAR, _FAR = 0.5, 100.0
+# Ways to face that are tried in one picture, all around.
+_FACINGS = 4
 
 
 def start_3d(folded: FoldedPoints, prior: MixturePrior, data: Measured3D, betas: Float[Tensor, "B 10"]) -> People:
     """The prior's mean pose with its trunk laid on the trunk's keypoints."""
     frames = len(data.targets)
-    people = mean_people(prior, frames, betas)
+    level = torch.eye(3).to(betas).expand(frames, 3, 3)
+    people = People(level, prior.mean.expand(frames, -1), betas.new_zeros(frames, 3), betas)
     turn, transl = align_trunk(folded.shaped(betas), data.targets, data.confidence, people.local_rotmat())
     return replace(people, root_rotmat=turn, transl=transl)
-
-
-def mean_people(prior: MixturePrior, count: int, betas: Float[Tensor, "B 10"]) -> People:
-    """People in the prior's mean pose at the origin."""
-    root = torch.eye(3, dtype=betas.dtype, device=betas.device).expand(count, 3, 3)
-    return People(root, prior.mean.expand(count, -1), torch.zeros(count, 3).to(betas), betas)
 
 
 def torso_rows(layout: Layout) -> Bool[Tensor, " K"]:
@@ -52,16 +49,9 @@ def torso_rows(layout: Layout) -> Bool[Tensor, " K"]:
 def seen_at_limbs(
     limbs: LimbLengths, camera: Camera, pixels: Float[Tensor, "B K 2"], confidence: Float[Tensor, "B K"], betas: Tensor
 ) -> Seen2D:
-    """The data term of 2D frames, each at the distance that its limbs tell."""
-    depth = guess_depth(limbs, camera, pixels, confidence, betas)
-    return Seen2D(camera, pixels, confidence, depth[:, None] / pixels.new_tensor([camera.fx, camera.fy]))
-
-
-def guess_depth(
-    limbs: LimbLengths, camera: Camera, pixels: Float[Tensor, "B K 2"], confidence: Float[Tensor, "B K"], betas: Tensor
-) -> Float[Tensor, " B"]:
-    """Distance [m] along the view from limbs of known length; a person with no limb seen is put at 4 m."""
-    rays = pixels / pixels.new_tensor([camera.fx, camera.fy])
+    """The data term of 2D frames, each at the distance that its limbs of known length tell; 4 m where none is seen."""
+    focal = pixels.new_tensor([camera.fx, camera.fy])
+    rays = pixels / focal
     first, second = limbs.pairs.unbind(1)
     length = limbs.length + betas @ limbs.by_betas.T  # (B or 1, P)
     long = limbs.length > 0.15
@@ -69,30 +59,23 @@ def guess_depth(
     seen = (confidence[:, first] > 0) & (confidence[:, second] > 0) & long & (apparent > 1e-6)
     bound = torch.where(seen, length / apparent.clamp(min=1e-6), torch.nan)
     depth = bound.nanquantile(_ACROSS, dim=1)
-    return torch.where(torch.isfinite(depth), depth, 4.0).clamp(_NEAR, _FAR)
+    depth = torch.where(torch.isfinite(depth), depth, 4.0).clamp(_NEAR, _FAR)
+    return Seen2D(camera, pixels, confidence, depth[:, None] / focal)
 
 
 def start_2d(
-    folded: FoldedPoints,
-    layout: Layout,
-    prior: MixturePrior,
-    data: Seen2D,
-    depth: Float[Tensor, " B"],
-    betas: Float[Tensor, "B 10"],
-    facings: int,
+    folded: FoldedPoints, layout: Layout, prior: MixturePrior, data: Seen2D, betas: Float[Tensor, "B 10"]
 ) -> People:
-    """B x (1 + M) x `facings` people in the camera's frame, the starts of a person in a row.
+    """B x (1 + M) x `_FACINGS` people in the camera's frame, the starts of a person in a row.
 
     Each is in the prior's mean pose or in that of one of its M components. The spine is laid along the picture's line
     from hips to shoulders; the first facing looks into the camera.
     """
     torso = torso_rows(layout).to(data.pixels.device)
     seen = data.confidence * torso
-    focal, centre = (
-        data.pixels.new_tensor([data.camera.fx, data.camera.fy]),
-        data.pixels.new_tensor([data.camera.cx, data.camera.cy]),
-    )
-    rays = (data.pixels - centre) / focal
+    focal = data.pixels.new_tensor([data.camera.fx, data.camera.fy])
+    rays = (data.pixels - data.pixels.new_tensor([data.camera.cx, data.camera.cy])) / focal
+    depth = data.metres_per_pixel[:, 0] * data.camera.fx
     hips, shoulders = _middle(rays, seen, layout, "hip"), _middle(rays, seen, layout, "shoulder")
     up = shoulders - hips
     known = torch.isfinite(up).all(-1) & (up.norm(dim=-1) > 1e-4)
@@ -100,17 +83,17 @@ def start_2d(
     up = torch.nn.functional.pad(torch.nn.functional.normalize(up, dim=-1), (0, 1))
     toward = up.new_tensor([0.0, 0.0, -1.0]).expand_as(up)
     side = torch.linalg.cross(up, toward, dim=-1)
-    angle = torch.arange(facings, device=up.device).to(up) * (2 * math.pi / facings)
+    angle = torch.arange(_FACINGS, device=up.device).to(up) * (2 * math.pi / _FACINGS)
     front = angle.cos()[:, None] * toward[:, None] + angle.sin()[:, None] * side[:, None]  # (B, G, 3)
     up = up[:, None].expand_as(front)
     root = torch.stack((torch.linalg.cross(up, front, dim=-1), up, front), dim=-1)  # (B, G, 3, 3)
 
     poses = torch.cat((prior.mean[None], prior.means))
     count, kinds = len(depth), len(poses)
-    each = torch.arange(count, device=up.device).repeat_interleave(kinds * facings)
+    each = torch.arange(count, device=up.device).repeat_interleave(kinds * _FACINGS)
     people = People(
         root_rotmat=root[:, None].expand(-1, kinds, -1, -1, -1).flatten(0, 2),
-        body_pose=poses[None, :, None].expand(count, -1, facings, -1).flatten(0, 2),
+        body_pose=poses[None, :, None].expand(count, -1, _FACINGS, -1).flatten(0, 2),
         transl=torch.zeros(len(each), 3).to(up),
         betas=betas if betas.shape[0] == 1 else betas[each],
     )

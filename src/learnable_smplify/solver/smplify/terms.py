@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -21,23 +21,6 @@ BEND_COLUMNS = (52, 55, 9, 12)
 OVER_EXTENSION = (1.0, -1.0, -1.0, -1.0)
 
 
-class DataTerm(Protocol):
-    """Where B people's keypoints were measured."""
-
-    @property
-    def confidence(self) -> Float[Tensor, "B K"]:
-        """0 = missing."""
-        ...
-
-    def squared_error(self, points: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K"]:
-        """Squared distance of every keypoint to its measurement [m^2]."""
-        ...
-
-    def select(self, rows: Tensor) -> DataTerm:
-        """The people at these rows."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Measured3D:
     """Keypoints measured in space.
@@ -51,9 +34,11 @@ class Measured3D:
     confidence: Float[Tensor, "B K"]
 
     def squared_error(self, points: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K"]:
+        """Squared distance of every keypoint to its measurement [m^2]."""
         return (points - self.targets).square().sum(-1)
 
     def select(self, rows: Tensor) -> Measured3D:
+        """The people at these rows."""
         return Measured3D(self.targets[rows], self.confidence[rows])
 
 
@@ -75,13 +60,18 @@ class Seen2D:
     metres_per_pixel: Float[Tensor, "B 2"]
 
     def squared_error(self, points: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K"]:
+        """Squared distance of every keypoint to its measurement, at the person's distance [m^2]."""
         held = torch.cat((points[..., :2], points[..., 2:].clamp(min=_NEAREST)), dim=-1)
         error = (self.camera.pixels(held) - self.pixels) * self.metres_per_pixel[:, None]
         # A point at or behind the lens is pushed forward as well, since there the clamp hides its depth.
         return error.square().sum(-1) + (_NEAREST - points[..., 2]).clamp(min=0).square()
 
     def select(self, rows: Tensor) -> Seen2D:
+        """The people at these rows."""
         return Seen2D(self.camera, self.pixels[rows], self.confidence[rows], self.metres_per_pixel[rows])
+
+
+DataTerm: TypeAlias = Measured3D | Seen2D
 
 
 def bend_energy(body_pose: Float[Tensor, "B 69"]) -> Float[Tensor, " B"]:

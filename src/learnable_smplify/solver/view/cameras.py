@@ -13,7 +13,7 @@ from learnable_smplify.body.fold import FoldedPoints, ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.solver.clip.smooth import SmoothOptions
 from learnable_smplify.solver.clip.views import smooth_views
-from learnable_smplify.solver.frame.cold_start import Search, cold_start
+from learnable_smplify.solver.frame.cold_start import cold_start
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseSolution, join_solutions
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.sight import SightTerm
@@ -27,7 +27,7 @@ from learnable_smplify.timeline import between, rotations_between
 # Keyframes are so far apart [s].
 _KEYFRAMES = 0.2
 # Poses are improved afterwards.
-_SEARCH = Search(LevenbergMarquardt(3, initial_damping=1e-2), LevenbergMarquardt(2))
+_TRY, _FINISH = LevenbergMarquardt(3, initial_damping=1e-2), LevenbergMarquardt(2)
 # Frames are so near their best by then that one step does.
 _SETTLE = SmoothOptions(refine_shape=False, near_start=True, max_iterations=1)
 # Keyframes that a search takes at once.
@@ -72,7 +72,7 @@ def solve_cameras(
     keys = keyframes(enough, apart)
 
     def search(rows: Tensor) -> PoseSolution:
-        return cold_start(points, placed[rows], sure[rows] / _POINT_SIGMA**2, priors, _POINT_ROBUST, _SEARCH)
+        return cold_start(points, placed[rows], sure[rows] / _POINT_SIGMA**2, priors, _POINT_ROBUST, _TRY, _FINISH)
 
     found = join_solutions(map_chunks(search, list(keys.split(_SEARCHED)), keys.device))
     sigma = observed.noise_px(LEAST_PX)

@@ -10,7 +10,6 @@ small turns, so that they go into one Gaussian with the rotations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -32,6 +31,8 @@ from learnable_smplify.solver.view.sweeps import sight_problem, solve_side_by_si
 # Weight of the network's Gaussians of rotations, which is surer of people it was not trained on than it should be; of
 # those of depths, as the errors of a limb's joints go together; and of the pose prior besides, with habits left open.
 _GUESS_WEIGHT, _DEPTH_WEIGHT, POSE_WEIGHT = 0.3, 0.3, 0.5
+# Frames whose hypotheses are solved at once.
+_CHUNK = 256
 _TRY = LevenbergMarquardt(8, step_tolerance=1e-3, initial_damping=1e-3)
 
 
@@ -57,12 +58,6 @@ class Hypotheses:
     axis: Float[Tensor, "T M 3"]
     cost: Float[Tensor, "T M"]
     surprise: Float[Tensor, "T M"]
-
-    @staticmethod
-    def join(parts: Sequence[Hypotheses]) -> Hypotheses:
-        """Of all frames."""
-        names = [field.name for field in fields(Hypotheses)]
-        return Hypotheses(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def scaled(self, weight: Float[Tensor, "T 1"]) -> Hypotheses:
         """With guesses of another weight in every frame."""
@@ -132,9 +127,20 @@ def hypotheses(
 
     Args:
         observed: by one camera, whose frame is the world of `sight`.
-        points: the people at these frames (one, or as many as rows).
-        sight: of these frames.
+        points: the people, one or as many as frames.
+        sight: of all frames.
     """
+    parts = [
+        _hypotheses(lifter, observed, part, points.select(part), sight.select(part), priors)
+        for part in rows.split(_CHUNK)
+    ]
+    return Hypotheses(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Hypotheses)))
+
+
+def _hypotheses(
+    lifter: Lifter, observed: Observed, rows: Tensor, points: ShapedPoints, sight: SightTerm, priors: Priors
+) -> Hypotheses:
+    """Of these frames at once; points and sight are theirs."""
     rays, trust = moments(observed, rows, lifter.config.seconds)
     shown, least = Body25View.of(observed.layout, rays.device).apply(rays.flatten(0, 1), trust.flatten(0, 1))
     seen = (least > 0).to(rays).unflatten(0, trust.shape[:2])

@@ -15,6 +15,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.rotation import shortest_turn
 
 _ROUNDS = 6
 # A keypoint that is farther from where it should be than this, in multiples of the median, loses its pull.
@@ -31,8 +32,7 @@ def lifted(keypoints: Keypoints2D, world: Float[Tensor, "T K 3"], camera: Camera
         world: the detector's guess, see `Track`.
         camera: for its lens.
     """
-    straight = camera.undistorted(keypoints.pixels.double())
-    rays = (straight - straight.new_tensor([camera.cx, camera.cy])) / straight.new_tensor([camera.fx, camera.fy])
+    rays = camera.rays(keypoints.pixels)
     there = torch.isfinite(rays).all(-1) & torch.isfinite(world).all(-1)
     trust = torch.where(there, keypoints.confidence.double(), 0.0)
     rays = torch.where(there[..., None], rays, 0.0)
@@ -68,8 +68,5 @@ def _middle(rays: Float[Tensor, "T K 2"], trust: Float[Tensor, "T K"], keypoints
 
 def _towards(ray: Float[Tensor, "T 2"]) -> Float[Tensor, "T 3 3"]:
     """Rotations that take the camera's axis to a ray, by the shortest way."""
-    direction = torch.nn.functional.normalize(torch.nn.functional.pad(ray, (0, 1), value=1.0), dim=-1)
-    x, y, z = direction.unbind(-1)
-    nothing = torch.zeros_like(x)
-    cross = torch.stack((nothing, nothing, x, nothing, nothing, y, -x, -y, nothing), dim=-1).unflatten(-1, (3, 3))
-    return torch.eye(3, dtype=ray.dtype) + cross + cross @ cross / (1 + z)[:, None, None]
+    direction = torch.nn.functional.pad(ray, (0, 1), value=1.0)
+    return shortest_turn(direction.new_tensor([0.0, 0.0, 1.0]).expand_as(direction), direction)

@@ -20,11 +20,11 @@ from learnable_smplify.solver.frame.terms import Frames
 from learnable_smplify.solver.frame.tracking import ClipOptions
 from learnable_smplify.solver.rays.observed import Observed
 from learnable_smplify.solver.rays.swaps import swap_notes, unswapped
-from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
+from learnable_smplify.solver.shape.estimate import ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.prior import KnownSize, ShapePrior
 from learnable_smplify.solver.view.alone import solve_alone
 from learnable_smplify.solver.view.cameras import error_m, solve_cameras
-from learnable_smplify.solver.view.single import SingleClip, at_origin, solve_camera
+from learnable_smplify.solver.view.single import SeenClip, at_origin, solve_camera
 from learnable_smplify.timeline import runs
 from learnable_smplify.views import View
 
@@ -62,10 +62,21 @@ class ViewSolver:
         observed = Observed.of(views, self.device)
         notes = tuple(dict.fromkeys(note for view in views for note in (*view.keypoints.notes, *view.camera.notes)))
         fit = self._by_one if len(views) == 1 else self._by_several
-        motion = fit(observed, betas)
+        found, more = fit(observed, betas)
         if progress is not None:
             progress(len(observed), len(observed))
-        return replace(motion, up_axis=views[0].camera.up_axis, notes=(*notes, *motion.notes))
+        return Motion(
+            pose=rotmat_to_rotvec(found.rotmat).float().cpu(),
+            transl=found.transl.float().cpu(),
+            betas=found.betas.float().cpu(),
+            fps=observed.fps,
+            body=self.body.name,
+            gender=self.body.gender,
+            up_axis=views[0].camera.up_axis,
+            flagged=found.doubtful.cpu(),
+            betas_sigma=None if found.betas_sigma is None else found.betas_sigma.float().cpu(),
+            notes=(*notes, *more),
+        )
 
     def solve_pictures(
         self, view: View, betas: Float[Tensor, "B 10"]
@@ -76,22 +87,24 @@ class ViewSolver:
         found = solve_alone(at_origin(observed), points, self.lifter, self.priors)
         return *in_world(observed.cameras[0], points, found.rotmat, found.transl), found.doubtful
 
-    def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
+    def _by_one(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> tuple[SeenClip, list[str]]:
+        """The clip in the world, and notes."""
         mesh = RestMesh.of(self.body, self.device)
         prior = ShapePrior(mesh, self.known_size.wants(mesh), average=self.known_size.usual(mesh))
         folded = self.body.folded(observed.layout, self.device)
         local = at_origin(observed)
         if betas is not None and len(observed) < _LEAST_CLIP:
             alone = solve_alone(local, folded.shaped(betas[None]), self.lifter, self.priors)
-            found = SingleClip(alone.rotmat, alone.transl, betas, None, alone.doubtful)
+            found = SeenClip(alone.rotmat, alone.transl, betas, None, alone.doubtful)
         else:
             found = solve_camera(local, folded, betas, prior, self.lifter, self.priors, self.clip.min_keypoints)
         points = folded.shaped(found.betas[None])
-        lost = self._lost(local, Frames.of(points, found.rotmat, found.transl))
+        lost = lost_frames(local, Frames.of(points, found.rotmat, found.transl), self.clip)
         rotmat, transl = in_world(observed.cameras[0], points, found.rotmat, found.transl)
-        return self._motion(observed, rotmat, transl, found.betas, found.betas_sigma, lost | found.doubtful, ())
+        return replace(found, rotmat=rotmat, transl=transl, doubtful=lost | found.doubtful), []
 
-    def _by_several(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> Motion:
+    def _by_several(self, observed: Observed, betas: Float[Tensor, "10"] | None) -> tuple[SeenClip, list[str]]:
+        """The clip in the world, and notes."""
         sides = unswapped(observed)
         observed, placed, sure = sides.observed, sides.placed, sides.sure
         notes = swap_notes(sides)
@@ -101,52 +114,27 @@ class ViewSolver:
                 f"in {unsure} of {len(observed)} frames cameras disagree on left and right, and nothing tells who is "
                 "right: flagged"
             )
-        found: ShapeEstimate | None = None
+        shape, sigma = betas, None
         folded = self.body.folded(observed.layout, self.device)
-        if betas is not None:
-            shape = betas
-        else:
+        if shape is None:
             mesh = RestMesh.of(self.body, self.device)
             estimator = ShapeEstimator(folded, observed.layout, mesh, self.priors, self.clip, self.known_size)
             found = estimator.estimate(placed, sure)
-            shape = found.betas
+            shape, sigma = found.betas, found.sigma
             notes += shape_notes(found)
         rotmat, transl = solve_cameras(observed, folded, shape, placed, sure, self.priors, _LEAST_PLACED)
-        lost = self._lost(observed, Frames.of(folded.shaped(shape[None]), rotmat, transl))
-        sigma = None if found is None else found.sigma
-        return self._motion(observed, rotmat, transl, shape, sigma, lost | sides.undecided, tuple(notes))
+        lost = lost_frames(observed, Frames.of(folded.shaped(shape[None]), rotmat, transl), self.clip)
+        return SeenClip(rotmat, transl, shape, sigma, lost | sides.undecided), notes
 
-    def _motion(
-        self,
-        observed: Observed,
-        rotmat: Float[Tensor, "T 24 3 3"],
-        transl: Float[Tensor, "T 3"],
-        betas: Float[Tensor, "10"],
-        betas_sigma: Float[Tensor, "10"] | None,
-        flagged: Bool[Tensor, " T"],
-        notes: tuple[str, ...],
-    ) -> Motion:
-        return Motion(
-            pose=rotmat_to_rotvec(rotmat).float().cpu(),
-            transl=transl.float().cpu(),
-            betas=betas.float().cpu(),
-            fps=observed.fps,
-            body=self.body.name,
-            gender=self.body.gender,
-            flagged=flagged.cpu(),
-            betas_sigma=None if betas_sigma is None else betas_sigma.float().cpu(),
-            notes=notes,
-        )
 
-    def _lost(self, observed: Observed, frames: Frames) -> Bool[Tensor, " T"]:
-        """Frames of which too little is seen, or that are seen elsewhere; of several cameras, by one for long."""
-        ones = torch.ones(len(observed.cameras), device=self.device)
-        error = error_m(observed.sight(ones, None), frames)
-        seen = observed.confidence > 0
-        few = seen.any(1).sum(1) < self.clip.min_keypoints
-        if len(observed.cameras) > 1:
-            alone = ((seen.sum(2) >= self.clip.min_keypoints).sum(1) < 2).cpu().numpy()
-            for first, end in runs(alone):
-                if end - first > _ALONE_S * observed.fps:
-                    few[first:end] = True
-        return few | (error > self.clip.lost_error)
+def lost_frames(observed: Observed, frames: Frames, options: ClipOptions) -> Bool[Tensor, " T"]:
+    """Frames of which too little is seen, or that are seen elsewhere; of several cameras, by one for long."""
+    error = error_m(observed.sight(), frames)
+    seen = observed.confidence > 0
+    few = seen.any(1).sum(1) < options.min_keypoints
+    if len(observed.cameras) > 1:
+        alone = ((seen.sum(2) >= options.min_keypoints).sum(1) < 2).cpu().numpy()
+        for first, end in runs(alone):
+            if end - first > _ALONE_S * observed.fps:
+                few[first:end] = True
+    return few | (error > options.lost_error)

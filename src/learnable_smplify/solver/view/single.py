@@ -32,8 +32,6 @@ from learnable_smplify.solver.view.place import place_in_view
 from learnable_smplify.solver.view.sweeps import sight_problem
 from learnable_smplify.timeline import between, evenly, rotations_between
 
-# Frames whose hypotheses are solved at once.
-_CHUNK = 256
 # Frames that betas are estimated from; so many of them say as much as one, as a detector errs alike in all.
 _SHAPE_FRAMES, _INDEPENDENT = 48, 16
 # A frame is doubtful when poses that put a keypoint elsewhere by this [m] are likelier than this together.
@@ -45,14 +43,14 @@ SMOOTH = SmoothOptions(refine_shape=False, max_iterations=5, pose_weight=0.5)
 
 
 @dataclass(frozen=True, eq=False)
-class SingleClip:
-    """A clip in the camera's frame.
+class SeenClip:
+    """A clip of one person, in the camera's frame or in the world.
 
     Args:
         rotmat, transl: of every frame.
         betas: of the person.
         betas_sigma: what they may be off by; None where they were given.
-        doubtful: frames that could be another pose.
+        doubtful: frames that could be another pose, or are lost.
     """
 
     rotmat: Float[Tensor, "T 24 3 3"]
@@ -70,7 +68,7 @@ def solve_camera(
     lifter: Lifter,
     priors: Priors,
     least_keypoints: int,
-) -> SingleClip:
+) -> SeenClip:
     """Every frame, in the camera's frame.
 
     Args:
@@ -91,7 +89,7 @@ def solve_camera(
     sigma = observed.noise_px(LEAST_PX)
     sight = observed.sight(sigma, ROBUST)
 
-    several = all_hypotheses(observed, rows, points, sight, lifter, priors)
+    several = hypotheses(lifter, observed, rows, points, sight, priors)
     chain = best_chain(several.rotmat, several.transl, several.cost, rows, observed.fps, priors, _SHARPNESS)
     best = several.chosen(chain.chosen)
     betas_sigma = None
@@ -104,34 +102,11 @@ def solve_camera(
     precision[rows] = best.whole_precision(points)
     frames = Frames.of(points, rotmat, transl)
     sight = observed.sight(torch.maximum(sigma, sigma * misfit(sight, frames)), ROBUST)
-    whole = smooth_views(
-        folded,
-        sight,
-        rotmat,
-        transl,
-        shape,
-        observed.fps,
-        priors,
-        SMOOTH,
-        sources=[(mean, precision)],
-    )
+    sources = [(mean, precision)]
+    whole = smooth_views(folded, sight, rotmat, transl, shape, observed.fps, priors, SMOOTH, sources=sources)
     doubtful = torch.ones(len(observed), dtype=torch.bool, device=rows.device)
     doubtful[rows] = doubt(several, points, chain.chosen, chain.likely)
-    return SingleClip(whole.rotmat, whole.transl, shape, betas_sigma, doubtful)
-
-
-def all_hypotheses(
-    observed: Observed,
-    rows: Int[Tensor, " N"],
-    points: ShapedPoints,
-    sight: SightTerm,
-    lifter: Lifter,
-    priors: Priors,
-) -> Hypotheses:
-    """The hypotheses of these frames, chunk by chunk."""
-    return Hypotheses.join(
-        [hypotheses(lifter, observed, part, points, sight.select(part), priors) for part in rows.split(_CHUNK)]
-    )
+    return SeenClip(whole.rotmat, whole.transl, shape, betas_sigma, doubtful)
 
 
 def chosen_guesses(
@@ -150,7 +125,7 @@ def chosen_guesses(
     """
     priors = open_priors(priors)
     sight = observed.sight(observed.noise_px(LEAST_PX), ROBUST)
-    several = all_hypotheses(observed, rows, points, sight, lifter, priors)
+    several = hypotheses(lifter, observed, rows, points, sight, priors)
     away = rotmat_to_rotvec(several.rotmat @ near[0][:, None].mT).square().sum((-1, -2))
     cost = several.cost + near[1] * away
     chain = best_chain(several.rotmat, several.transl, cost, rows, observed.fps, priors, _SHARPNESS)
