@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.progress import files_progress
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.motion import Motion
@@ -152,24 +152,15 @@ def _read_all(
     args: PrepareArgs, paths: list[Path], skipped: list[tuple[Path, str]], console: Console
 ) -> Iterator[tuple[Path, Motion]]:
     """Every motion that can be read; the others go to `skipped` with the reason."""
-    columns = (
-        TextColumn("packing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[clip]}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("packing", total=len(paths), clip="")
-        for path in paths:
-            progress.update(task, clip=path.name)
+    with files_progress(console, "packing") as show:
+        for done, path in enumerate(paths):
+            show(done, len(paths), path.name)
             try:
                 motion = resample_motion(read_motion(path), args.fps)
             except InputError as error:
                 skipped.append((path, str(error)))
             else:
                 yield path, motion
-            progress.advance(task)
 
 
 def _pack(args: PrepareArgs, path: Path, motion: Motion, writer: StoreWriter) -> _Packed:

@@ -18,7 +18,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit import summary_line
 from learnable_smplify.cli.outputs import check_output_file, check_output_folder
-from learnable_smplify.cli.progress import pictures_progress
+from learnable_smplify.cli.progress import progress_bar
 from learnable_smplify.cli.report import make_report
 from learnable_smplify.cli.rig import (
     FittedPerson,
@@ -238,7 +238,7 @@ def _tracks(
         return tracks
     tracks = {}
     for name, info in videos.items():
-        with pictures_progress(notes, f"looking for people in {info.path.name}", info.frames) as advance:
+        with progress_bar(notes, f"looking for people in {info.path.name}", info.frames) as advance:
             tracks[name] = detect_people(info, args.people, progress=advance, fps=rates[name])
         if args.save_detections is not None:
             write_detections(tracks[name], args.save_detections / f"{name}.npz")
@@ -330,6 +330,6 @@ def _overlay(
         first = step * (gathered.first_frame + gathered.offsets[name])
         shown_videos.append(Shown(videos[name], placed[name], first, step))
     motions = [one.solved.motion for one in fitted]
-    with pictures_progress(notes, "drawing", len(motions[0])) as advance:
+    with progress_bar(notes, "drawing", len(motions[0])) as advance:
         write_overlay(shown_videos, motions, body, place, advance)
     console.print(f"film: {place}", style="bold", highlight=False, soft_wrap=True)
