@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.tables import as_rich, machine
+from learnable_smplify.cli.tables import Measured, as_rich, machine, where_measured
 from learnable_smplify.evaluation.markdown import ablation_table
-from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.training.config import Optimisation, TrainingConfig
 
 
@@ -42,7 +39,7 @@ class AblateArgs:
 
 def ablate(args: AblateArgs) -> None:
     """Run `lsmplify ablate`."""
-    from learnable_smplify.evaluation.ablation import as_json, run_ablation
+    from learnable_smplify.evaluation.ablation import run_ablation
     from learnable_smplify.evaluation.clips import read_clips
     from learnable_smplify.training.store import open_store
 
@@ -53,12 +50,8 @@ def ablate(args: AblateArgs) -> None:
     clips = read_clips(args.motions, "eval")
     with console.status("starting") as status:
         rows = run_ablation(open_store(args.store), clips, load_body(), base, args.every, args.output, status.update)
-    text = ablation_table(rows, args.samples)
-    found = machine()
-    with atomic_output(args.output / "ablation.json") as path:
-        path.write_text(json.dumps({"machine": found, "samples": args.samples, "rows": as_json(rows)}, indent=2) + "\n")
-    with atomic_output(args.output / "ablation.md") as path:
-        origin = f"{found['cpu']}, {torch.get_num_threads()} threads. Printed by `lsmplify ablate`."
-        path.write_text(f"{text}\n\nOpen body (not SMPL), eval split. {origin}\n")
-    console.print(as_rich(text))
-    console.print(f"wrote {args.output}/ablation.json and ablation.md", soft_wrap=True)
+    done = Measured({"machine": machine(), "samples": args.samples})
+    done.add("rows", rows, ablation_table(rows, args.samples))
+    console.print(as_rich(done.texts[0]))
+    done.texts.append(f"Open body (not SMPL), eval split. {where_measured('ablate')}")
+    done.write(args.output, "ablation", console)

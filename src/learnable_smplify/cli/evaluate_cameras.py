@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
+from learnable_smplify.cli.tables import Measured
 from learnable_smplify.evaluation.cameras import (
     camera_table,
     evaluate_poses,
@@ -23,30 +23,33 @@ _POSES = 50
 
 
 def evaluate_cameras(
-    parts: Sequence[str], sources: dict[str, list[Clip]], solver: Solver, progress: Callable[[str], None]
-) -> tuple[dict[str, object], list[str]]:
-    """What was measured, by part and source, and its tables.
+    parts: Sequence[str],
+    sources: dict[str, list[Clip]],
+    solver: Solver,
+    done: Measured,
+    progress: Callable[[str], None],
+) -> None:
+    """Measure these parts, each of every source.
 
     Args:
         sources: names and clips of motion.
+        done: where the rows go, and their tables.
     """
     body = solver.body
-    result: dict[str, object] = {}
-    texts = []
     for source, clips in sources.items():
         if "pictures" in parts:
             alone = [("guesses in pixels, one alone", in_pixels(solver))]
             together = [("guesses in pixels", solver.view_solver().solve_pictures), ("SMPLify", smplify(body))]
             progress(f"{source}: poses seen by one camera")
             poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, alone, together, _POSES, noise)]
-            result[f"pictures: {source}"] = [asdict(row) for row in poses]
-            texts.append(camera_table(poses, f"{_POSES} poses from nothing, one camera, betas known, {source}"))
+            title = f"{_POSES} poses from nothing, one camera, betas known, {source}"
+            done.add(f"pictures: {source}", poses, camera_table(poses, title))
         if "camera" in parts:
             one = [("betas known", in_pixels(solver)), ("betas not known", in_pixels(solver, knows_betas=False))]
             damages = [("clean", Damage()), ("5 px noise", Damage(5.0))]
             whole = evaluate_views(clips, body, one, 1, damages, progress)
-            result[f"camera: {source}"] = [asdict(row) for row in whole]
-            texts.append(camera_table(whole, f"Whole clips from nothing, one camera, {source}"))
+            title = f"Whole clips from nothing, one camera, {source}"
+            done.add(f"camera: {source}", whole, camera_table(whole, title))
         if "cameras" in parts:
             several = [
                 ("triangulate, then fit", triangulated(solver)),
@@ -60,10 +63,8 @@ def evaluate_cameras(
                 ("5 px, 10 % missing, three cameras' sides exchanged", Damage(5.0, 0.1, (0, 1, 3))),
             ]
             rows = evaluate_views(clips, body, several, 4, damages, progress)
-            result[f"cameras: {source}"] = [asdict(row) for row in rows]
-            texts.append(camera_table(rows, f"Whole clips from nothing, four cameras, {source}"))
+            title = f"Whole clips from nothing, four cameras, {source}"
+            done.add(f"cameras: {source}", rows, camera_table(rows, title))
         if "refine2d" in parts:
             refined = evaluate_view_refinement(clips, solver, progress=progress)
-            result[f"refine2d: {source}"] = [asdict(row) for row in refined]
-            texts.append(view_refine_table(refined, source))
-    return result, texts
+            done.add(f"refine2d: {source}", refined, view_refine_table(refined, source))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
+from learnable_smplify.cli.tables import Measured, as_rich, machine, where_measured
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import HYBRID, SINGLE, START, pair_table
@@ -38,19 +37,21 @@ def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
     numerical, hybrid = Solver(body, "gauss_newton"), Solver(body, weights=args.weights)
     single = Solver(body, weights=args.weights, refine_steps=0, passes=1)
     others = [(path.stem, Solver(body, weights=path, refine_steps=0)) for path in args.compare]
-    result: dict[str, object] = {
-        "dataset": name,
-        "split": args.dataset_split or "default",
-        "protocol": args.protocol,
-        "align": args.align,
-        "body": body.name,
-        "annotated_with": bodies,
-        "every": args.every,
-        "sequences": len(sequences),
-        "clips": len(clips),
-        "machine": machine(),
-    }
-    texts = []
+    split = args.dataset_split or "default"
+    done = Measured(
+        {
+            "dataset": name,
+            "split": split,
+            "protocol": args.protocol,
+            "align": args.align,
+            "body": body.name,
+            "annotated_with": bodies,
+            "every": args.every,
+            "sequences": len(sequences),
+            "clips": len(clips),
+            "machine": machine(),
+        }
+    )
     with console.status("evaluating") as status:
         if args.protocol == "paper":
             methods = [
@@ -62,22 +63,20 @@ def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
                 *(Method(*other) for other in others),
             ]
             pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
-            result["pairs"] = [asdict(row) for row in pairs]
-            texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
+            done.add("pairs", pairs, pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE"))
         solvers = [("Gauss-Newton", numerical), (SINGLE, single), (HYBRID, hybrid), *others]
         whole = whole_clips(clips, body, solvers, args.protocol, args.align, status.update)
-        result["whole_clips"] = [asdict(row) for row in whole]
-        texts.append(clip_table(whole, args.align))
-    for text in texts:
+        done.add("whole_clips", whole, clip_table(whole, args.align))
+    for text in done.texts:
         console.print(as_rich(text))
     notes = _dataset_notes(name, body, bodies, sequences)
     if args.align == "reference":
         notes.append("PVE and MPJPE are aligned at the right ankle, as the authors' code does, not at the pelvis")
     for note in notes:
         console.print(note, soft_wrap=True, highlight=False)
-    result["notes"] = notes
-    origin = f"{name}, {result['split']} split, {args.protocol} protocol, {len(clips)} clips. {where_measured()}"
-    write_evaluation(args.output, result, [*texts, *notes, origin], console)
+    done.result["notes"] = notes
+    done.texts += [*notes, f"{name}, {split} split, {args.protocol} protocol, {len(clips)} clips. {where_measured()}"]
+    done.write(args.output, "evaluation", console)
 
 
 def _dataset_notes(name: str, body: Body, bodies: list[str], sequences: list[DatasetSequence]) -> list[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.tables import Measured
 from learnable_smplify.datasets.opensim import opensim_trials, read_mot
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.laboratory import OPENCAP_DEG, angle_table, as_dicts, compare_angles
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.layouts.layout import load_layout
-from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import Solver
 
 
@@ -50,8 +49,4 @@ def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | Non
                 result += [{"markers": markers, **row} for row in as_dicts(rows)]
     for table in tables:
         console.print(table, highlight=False, markup=False)
-    if output is not None:
-        with atomic_output(output / "evaluation.json") as path:
-            path.write_text(json.dumps({"dataset": "opensim", "angles": result}, indent=2) + "\n")
-        with atomic_output(output / "evaluation.md") as path:
-            path.write_text("\n\n".join(tables) + "\n")
+    Measured({"dataset": "opensim", "angles": result}, tables).write(output, "evaluation", console)

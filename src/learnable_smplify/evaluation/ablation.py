@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from learnable_smplify.body import Body
@@ -122,8 +122,3 @@ def run_ablation(
             )
         )
     return rows
-
-
-def as_json(rows: list[AblationRow]) -> list[dict[str, object]]:
-    """The rows as plain values."""
-    return [asdict(row) for row in rows]
