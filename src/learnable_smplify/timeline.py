@@ -7,10 +7,22 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from learnable_smplify.errors import InputError
 from learnable_smplify.rotation import rotmat_between
 
 # Frame rates that differ by a smaller share are one: 29.97 and 30.
 _SAME_RATE = 0.005
+_FASTEST = 1e5
+
+
+def check_rate(fps: float | None, option: str = "--fps") -> None:
+    """Refuse a frame rate that is none; None says nothing.
+
+    Raises:
+        InputError: it is not above 0, or as no recording is.
+    """
+    if fps is not None and not 0 < fps < _FASTEST:
+        raise InputError(f"the frame rate is {fps:g}", expected="frames a second above 0", hint=f"{option} 30")
 
 
 def same_rate(one: float, other: float) -> bool:

@@ -38,6 +38,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.timeline import check_rate
 
 REPORT_NAME = "import_report.json"
 _SUFFIXES = (".amc", ".bvh", ".glb", ".npz", ".pkl")
@@ -212,8 +213,7 @@ def asf_beside(clip: Path) -> Path:
 
 def _check(args: ImportMotionArgs) -> None:
     for name, value in (("--fps", args.fps), ("--asf-fps", args.asf_fps), ("--bvh-fps", args.bvh_fps)):
-        if value is not None and not (0 < value < 1e5):
-            raise InputError(f"{name} is {value}", expected="frames a second above 0")
+        check_rate(value, name)
     if args.jobs < 1:
         raise InputError(f"--jobs is {args.jobs}", expected="1 or more")
     if args.out.exists() and not args.out.is_dir():

@@ -27,6 +27,7 @@ from learnable_smplify.splits import (
     choose_holdout,
     subject_of,
 )
+from learnable_smplify.timeline import check_rate
 from learnable_smplify.training.store import (
     MotionStore,
     StoredClip,
@@ -109,8 +110,7 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check(args: PrepareArgs) -> None:
-    if not (0 < args.fps < 1e5):
-        raise InputError(f"--fps is {args.fps}", expected="frames a second above 0", hint="--fps 30")
+    check_rate(args.fps)
     if args.holdout < 0:
         raise InputError(f"--holdout is {args.holdout}", expected="0 clips or more", hint="--holdout 12")
     if not args.motions.is_dir():

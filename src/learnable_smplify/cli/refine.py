@@ -32,7 +32,6 @@ from learnable_smplify.options import (
     KeypointRate,
     LayoutOption,
     UnitsOption,
-    check_rate,
     shown,
 )
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
@@ -41,7 +40,7 @@ from learnable_smplify.refine.options import ShapeSource
 from learnable_smplify.refine.views import ViewRefinement, distance_to_views, refine_by_views
 from learnable_smplify.repair import repair_keypoints
 from learnable_smplify.solver.solver import Solver
-from learnable_smplify.timeline import same_rate
+from learnable_smplify.timeline import check_rate, same_rate
 from learnable_smplify.views import View
 
 # Of several candidates, one is taken unasked if the next is further away by this share.

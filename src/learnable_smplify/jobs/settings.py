@@ -38,7 +38,6 @@ from learnable_smplify.options import (
     LayoutOption,
     UnitsOption,
     UpOption,
-    check_rate,
     shown,
 )
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
@@ -47,6 +46,7 @@ from learnable_smplify.solver.shape.offsets import read_offsets
 from learnable_smplify.solver.shape.prior import Build, KnownSize
 from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
+from learnable_smplify.timeline import check_rate
 
 
 @dataclass(frozen=True)
