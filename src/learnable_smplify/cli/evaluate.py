@@ -120,11 +120,17 @@ class EvaluateArgs:
 
 def evaluate(args: EvaluateArgs) -> None:
     """Run `lsmplify evaluate`."""
-    if args.dataset == "opensim":
-        evaluate_opensim(args.root, args.weights, args.output)
-        return
     if args.dataset is not None:
-        evaluate_dataset(args, args.dataset)
+        if args.motions is not None or args.root is None:
+            raise InputError(
+                f"--dataset {args.dataset} needs its folder, and no folder of motions",
+                expected="--root",
+                hint=f"lsmplify evaluate --dataset {args.dataset} --root DIR",
+            )
+        if args.dataset == "opensim":
+            evaluate_opensim(args.root, args.weights, args.output)
+        else:
+            evaluate_dataset(args, args.dataset, args.root)
         return
     console, clips = open_console(), _clips(args)
     done = _Errors({"split": args.split, "every": args.every, "clips": len(clips), "machine": machine()})

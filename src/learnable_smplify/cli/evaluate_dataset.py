@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.tables import Measured, as_rich, machine, where_measured
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
-from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import HYBRID, SINGLE, START, pair_table
 from learnable_smplify.evaluation.pairs import Method
 from learnable_smplify.evaluation.protocols import clip_table, clips_of, paper_pairs, whole_clips
@@ -18,20 +18,14 @@ if TYPE_CHECKING:
     from learnable_smplify.cli.evaluate import EvaluateArgs
 
 
-def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
-    """Run `lsmplify evaluate --dataset NAME`.
+def evaluate_dataset(args: EvaluateArgs, name: DatasetName, root: Path) -> None:
+    """Run `lsmplify evaluate --dataset NAME --root ROOT`.
 
     Raises:
-        InputError: no root, nothing of the data set in it, or a file that cannot be read.
+        InputError: nothing of the data set is there, or a file cannot be read.
     """
-    if args.motions is not None or args.root is None:
-        raise InputError(
-            f"--dataset {name} needs its folder, and no folder of motions",
-            expected="--root",
-            hint=f"lsmplify evaluate --dataset {name} --root DIR",
-        )
     console, body = open_console(), load_body(args.body)
-    sequences = list(read_dataset(name, args.root, args.dataset_split))
+    sequences = list(read_dataset(name, root, args.dataset_split))
     clips = clips_of(sequences)[:: max(args.clip_step, 1)]
     bodies = sorted({sequence.body for sequence in sequences})
     numerical, hybrid = Solver(body, "gauss_newton"), Solver(body, weights=args.weights)
