@@ -12,6 +12,7 @@ from rich.table import Table
 
 from learnable_smplify.cli.progress import files_progress
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.motion.motion_file import WRITERS
 from learnable_smplify.jobs.folder import Engine, fit_folder
 from learnable_smplify.jobs.inputs import REPORT_NAME, find_recordings
 from learnable_smplify.jobs.report import FolderReport
@@ -40,7 +41,7 @@ def fit_folder_command(
         InputError: as `fit_folder`; and, after everything else was written, if a recording could not be fitted.
         MissingExtraError: as `fit_folder`.
     """
-    if out.suffix.lower() in (".npz", ".bvh", ".glb", ".mot", ".csv") and not out.is_dir():
+    if out.suffix.lower() in WRITERS and not out.is_dir():
         find_recordings(source, out, only)  # nothing in it is worse than a file's name for a folder
         raise InputError(
             f"{source} holds several recordings, and this is the name of one file",

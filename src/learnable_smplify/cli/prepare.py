@@ -90,7 +90,8 @@ def prepare(args: PrepareArgs, console: Console | None = None) -> MotionStore:
         if not any(clip.usable for clip in packed):
             reason = f"; the first reason: {skipped[0][1].rstrip('.')}" if skipped else ""
             raise InputError(f"no usable frame of motion{reason}", path=args.motions)
-        writer.finish(_split(args, packed), args.fps, _licence(args, packed))
+        known = CMU_LICENCE if all(entry.known_from_cmu for entry in packed) else _UNKNOWN_LICENCE
+        writer.finish(_split(args, packed), args.fps, args.licence or known)
     store = open_store(args.output)
     _print_summary(store, skipped, console)
     return store
@@ -183,10 +184,6 @@ def _split(args: PrepareArgs, packed: list[_Packed]) -> list[StoredClip]:
     training = [(entry.clip.name, entry.clip.subject) for entry in packed if entry.clip.split == "train"]
     held = choose_holdout(training, args.holdout)
     return [replace(entry.clip, split="holdout") if entry.clip.name in held else entry.clip for entry in packed]
-
-
-def _licence(args: PrepareArgs, packed: list[_Packed]) -> str:
-    return args.licence or (CMU_LICENCE if all(entry.known_from_cmu for entry in packed) else _UNKNOWN_LICENCE)
 
 
 def _print_summary(store: MotionStore, skipped: list[tuple[Path, str]], console: Console) -> None:

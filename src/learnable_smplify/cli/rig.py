@@ -94,18 +94,8 @@ def check_settings(settings: FitSettings) -> None:
 
 def only_in_space(settings: FitSettings) -> list[str]:
     """The options given that say nothing to keypoints in pictures."""
-    given = {
-        "--units": settings.units is not None,
-        "--mirrored": settings.mirrored is not None,
-        "--scale-to-body": settings.scale_to_body,
-        "--smooth": settings.smooth,
-        "--hold-feet": settings.hold_feet,
-        "--ground": settings.ground,
-        "--no-repair": settings.no_repair,
-        "--gap": settings.gap != "interpolate",
-        "--offsets": settings.offsets is not None,
-    }
-    return [name for name, used in given.items() if used]
+    names = ("units", "mirrored", "scale_to_body", "smooth", "hold_feet", "ground", "no_repair", "gap", "offsets")
+    return settings.given(*names)
 
 
 def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
