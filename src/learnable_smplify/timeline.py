@@ -25,9 +25,9 @@ def check_rate(fps: float | None, option: str = "--fps") -> None:
         raise InputError(f"the frame rate is {fps:g}", expected="frames a second above 0", hint=f"{option} 30")
 
 
-def same_rate(one: float, other: float) -> bool:
-    """Whether two frame rates [Hz] are the same but for how they are written: 29.97 and 30."""
-    return abs(one - other) <= _SAME_RATE * max(one, other)
+def rate_ratio(one: float, other: float) -> float:
+    """How often a frame rate goes into another; 1 where they are the same but for how they are written (29.97, 30)."""
+    return 1.0 if abs(one - other) <= _SAME_RATE * max(one, other) else one / other
 
 
 def evenly(count: int, most: int) -> Int[Tensor, " N"]:

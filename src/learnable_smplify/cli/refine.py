@@ -42,7 +42,7 @@ from learnable_smplify.refine.options import ShapeSource
 from learnable_smplify.refine.views import ViewRefinement, distance_to_views, refine_by_views
 from learnable_smplify.repair import repair_keypoints
 from learnable_smplify.solver.solver import Solver
-from learnable_smplify.timeline import check_rate, same_rate
+from learnable_smplify.timeline import check_rate, rate_ratio
 from learnable_smplify.views import View
 
 
@@ -252,10 +252,10 @@ def _at_frames(
     """
     keypoints, begin, count = views[0].keypoints, seen.begin, len(motion)
     # Cameras of several rates are seen at the fastest's: frames of it for one of the video; of the video for a track's.
-    faster = 1.0 if seen.video_fps is None else _times(keypoints.fps, seen.video_fps)
+    faster = 1.0 if seen.video_fps is None else rate_ratio(keypoints.fps, seen.video_fps)
     if begin == 0 and len(keypoints) == count and faster == 1:
         return views, ()
-    step = faster * (_times(seen.video_fps, motion.fps) if timed and seen.video_fps is not None else 1.0)
+    step = faster * (rate_ratio(seen.video_fps, motion.fps) if timed and seen.video_fps is not None else 1.0)
     notes: tuple[str, ...] = ()
     if step != 1:
         notes = (
@@ -274,11 +274,6 @@ def _at_frames(
     if begin:
         notes += (f"the estimate's video is taken to be that of {views[0].camera.name}",)
     return [View(view.keypoints.at_frames(places, motion.fps), view.camera) for view in views], notes
-
-
-def _times(one: float, other: float) -> float:
-    """How often a frame rate goes into another; 1 where they are the same."""
-    return 1.0 if same_rate(one, other) else one / other
 
 
 def view_refine_summary(result: ViewRefinement, estimate: Estimate) -> Table:

@@ -82,24 +82,8 @@ def solve_together(
     weight = min((levels.keypoint_sigma / _STAND_IN_SIGMA) ** 2, 1.0)
     targets = torch.where(used[:, None, None], targets, stand_in)
     confidence = torch.where(used[:, None], confidence, weight)
-    if smooth and len(targets) > 2:
-        found = _whole(folded, priors, estimate, start, targets, confidence, levels, fps, shape_centre)
-    else:
-        found = _frame_by_frame(folded, estimate, start, targets, confidence, levels)
-    return _faded(found, estimate, used, fps)
-
-
-def _whole(
-    folded: FoldedPoints,
-    priors: Priors,
-    estimate: People,
-    start: People,
-    targets: Tensor,
-    confidence: Tensor,
-    levels: Levels,
-    fps: float,
-    shape_centre: Tensor | None,
-) -> People:
+    if not smooth or len(targets) < 3:
+        return _faded(_frame_by_frame(folded, estimate, start, targets, confidence, levels), estimate, used, fps)
     centre = start.betas if shape_centre is None else shape_centre
     precision = joint_precision(levels.estimate_deg, levels.estimate_s) * torch.eye(72).to(targets)
     found = smooth_clip(
@@ -120,7 +104,8 @@ def _whole(
         sources=[(estimate.rotmat, precision)],
     )
     betas = found.betas + centre
-    return People(found.rotmat, found.transl + rest_pelvis(folded, betas), betas)
+    whole = People(found.rotmat, found.transl + rest_pelvis(folded, betas), betas)
+    return _faded(whole, estimate, used, fps)
 
 
 def _frame_by_frame(

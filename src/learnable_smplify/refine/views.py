@@ -177,7 +177,8 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         )
     sources = [(rotmat, precision * torch.eye(72, device=device))]
     start = rotmat, transl
-    if len(views) <= _LIFTED_CAMERAS and _height_noise(points, start, sight) < _LIFTED_BELOW:
+    noise_m = float(_noise_m(points.pose(rotmat).positions() + transl[:, None], sight).median())
+    if len(views) <= _LIFTED_CAMERAS and noise_m < _LIFTED_BELOW:
         lifted = _lifted(observed, used, points, rotmat, precision, priors)
         sources += [(mean, weights) for _, mean, weights in lifted]
         if lifted:
@@ -264,19 +265,17 @@ def _places(
 
 def _levels(points: ShapedPoints, rotmat: Tensor, transl: Tensor, sight: SightTerm, fps: float) -> tuple[float, float]:
     """What a joint of the aligned estimate is off by [deg], and for how long [s]: where pixels draw its keypoints."""
-    posed = points.pose(rotmat).positions()
-    drawn = drawn_to_rays(posed + transl[:, None], sight)
+    placed = points.pose(rotmat).positions() + transl[:, None]
+    drawn = drawn_to_rays(placed, sight)
     weight = sight.weights[..., None]
     targets = (weight * drawn).sum(1) / weight.sum(1).clamp(min=1e-9) - transl[:, None]
-    depth = sight.cameras.local(posed + transl[:, None])[..., 2]
     seen = sight.weights > 0
     views = seen.sum(1).clamp(min=1).float()[seen.any(1)].mean()
-    noise = float((depth / sight.cameras.scale[:, :1])[seen].square().mean() / views)
-    degrees, stays = estimate_levels(points, rotmat, targets, seen.any(1).to(posed), _SEEN_SHARE * noise, fps)
+    noise = float(_noise_m(placed, sight).square().mean() / views)
+    degrees, stays = estimate_levels(points, rotmat, targets, seen.any(1).to(placed), _SEEN_SHARE * noise, fps)
     return degrees / _SEEN_SHARE**0.5, stays
 
 
-def _height_noise(points: ShapedPoints, place: tuple[Tensor, Tensor], sight: SightTerm) -> float:
-    """What pixels are off by at the person's distance [m]."""
-    depth = sight.cameras.local(points.pose(place[0]).positions() + place[1][:, None])[..., 2]
-    return float((depth / sight.cameras.scale[:, :1])[sight.weights > 0].median())
+def _noise_m(placed: Float[Tensor, "T K 3"], sight: SightTerm) -> Float[Tensor, " N"]:
+    """What pixels are off by at the distance of the keypoints that are seen [m]."""
+    return (sight.cameras.local(placed)[..., 2] / sight.cameras.scale[:, :1])[sight.weights > 0]
