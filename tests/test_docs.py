@@ -23,7 +23,7 @@ from learnable_smplify.benchmark.run import Plan
 from learnable_smplify.cli import benchmark as benchmark_command
 from learnable_smplify.cli import evaluate as evaluate_command
 from learnable_smplify.cli import evaluate_cameras as cameras_command
-from learnable_smplify.cli.commands import COMMANDS
+from learnable_smplify.cli.commands import COMMANDS, load_command
 from learnable_smplify.cli.main import main, parsed
 from learnable_smplify.evaluation import ablation, pairs, refinement
 from learnable_smplify.training import start
@@ -92,7 +92,7 @@ RUN = [line for line in dict.fromkeys(line for page in PAGES[1:] for line in com
 @pytest.mark.parametrize("line", LINES)
 def test_a_command_of_the_documentation_parses(line: str) -> None:
     name, *rest = arguments(line)
-    args_type, _ = COMMANDS[name].load()
+    args_type, _ = load_command(name)
     assert dataclasses.is_dataclass(parsed(args_type, name, rest))
 
 

@@ -318,7 +318,7 @@ def test_several_people_on_both_sides_must_be_named(
     keypoints, _ = keypoint_file(body, source, tmp_path)
     arguments = ["refine", str(source), str(keypoints), "-o", str(tmp_path / "m.npz")]
     main(arguments)  # one person in the keypoints: the nearest track
-    assert "are nearest" in capsys.readouterr().err
+    assert "is nearest" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--person", "3"])
     assert stopped.value.code == 2

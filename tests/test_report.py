@@ -29,7 +29,7 @@ from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.report.charts import Line, line_chart, spans
+from learnable_smplify.report.charts import Line, line_chart
 from learnable_smplify.report.measures import acceleration, match_frames, mean_over, measure_fit
 from learnable_smplify.report.pictures import _without_strays
 from learnable_smplify.report.verdicts import headline, judge
@@ -317,12 +317,6 @@ def test_any_values_make_a_chart_without_nan(values, end):
     assert drawn == np.isfinite(values).sum()
     assert 1 <= chart.split('class="scale"')[1].split("</div>")[0].count("<span") <= 6
     Page(chart)
-
-
-@given(st.lists(st.booleans(), max_size=30))
-def test_spans_name_every_marked_frame_once(flags):
-    covered = [frame for first, last in spans(np.array(flags, dtype=bool)) for frame in range(first, last + 1)]
-    assert covered == [frame for frame, flag in enumerate(flags) if flag]
 
 
 @pytest.fixture

@@ -41,10 +41,10 @@ def test_importing_the_package_loads_neither_torch_nor_roma() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_line_of_a_command_is_the_first_of_its_own_help(name: str) -> None:
-    command = COMMANDS[name]
-    path = Path(importlib.util.find_spec(f"learnable_smplify.cli.{command.module}").origin)
+    path = Path(importlib.util.find_spec(f"learnable_smplify.cli.{name.replace('-', '_')}").origin)
     classes = {node.name: node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.ClassDef)}
-    assert ast.get_docstring(classes[command.arguments]).split("\n", 1)[0] == command.summary
+    arguments = classes[f"{name.title().replace('-', '')}Args"]
+    assert ast.get_docstring(arguments).split("\n", 1)[0] == COMMANDS[name]
 
 
 def test_a_slip_of_the_keys_is_answered_with_the_command_that_was_meant(capsys) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.motion import UpAxis
+from learnable_smplify.motion import UpAxis, checked_numbers
 
 _MAX_ROTATION_ERROR = 1e-2
 _GUESSED_DEG = 55.0
@@ -71,8 +71,12 @@ class Camera:
             side = getattr(self, name)
             if side is not None and side <= 0:
                 raise InputError(f"the picture's {name} is {side}", expected="pixels above 0")
-        rotation = torch.eye(3) if self.R_camera_world is None else _numbers(self.R_camera_world, "R", (3, 3))
-        transl = torch.zeros(3) if self.t_camera_world is None else _numbers(self.t_camera_world, "t", (3,))
+        rotation = torch.eye(3)
+        if self.R_camera_world is not None:
+            rotation = checked_numbers(self.R_camera_world, "R", (3, 3)).cpu()
+        transl = torch.zeros(3)
+        if self.t_camera_world is not None:
+            transl = checked_numbers(self.t_camera_world, "t", (3,)).cpu()
         off = float((rotation @ rotation.T - torch.eye(3)).abs().max())
         if off > _MAX_ROTATION_ERROR or float(torch.linalg.det(rotation)) < 0:
             raise InputError(
@@ -211,12 +215,3 @@ def _lens_slopes(rays: Float[Tensor, "*N 2"], lens: tuple[float, ...]) -> tuple[
         radial + 2 * slope * y * y + 6 * p1 * y + 2 * p2 * x,
         2 * slope * x * y + 2 * p1 * x + 2 * p2 * y,
     )
-
-
-def _numbers(value: Tensor, name: str, shape: tuple[int, ...]) -> Tensor:
-    tensor = torch.as_tensor(value).detach().to("cpu", torch.float32)
-    if tensor.shape != shape:
-        raise InputError(f"{name} has shape {tuple(tensor.shape)}", expected=f"{shape}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise InputError(f"{name} holds NaN or infinity", expected="finite numbers")
-    return tensor

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
@@ -68,6 +68,29 @@ def mirrored_hand(rotvec: Float[Tensor, "*B 15 3"]) -> Float[Tensor, "*B 15 3"]:
     return rotvec * rotvec.new_tensor((1.0, -1.0, -1.0))
 
 
+def checked_confidence(
+    confidence: Tensor | None, finite: Bool[Tensor, "T *K"], name: str = "confidence"
+) -> Float[Tensor, "T *K"]:
+    """How sure each point of each frame is, in [0, 1]: values outside are cut, and points that are not finite are 0.
+
+    Args:
+        confidence: (T, *K), or (*K) for all frames; None means 1 wherever the point is finite.
+        finite: (T, *K) points whose place is known.
+        name: for messages.
+
+    Raises:
+        InputError: another shape.
+    """
+    if confidence is None:
+        return finite.to(torch.float32)
+    trust = torch.as_tensor(confidence).detach().to(finite.device)
+    if trust.shape == finite.shape[1:]:
+        trust = trust.expand(finite.shape)
+    if trust.shape != finite.shape:
+        raise InputError(f"{name} has shape {tuple(trust.shape)}", expected=f"{tuple(finite.shape)}")
+    return torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(0.0, 1.0).to(torch.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class HandKeypoints:
     """3D keypoints of one person's two hands over time, in the world and at the times of the body's.
@@ -92,19 +115,8 @@ class HandKeypoints:
                 expected=f"(T, 2, {NUM_HAND_POINTS}, 3): left and right hand, wrist, thumb, index ... pinky",
             )
         finite = torch.isfinite(positions).all(dim=-1)
-        if self.confidence is None:
-            trust = finite.to(torch.float32)
-        else:
-            trust = torch.as_tensor(self.confidence).detach().to(positions.device)
-            if trust.shape == positions.shape[1:3]:
-                trust = trust.expand(positions.shape[0], -1, -1)
-            if trust.shape != positions.shape[:3]:
-                raise InputError(
-                    f"the hands' confidence has shape {tuple(trust.shape)}", expected=f"{tuple(positions.shape[:3])}"
-                )
-            trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(0.0, 1.0).to(torch.float32)
         object.__setattr__(self, "positions", torch.where(finite[..., None], positions, 0.0))
-        object.__setattr__(self, "confidence", trust)
+        object.__setattr__(self, "confidence", checked_confidence(self.confidence, finite, "the hands' confidence"))
 
     def __len__(self) -> int:
         """Number of frames."""

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.hands import HandKeypoints
+from learnable_smplify.hands import HandKeypoints, checked_confidence
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.notebook import facts_html
+from learnable_smplify.timeline import check_rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,18 +123,9 @@ def checked_clip(
     """
     if points.shape[0] == 0:
         raise InputError("the clip is empty: it has no frames", expected="at least one frame")
-    if not (fps > 0 and fps < 1e5):
-        raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
+    check_rate(fps)
     finite = torch.isfinite(points).all(dim=-1)
-    if confidence is None:
-        trust = finite.to(torch.float32)
-    else:
-        trust = torch.as_tensor(confidence).detach().to(points.device)
-        if trust.ndim == 1:
-            trust = trust[None].expand(points.shape[0], -1)
-        if trust.shape != points.shape[:2]:
-            raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"{tuple(points.shape[:2])}")
-        trust = torch.where(finite & torch.isfinite(trust), trust, 0.0).clamp(0.0, 1.0).to(points.dtype)
+    trust = checked_confidence(confidence, finite)
     if not bool((trust > 0).any()):
         raise InputError(
             "no keypoint is usable: every position is NaN or has zero confidence",

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,7 @@ from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.hands import NUM_HAND_JOINTS
 from learnable_smplify.notebook import facts_html
 from learnable_smplify.skeleton import NUM_JOINTS
+from learnable_smplify.timeline import check_rate
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from learnable_smplify import Body
 
 UpAxis = Literal["x", "y", "z"]
+# What a motion has of every frame.
+_OF_FRAMES = ("pose", "transl", "flagged", "uncertainty_deg", "hand_pose", "hand_flagged", "hand_uncertainty_deg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +83,15 @@ class Motion:
         if pose.ndim != 3 or pose.shape[1:] != (NUM_JOINTS, 3) or pose.shape[0] == 0:
             raise InputError(f"pose has shape {tuple(pose.shape)}", expected="(T, 24, 3) with at least one frame")
         frames = pose.shape[0]
-        pose = _checked(pose, "pose", tuple(pose.shape))
-        transl = _checked(self.transl, "transl", (frames, 3))
-        if not (self.fps > 0 and self.fps < 1e5):
-            raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0")
+        pose = checked_numbers(pose, "pose", tuple(pose.shape))
+        transl = checked_numbers(self.transl, "transl", (frames, 3))
+        check_rate(self.fps)
         if not math.isfinite(self.start_s):
             raise InputError(f"the start time is {self.start_s}", expected="seconds")
-        flagged = (
-            torch.zeros(frames) if self.flagged is None else _checked(self.flagged, "flagged", (frames,), finite=False)
-        )
+        flagged = torch.zeros(frames) if self.flagged is None else self.flagged
+        flagged = checked_numbers(flagged, "flagged", (frames,), finite=False)
         if self.uncertainty_deg is not None:
-            uncertainty = _checked(self.uncertainty_deg, "uncertainty_deg", (frames, NUM_JOINTS), finite=False)
+            uncertainty = checked_numbers(self.uncertainty_deg, "uncertainty_deg", (frames, NUM_JOINTS), finite=False)
             object.__setattr__(self, "uncertainty_deg", uncertainty)
         if self.betas_sigma is not None:
             object.__setattr__(self, "betas_sigma", person_betas(self.betas_sigma))
@@ -110,13 +111,13 @@ class Motion:
         if hands.ndim == 2 and hands.shape[1] == NUM_HAND_JOINTS * 3:
             hands = hands.reshape(-1, NUM_HAND_JOINTS, 3)
         flagged = torch.zeros(frames, 2) if self.hand_flagged is None else self.hand_flagged
-        flagged = _checked(flagged, "hand_flagged", (frames, 2), finite=False).to(torch.bool)
+        flagged = checked_numbers(flagged, "hand_flagged", (frames, 2), finite=False).to(torch.bool)
         if self.hand_uncertainty_deg is not None:
-            unsure = _checked(
+            unsure = checked_numbers(
                 self.hand_uncertainty_deg, "hand_uncertainty_deg", (frames, NUM_HAND_JOINTS), finite=False
             )
             object.__setattr__(self, "hand_uncertainty_deg", unsure)
-        object.__setattr__(self, "hand_pose", _checked(hands, "hand_pose", (frames, NUM_HAND_JOINTS, 3)))
+        object.__setattr__(self, "hand_pose", checked_numbers(hands, "hand_pose", (frames, NUM_HAND_JOINTS, 3)))
         object.__setattr__(self, "hand_flagged", flagged)
 
     def __len__(self) -> int:
@@ -142,18 +143,17 @@ class Motion:
         step = 1 if frames.step is None else frames.step
         if step < 1:
             raise InputError(f"the frames are taken in steps of {step}", expected="1 or more")
-        told = self.uncertainty_deg
-        return replace(
-            self,
-            pose=self.pose[frames],
-            transl=self.transl[frames],
-            flagged=self.flagged[frames],
-            uncertainty_deg=None if told is None else told[frames],
-            fps=self.fps / step,
-            hand_pose=None if self.hand_pose is None else self.hand_pose[frames],
-            hand_flagged=None if self.hand_flagged is None else self.hand_flagged[frames],
-            hand_uncertainty_deg=None if self.hand_uncertainty_deg is None else self.hand_uncertainty_deg[frames],
-        )
+        return replace(self.chosen(frames), fps=self.fps / step)
+
+    def chosen(self, frames: slice | list[int]) -> Motion:
+        """Some of the frames, as if they followed one another.
+
+        Raises:
+            InputError: no frame is left.
+        """
+        parts = {name: getattr(self, name) for name in _OF_FRAMES}
+        chosen: dict[str, Any] = {name: part[frames] for name, part in parts.items() if part is not None}
+        return replace(self, **chosen)
 
     def _repr_html_(self) -> str:
         facts = {
@@ -223,8 +223,12 @@ class Motion:
         return self.pose[:, 1:]
 
 
-def _checked(value: Tensor, name: str, shape: tuple[int, ...], *, finite: bool = True) -> Tensor:
-    """A value as a tensor of float32, of this shape."""
+def checked_numbers(value: Tensor, name: str, shape: tuple[int, ...], *, finite: bool = True) -> Tensor:
+    """A value as a tensor of float32, of this shape.
+
+    Raises:
+        InputError: it has another, or holds NaN or infinity where they are not allowed.
+    """
     tensor = torch.as_tensor(value).detach().to(torch.float32)
     if tensor.shape != shape:
         raise InputError(f"{name} has shape {tuple(tensor.shape)}", expected=f"{shape}")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from learnable_smplify.errors import InputError
 
-
-def shown(metavar: str | None, default: str) -> Any:
+def shown(metavar: str | None, default: str, *aliases: str) -> Any:
     """How the command line shows an option that may be left away: what to write there, and what it is without."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})", aliases=aliases or None)
 
 
 BodyOption = Annotated[str | None, shown("BODY", "the open body")]
@@ -20,16 +17,6 @@ OwnBodyOption = Annotated[str | None, shown("BODY", "the open body, if it is the
 DeviceOption = Annotated[str, tyro.conf.arg(metavar="cpu|cuda")]
 Gender = Literal["neutral", "male", "female"]
 LayoutOption = Annotated[str | None, shown("LAYOUT", "by the names or number of keypoints")]
-
-
-def check_rate(fps: float | None, option: str = "--fps") -> None:
-    """Refuse a frame rate that is none.
-
-    Raises:
-        InputError: it is not above 0.
-    """
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise InputError(f"the frame rate is {fps:g}", expected="frames a second above 0", hint=f"{option} 30")
 
 
 KeypointRate = Annotated[float | None, shown("RATE", "what the file says, else 30")]

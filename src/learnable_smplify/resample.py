@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
 from learnable_smplify.rotation import rotvec_between
+from learnable_smplify.timeline import check_rate
 
 # A motion's last frame may fall this far short of an output frame and still give it: rates such as 120.00004577 are
 # rounded measurements, and would otherwise cost a frame.
@@ -35,8 +35,7 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
     Raises:
         InputError: `fps` is not a positive number.
     """
-    if not (0 < fps < 1e5):
-        raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
+    check_rate(fps)
     if fps == motion.fps:
         return motion
     last = len(motion) - 1

@@ -7,9 +7,9 @@ every step, which makes two threads slower than one as soon as anything else run
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ContextDecorator, ExitStack
 from functools import cache
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
 
-class _Threads:
+class _Threads(ContextDecorator):
     """How many threads torch had before the first of those who set it to one, and how many of them are still at it.
 
     The setting belongs to the process as much as to the thread: whoever came second would take the first one's single
@@ -33,7 +33,7 @@ class _Threads:
         self._before = 1
         self._depth = threading.local()  # how often the thread that asks is inside itself
 
-    def enter(self) -> int:
+    def __enter__(self) -> int:
         with self._lock:
             if self._inside == 0:
                 self._before = torch.get_num_threads()
@@ -42,7 +42,7 @@ class _Threads:
             torch.set_num_threads(1)
             return self._before
 
-    def leave(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             self._depth.count -= 1
@@ -53,14 +53,9 @@ class _Threads:
 _THREADS = _Threads()
 
 
-@contextmanager
-def one_thread_per_operation() -> Iterator[int]:
+def one_thread_per_operation() -> _Threads:
     """Inside, torch uses one thread an operation; yields how many it used before, and goes back to it afterwards."""
-    before = _THREADS.enter()
-    try:
-        yield before
-    finally:
-        _THREADS.leave()
+    return _THREADS
 
 
 @cache
@@ -71,7 +66,7 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-class _BlasThreads:
+class _BlasThreads(ContextDecorator):
     """Holds numpy's and scipy's BLAS to one thread while anybody is inside; the last one lets it go."""
 
     def __init__(self) -> None:
@@ -79,13 +74,13 @@ class _BlasThreads:
         self._inside = 0
         self._limit = ExitStack()
 
-    def enter(self) -> None:
+    def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
                 self._limit.enter_context(_blas().limit(limits=1))
             self._inside += 1
 
-    def leave(self) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
@@ -95,14 +90,9 @@ class _BlasThreads:
 _BLAS_THREADS = _BlasThreads()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> _BlasThreads:
     """Inside, the BLAS of numpy and scipy uses one thread: its others would keep a core busy waiting for more work."""
-    _BLAS_THREADS.enter()
-    try:
-        yield
-    finally:
-        _BLAS_THREADS.leave()
+    return _BLAS_THREADS
 
 
 def map_chunks(function: Callable[[Chunk], Result], chunks: Sequence[Chunk], device: torch.device) -> list[Result]:

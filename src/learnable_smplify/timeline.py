@@ -7,15 +7,27 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from learnable_smplify.errors import InputError
 from learnable_smplify.rotation import rotmat_between
 
 # Frame rates that differ by a smaller share are one: 29.97 and 30.
 _SAME_RATE = 0.005
+_FASTEST = 1e5
 
 
-def same_rate(one: float, other: float) -> bool:
-    """Whether two frame rates [Hz] are the same but for how they are written: 29.97 and 30."""
-    return abs(one - other) <= _SAME_RATE * max(one, other)
+def check_rate(fps: float | None, option: str = "--fps") -> None:
+    """Refuse a frame rate that is none; None says nothing.
+
+    Raises:
+        InputError: it is not above 0, or as no recording is.
+    """
+    if fps is not None and not 0 < fps < _FASTEST:
+        raise InputError(f"the frame rate is {fps:g}", expected="frames a second above 0", hint=f"{option} 30")
+
+
+def rate_ratio(one: float, other: float) -> float:
+    """How often a frame rate goes into another; 1 where they are the same but for how they are written (29.97, 30)."""
+    return 1.0 if abs(one - other) <= _SAME_RATE * max(one, other) else one / other
 
 
 def evenly(count: int, most: int) -> Int[Tensor, " N"]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints2d import Keypoints2D
+from learnable_smplify.motion import checked_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +33,8 @@ class Track:
     def __post_init__(self) -> None:
         if self.world is None:
             return
-        world = torch.as_tensor(self.world).detach().to(torch.float32)
-        if world.shape != (*self.keypoints.pixels.shape[:2], 3):
-            raise InputError(
-                f"world landmarks have shape {tuple(world.shape)}",
-                expected=f"{(*self.keypoints.pixels.shape[:2], 3)}, as the keypoints",
-            )
-        object.__setattr__(self, "world", world)
+        shape = (*self.keypoints.pixels.shape[:2], 3)
+        object.__setattr__(self, "world", checked_numbers(self.world, "world", shape, finite=False))
 
     def __len__(self) -> int:
         """Number of frames."""

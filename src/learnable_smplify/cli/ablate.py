@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import tyro
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.tables import as_rich, machine, write_tables
+from learnable_smplify.cli.tables import Measured, as_rich, machine, where_measured
 from learnable_smplify.evaluation.markdown import ablation_table
 from learnable_smplify.training.config import Optimisation, TrainingConfig
 
@@ -50,10 +50,8 @@ def ablate(args: AblateArgs) -> None:
     clips = read_clips(args.motions, "eval")
     with console.status("starting") as status:
         rows = run_ablation(open_store(args.store), clips, load_body(), base, args.every, args.output, status.update)
-    text = ablation_table(rows, args.samples)
-    found = machine()
-    result = {"machine": found, "samples": args.samples, "rows": [asdict(row) for row in rows]}
-    where = f"{found['cpu']}, {found['threads']} threads. Printed by `lsmplify ablate`."
-    write_tables(args.output, "ablation", result, [text, f"Open body (not SMPL), eval split. {where}"])
-    console.print(as_rich(text))
-    console.print(f"wrote {args.output}/ablation.json and ablation.md", soft_wrap=True)
+    done = Measured({"machine": machine(), "samples": args.samples})
+    done.add("rows", rows, ablation_table(rows, args.samples))
+    console.print(as_rich(done.texts[0]))
+    done.texts.append(f"Open body (not SMPL), eval split. {where_measured('ablate')}")
+    done.write(args.output, "ablation", console)

@@ -20,10 +20,16 @@ class PlainConsole(Console):
 
 
 def open_console(
-    stderr: bool = False, soft_wrap: bool = False, highlight: bool = True, markup: bool = False
+    stderr: bool = False,
+    soft_wrap: bool = False,
+    highlight: bool = True,
+    markup: bool = False,
+    quiet: bool = False,
 ) -> PlainConsole:
     """A console on stdout or stderr; `markup` is for commands that escape all that is not their own."""
-    return PlainConsole(stderr=stderr, soft_wrap=soft_wrap, highlight=highlight, markup=markup, emoji=False)
+    return PlainConsole(
+        stderr=stderr, soft_wrap=soft_wrap, highlight=highlight, markup=markup, quiet=quiet, emoji=False
+    )
 
 
 def print_notes(console: Console, notes: Iterable[str]) -> None:

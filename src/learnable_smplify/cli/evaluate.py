@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,7 +14,7 @@ from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.evaluate_cameras import CAMERA_PARTS, CameraPart, evaluate_cameras
 from learnable_smplify.cli.evaluate_dataset import evaluate_dataset, pair_methods
 from learnable_smplify.cli.evaluate_opensim import evaluate_opensim
-from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
+from learnable_smplify.cli.tables import Measured, as_rich, machine, where_measured
 from learnable_smplify.datasets import DatasetName
 from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.clips import Clip, read_clips
@@ -44,9 +44,6 @@ from learnable_smplify.evaluation.round_trip import evaluate_round_trip, round_t
 from learnable_smplify.evaluation.sequence import SequenceRow, evaluate_cold_start, evaluate_sequences
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver import RecordingOptions, Solver
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 Part = Literal["foreign", "pairs", "sequences", "cold-start", "refine", "damaged", "round-trip", "hands", CameraPart]
 # Foreign motion that needs no other file: the clips with every joint turned, by so many degrees.
@@ -108,14 +105,20 @@ class EvaluateArgs:
 
 def evaluate(args: EvaluateArgs) -> None:
     """Run `lsmplify evaluate`."""
-    if args.dataset == "opensim":
-        evaluate_opensim(args.root, args.weights, args.output)
-        return
     if args.dataset is not None:
-        evaluate_dataset(args, args.dataset)
+        if args.motions is not None or args.root is None:
+            raise InputError(
+                f"--dataset {args.dataset} needs its folder, and no folder of motions",
+                expected="--root",
+                hint=f"lsmplify evaluate --dataset {args.dataset} --root DIR",
+            )
+        if args.dataset == "opensim":
+            evaluate_opensim(args.root, args.weights, args.output)
+        else:
+            evaluate_dataset(args, args.dataset, args.root)
         return
     console, clips = open_console(), _clips(args)
-    done = _Measured({"split": args.split, "every": args.every, "clips": len(clips), "machine": machine()})
+    done = _Errors({"split": args.split, "every": args.every, "clips": len(clips), "machine": machine()})
     hybrid = Solver(load_body(), weights=args.weights)
     with console.status("evaluating") as status:
         _measure_motion(args, clips, hybrid, done, status.update)
@@ -124,36 +127,30 @@ def evaluate(args: EvaluateArgs) -> None:
     brief += [brief_sequence_table(done.followed)] if done.followed else []
     for text in (*done.asides, *done.texts, *brief):
         console.print(as_rich(text))
-    write_evaluation(args.output, done.result, [*done.texts, _origin(done.result)], console)
+    used = f", {args.split} split, {len(clips)} clips" if clips else ""
+    origin = f"Open body (not SMPL){used}. {where_measured()}"
+    done.texts.append(origin)
+    done.write(args.output, "evaluation", console)
     if args.output is not None and brief:
         with atomic_output(args.output / "summary.md") as path:
-            path.write_text("\n\n".join([*brief, _origin(done.result)]) + "\n")
+            path.write_text("\n\n".join([*brief, origin]) + "\n")
 
 
 @dataclass
-class _Measured:
-    """What was measured so far.
+class _Errors(Measured):
+    """What was measured so far, and what goes elsewhere than into its files.
 
     Args:
-        result: for evaluation.json.
-        texts: tables in Markdown.
         asides: tables for the terminal alone.
         compared, followed: pairs and whole clips by where the motion is from, for the summary.
     """
 
-    result: dict[str, object]
-    texts: list[str] = field(default_factory=list)
     asides: list[str] = field(default_factory=list)
     compared: dict[str, Sequence[PairRow]] = field(default_factory=dict)
     followed: dict[str, Sequence[SequenceRow]] = field(default_factory=dict)
 
-    def add(self, name: str, rows: Sequence[DataclassInstance], *texts: str) -> None:
-        """Rows of errors under a name, and their tables."""
-        self.result[name] = [asdict(row) for row in rows]
-        self.texts += texts
 
-
-def _measure_motion(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Progress) -> None:
+def _measure_motion(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Errors, progress: Progress) -> None:
     """Pairs and whole clips, of foreign motion and of our own import."""
     body, numerical = hybrid.body, Solver(hybrid.body, "gauss_newton")
     methods = pair_methods(Method(NUMERICAL, numerical, knows_sigma=True), hybrid, args)
@@ -186,7 +183,7 @@ def _measure_motion(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done:
         done.add("cold_start", cold, cold_table(cold))
 
 
-def _measure_parts(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: _Measured, progress: Progress) -> None:
+def _measure_parts(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: Measured, progress: Progress) -> None:
     """What stands for itself: refinement, damaged recordings, round trips, cameras, hands."""
     body = hybrid.body
     if "refine" in args.parts:
@@ -203,8 +200,7 @@ def _measure_parts(args: EvaluateArgs, clips: list[Clip], hybrid: Solver, done: 
         done.add("round_trip", trips, round_trip_table(trips))
     if set(CAMERA_PARTS) & set(args.parts):
         sources = {"own import": clips} if args.motions is not None else {}
-        sources |= _foreign(args)
-        evaluate_cameras(args.parts, sources, hybrid, done.add, progress)
+        evaluate_cameras(args.parts, sources | _foreign(args), hybrid, done, progress)
     if "hands" in args.parts:
         fitted = evaluate_hands(body, hybrid, progress=progress)
         limits, times = evaluate_limits(body, progress=progress), evaluate_hand_times(body, hybrid)
@@ -228,10 +224,5 @@ def _clips(args: EvaluateArgs) -> list[Clip]:
 
 
 def _foreign(args: EvaluateArgs) -> dict[str, list[Clip]]:
-    """Names and clips of the motion that --foreign names."""
+    """Names and clips of foreign motion."""
     return {path.stem: read_foreign(path)[:: max(args.clip_step, 1)] for path in args.foreign}
-
-
-def _origin(result: dict[str, object]) -> str:
-    clips = f", {result['split']} split, {result['clips']} clips" if result["clips"] else ""
-    return f"Open body (not SMPL){clips}. {where_measured()}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
+from learnable_smplify.cli.tables import Measured
 from learnable_smplify.evaluation.cameras import (
     camera_table,
     evaluate_poses,
@@ -19,9 +20,6 @@ from learnable_smplify.evaluation.refinement2d import evaluate_view_refinement, 
 from learnable_smplify.evaluation.rig import Damage
 from learnable_smplify.solver import Solver
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 CameraPart = Literal["pictures", "camera", "cameras", "refine2d"]
 CAMERA_PARTS = get_args(CameraPart)
 _POSES = 50
@@ -31,14 +29,14 @@ def evaluate_cameras(
     parts: Sequence[str],
     sources: dict[str, list[Clip]],
     solver: Solver,
-    add: Callable[[str, Sequence[DataclassInstance], str], None],
+    done: Measured,
     progress: Progress,
 ) -> None:
-    """Measure these parts.
+    """Measure these parts, each of every source.
 
     Args:
         sources: names and clips of motion.
-        add: given what was measured: a name of part and source, the rows, and their table.
+        done: where the rows go, and their tables.
     """
     body, known, unknown = solver.body, in_pixels(solver), in_pixels(solver, knows_betas=False)
     for source, clips in sources.items():
@@ -48,12 +46,13 @@ def evaluate_cameras(
             progress(f"{source}: poses seen by one camera")
             poses = [row for noise in (0.0, 5.0) for row in evaluate_poses(clips, body, alone, together, _POSES, noise)]
             title = f"{_POSES} poses from nothing, one camera, betas known, {source}"
-            add(f"pictures: {source}", poses, camera_table(poses, title))
+            done.add(f"pictures: {source}", poses, camera_table(poses, title))
         if "camera" in parts:
             one = [("betas known", known), ("betas not known", unknown)]
             damages = [("clean", Damage()), ("5 px noise", Damage(5.0))]
             whole = evaluate_views(clips, body, one, 1, damages, progress)
-            add(f"camera: {source}", whole, camera_table(whole, f"Whole clips from nothing, one camera, {source}"))
+            title = f"Whole clips from nothing, one camera, {source}"
+            done.add(f"camera: {source}", whole, camera_table(whole, title))
         if "cameras" in parts:
             in_space = ("triangulate, then fit", triangulated(solver))
             several = [in_space, ("in pixels", known), ("in pixels, betas not known", unknown)]
@@ -64,7 +63,8 @@ def evaluate_cameras(
                 ("5 px, 10 % missing, three cameras' sides exchanged", Damage(5.0, 0.1, (0, 1, 3))),
             ]
             rows = evaluate_views(clips, body, several, 4, damages, progress)
-            add(f"cameras: {source}", rows, camera_table(rows, f"Whole clips from nothing, four cameras, {source}"))
+            title = f"Whole clips from nothing, four cameras, {source}"
+            done.add(f"cameras: {source}", rows, camera_table(rows, title))
         if "refine2d" in parts:
             refined = evaluate_view_refinement(clips, solver, progress=progress)
-            add(f"refine2d: {source}", refined, view_refine_table(refined, source))
+            done.add(f"refine2d: {source}", refined, view_refine_table(refined, source))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.tables import as_rich, machine, where_measured, write_evaluation
+from learnable_smplify.cli.tables import Measured, as_rich, machine, where_measured
 from learnable_smplify.datasets import DatasetName, DatasetSequence, read_dataset
-from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.markdown import HYBRID, SINGLE, START, pair_table
 from learnable_smplify.evaluation.pairs import Method
 from learnable_smplify.evaluation.protocols import clip_table, clips_of, paper_pairs, whole_clips
@@ -35,56 +34,51 @@ def pair_methods(numerical: Method, hybrid: Solver, args: EvaluateArgs) -> list[
     ]
 
 
-def evaluate_dataset(args: EvaluateArgs, name: DatasetName) -> None:
-    """Run `lsmplify evaluate --dataset NAME`.
+def evaluate_dataset(args: EvaluateArgs, name: DatasetName, root: Path) -> None:
+    """Run `lsmplify evaluate --dataset NAME --root ROOT`.
 
     Raises:
-        InputError: no root, nothing of the data set in it, or a file that cannot be read.
+        InputError: nothing of the data set is there, or a file cannot be read.
     """
-    if args.motions is not None or args.root is None:
-        raise InputError(
-            f"--dataset {name} needs its folder, and no folder of motions",
-            expected="--root",
-            hint=f"lsmplify evaluate --dataset {name} --root DIR",
-        )
     console, body = open_console(), load_body(args.body)
-    sequences = list(read_dataset(name, args.root, args.dataset_split))
+    sequences = list(read_dataset(name, root, args.dataset_split))
     clips = clips_of(sequences)[:: max(args.clip_step, 1)]
     bodies = sorted({sequence.body for sequence in sequences})
-    numerical = Method("Gauss-Newton", Solver(body, "gauss_newton"))
-    methods = pair_methods(numerical, Solver(body, weights=args.weights), args)
-    result: dict[str, object] = {
-        "dataset": name,
-        "split": args.dataset_split or "default",
-        "protocol": args.protocol,
-        "align": args.align,
-        "body": body.name,
-        "annotated_with": bodies,
-        "every": args.every,
-        "sequences": len(sequences),
-        "clips": len(clips),
-        "machine": machine(),
-    }
-    texts = []
+    methods = pair_methods(
+        Method("Gauss-Newton", Solver(body, "gauss_newton")), Solver(body, weights=args.weights), args
+    )
+    split = args.dataset_split or "default"
+    done = Measured(
+        {
+            "dataset": name,
+            "split": split,
+            "protocol": args.protocol,
+            "align": args.align,
+            "body": body.name,
+            "annotated_with": bodies,
+            "every": args.every,
+            "sequences": len(sequences),
+            "clips": len(clips),
+            "machine": machine(),
+        }
+    )
     with console.status("evaluating") as status:
         if args.protocol == "paper":
             pairs = paper_pairs(clips, body, methods, args.every, args.align, status.update)
-            result["pairs"] = [asdict(row) for row in pairs]
-            texts += [pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE")]
+            done.add("pairs", pairs, pair_table(pairs), pair_table(pairs, "PA-PVE"), pair_table(pairs, "MPJPE"))
         followers = [(one.name, one.solver) for one in methods if one.solver is not None and one.name != _TWO_PASSES]
         whole = whole_clips(clips, body, followers, args.protocol, args.align, status.update)
-        result["whole_clips"] = [asdict(row) for row in whole]
-        texts.append(clip_table(whole, args.align))
-    for text in texts:
+        done.add("whole_clips", whole, clip_table(whole, args.align))
+    for text in done.texts:
         console.print(as_rich(text))
     notes = _dataset_notes(name, body, bodies, sequences)
     if args.align == "reference":
         notes.append("PVE and MPJPE are aligned at the right ankle, as the authors' code does, not at the pelvis")
     for note in notes:
         console.print(note, soft_wrap=True, highlight=False)
-    result["notes"] = notes
-    origin = f"{name}, {result['split']} split, {args.protocol} protocol, {len(clips)} clips. {where_measured()}"
-    write_evaluation(args.output, result, [*texts, *notes, origin], console)
+    done.result["notes"] = notes
+    done.texts += [*notes, f"{name}, {split} split, {args.protocol} protocol, {len(clips)} clips. {where_measured()}"]
+    done.write(args.output, "evaluation", console)
 
 
 def _dataset_notes(name: str, body: Body, bodies: list[str], sequences: list[DatasetSequence]) -> list[str]:

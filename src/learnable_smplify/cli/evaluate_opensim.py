@@ -7,29 +7,22 @@ from pathlib import Path
 
 from learnable_smplify.body import load_body
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.cli.tables import write_tables
+from learnable_smplify.cli.tables import Measured
 from learnable_smplify.datasets.opensim import opensim_trials, read_mot
-from learnable_smplify.errors import InputError
 from learnable_smplify.evaluation.laboratory import OPENCAP_DEG, angle_table, compare_angles
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.solver import Solver
 
 
-def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | None) -> None:
+def evaluate_opensim(root: Path, weights: Path | None, output: Path | None) -> None:
     """Fit every recording below `root` that has angles, and print rms, bias and spread of each joint.
 
     What markers on the skin stand off by is found with the shape; keypoints are fitted as they are.
 
     Raises:
-        InputError: no root, nothing in it, or a file that cannot be read.
+        InputError: nothing is there, or a file cannot be read.
     """
-    if root is None:
-        raise InputError(
-            "--dataset opensim needs its folder",
-            expected="--root",
-            hint="lsmplify evaluate --dataset opensim --root DIR",
-        )
     console, trials = open_console(), opensim_trials(root)
     solver = Solver(load_body(), weights=weights)
     tables, result = [], []
@@ -50,5 +43,4 @@ def evaluate_opensim(root: Path | None, weights: Path | None, output: Path | Non
                 result += [{"markers": markers, **asdict(row)} for row in rows]
     for table in tables:
         console.print(table, highlight=False, markup=False)
-    if output is not None:
-        write_tables(output, "evaluation", {"dataset": "opensim", "angles": result}, tables)
+    Measured({"dataset": "opensim", "angles": result}, tables).write(output, "evaluation", console)

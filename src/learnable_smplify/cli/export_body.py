@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from learnable_smplify.body.export import export_body
+from learnable_smplify.body.export import export_body as write_body
 from learnable_smplify.body.open_body import read_open_body, read_open_hands
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.outputs import check_output_file
@@ -28,10 +28,10 @@ class ExportBodyArgs:
     """With fingers that bend: SMPL-H's 52 joints on a mesh with finer hands."""
 
 
-def export_body_command(args: ExportBodyArgs) -> None:
+def export_body(args: ExportBodyArgs) -> None:
     """Run `lsmplify export-body`."""
     check_output_file(args.output, (".pkl", ".npz"))
-    export_body(read_open_body(), args.output, read_open_hands() if args.hands else None)
+    write_body(read_open_body(), args.output, read_open_hands() if args.hands else None)
     console = open_console(soft_wrap=True)
     kind, joints = ("SMPL-H", 52) if args.hands else ("SMPL", 24)
     console.print(

@@ -34,7 +34,7 @@ from learnable_smplify.cli.rig import (
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import FitSummary, FitSummary2D, FitSummaryViews, summarise_fit, summarise_fit_2d
 from learnable_smplify.formats.cameras.camera_file import read_camera
-from learnable_smplify.formats.motion.motion_file import WRITERS, write_motion
+from learnable_smplify.formats.motion.motion_file import WRITERS
 from learnable_smplify.jobs.folder import ENGINES, Engine
 from learnable_smplify.jobs.inputs import is_recording
 from learnable_smplify.jobs.settings import FitSettings, named_output
@@ -94,8 +94,7 @@ class FitArgs:
 
 def fit(args: FitArgs) -> None:
     """Run `lsmplify fit`."""
-    console = open_console()
-    console.quiet = args.quiet or args.json
+    console = open_console(quiet=args.quiet or args.json)
     settings = args.settings
     if args.rig.cameras is not None:
         _fit_cameras(args, console)
@@ -191,9 +190,7 @@ def _fit_cameras(args: FitArgs, console: Console) -> None:
 
 def _notes_console(args: FitArgs) -> Console:
     """Notes and progress go to stderr: what is on stdout can be piped."""
-    console = open_console(stderr=True)
-    console.quiet = args.quiet or args.json
-    return console
+    return open_console(stderr=True, quiet=args.quiet or args.json)
 
 
 def fit_with_progress(
@@ -246,14 +243,13 @@ def _fit_2d(args: FitArgs, camera: Camera, console: Console) -> None:
     body = solver.body
     notes = _notes_console(args)
     print_notes(notes, (*keypoints.notes, *camera.notes, *outside))
-    motion, took = solve_shown(
-        notes,
-        len(keypoints),
-        betas is None,
-        lambda advance: solver.fit_2d(keypoints, camera, betas, progress=advance),
-    )
+
+    def solve(advance: Callable[[int, int], None]) -> Motion:
+        return solver.fit_2d(keypoints, camera, betas, progress=advance)
+
+    motion, took = solve_shown(notes, len(keypoints), betas is None, solve)
     print_notes(notes, motion.notes[len(keypoints.notes) + len(camera.notes) :])
-    written = write_motion(motion, args.output, pose_layout=settings.pose_layout, body=body)
+    written = settings.write(motion, args.output, body)
     print_notes(notes, written)
     summary = summarise_fit_2d(body, motion, keypoints, camera)
     print_summary(console, summary, motion, body, keypoints, took)

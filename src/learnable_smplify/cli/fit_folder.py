@@ -8,11 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from learnable_smplify.errors import InputError, printable
+from learnable_smplify.cli.progress import files_progress
+from learnable_smplify.errors import InputError
+from learnable_smplify.formats.motion.motion_file import WRITERS
 from learnable_smplify.jobs.folder import Engine, fit_folder
 from learnable_smplify.jobs.inputs import REPORT_NAME, find_recordings
 from learnable_smplify.jobs.report import FolderReport
@@ -41,7 +41,7 @@ def fit_folder_command(
         InputError: as `fit_folder`; and, after everything else was written, if a recording could not be fitted.
         MissingExtraError: as `fit_folder`.
     """
-    if out.suffix.lower() in (".npz", ".bvh", ".glb", ".mot", ".csv") and not out.is_dir():
+    if out.suffix.lower() in WRITERS and not out.is_dir():
         find_recordings(source, out, only)  # nothing in it is worse than a file's name for a folder
         raise InputError(
             f"{source} holds several recordings, and this is the name of one file",
@@ -52,16 +52,10 @@ def fit_folder_command(
     if out.exists() and not out.is_dir():
         raise InputError("this is a file", path=out, expected="a folder for the motions")
     began = time.perf_counter()
-    columns = (TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, TextColumn("{task.fields[name]}"), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("fitting", total=None, name="")
+    with files_progress(console, "fitting") as show:
 
         def advance(result: FileResult | None, done: int, total: int) -> None:
-            bar.update(
-                task, completed=done, total=total, name="" if result is None else escape(printable(_shown(result.name)))
-            )
+            show(done, total, "" if result is None else _shown(result.name))
             if result is not None and result.status == "failed":
                 console.print(f"failed: {_shown(result.message)}", style="red", markup=False, highlight=False)
 

@@ -5,28 +5,25 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.progress import files_progress
 from learnable_smplify.errors import InputError, LsmplifyError
 from learnable_smplify.formats.estimates.any_motion import read_any_motion
 from learnable_smplify.formats.motion.amass import PoseLayout
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.jobs.inputs import output_names
+from learnable_smplify.jobs.processes import begin_work
 from learnable_smplify.mocap.asf_amc import CMU_FPS, read_amc
 from learnable_smplify.mocap.bone_map import find_bone_map
 from learnable_smplify.mocap.bone_map_file import read_bone_map
@@ -41,6 +38,7 @@ from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
 from learnable_smplify.resample import resample_motion
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.timeline import check_rate
 
 REPORT_NAME = "import_report.json"
 _SUFFIXES = (".amc", ".bvh", ".glb", ".npz", ".pkl")
@@ -109,21 +107,26 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
             path=args.source,
             expected=".amc with an .asf beside it, .bvh, .glb, AMASS .npz or AIST++ .pkl",
         )
-    earlier = _read_report(args.out / REPORT_NAME)
-    redo = args.overwrite or _settings(args) != earlier.settings
+    settings, earlier = _read_report(args.out / REPORT_NAME)
+    redo = args.overwrite or _settings(args) != settings
     results: dict[Path, ClipResult] = {}
     waiting: list[tuple[Path, Path]] = []
     for clip, output in _outputs(args, clips):
         if not redo and _is_current(clip, output):
             shown = _shown(clip, args)
-            known = earlier.clips.get(shown) or _result_from_file(shown, output, args)
+            # A run cut short did not live to report a clip that is there.
+            known = earlier.get(shown) or _result(shown, read_motion(output), output, args)
             results[clip] = replace(known, status="kept")
         else:
             waiting.append((clip, output))
     # The settings are on record before the first clip, so that a run cut short is continued only by one that agrees.
     _write_report(args, list(results.values()))
     try:
-        _import_all(args, waiting, results, console)
+        with files_progress(console, "importing") as show:
+            show(0, len(waiting), "")
+            for done, (clip, result) in enumerate(_import_all(args, waiting), start=1):
+                results[clip] = result
+                show(done, len(waiting), clip.name)
     finally:
         ordered = [results[clip] for clip in clips if clip in results]
         _write_report(args, ordered)
@@ -138,8 +141,8 @@ def import_motion(args: ImportMotionArgs, console: Console | None = None) -> lis
     return ordered
 
 
-def import_clip(clip: Path, output: Path, args: ImportMotionArgs, target: RetargetTarget) -> Motion:
-    """Read one clip, put it on the target body, write it to `output` and return what was written.
+def import_clip(clip: Path, output: Path, args: ImportMotionArgs) -> Motion:
+    """Read one clip, put it on the open body, write it to `output` and return what was written.
 
     Raises:
         InputError: the clip cannot be read, or no body could move like that.
@@ -150,21 +153,21 @@ def import_clip(clip: Path, output: Path, args: ImportMotionArgs, target: Retarg
     elif suffix == ".pkl":
         motion = read_any_motion(clip, None, level=True)[0]
     elif suffix == ".glb":
-        motion = _on_body(read_glb(clip, animation=args.animation), args, target)
+        motion = _on_body(read_glb(clip, animation=args.animation), args)
     elif suffix == ".bvh":
-        motion = _on_body(read_bvh(clip, fps=args.bvh_fps), args, target)
+        motion = _on_body(read_bvh(clip, fps=args.bvh_fps), args)
     else:
-        motion = _on_body(read_amc(clip, asf_beside(clip), fps=args.asf_fps), args, target)
+        motion = _on_body(read_amc(clip, asf_beside(clip), fps=args.asf_fps), args)
     motion = resample_motion(check_plausible(motion), args.fps)
     write_motion(motion, output, args.pose_layout)
     return motion
 
 
-def _on_body(source: SourceMotion, args: ImportMotionArgs, target: RetargetTarget) -> Motion:
+def _on_body(source: SourceMotion, args: ImportMotionArgs) -> Motion:
     given = None if args.bone_map is None else read_bone_map(args.bone_map)
     bone_map = find_bone_map(source.names, source.parents, given)
     source = source if args.keep_rest_pose else drop_leading_rest_pose(source)
-    return undo_half_turns(retarget(source, target, bone_map))
+    return undo_half_turns(retarget(source, _open_target(), bone_map))
 
 
 def find_clips(source: Path, out: Path) -> list[Path]:
@@ -210,8 +213,7 @@ def asf_beside(clip: Path) -> Path:
 
 def _check(args: ImportMotionArgs) -> None:
     for name, value in (("--fps", args.fps), ("--asf-fps", args.asf_fps), ("--bvh-fps", args.bvh_fps)):
-        if value is not None and not (0 < value < 1e5):
-            raise InputError(f"{name} is {value}", expected="frames a second above 0")
+        check_rate(value, name)
     if args.jobs < 1:
         raise InputError(f"--jobs is {args.jobs}", expected="1 or more")
     if args.out.exists() and not args.out.is_dir():
@@ -229,76 +231,32 @@ def _outputs(args: ImportMotionArgs, clips: list[Path]) -> Iterator[tuple[Path, 
         yield clip, output
 
 
-def _import_all(
-    args: ImportMotionArgs, waiting: list[tuple[Path, Path]], results: dict[Path, ClipResult], console: Console
-) -> None:
-    columns = (
-        TextColumn("importing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[clip]}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("importing", total=len(waiting), clip="")
-        for clip, result in _run(args, waiting):
-            results[clip] = result
-            progress.update(task, advance=1, clip=clip.name)
-
-
-def _run(args: ImportMotionArgs, waiting: list[tuple[Path, Path]]) -> Iterator[tuple[Path, ClipResult]]:
-    if not waiting:
-        return
+def _import_all(args: ImportMotionArgs, waiting: list[tuple[Path, Path]]) -> Iterator[tuple[Path, ClipResult]]:
     jobs = min(args.jobs, len(waiting))
-    if jobs == 1:
-        target = _open_target()
+    if jobs <= 1:
         for clip, output in waiting:
-            yield clip, _import_one(clip, output, args, target)
+            yield clip, _import_one(clip, output, args)
         return
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=begin_work)
     try:
-        futures = {pool.submit(_work, clip, output, args): clip for clip, output in waiting}
+        futures = {pool.submit(_import_one, clip, output, args): clip for clip, output in waiting}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; the workers finish their clip and the parent ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed can end nobody; what a worker was writing is a temporary file then."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(clip: Path, output: Path, args: ImportMotionArgs) -> ClipResult:
-    return _import_one(clip, output, args, _open_target())
-
-
-def _import_one(clip: Path, output: Path, args: ImportMotionArgs, target: RetargetTarget) -> ClipResult:
+def _import_one(clip: Path, output: Path, args: ImportMotionArgs) -> ClipResult:
     shown = _shown(clip, args)
     try:
-        motion = import_clip(clip, output, args, target)
+        motion = import_clip(clip, output, args)
     except LsmplifyError as error:
         # What an earlier run with other options made of the clip would pass for the result of this one.
         output.unlink(missing_ok=True)
         return ClipResult(shown, "skipped", str(error))
     return _result(shown, motion, output, args)
-
-
-def _result_from_file(shown: str, output: Path, args: ImportMotionArgs) -> ClipResult:
-    """For a clip that is there, but that a run cut short did not live to report."""
-    return _result(shown, read_motion(output), output, args)
 
 
 def _result(shown: str, motion: Motion, output: Path, args: ImportMotionArgs) -> ClipResult:
@@ -345,31 +303,26 @@ def _settings(args: ImportMotionArgs) -> dict[str, object]:
     return settings
 
 
-@dataclass(frozen=True)
-class _EarlierReport:
+def _read_report(path: Path) -> tuple[object, dict[str, ClipResult]]:
     """What an earlier run put on record: its settings, and the clips that it brought in."""
-
-    settings: object = None
-    clips: dict[str, ClipResult] = field(default_factory=dict)
-
-
-def _read_report(path: Path) -> _EarlierReport:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         clips = [ClipResult(**clip) for clip in report["clips"]]
-        return _EarlierReport(report["settings"], {clip.source: clip for clip in clips if clip.status != "skipped"})
+        return report["settings"], {clip.source: clip for clip in clips if clip.status != "skipped"}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         # No report, or one somebody has edited: everything is imported again.
-        return _EarlierReport()
+        return None, {}
+
+
+def _counts(results: list[ClipResult]) -> dict[str, int]:
+    return {status: sum(result.status == status for result in results) for status in ("imported", "kept", "skipped")}
 
 
 def _write_report(args: ImportMotionArgs, results: list[ClipResult]) -> None:
     report = {
         "source": str(args.source),
         "settings": _settings(args),
-        "imported": sum(result.status == "imported" for result in results),
-        "kept": sum(result.status == "kept" for result in results),
-        "skipped": sum(result.status == "skipped" for result in results),
+        **_counts(results),
         "seconds": round(sum(result.seconds for result in results), 3),
         "clips": [asdict(result) for result in results],
     }
@@ -383,7 +336,7 @@ def _print_summary(args: ImportMotionArgs, results: list[ClipResult], console: C
         folders.setdefault(str(Path(result.source).parent), []).append(result)
     table = Table("folder", "imported", "kept", "skipped", "minutes", "flagged frames", box=None)
     for name, inside in [*folders.items(), ("all", results)]:
-        counts = [str(sum(r.status == status for r in inside)) for status in ("imported", "kept", "skipped")]
+        counts = map(str, _counts(inside).values())
         minutes = f"{sum(r.seconds for r in inside) / 60:.1f}"
         table.add_row(name, *counts, minutes, str(sum(r.flagged_frames for r in inside)))
     console.print(table)

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from learnable_smplify.cli.commands import COMMANDS
+from learnable_smplify.cli.commands import COMMANDS, load_command
 from learnable_smplify.errors import LsmplifyError, printable
 
 _DESCRIPTION = """usage: lsmplify [-h] COMMAND ...
@@ -47,7 +47,7 @@ def _run(given: list[str]) -> None:
         return
     if given[0] not in COMMANDS:
         _fail(_unknown(given[0]))
-    args_type, run = COMMANDS[given[0]].load()
+    args_type, run = load_command(given[0])
     args = parsed(args_type, given[0], given[1:])
     try:
         run(args)
@@ -70,7 +70,7 @@ def parsed(args_type: type, command: str, given: list[str]) -> Any:
 
 def _help() -> str:
     width = max(map(len, COMMANDS)) + 2
-    lines = (f"  {name:{width}}{command.summary}" for name, command in COMMANDS.items())
+    lines = (f"  {name:{width}}{summary}" for name, summary in COMMANDS.items())
     return "\n".join((_DESCRIPTION, "", "commands:", *lines))
 
 

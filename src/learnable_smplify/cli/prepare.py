@@ -9,10 +9,10 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from learnable_smplify.cli.console import open_console
+from learnable_smplify.cli.progress import files_progress
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.motion import Motion
@@ -27,6 +27,7 @@ from learnable_smplify.splits import (
     choose_holdout,
     subject_of,
 )
+from learnable_smplify.timeline import check_rate
 from learnable_smplify.training.store import (
     MotionStore,
     StoredClip,
@@ -89,7 +90,7 @@ def prepare(args: PrepareArgs, console: Console | None = None) -> MotionStore:
         if not any(clip.usable for clip in packed):
             reason = f"; the first reason: {skipped[0][1].rstrip('.')}" if skipped else ""
             raise InputError(f"no usable frame of motion{reason}", path=args.motions)
-        known = CMU_LICENCE if all(clip.known_from_cmu for clip in packed) else _UNKNOWN_LICENCE
+        known = CMU_LICENCE if all(entry.known_from_cmu for entry in packed) else _UNKNOWN_LICENCE
         writer.finish(_split(args, packed), args.fps, args.licence or known)
     store = open_store(args.output)
     _print_summary(store, skipped, console)
@@ -110,8 +111,7 @@ def _names(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check(args: PrepareArgs) -> None:
-    if not (0 < args.fps < 1e5):
-        raise InputError(f"--fps is {args.fps}", expected="frames a second above 0", hint="--fps 30")
+    check_rate(args.fps)
     if args.holdout < 0:
         raise InputError(f"--holdout is {args.holdout}", expected="0 clips or more", hint="--holdout 12")
     if not args.motions.is_dir():
@@ -153,24 +153,15 @@ def _read_all(
     args: PrepareArgs, paths: list[Path], skipped: list[tuple[Path, str]], console: Console
 ) -> Iterator[tuple[Path, Motion]]:
     """Every motion that can be read; the others go to `skipped` with the reason."""
-    columns = (
-        TextColumn("packing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[clip]}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("packing", total=len(paths), clip="")
-        for path in paths:
-            progress.update(task, clip=path.name)
+    with files_progress(console, "packing") as show:
+        for done, path in enumerate(paths):
+            show(done, len(paths), path.name)
             try:
                 motion = resample_motion(read_motion(path), args.fps)
             except InputError as error:
                 skipped.append((path, str(error)))
             else:
                 yield path, motion
-            progress.advance(task)
 
 
 def _pack(args: PrepareArgs, path: Path, motion: Motion, writer: StoreWriter) -> _Packed:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from learnable_smplify.errors import printable
 from learnable_smplify.kernels.usable import compile_timer
@@ -49,7 +49,8 @@ def solve_shown(
         if folder is not None and folder.is_relative_to(tempfile.gettempdir()):
             kept = f"once, kept in {folder}"
         console.print(f"compiling the solver for this processor: half a minute or so, {kept}", style="yellow")
-    with _frames_progress(console, frames, shape_first) as advance, compile_timer() as compiled:
+    what = "estimating body shape" if shape_first else "fitting"
+    with progress_bar(console, what, frames, " frames", then="fitting") as advance, compile_timer() as compiled:
         began = time.perf_counter()
         motion = solve(advance)
         seconds = time.perf_counter() - began
@@ -57,28 +58,36 @@ def solve_shown(
 
 
 @contextmanager
-def _frames_progress(console: Console, frames: int, shape_first: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar over frames that are fitted: yields what to call with frames done and frames in all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"))
+def progress_bar(
+    console: Console, what: str, total: int, unit: str = "", then: str | None = None
+) -> Iterator[Callable[[int, int], None]]:
+    """A bar over frames or pictures: yields what to call with how many are done and how many there are.
+
+    Args:
+        what: is done, and `then` after the first of them.
+        unit: behind the numbers.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}" + unit))
     hidden = not console.is_terminal
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("estimating body shape" if shape_first else "fitting", total=frames)
+        task = bar.add_task(printable(what), total=total)
 
         def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description="fitting")
+            bar.update(task, completed=done, total=total, description=then)
 
         yield advance
 
 
 @contextmanager
-def pictures_progress(console: Console, what: str, pictures: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar over pictures that are looked at or drawn: yields what to call with pictures done and pictures in all."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+def files_progress(console: Console, what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar over files: yields what to call with how many are done, how many there are, and the name of one."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    name = TextColumn("{task.fields[name]}", markup=False)
     hidden = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(printable(what), total=pictures)
+    with Progress(*columns, TimeRemainingColumn(), name, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=None, name="")
 
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def advance(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, name=printable(name))
 
         yield advance

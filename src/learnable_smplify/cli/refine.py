@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from rich.table import Table
 from learnable_smplify.body import Body, load_body
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
-from learnable_smplify.cli.rig import RigArgs, named_tracks, picture_notes, read_camera_tracks
+from learnable_smplify.cli.rig import RigArgs, listed_errors, named_people, picture_notes, read_camera_tracks
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.cameras.camera_file import read_camera
 from learnable_smplify.formats.detections.detection_file import read_detections
@@ -25,6 +26,7 @@ from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
+from learnable_smplify.multiview.gather import SeenPerson
 from learnable_smplify.options import (
     BodyOption,
     DeviceOption,
@@ -32,7 +34,6 @@ from learnable_smplify.options import (
     KeypointRate,
     LayoutOption,
     UnitsOption,
-    check_rate,
     shown,
 )
 from learnable_smplify.refine import RefineOptions, RefineResult, match_people, refine_motion
@@ -41,11 +42,8 @@ from learnable_smplify.refine.options import ShapeSource
 from learnable_smplify.refine.views import ViewRefinement, distance_to_views, refine_by_views
 from learnable_smplify.repair import repair_keypoints
 from learnable_smplify.solver.solver import Solver
-from learnable_smplify.timeline import same_rate
+from learnable_smplify.timeline import check_rate, rate_ratio
 from learnable_smplify.views import View
-
-# Of several candidates, one is taken unasked if the next is further away by this share.
-_CLEARLY_NEARER = 1.3
 
 
 @dataclass(frozen=True)
@@ -107,52 +105,50 @@ class RefineArgs:
 
 def refine(args: RefineArgs) -> None:
     """Run `lsmplify refine`."""
-    console = open_console()
+    console, notes = open_console(), open_console(stderr=True)
     check_output_file(args.output, (".npz",), args.estimate, args.keypoints)
     check_rate(args.fps)
     check_rate(args.keypoint_fps, "--keypoint-fps")
     if not isinstance(args.scale, str) and not args.scale > 0:
         raise InputError(f"--scale is {args.scale:g}", expected="a factor above 0, 'auto' or 'fit'")
-    if args.camera is not None or args.rig.cameras is not None:
-        _refine_in_pictures(args, console)
-        return
+    refined = _in_space if args.camera is None and args.rig.cameras is None else _in_pictures
+    result, table, body = refined(args, console, notes)
+    print_notes(notes, result.notes)
+    print_notes(notes, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
+    console.print(table)
+    console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _in_space(args: RefineArgs, console: Console, notes: Console) -> tuple[RefineResult, Table, Body]:
     estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
     people = read_people(args.keypoints, args.layout, args.keypoint_fps, args.units)
-    if args.keypoint_person is not None:
-        people = _chosen(people, args.keypoint_person, args.keypoints)
+    wanted = None if args.keypoint_person is None else args.keypoint_person.strip()
+    people = named_people(people, wanted, args.keypoints, lambda one: one.person_id or "(no name)")
     body = load_body(args.body, args.gender)
-    estimate, motion, start_s, keypoints = _matched(args, estimates, people, body, console)
+    estimate, motion, start_s, keypoints = _matched(args, estimates, people, body, notes)
     if args.repair:
         keypoints = repair_keypoints(keypoints)[0]
-    print_notes(open_console(stderr=True), (*motion.notes, *keypoints.notes))
+    print_notes(notes, (*motion.notes, *keypoints.notes))
     options = RefineOptions(
         align=args.align, scale=args.scale, offset_s=args.offset_s, shape=args.shape, smooth=not args.framewise
     )
     with console.status("refining"):
         result = refine_motion(Solver(body, device=args.device), motion, keypoints, options, start_s=start_s)
-    said = open_console(stderr=True)
-    print_notes(said, result.notes)
-    print_notes(said, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
-    console.print(refine_summary(result, estimate))
-    console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+    return result, refine_summary(result, estimate), body
 
 
-def _refine_in_pictures(args: RefineArgs, console: Console) -> None:
+def _in_pictures(args: RefineArgs, console: Console, notes: Console) -> tuple[ViewRefinement, Table, Body]:
     if args.units is not None or args.offset_s is not None or args.framewise or args.repair:
         raise InputError("--units, --offset-s, --framewise and --repair are for 3D keypoints", hint="leave them out")
-    seen = _seen_people(args)
+    seen = _seen_people(args, notes)
     body = load_body(args.body, args.gender)
     estimates = read_estimates(args.estimate, args.person, args.format, frame=args.frame)
     estimate, motion, views, frame_notes = _matched_in_pictures(args, estimates, seen, body)
     options = RefineOptions(align="none" if args.align == "none" else "auto", shape=args.shape)
-    said = open_console(stderr=True)
-    print_notes(said, (*motion.notes, *frame_notes))
+    print_notes(notes, (*motion.notes, *frame_notes))
     with console.status("refining"):
         result = refine_by_views(Solver(body, device=args.device), motion, views, options)
-    print_notes(said, result.notes)
-    print_notes(said, write_motion(result.motion, args.output, pose_layout=args.pose_layout, body=body))
-    console.print(view_refine_summary(result, estimate))
-    console.print(f"motion: {args.output}", style="bold", highlight=False, soft_wrap=True)
+    return result, view_refine_summary(result, estimate), body
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,46 +156,41 @@ class _Seen:
     """The people whom cameras saw.
 
     Args:
-        people: names, and what each camera saw of them at the same moments.
+        people: at the same moments.
         begin: the frame of the views' clock with which they begin.
         video_fps: frames a second of the first camera's video; None where nothing says.
     """
 
-    people: list[tuple[str, list[View]]]
+    people: Sequence[SeenPerson]
     begin: int
     video_fps: float | None
 
 
-def _seen_people(args: RefineArgs) -> _Seen:
+def _seen_people(args: RefineArgs, notes: Console) -> _Seen:
     if args.camera is not None:
         if args.rig.cameras is not None:
             raise InputError("--camera is one camera, --cameras several", hint="leave one out")
         camera = read_camera(args.camera)
         tracks = read_detections(args.keypoints, args.layout, args.keypoint_fps)
-        tracks = named_tracks(tracks, args.keypoint_person, args.keypoints)
+        tracks = named_people(tracks, args.keypoint_person, args.keypoints)
         most = max(tracks, key=lambda track: track.frames_seen).keypoints
-        notes = (*camera.notes, *tracks[0].keypoints.notes, *picture_notes(most, camera, args.keypoints))
-        print_notes(open_console(stderr=True), notes)
+        outside = picture_notes(most, camera, args.keypoints)
+        print_notes(notes, (*camera.notes, *tracks[0].keypoints.notes, *outside))
         fps = None if most.fps_guessed else most.fps
-        return _Seen([(track.name, [View(track.keypoints, camera)]) for track in tracks], 0, fps)
+        return _Seen([SeenPerson(track.name, (View(track.keypoints, camera),)) for track in tracks], 0, fps)
     settings = FitSettings(layout=args.layout, fps=args.keypoint_fps)
     cameras = args.rig.read()
     gathered = args.rig.gather(read_camera_tracks(args.keypoints, cameras, settings), cameras, settings)
-    print_notes(open_console(stderr=True), gathered.notes)
-    people = [(person.name, list(person.views)) for person in gathered.people]
-    wanted = [person for person in people if args.keypoint_person in (None, person[0])]
-    if not wanted:
-        raise InputError(
-            f"there is no person '{args.keypoint_person}'", expected=f"one of {', '.join(name for name, _ in people)}"
-        )
-    first = wanted[0][1][0].keypoints
+    print_notes(notes, gathered.notes)
+    wanted = named_people(gathered.people, args.keypoint_person)
+    first = wanted[0].views[0].keypoints
     step = next(iter(gathered.steps.values()))
     return _Seen(wanted, gathered.first_frame, None if first.fps_guessed else step * first.fps)
 
 
 def _matched_in_pictures(
     args: RefineArgs, estimates: list[Estimate], seen: _Seen, body: Body
-) -> tuple[Estimate, Motion, list[View], tuple[str, ...]]:
+) -> tuple[Estimate, Motion, Sequence[View], tuple[str, ...]]:
     """The track and what the cameras saw of its person: those that are nearest to each other, where there are several.
 
     Raises:
@@ -209,36 +200,50 @@ def _matched_in_pictures(
     alone = len(estimates) == len(seen.people) == 1
     for estimate in estimates:
         rate = args.fps or estimate.fps
-        motion = estimate.to_motion(rate or seen.video_fps or seen.people[0][1][0].keypoints.fps, body)
-        for name, views in seen.people:
+        motion = estimate.to_motion(rate or seen.video_fps or seen.people[0].views[0].keypoints.fps, body)
+        for person in seen.people:
             try:
-                views, notes = _at_frames(views, seen, int(estimate.frames[0]), motion, rate is not None)
+                views, notes = _at_frames(person.views, seen, int(estimate.frames[0]), motion, rate is not None)
             except InputError as error:
                 failed = error
                 continue
             away = 0.0 if alone else distance_to_views(body, motion, views)
-            found.append((away, name, estimate, motion, views, notes))
+            found.append((away, person.name, estimate, motion, views, notes))
     if not found:
         raise failed or InputError("there is no track", path=args.estimate)
     found.sort(key=lambda one: one[0])
-    away, name, estimate, motion, views, notes = found[0]
-    if alone:
-        return estimate, motion, views, notes
-    listed = [f"track {one.person_id} with person {who} ({1000 * far:.0f} mm)" for far, who, one, *_ in found[:8]]
-    if len(estimates) > 1 and len(seen.people) > 1:
+    _, _, estimate, motion, views, notes = found[0]
+    if not alone:
+        pairs = [(away, track.person_id, name) for away, name, track, *_ in found]
+        notes = (_nearest(args, pairs, len(estimates), len(seen.people)), *notes)
+    return estimate, motion, views, notes
+
+
+def _nearest(args: RefineArgs, pairs: list[tuple[float, str, str]], tracks: int, people: int) -> str:
+    """A note on which track is taken with which person.
+
+    Args:
+        pairs: distance [m], track and person, the nearest first.
+        tracks, people: how many there are.
+
+    Raises:
+        InputError: several of both: the nearest pair would be a guess about whom the user wants.
+    """
+    listed = [f"track {track} with person {person} ({1000 * away:.0f} mm)" for away, track, person in pairs[:8]]
+    if tracks > 1 and people > 1:
         raise InputError(
-            f"there are {len(estimates)} tracks and {len(seen.people)} people: {'; '.join(listed)}",
+            f"there are {tracks} tracks and {people} people: {'; '.join(listed)}",
             path=args.estimate,
             expected="one of them",
-            hint=f"--person {estimate.person_id}, or --keypoint-person {name}",
+            hint=f"--person {pairs[0][1]}, or --keypoint-person {pairs[0][2]}",
         )
     told = f"{listed[0]} is nearest" + (f"; next is {listed[1]}" if len(listed) > 1 else "")
-    return estimate, motion, views, (f"{told} (--person, --keypoint-person)", *notes)
+    return f"{told} (--person, --keypoint-person)"
 
 
 def _at_frames(
-    views: list[View], seen: _Seen, first: int, motion: Motion, timed: bool
-) -> tuple[list[View], tuple[str, ...]]:
+    views: Sequence[View], seen: _Seen, first: int, motion: Motion, timed: bool
+) -> tuple[Sequence[View], tuple[str, ...]]:
     """The views at the frames of the estimator's track, and what is to be said of that.
 
     Args:
@@ -247,10 +252,10 @@ def _at_frames(
     """
     keypoints, begin, count = views[0].keypoints, seen.begin, len(motion)
     # Cameras of several rates are seen at the fastest's: frames of it for one of the video; of the video for a track's.
-    faster = 1.0 if seen.video_fps is None else _times(keypoints.fps, seen.video_fps)
+    faster = 1.0 if seen.video_fps is None else rate_ratio(keypoints.fps, seen.video_fps)
     if begin == 0 and len(keypoints) == count and faster == 1:
         return views, ()
-    step = faster * (_times(seen.video_fps, motion.fps) if timed and seen.video_fps is not None else 1.0)
+    step = faster * (rate_ratio(seen.video_fps, motion.fps) if timed and seen.video_fps is not None else 1.0)
     notes: tuple[str, ...] = ()
     if step != 1:
         notes = (
@@ -271,112 +276,86 @@ def _at_frames(
     return [View(view.keypoints.at_frames(places, motion.fps), view.camera) for view in views], notes
 
 
-def _times(one: float, other: float) -> float:
-    """How often a frame rate goes into another; 1 where they are the same."""
-    return 1.0 if same_rate(one, other) else one / other
-
-
 def view_refine_summary(result: ViewRefinement, estimate: Estimate) -> Table:
     """The closing table of a refinement by pictures."""
-    table = Table(title="refine", title_justify="left", title_style="bold")
-    for name in ("", "before", "after"):
-        table.add_column(name, justify="left" if name == "" else "right")
-    before, after = 1000 * result.error_before_m, 1000 * result.error_after_m
-    table.add_row("keypoint error across the view [mm]", f"{before:.1f}", f"{after:.1f}")
-    kept = int(result.kept.sum())
-    table.add_row("frames", str(len(result.motion)), f"{len(result.motion) - kept} refined, {kept} kept")
-    table.add_row("pixels jitter by", "", ", ".join(f"{value:.1f}" for value in result.noise_px) + " px")
-    table.add_row("the estimate is off by", "", f"{result.estimate_deg:.1f} degrees a joint")
-    change = float((result.motion.betas - result.aligned.betas).norm())
-    table.add_row("betas changed", "", f"by {change:.2f}")
-    table.add_row("estimator, body", "", f"{estimate.source}, {result.motion.body} ({result.motion.gender})")
-    return table
+    errors = [("keypoint error across the view [mm]", 1000 * result.error_before_m, 1000 * result.error_after_m)]
+    found = {
+        "pixels jitter by": ", ".join(f"{value:.1f}" for value in result.noise_px) + " px",
+        "the estimate is off by": f"{result.estimate_deg:.1f} degrees a joint",
+        "betas changed": f"by {float((result.motion.betas - result.aligned.betas).norm()):.2f}",
+    }
+    return _summary(result, estimate, errors, found)
 
 
 def refine_summary(result: RefineResult, estimate: Estimate) -> Table:
     """The closing table: keypoint error before and after by group, what was found, what moved."""
+    errors, aligned, levels = result.errors, result.alignment, result.levels
+    rows: list[tuple[str, float, float]] = []
+    if errors is not None:
+        rows = [("keypoint error [mm]", errors.mean_before_mm, errors.mean_after_mm)]
+        groups = sorted(errors.group_before_mm.items())
+        rows += [(f"  {group}", before, errors.group_after_mm[group]) for group, before in groups]
+    found = {} if result.kept_whole is None else {"kept as it is": result.kept_whole}
+    if aligned is not None:
+        turned = "changes over time" if aligned.moving else f"{aligned.turn_deg:.1f} degrees"
+        found["turned into the keypoints' world"] = turned
+        found["path"] = f"{'follows the keypoints' if aligned.drifting else 'fits'}, scale {aligned.scale:.3g}"
+    found["time offset"] = f"{result.offset.seconds:+.3f} s"
+    if levels is not None:
+        found["keypoints are off by"] = f"{1000 * levels.noise:.1f} mm, slowly {1000 * levels.slow:.1f} mm"
+        found["the estimate is off by"] = f"{levels.estimate_deg:.1f} degrees a joint"
+    if errors is not None:
+        found["joints turned [degrees]"] = listed_errors(errors.turned_deg)
+        found["pelvis moved, betas changed"] = f"{errors.moved_mm:.0f} mm, by {errors.betas_change:.2f}"
+    return _summary(result, estimate, rows, found)
+
+
+def _summary(
+    result: RefineResult | ViewRefinement,
+    estimate: Estimate,
+    errors: list[tuple[str, float, float]],
+    found: dict[str, str],
+) -> Table:
+    """The closing table of any refinement: errors before and after, what was found, and what all refinements have."""
     table = Table(title="refine", title_justify="left", title_style="bold")
     for name in ("", "before", "after"):
         table.add_column(name, justify="left" if name == "" else "right")
-    errors, found, levels = result.errors, result.alignment, result.levels
-    if errors is not None:
-        table.add_row("keypoint error [mm]", f"{errors.mean_before_mm:.1f}", f"{errors.mean_after_mm:.1f}")
-        for group, before in sorted(errors.group_before_mm.items()):
-            table.add_row(f"  {group}", f"{before:.1f}", f"{errors.group_after_mm[group]:.1f}")
+    for name, before, after in errors:
+        table.add_row(name, f"{before:.1f}", f"{after:.1f}")
     table.add_section()
-    kept = int(result.kept.sum())
-    table.add_row("frames", str(len(result.motion)), f"{len(result.motion) - kept} refined, {kept} kept")
-    if result.kept_whole is not None:
-        table.add_row("kept as it is", "", result.kept_whole)
-    if found is not None:
-        kind = "changes over time" if found.moving else f"{found.turn_deg:.1f} degrees"
-        table.add_row("turned into the keypoints' world", "", kind)
-        table.add_row(
-            "path", "", ("follows the keypoints" if found.drifting else "fits") + f", scale {found.scale:.3g}"
-        )
-    table.add_row("time offset", "", f"{result.offset.seconds:+.3f} s")
-    if levels is not None:
-        table.add_row("keypoints are off by", "", f"{1000 * levels.noise:.1f} mm, slowly {1000 * levels.slow:.1f} mm")
-        table.add_row("the estimate is off by", "", f"{levels.estimate_deg:.1f} degrees a joint")
-    if errors is not None:
-        turned = ", ".join(f"{group} {angle:.1f}" for group, angle in errors.turned_deg.items())
-        table.add_row("joints turned [degrees]", "", turned)
-        table.add_row("pelvis moved, betas changed", "", f"{errors.moved_mm:.0f} mm, by {errors.betas_change:.2f}")
+    frames, kept = len(result.motion), int(result.kept.sum())
+    table.add_row("frames", str(frames), f"{frames - kept} refined, {kept} kept")
+    for name, value in found.items():
+        table.add_row(name, "", value)
     table.add_row("estimator, body", "", f"{estimate.source}, {result.motion.body} ({result.motion.gender})")
     return table
 
 
 def _matched(
-    args: RefineArgs, estimates: list[Estimate], people: list[Keypoints], body: Body, console: Console
+    args: RefineArgs, estimates: list[Estimate], people: list[Keypoints], body: Body, notes: Console
 ) -> tuple[Estimate, Motion, float, Keypoints]:
     """The track and the person to work on, the track as a motion, and the keypoints' time at its first frame."""
     rate = args.fps
     if rate is None and any(estimate.fps is None for estimate in estimates):
         rate = people[0].fps
-        print_notes(
-            open_console(stderr=True), (f"the video is taken to have the keypoints' {rate:g} frames a second (--fps)",)
-        )
+        print_notes(notes, (f"the video is taken to have the keypoints' {rate:g} frames a second (--fps)",))
     motions = [estimate.to_motion(rate, body) for estimate in estimates]
     starts = [float(estimate.frames[0]) / motion.fps for estimate, motion in zip(estimates, motions, strict=True)]
     if len(estimates) == len(people) == 1:
         return estimates[0], motions[0], starts[0], people[0]
     offset = args.offset_s or 0.0
     matches = match_people(body, motions, [start + offset for start in starts], people)
-    best, *others = matches
-    track, person = estimates[best.estimate].person_id, people[best.person].person_id or "(no name)"
+    best = matches[0]
     if best.distance == float("inf"):
         raise InputError(
             f"none of {len(estimates)} tracks has three frames in common with any of {len(people)} people",
             path=args.keypoints,
             hint="--offset-s SECONDS, --person ID and --keypoint-person ID",
         )
-    # Several people and nobody named: the nearest pair is a guess about whom the user wants.
-    if len(people) > 1 and args.keypoint_person is None and len(estimates) > 1:
-        listed = "; ".join(
-            f"track {estimates[match.estimate].person_id} with person {people[match.person].person_id} "
-            f"({1000 * match.distance:.0f} mm)"
-            for match in matches[:8]
-        )
-        raise InputError(
-            f"there are {len(estimates)} tracks and {len(people)} people: {listed}",
-            path=args.estimate,
-            expected="one of them",
-            hint=f"--person {track}, or --keypoint-person {person}",
-        )
-    notes = [f"track {track} and person {person} are nearest: {1000 * best.distance:.0f} mm"]
-    if others and others[0].distance < _CLEARLY_NEARER * best.distance:
-        other, someone = estimates[others[0].estimate].person_id, people[others[0].person].person_id or "(no name)"
-        notes.append(
-            f"track {other} and person {someone} are hardly further: {1000 * others[0].distance:.0f} mm (--person, "
-            "--keypoint-person)"
-        )
-    print_notes(open_console(stderr=True), tuple(notes))
+    pairs = [
+        (match.distance, estimates[match.estimate].person_id, people[match.person].person_id or "(no name)")
+        for match in matches
+        if match.distance < float("inf")
+    ]
+    print_notes(notes, (_nearest(args, pairs, len(estimates), len(people)),))
     return estimates[best.estimate], motions[best.estimate], starts[best.estimate], people[best.person]
-
-
-def _chosen(people: list[Keypoints], wanted: str, path: Path) -> list[Keypoints]:
-    chosen = [one for one in people if one.person_id == wanted.strip()]
-    if not chosen:
-        named = ", ".join(one.person_id or "(no name)" for one in people)
-        raise InputError(f"there is no person '{wanted}'", path=path, expected=f"one of {named}")
-    return chosen

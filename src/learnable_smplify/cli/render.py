@@ -28,37 +28,24 @@ class RenderArgs:
 
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (AMASS-style .npz, as `lsmplify fit` writes it), or the result of an estimator, as 'refine' takes."""
-
     keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
     """Keypoint file to draw over the body: as many frames as the motion, or another rate over the same time."""
-
-    output: Annotated[
-        Path | None,
-        tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(default: the motion's name with .png)"),
-    ] = None
+    output: Annotated[Path | None, shown("FILE", "the motion's name with .png", "-o")] = None
     """Picture to write: .png for a contact sheet, .gif or .mp4 for a film."""
-
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
-
     person: Annotated[str | None, shown("ID", "the one seen most")] = None
     """Whose track to take from an estimator's result."""
-
     body: BodyOption = None
     """Body model to draw, as in 'lsmplify fit'. Use the one the motion was made with."""
-
     view: Literal["front", "three-quarter", "side", "both"] = "three-quarter"
     """Where the camera stands; both (contact sheets only) adds a row from the side."""
-
     panels: Literal["overlay", "beside"] = "overlay"
     """Films with keypoints: draw them over the body, or beside it."""
-
     frames: Annotated[int | None, shown("N", "10 pictures, the whole film")] = None
     """Contact sheet: number of pictures. Film: stop after this many frames of film."""
-
     size: Annotated[int | None, shown("PIXELS", "320 for .png, 420 .gif, 576 .mp4")] = None
     """Height of one picture."""
-
     fps: Annotated[float | None, shown("RATE", "16.7 for .gif, the motion's, at most 30, for .mp4")] = None
     """Frames a second of the film; the speed stays true."""
 
@@ -138,7 +125,6 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
 
     Keypoints with as many frames as the motion are taken frame by frame, others by time.
     """
-    import numpy as np
     import roma
     import torch
 
@@ -147,6 +133,7 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
     from learnable_smplify.layouts.layout import Layout
     from learnable_smplify.render.clip import Clip
     from learnable_smplify.render.overlay import keypoint_colors, with_hand_points
+    from learnable_smplify.report.measures import match_frames
 
     mesh = MotionMesh(body, motion)
     facing = roma.rotvec_to_rotmat(motion.pose[:, 0])[:, :, 2].mean(dim=0).numpy()
@@ -156,9 +143,7 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
     if keypoints is not None:
         assert isinstance(keypoints.layout, Layout)
         seen = torch.where(keypoints.confidence[..., None] > 0, keypoints.positions, torch.nan).numpy()
-        frame = np.arange(len(motion))
-        if len(keypoints) != len(motion):
-            frame = np.minimum((frame / motion.fps * keypoints.fps).round().astype(int), len(keypoints) - 1)
+        frame, _, _ = match_frames(motion, keypoints)
         dots = seen[frame]
         colors, edges = keypoint_colors(keypoints.layout), keypoints.layout.edges
         if keypoints.hands is not None:

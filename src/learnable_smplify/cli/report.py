@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from rich.console import Console
 
 from learnable_smplify.body.open_body import OPEN_BODIES
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.outputs import check_output_file
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.options import LayoutOption, OwnBodyOption, shown
+from learnable_smplify.safe_files.atomic import atomic_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,10 +44,7 @@ class ReportArgs:
     """Motion file (AMASS-style .npz, as 'lsmplify fit' writes it), or the result of an estimator, as 'refine' takes."""
     keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
     """The keypoints it was made from: as many frames as the motion, or another rate over the same time."""
-    output: Annotated[
-        Path | None,
-        tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="(default: the motion's name with .html)"),
-    ] = None
+    output: Annotated[Path | None, shown("FILE", "the motion's name with .html", "-o")] = None
     """Where to write the report."""
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
@@ -78,7 +77,6 @@ def report(args: ReportArgs) -> None:
     from learnable_smplify.formats.estimates.any_motion import read_motion_and_body
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.formats.motion.amass import read_notes
-    from learnable_smplify.safe_files.atomic import atomic_output
 
     console = open_console(soft_wrap=True, highlight=False)
     motion, told, given = read_motion_and_body(args.motion, args.body, args.track)
@@ -97,10 +95,16 @@ def report(args: ReportArgs) -> None:
         )
     body = given or body_of_motion(motion.body, load_body())
     page = make_report(motion, keypoints, body, args.motion.name, args.pictures, console.print)
+    write_report(page, output, console)
+
+
+def write_report(page: str, path: Path, console: Console) -> None:
+    """Write a report, and say where it is."""
     # Names of files can hold bytes that are no text.
-    with atomic_output(output) as temporary:
+    with atomic_output(path) as temporary:
         temporary.write_bytes(page.encode("utf-8", errors="replace"))
-    console.print(f"report: {output} ({output.stat().st_size / 1e6:.1f} MB)", style="bold")
+    size = path.stat().st_size / 1e6
+    console.print(f"report: {path} ({size:.1f} MB)", style="bold", highlight=False, soft_wrap=True)
 
 
 def make_report(
@@ -175,17 +179,7 @@ def _draw(
     worst = _peaks(error, max(1, round(_APART_S * motion.fps)))
     # Only the moments that are shown are posed: the mesh of a long recording would not fit into memory.
     shown = [*even, *worst]
-    flagged = motion.flagged[shown]
-    chosen = replace(
-        motion,
-        pose=motion.pose[shown],
-        transl=motion.transl[shown],
-        flagged=flagged,
-        uncertainty_deg=None,
-        hand_pose=None if motion.hand_pose is None else motion.hand_pose[shown],
-        hand_flagged=None if motion.hand_flagged is None else motion.hand_flagged[shown],
-        hand_uncertainty_deg=None,
-    )
+    chosen = motion.chosen(shown)
     dots = None
     if keypoints is not None:
         source, inside, _ = match_frames(motion, keypoints)
@@ -197,7 +191,8 @@ def _draw(
             dots = replace(keypoints, positions=positions, confidence=confidence, fps=motion.fps, hands=hands)
     captions = [f"{frame / motion.fps:.2f} s" for frame in even]
     captions += [f"{frame / motion.fps:.2f} s, mean {error[frame]:.0f} mm" for frame in worst]
-    captions = [text + (", not trusted" if flag else "") for text, flag in zip(captions, flagged.tolist(), strict=True)]
+    flagged = chosen.flagged.tolist()
+    captions = [text + (", not trusted" if flag else "") for text, flag in zip(captions, flagged, strict=True)]
     pictures = draw_moments(motion_clip(chosen, body, dots), shown, captions)
     return pictures[: len(even)], pictures[len(even) :]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 from rich.console import Console
@@ -17,7 +18,7 @@ from learnable_smplify.body import OPEN_BODIES, Body
 from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import print_notes
 from learnable_smplify.cli.progress import Took, solve_shown
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, some
 from learnable_smplify.fit_summary import FitSummaryViews, summarise_views
 from learnable_smplify.formats.cameras.camera_file import read_cameras
 from learnable_smplify.formats.cameras.placed import CameraUnits
@@ -35,6 +36,7 @@ from learnable_smplify.options import shown
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.track import Track
 
+Person = TypeVar("Person")
 # Detectors are not so sure of what they guess outside the picture; of the others so many are outside, where the person
 # leaves it, and no more than that.
 _LIKELY = 0.3
@@ -92,18 +94,8 @@ def check_settings(settings: FitSettings) -> None:
 
 def only_in_space(settings: FitSettings) -> list[str]:
     """The options given that say nothing to keypoints in pictures."""
-    given = {
-        "--units": settings.units is not None,
-        "--mirrored": settings.mirrored is not None,
-        "--scale-to-body": settings.scale_to_body,
-        "--smooth": settings.smooth,
-        "--hold-feet": settings.hold_feet,
-        "--ground": settings.ground,
-        "--no-repair": settings.no_repair,
-        "--gap": settings.gap != "interpolate",
-        "--offsets": settings.offsets is not None,
-    }
-    return [name for name, used in given.items() if used]
+    names = ("units", "mirrored", "scale_to_body", "smooth", "hold_feet", "ground", "no_repair", "gap", "offsets")
+    return settings.given(*names)
 
 
 def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
@@ -113,24 +105,29 @@ def read_2d(path: Path, settings: FitSettings) -> Keypoints2D:
         InputError: no detections, or nobody of that name.
     """
     tracks = read_detections(path, settings.layout, settings.fps)
-    chosen = max(named_tracks(tracks, settings.person, path), key=lambda track: track.frames_seen)
+    chosen = max(named_people(tracks, settings.person, path), key=lambda track: track.frames_seen)
     if len(tracks) == 1 or settings.person is not None:
         return chosen.keypoints
-    named = ", ".join(track.name for track in tracks[:12])
+    named = some([track.name for track in tracks], 12)
     note = f"person {chosen.name} of {len(tracks)} (--person for another: {named})"
     return replace(chosen.keypoints, notes=(*chosen.keypoints.notes, note))
 
 
-def named_tracks(tracks: Sequence[Track], wanted: str | None, path: Path) -> list[Track]:
+def named_people(
+    people: Sequence[Person],
+    wanted: str | None,
+    path: Path | None = None,
+    name_of: Callable[[Person], str] = attrgetter("name"),
+) -> list[Person]:
     """The person asked for, or everybody.
 
     Raises:
         InputError: nobody of that name.
     """
-    found = [track for track in tracks if wanted in (None, track.name)]
+    found = [person for person in people if wanted in (None, name_of(person))]
     if not found:
-        named = ", ".join(track.name for track in tracks[:12])
-        raise InputError(f"there is no person '{wanted}'", path=path, expected=f"one of {named}")
+        names = some([name_of(person) for person in people], 12)
+        raise InputError(f"there is no person '{wanted}'", path=path, expected=f"one of {names}")
     return found
 
 
@@ -253,9 +250,7 @@ def solve_people(
     Raises:
         InputError: nobody of the name asked for, or what `solve` raises.
     """
-    wanted = [person for person in people if settings.person in (None, person.name)]
-    if not wanted:
-        raise InputError(f"there is no person '{settings.person}'", expected=", ".join(one.name for one in people))
+    wanted = named_people(people, settings.person)
     solved = []
     for person in wanted:
         betas = settings.known_betas()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -13,20 +16,36 @@ from rich.table import Table
 from learnable_smplify.benchmark.machine import cpu_name
 from learnable_smplify.safe_files.atomic import atomic_output
 
-
-def write_evaluation(folder: Path | None, result: dict[str, object], texts: list[str], console: Console) -> None:
-    """Write evaluation.json and evaluation.md, where a folder is given."""
-    if folder is not None:
-        write_tables(folder, "evaluation", result, texts)
-        console.print(f"wrote {folder}/evaluation.json and evaluation.md", soft_wrap=True)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
-def write_tables(folder: Path, name: str, result: dict[str, object], texts: list[str]) -> None:
-    """Write NAME.json and NAME.md."""
-    with atomic_output(folder / f"{name}.json") as path:
-        path.write_text(json.dumps(result, indent=2) + "\n")
-    with atomic_output(folder / f"{name}.md") as path:
-        path.write_text("\n\n".join(texts) + "\n")
+@dataclass
+class Measured:
+    """What was measured so far.
+
+    Args:
+        result: for the JSON file.
+        texts: for the Markdown file: tables, and what is said of them.
+    """
+
+    result: dict[str, object]
+    texts: list[str] = field(default_factory=list)
+
+    def add(self, name: str, rows: Iterable[DataclassInstance], *texts: str) -> None:
+        """Rows of errors under a name, and their tables."""
+        self.result[name] = [asdict(row) for row in rows]
+        self.texts += texts
+
+    def write(self, folder: Path | None, name: str, console: Console) -> None:
+        """Write NAME.json and NAME.md, where a folder is given."""
+        if folder is None:
+            return
+        with atomic_output(folder / f"{name}.json") as path:
+            path.write_text(json.dumps(self.result, indent=2) + "\n")
+        with atomic_output(folder / f"{name}.md") as path:
+            path.write_text("\n\n".join(self.texts) + "\n")
+        console.print(f"wrote {folder}/{name}.json and {name}.md", soft_wrap=True)
 
 
 def machine() -> dict[str, str | int]:
@@ -39,10 +58,10 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def where_measured() -> str:
+def where_measured(command: str = "evaluate") -> str:
     """The machine, as a sentence below a table."""
     found = machine()
-    return f"{found['cpu']}, {found['threads']} threads, torch {found['torch']}. Printed by `lsmplify evaluate`."
+    return f"{found['cpu']}, {found['threads']} threads, torch {found['torch']}. Printed by `lsmplify {command}`."
 
 
 def as_rich(markdown: str) -> Table:

@@ -40,14 +40,15 @@ class TrainArgs:
     """Everything that decides the run."""
 
 
-def train_command(args: TrainArgs) -> None:
+def train(args: TrainArgs) -> None:
     """Run `lsmplify train`."""
     from learnable_smplify.network.pose_mlp import PoseMlp
     from learnable_smplify.network.weights import save_network
     from learnable_smplify.training.profile import profile_step
     from learnable_smplify.training.run_folder import RunFolder
     from learnable_smplify.training.store import open_store
-    from learnable_smplify.training.train import Processes, train
+    from learnable_smplify.training.train import Processes
+    from learnable_smplify.training.train import train as train_network
 
     console = open_console()
     if args.threads is not None:
@@ -75,7 +76,7 @@ def train_command(args: TrainArgs) -> None:
             shown = f"loss {numbers['loss']:.3f}, surface {numbers[f'points_mm_{last}']:.1f} mm"
             bar.update(task, completed=step, description=shown)
 
-        network = train(store, body, args.config, folder, args.device, advance)
+        network = train_network(store, body, args.config, folder, args.device, advance)
     if processes.rank != 0:
         return
     weights = args.output / "weights.safetensors"

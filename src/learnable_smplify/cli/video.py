@@ -18,11 +18,12 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.cli.console import open_console, print_notes
 from learnable_smplify.cli.fit import summary_line
 from learnable_smplify.cli.outputs import check_output_file, check_output_folder
-from learnable_smplify.cli.progress import pictures_progress
-from learnable_smplify.cli.report import make_report
+from learnable_smplify.cli.progress import progress_bar
+from learnable_smplify.cli.report import make_report, write_report
 from learnable_smplify.cli.rig import (
     FittedPerson,
     RigArgs,
+    Solve,
     SolvedPerson,
     check_settings,
     missing_notes,
@@ -46,7 +47,6 @@ from learnable_smplify.multiview.names import match_cameras
 from learnable_smplify.multiview.points import triangulated
 from learnable_smplify.options import shown
 from learnable_smplify.render.clip import import_extra
-from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.solver.guided import fit_guided
 from learnable_smplify.solver.solver import Solver
 from learnable_smplify.track import Track
@@ -108,8 +108,8 @@ def video(args: VideoArgs) -> None:
         LsmplifyError: a package is not installed; said before any work.
     """
     _check(args)
-    console, notes = open_console(), open_console(stderr=True)
-    console.quiet, notes.quiet = args.quiet or args.json, args.quiet or args.json
+    quiet = args.quiet or args.json
+    console, notes = open_console(quiet=quiet), open_console(stderr=True, quiet=quiet)
     infos = [video_info(path) for path in args.videos]
     cameras, of_camera, camera_notes = _cameras(args, infos)
     print_notes(notes, camera_notes)
@@ -238,7 +238,7 @@ def _tracks(
         return tracks
     tracks = {}
     for name, info in videos.items():
-        with pictures_progress(notes, f"looking for people in {info.path.name}", info.frames) as advance:
+        with progress_bar(notes, f"looking for people in {info.path.name}", info.frames) as advance:
             tracks[name] = detect_people(info, args.people, progress=advance, fps=rates[name])
         if args.save_detections is not None:
             write_detections(tracks[name], args.save_detections / f"{name}.npz")
@@ -270,9 +270,7 @@ def _alone(tracks: Sequence[Track], camera: Camera) -> Gathered:
     return Gathered(people, {str(camera.name): 0}, 0, {str(camera.name): 1.0}, ())
 
 
-def _guided(
-    tracks: Sequence[Track],
-) -> Callable[[Solver, SeenPerson, Tensor | None, Callable[[int, int], None]], Motion]:
+def _guided(tracks: Sequence[Track]) -> Solve:
     by_name = {track.name: track for track in tracks}
 
     def solve(solver: Solver, person: SeenPerson, betas: Tensor | None, progress: Callable[[int, int], None]) -> Motion:
@@ -295,22 +293,15 @@ def _on_floor(solved: Sequence[SolvedPerson], body: Body, notes: Console) -> lis
     floor = find_floor([one.motion for one in solved], body)
     print_notes(notes, (floor.note,))
     return [
-        replace(
-            one,
-            motion=floor.motion(one.motion, body),
-            person=one.person.with_cameras(floor.camera),
-        )
+        replace(one, motion=floor.motion(one.motion, body), person=one.person.with_cameras(floor.camera))
         for one in solved
     ]
 
 
 def _report(one: FittedPerson, body: Body, console: Console) -> None:
-    place = one.path.with_suffix(".html")
     keypoints = triangulated(one.solved.person.views) if len(one.solved.person.views) > 1 else None
     page = make_report(one.solved.motion, keypoints, body, one.path.name, _REPORT_PICTURES, console.print)
-    with atomic_output(place) as temporary:
-        temporary.write_bytes(page.encode("utf-8", errors="replace"))
-    console.print(f"report: {place}", style="bold", highlight=False, soft_wrap=True)
+    write_report(page, one.path.with_suffix(".html"), console)
 
 
 def _overlay(
@@ -330,6 +321,6 @@ def _overlay(
         first = step * (gathered.first_frame + gathered.offsets[name])
         shown_videos.append(Shown(videos[name], placed[name], first, step))
     motions = [one.solved.motion for one in fitted]
-    with pictures_progress(notes, "drawing", len(motions[0])) as advance:
+    with progress_bar(notes, "drawing", len(motions[0])) as advance:
         write_overlay(shown_videos, motions, body, place, advance)
     console.print(f"film: {place}", style="bold", highlight=False, soft_wrap=True)

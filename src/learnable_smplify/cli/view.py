@@ -7,15 +7,12 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.options import BodyOption, LayoutOption, shown
-
-if TYPE_CHECKING:
-    pass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -30,31 +27,22 @@ class ViewArgs:
 
     motion: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MOTION")]]
     """Motion file (.npz as 'lsmplify fit' writes it), or the result of an estimator (WHAM, GVHMR, TRAM, ...)."""
-
     keypoints: tyro.conf.Positional[Annotated[Path | None, shown("[KEYPOINTS]", "none")]] = None
     """Keypoint file to show with it: as many frames as the motion, or another rate over the same time."""
-
     second: Annotated[Path | None, shown("FILE", "none")] = None
     """Another motion or estimator's result to compare with; the page has a switch for where it stands."""
-
     layout: LayoutOption = None
     """Layout of the keypoint file, as in 'lsmplify fit'."""
-
     person: Annotated[str | None, shown("ID", "the one seen most")] = None
     """Whose track to take from an estimator's result."""
-
     fps: Annotated[float | None, shown("RATE", "the file's, or 30")] = None
     """Frames a second of an estimator's video, where its file does not say."""
-
     body: BodyOption = None
     """Body model to draw, as in 'lsmplify fit'. Use the one the motion was made with."""
-
     host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to listen on. Another one than the default lets other machines look, without a password."""
-
     port: Annotated[int | None, shown("PORT", "8080 or the next free one")] = None
     """Port to listen on."""
-
     no_browser: bool = False
     """Do not open a browser, only print the address."""
 

@@ -94,17 +94,22 @@ class _Processes:
 
 def _serve(parent: connection.Connection, work: Callable[[FitTask], FileResult]) -> None:
     """The life of a worker process."""
-    # Ctrl-C reaches every process of the terminal: the parent decides. Asked to end, leave through `finally`, so that
-    # no half-written file stays behind.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_work()
+    # Asked to end, leave through `finally`, so that no half-written file stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
     with suppress(EOFError, OSError):
         parent.send(Answer())
         while True:
             result = work(parent.recv())
             parent.send(Answer(result, compiled=kernels_compiled_here() > 0))
+
+
+def begin_work() -> None:
+    """What a worker process does first: it computes on one thread, and leaves its end to the parent."""
+    # Ctrl-C reaches every process of the terminal: the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
 
 
 def _end_with_parent() -> None:

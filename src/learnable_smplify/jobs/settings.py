@@ -38,7 +38,6 @@ from learnable_smplify.options import (
     LayoutOption,
     UnitsOption,
     UpOption,
-    check_rate,
     shown,
 )
 from learnable_smplify.repair import GapPolicy, RepairOptions, cut_keypoints, repair_keypoints
@@ -47,6 +46,7 @@ from learnable_smplify.solver.shape.offsets import read_offsets
 from learnable_smplify.solver.shape.prior import Build, KnownSize
 from learnable_smplify.solver.smplify.smplify import OPTIMISERS, Optimiser, SmplifyOptions
 from learnable_smplify.solver.solver import METHODS, Method, Solver
+from learnable_smplify.timeline import check_rate
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,7 @@ class FitSettings:
         self.known_betas()
         self.smplify_options()
         self._check_size()
-        given = {"--smooth": self.smooth, "--hold-feet": self.hold_feet, "--ground": self.ground}
-        given |= {"--scale-to-body": self.scale_to_body}
-        unusable = [name for name, used in (given | {"--offsets": self.offsets is not None}).items() if used]
+        unusable = self.given("smooth", "hold_feet", "ground", "scale_to_body", "offsets")
         if self.method == "smplify" and unusable:
             raise InputError(f"--method smplify does not know {', '.join(unusable)}", hint="leave --method out")
         if self.layout is not None:
@@ -172,14 +170,17 @@ class FitSettings:
             if value is not None and not least <= value <= most:
                 meant = f"{name} {value / 100:.2f}" if name == "--height" and least <= value / 100 <= most else None
                 raise InputError(f"{name} is {value:g}", expected=f"{unit}, from {least:g} to {most:g}", hint=meant)
-        given = [name for name in ("build", "height", "weight") if getattr(self, name) is not None]
-        if is_open_body(self.body) and self.gender != "neutral":
-            given.append("gender")
+        given = self.given("build", "height", "weight", *(("gender",) if is_open_body(self.body) else ()))
         if given and (self.betas or self.method == "smplify"):
             why = "the betas are given" if self.betas else "--method smplify does not know it"
-            raise InputError(f"--{given[0]} is for betas that are estimated, and {why}", hint=f"leave --{given[0]} out")
+            raise InputError(f"{given[0]} is for betas that are estimated, and {why}", hint=f"leave {given[0]} out")
         if self.build is not None and self.weight is not None:
             raise InputError("--weight says more than --build", expected="one of them", hint="leave --build out")
+
+    def given(self, *names: str) -> list[str]:
+        """Those of these fields that are not as they are by default, as options of the command line."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name) != defaults[name]]
 
     def open_solver(self) -> Solver:
         """The solver for these settings.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from learnable_smplify.timeline import same_rate
+from learnable_smplify.timeline import rate_ratio
 from learnable_smplify.track import Track
 
 
@@ -36,7 +36,7 @@ def at_one_rate(tracks: Mapping[str, Sequence[Track]]) -> OneRate:
     own = {name: found[0].keypoints for name, found in tracks.items()}
     known = {name: seen.fps for name, seen in own.items() if not seen.fps_guessed}
     fps = max(known.values()) if known else max(seen.fps for seen in own.values())
-    steps = {name: 1.0 if same_rate(known.get(name, fps), fps) else known[name] / fps for name in own}
+    steps = {name: rate_ratio(known.get(name, fps), fps) for name in own}
     notes = []
     slow = [f"{name} ({known[name]:g})" for name, step in steps.items() if step != 1]
     if slow:

@@ -7,13 +7,15 @@ propose rotations, the best of which is polished by robust least squares over th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.body.body import Body
+from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.rotation import closest_rotmat, rotmat_to_rotvec
 from learnable_smplify.timeline import averaged, evenly
 
@@ -124,6 +126,26 @@ def align(
             notes.append(f"the estimate's path is off by {1000 * off:.0f} mm at the median: places are the keypoints'")
     error = _error(centred, targets, seen, rotmat)
     return Alignment(rotmat, factor, shift, moving, drifting, error, tuple(notes))
+
+
+def in_world(
+    estimate: Motion,
+    rotmat: Float[Tensor, "T 24 3 3"],
+    transl: Tensor,
+    betas: Tensor,
+    body: Body,
+    up_axis: UpAxis | None,
+) -> Motion:
+    """The estimate with other poses and places, in the world of the keypoints, and with betas of `body`."""
+    return replace(
+        estimate,
+        pose=rotmat_to_rotvec(rotmat).cpu(),
+        transl=transl.cpu(),
+        betas=betas.cpu(),
+        body=body.name,
+        gender=body.gender,
+        up_axis=up_axis,
+    )
 
 
 def fit_rotation(

@@ -21,7 +21,7 @@ from learnable_smplify.solver.shape.limb_lengths import LimbLengths, limb_length
 from learnable_smplify.timeline import evenly
 
 # Median length of a normal vector in space with unit variance in each coordinate, and half of a normal lies within ...
-_MEDIAN_LENGTH, _MEDIAN_SIZE = 1.5382, 0.6745
+MEDIAN_LENGTH, _MEDIAN_SIZE = 1.5382, 0.6745
 _LEAST_SIGMA = 0.003
 # Bones of the layout: pairs whose distance on the body changes less than this over poses [m].
 _RIGID = 0.004
@@ -52,10 +52,16 @@ class Levels:
     estimate_deg: float
     estimate_s: float
 
-    def estimate_precision(self) -> float:
-        """Precision of a rotation coordinate for every 1/30 s [1/rad^2]; an error that stays counts once."""
-        per_axis = math.radians(self.estimate_deg) / 3**0.5
-        return 1 / per_axis**2 / max(self.estimate_s * _REFERENCE_FPS, 1.0)
+
+def joint_precision(degrees: float, stays_s: float = 0.0) -> float:
+    """Precision of a rotation coordinate of a joint for every 1/30 s [1/rad^2].
+
+    Args:
+        degrees: root mean square angle that the joint is off by.
+        stays_s: how long such an error stays; it counts once.
+    """
+    per_axis = math.radians(degrees) / 3**0.5
+    return 1 / per_axis**2 / max(stays_s * _REFERENCE_FPS, 1.0)
 
 
 def keypoint_levels(
@@ -104,7 +110,7 @@ def estimate_levels(
     off = torch.where((confidence > 0)[..., None], targets - points.pose(rotmat).positions(), torch.nan)
     off = off - off.nanmedian(dim=1, keepdim=True).values
     # Medians over time keypoint by keypoint: each hangs on other joints.
-    variance = (off.norm(dim=-1).nanmedian(dim=0).values / _MEDIAN_LENGTH).square()
+    variance = (off.norm(dim=-1).nanmedian(dim=0).values / MEDIAN_LENGTH).square()
     known = torch.isfinite(variance) & (by_unit > 0)
     total = float(variance[known].mean())
     left = max(total - keypoint_variance, 0.0)

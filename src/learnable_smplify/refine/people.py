@@ -11,6 +11,7 @@ from learnable_smplify.body.body import Body
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import Motion
 from learnable_smplify.refine.align import align
+from learnable_smplify.refine.shape import known_betas
 from learnable_smplify.refine.times import keypoints_at
 from learnable_smplify.timeline import evenly
 
@@ -60,7 +61,8 @@ def _distance(body: Body, motion: Motion, start_s: float, person: Keypoints) -> 
     if len(rows) < _LEAST_FRAMES:
         return float("inf")
     rows = rows[evenly(len(rows), _FRAMES)]
-    betas = motion.betas if (motion.body, motion.gender) == (body.name, body.gender) else torch.zeros(10)
+    known = known_betas(motion, body)
+    betas = torch.zeros(10) if known is None else known
     pose, transl = motion.pose[rows], motion.transl[rows]
     model = body.keypoints(pose, betas, transl, layout=person.layout)
     pelvis = body.joints(pose, betas, transl)[:, 0]

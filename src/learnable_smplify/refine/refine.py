@@ -15,15 +15,16 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.refine.align import Alignment, align, find_jumps, frame_rotations, placed
+from learnable_smplify.refine.align import Alignment, align, find_jumps, frame_rotations, in_world, placed
 from learnable_smplify.refine.errors import MotionErrors, compare
-from learnable_smplify.refine.levels import Levels, estimate_levels, keypoint_levels
+from learnable_smplify.refine.levels import MEDIAN_LENGTH, Levels, estimate_levels, keypoint_levels
 from learnable_smplify.refine.options import RefineOptions
-from learnable_smplify.refine.shape import first_betas, shape_centre
+from learnable_smplify.refine.shape import first_betas, known_betas, shape_centre
 from learnable_smplify.refine.solve import People, rest_pelvis, solve_together
 from learnable_smplify.refine.times import Offset, find_offset, keypoints_at
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 # Keypoints this far from every pose of the body, at the median of a frame [m], are no person, unless others of the
 # recording are as noisy.
 _NO_PERSON, _NO_PERSON_RATIO = 0.10, 2.0
-_MEDIAN_LENGTH = 1.5382
 # Aligned as well as can be, keypoints this far off at the median [m] show something else than the estimate.
 _UNLIKE = 0.35
 _STRANGE = 0.20
@@ -120,6 +120,7 @@ class _Refinement:
         self.notes: list[str] = []
         self.priors: Priors = load_priors().to(self.device)
         self.pose = estimate.pose.to(self.device)
+        self.known_betas = known_betas(estimate, self.body)
         self.betas = self._betas_of_this_body()
 
     def run(self) -> RefineResult:
@@ -139,7 +140,7 @@ class _Refinement:
         if found.error > _UNLIKE:
             reason = f"no alignment: the keypoints are {1000 * found.error:.0f} mm from the estimate at the median"
             return self._kept_whole(reason, offset)
-        aligned = self._aligned(found, pelvis)
+        aligned = self._aligned(found, pelvis, folded)
         rotmat = rotvec_to_rotmat(aligned.pose.to(self.device))
         pelvis = aligned.transl.to(self.device) + rest_pelvis(folded, self.betas)
 
@@ -153,9 +154,9 @@ class _Refinement:
                 f"estimate and keypoints are {1000 * found.error:.0f} mm apart at the median: another person, or "
                 "another time? (--person, --offset-s)"
             )
-        centre = shape_centre(self.betas if self._knows_shape() else None, targets)
-        betas = self.betas
-        if self._finds_shape():
+        centre, betas = shape_centre(self.known_betas, targets), self.betas
+        finds_shape = self.options.shape == "auto" or self.known_betas is None
+        if finds_shape:
             betas = first_betas(folded, centre, self.priors, targets, confidence, noise)
         levels = self._levels(betas, rotmat, targets, confidence, (sigma, noise, slow))
         start = People(
@@ -173,35 +174,23 @@ class _Refinement:
             used,
             levels,
             self.fps,
-            shape_centre=centre if self._finds_shape() else None,
+            shape_centre=centre if finds_shape else None,
             smooth=self.options.smooth,
         )
-        motion = Motion(
-            pose=rotmat_to_rotvec(people.rotmat).cpu(),
-            transl=people.transl(folded).cpu(),
-            betas=people.betas.cpu(),
-            fps=self.fps,
-            body=self.body.name,
-            gender=self.body.gender,
-            up_axis=self.recording.up_axis,
+        motion = replace(
+            self._in_world(people.rotmat, people.transl(folded), people.betas),
             flagged=~used.cpu() | self.estimate.flagged.cpu(),
+            uncertainty_deg=None,
+            betas_sigma=None,
+            start_s=0.0,
             notes=(*self.estimate.notes, *self.recording.notes, *self.notes),
-            hand_pose=self.estimate.hand_pose,
-            hand_flagged=self.estimate.hand_flagged,
-            hand_uncertainty_deg=self.estimate.hand_uncertainty_deg,
         )
         errors = compare(self.body, self.layout, aligned, motion, targets.cpu(), confidence.cpu())
         return RefineResult(motion, aligned, ~used.cpu(), None, errors, found, levels, offset, tuple(self.notes))
 
-    def _knows_shape(self) -> bool:
-        return (self.estimate.body, self.estimate.gender) == (self.body.name, self.body.gender)
-
-    def _finds_shape(self) -> bool:
-        return self.options.shape == "auto" or not self._knows_shape()
-
     def _betas_of_this_body(self) -> Tensor:
-        if self._knows_shape():
-            return self.estimate.betas.to(self.device)
+        if self.known_betas is not None:
+            return self.known_betas.to(self.device)
         self.notes.append(
             f"the estimate's betas are of the body {self.estimate.body} ({self.estimate.gender}), not of "
             f"{self.body.name} ({self.body.gender}): the keypoints alone tell the shape"
@@ -241,19 +230,14 @@ class _Refinement:
             self.notes.append(f"{missing} of {frames} frames have too few keypoints: the estimate stays there")
         return targets, confidence
 
-    def _aligned(self, found: Alignment, pelvis: Tensor) -> Motion:
+    def _aligned(self, found: Alignment, pelvis: Tensor, folded: FoldedPoints) -> Motion:
         rotmat = rotvec_to_rotmat(self.pose)
         rotmat[:, 0] = found.rotmat @ rotmat[:, 0]
         place = (found.scale * found.rotmat @ pelvis[..., None])[..., 0] + found.shift
-        return replace(
-            self.estimate,
-            pose=rotmat_to_rotvec(rotmat).cpu(),
-            transl=(place - rest_pelvis(self.body.folded(self.layout, self.device), self.betas)).cpu(),
-            betas=self.betas.cpu(),
-            body=self.body.name,
-            gender=self.body.gender,
-            up_axis=self.recording.up_axis,
-        )
+        return self._in_world(rotmat, place - rest_pelvis(folded, self.betas), self.betas)
+
+    def _in_world(self, rotmat: Tensor, transl: Tensor, betas: Tensor) -> Motion:
+        return in_world(self.estimate, rotmat, transl, betas, self.body, self.recording.up_axis)
 
     def _without_jumps(self, centred: Tensor, targets: Tensor, confidence: Tensor) -> Tensor:
         jumps = find_jumps(centred, targets, confidence)
@@ -275,7 +259,7 @@ class _Refinement:
         )
         fitted = self.body.keypoints(pose, self.betas, transl, layout=self.layout)
         off = torch.where(confidence > 0, (fitted - targets).norm(dim=-1), torch.nan).nanmedian(dim=1).values
-        used = enough & (off <= _MEDIAN_LENGTH * self.options.most_noise)
+        used = enough & (off <= MEDIAN_LENGTH * self.options.most_noise)
         if bool(used.any()):
             used &= off <= max(_NO_PERSON, _NO_PERSON_RATIO * float(off[used].median()))
         wrong = int((enough & ~used).sum())

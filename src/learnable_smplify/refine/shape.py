@@ -6,12 +6,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.body.body import Body
 from learnable_smplify.body.fold import FoldedPoints
+from learnable_smplify.motion import Motion
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.shape.limb_lengths import betas_from_lengths, limb_lengths
 
 # With noisier keypoints [m] limbs measure too long, and the search starts from the prior instead.
 _LENGTHS_BELOW = 0.025
+
+
+def known_betas(estimate: Motion, body: Body) -> Float[Tensor, "10"] | None:
+    """The estimate's betas; None where they are another body's, and mean other shapes."""
+    return estimate.betas if (estimate.body, estimate.gender) == (body.name, body.gender) else None
 
 
 def shape_centre(estimated: Float[Tensor, "10"] | None, like: Tensor) -> Float[Tensor, "10"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.refine.levels import Levels
+from learnable_smplify.refine.levels import Levels, joint_precision
 from learnable_smplify.rotation import rotmat_between
 from learnable_smplify.solver.clip.smooth import SmoothOptions, robust_scale, smooth_clip
 from learnable_smplify.solver.frame.levenberg_marquardt import LevenbergMarquardt, PoseProblem, solve
@@ -23,7 +22,7 @@ _STAND_IN_SIGMA = 0.05
 _FADE_S = 0.5
 # Of the pose prior: what keypoints do not show is the estimate's to say, in its own convention. (On clips of the train
 # split with every joint turned by 12 degrees, ten times the weight left 5.0 mm of 74 instead of 3.8.)
-_POSE_WEIGHT = 0.02
+POSE_WEIGHT = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,26 +82,10 @@ def solve_together(
     weight = min((levels.keypoint_sigma / _STAND_IN_SIGMA) ** 2, 1.0)
     targets = torch.where(used[:, None, None], targets, stand_in)
     confidence = torch.where(used[:, None], confidence, weight)
-    if smooth and len(targets) > 2:
-        found = _whole(folded, priors, estimate, start, targets, confidence, levels, fps, shape_centre)
-    else:
-        found = _frame_by_frame(folded, estimate, start, targets, confidence, levels)
-    return _faded(found, estimate, used, fps)
-
-
-def _whole(
-    folded: FoldedPoints,
-    priors: Priors,
-    estimate: People,
-    start: People,
-    targets: Tensor,
-    confidence: Tensor,
-    levels: Levels,
-    fps: float,
-    shape_centre: Tensor | None,
-) -> People:
+    if not smooth or len(targets) < 3:
+        return _faded(_frame_by_frame(folded, estimate, start, targets, confidence, levels), estimate, used, fps)
     centre = start.betas if shape_centre is None else shape_centre
-    identity = torch.eye(72, dtype=targets.dtype, device=targets.device)
+    precision = joint_precision(levels.estimate_deg, levels.estimate_s) * torch.eye(72).to(targets)
     found = smooth_clip(
         folded.recentred(centre),
         targets,
@@ -113,28 +96,28 @@ def _whole(
         priors,
         SmoothOptions(
             keypoint_sigma=levels.keypoint_sigma,
-            pose_weight=_POSE_WEIGHT,
+            pose_weight=POSE_WEIGHT,
             network_weight=1.0,
             refine_shape=shape_centre is not None,
         ),
         start.betas - centre,
-        sources=[(estimate.rotmat, levels.estimate_precision() * identity)],
+        sources=[(estimate.rotmat, precision)],
     )
     betas = found.betas + centre
-    return People(found.rotmat, found.transl + rest_pelvis(folded, betas), betas)
+    whole = People(found.rotmat, found.transl + rest_pelvis(folded, betas), betas)
+    return _faded(whole, estimate, used, fps)
 
 
 def _frame_by_frame(
     folded: FoldedPoints, estimate: People, start: People, targets: Tensor, confidence: Tensor, levels: Levels
 ) -> People:
-    per_axis = math.radians(levels.estimate_deg) / 3**0.5
     transl = start.transl(folded)
     problem = PoseProblem(
         points=folded.shaped(start.betas[None]),
         targets=targets,
         weights=confidence / levels.keypoint_sigma**2,
         prior_rotmat=estimate.rotmat,
-        prior_precision=torch.eye(72, dtype=targets.dtype, device=targets.device) / per_axis**2,
+        prior_precision=joint_precision(levels.estimate_deg) * torch.eye(72).to(targets),
         prior_transl=transl,
         robust_scale=robust_scale(levels.keypoint_sigma),
     )

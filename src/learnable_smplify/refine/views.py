@@ -22,11 +22,13 @@ from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import Motion
 from learnable_smplify.network.weights import load_lifter
-from learnable_smplify.refine.levels import estimate_levels
+from learnable_smplify.refine.align import in_world
+from learnable_smplify.refine.levels import estimate_levels, joint_precision
 from learnable_smplify.refine.options import RefineOptions
-from learnable_smplify.refine.shape import shape_centre
+from learnable_smplify.refine.shape import known_betas, shape_centre
+from learnable_smplify.refine.solve import POSE_WEIGHT
 from learnable_smplify.refine.turn import drawn_to_rays, find_turn
-from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.clip.problem import ClipState
 from learnable_smplify.solver.clip.smooth import SmoothOptions
 from learnable_smplify.solver.clip.views import smooth_views
@@ -51,9 +53,6 @@ _LIFTED_BELOW = 0.035
 _LIFTED_CAMERAS, _LEAST_LIFTED = 2, 6
 # Frames by which tracks and people are compared.
 _COMPARED = 60
-# As in `refine.solve`: what pixels do not show is the estimate's to say.
-_POSE_WEIGHT = 0.02
-_REFERENCE_FPS = 30.0
 # Estimators are off by 4 to 9 degrees a joint: more is another person, or another time.
 _STRANGE_DEG = 12.0
 # Where pixels are more exact than that, betas run along a narrow valley while poses are still wrong: with pixels that
@@ -139,34 +138,25 @@ def distance_to_views(body: Body, estimate: Motion, views: Sequence[View]) -> fl
         return math.inf
     rows = rows[evenly(len(rows), _COMPARED)]
     observed, used = observed.frames(rows), torch.ones(len(rows), dtype=torch.bool)
-    betas = estimate.betas if _knows_shape(estimate, body) else torch.zeros(10)
-    points = body.folded(observed.layout, "cpu").shaped(betas[None])
+    known = known_betas(estimate, body)
+    points = body.folded(observed.layout, "cpu").shaped(torch.zeros(1, 10) if known is None else known[None])
     rotmat, sight = rotvec_to_rotmat(estimate.pose[rows]), observed.sight(observed.noise_px(LEAST_PX), None)
     with one_thread_per_operation():
         rotmat[:, 0] = find_turn(points, rotmat, sight, used) @ rotmat[:, 0]
     return float(error_m(sight, Frames.of(points, rotmat, _places(points, rotmat, sight, used))).mean())
 
 
-def _knows_shape(estimate: Motion, body: Body) -> bool:
-    """Whether the estimate's betas are of this body."""
-    return (estimate.body, estimate.gender) == (body.name, body.gender)
-
-
 def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: RefineOptions) -> ViewRefinement:
     body, device = solver.body, solver.device
-    observed, notes = Observed.of(views, device), []
-    undecided = torch.zeros(len(observed), dtype=torch.bool, device=device)
-    if len(views) > 1:
-        sides = unswapped(observed)
-        observed, undecided, notes = sides.observed, sides.undecided, swap_notes(sides)
+    observed, undecided, notes = _told_apart(views, device)
     priors, fps = load_priors().to(device), estimate.fps
     used = (observed.confidence > 0).sum((1, 2)) >= options.min_keypoints
     if not bool(used.any()):
         raise InputError(f"no frame has {options.min_keypoints} keypoints", expected="a person in the pictures")
-    knows_shape = _knows_shape(estimate, body)
-    if not knows_shape:
+    known = known_betas(estimate, body)
+    if known is None:
         notes.append(f"the estimate's betas are of the body {estimate.body} ({estimate.gender}), and are left out")
-    betas = (estimate.betas if knows_shape else torch.zeros(10)).to(device)
+    betas = (torch.zeros(10) if known is None else known).to(device)
     folded = body.folded(observed.layout, device)
     points = folded.shaped(betas[None])
 
@@ -177,19 +167,10 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
     rotmat[:, 0] = turn @ rotmat[:, 0]
     transl = _places(points, rotmat, sight, used)
     before = error_m(sight, Frames.of(points, rotmat, transl))[used]
-    aligned = replace(
-        estimate,
-        pose=rotmat_to_rotvec(rotmat).cpu(),
-        transl=transl.cpu(),
-        betas=betas.cpu(),
-        body=body.name,
-        gender=body.gender,
-        up_axis=views[0].camera.up_axis,
-    )
+    aligned = in_world(estimate, rotmat, transl, betas, body, views[0].camera.up_axis)
     degrees, stays = _levels(points, rotmat, transl, sight, fps)
     degrees = degrees if options.estimate_deg is None else options.estimate_deg
-    per_axis = math.radians(degrees) / 3**0.5
-    precision = 1 / per_axis**2 / max(stays * _REFERENCE_FPS, 1.0)
+    precision = joint_precision(degrees, stays)
     if degrees > _STRANGE_DEG:
         notes.append(
             f"the estimate is off by {degrees:.0f} degrees a joint, which is much: is it of the same person and the "
@@ -197,20 +178,16 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
         )
     sources = [(rotmat, precision * torch.eye(72, device=device))]
     start = rotmat, transl
-    if len(views) <= _LIFTED_CAMERAS and _height_noise(points, start, sight) < _LIFTED_BELOW:
-        lifted = [
-            guess
-            for number in range(len(views))
-            if (guess := _lifted(observed.of_cameras(torch.tensor([number])), used, points, rotmat, precision, priors))
-            is not None
-        ]
-        sources += [(guess.mean, guess.precision) for guess in lifted]
+    noise_m = float(_noise_m(points.pose(rotmat).positions() + transl[:, None], sight).median())
+    if len(views) <= _LIFTED_CAMERAS and noise_m < _LIFTED_BELOW:
+        lifted = _lifted(observed, used, points, rotmat, precision, priors)
+        sources += [(mean, weights) for _, mean, weights in lifted]
         if lifted:
-            start = lifted[0].rotmat, _places(points, lifted[0].rotmat, sight, used)
+            start = lifted[0][0], _places(points, lifted[0][0], sight, used)
 
-    finds_shape = options.shape == "auto" or not knows_shape
-    centre = shape_centre(betas if knows_shape else None, transl) if finds_shape else betas
-    smooth = SmoothOptions(pose_weight=_POSE_WEIGHT, network_weight=1.0, refine_shape=finds_shape)
+    finds_shape = options.shape == "auto" or known is None
+    centre = shape_centre(known, transl) if finds_shape else betas
+    smooth = SmoothOptions(pose_weight=POSE_WEIGHT, network_weight=1.0, refine_shape=finds_shape)
 
     def solved(start: tuple[Tensor, Tensor, Tensor], noise_px: Tensor) -> ClipState:
         person, seen = folded.recentred(centre), observed.sight(noise_px, ROBUST)
@@ -223,16 +200,11 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
     found = solved(begun, noise)
     shape = found.betas + centre
     after = error_m(sight, Frames.of(folded.shaped(shape[None]), found.rotmat, found.transl))[used]
-    motion = Motion(
-        pose=rotmat_to_rotvec(found.rotmat).cpu(),
-        transl=found.transl.cpu(),
-        betas=shape.cpu(),
-        fps=fps,
-        body=body.name,
-        gender=body.gender,
-        up_axis=views[0].camera.up_axis,
+    motion = replace(
+        in_world(estimate, found.rotmat, found.transl, shape, body, views[0].camera.up_axis),
         flagged=(~used | undecided).cpu() | estimate.flagged.cpu(),
-        start_s=estimate.start_s,
+        uncertainty_deg=None,
+        betas_sigma=None,
         notes=(*estimate.notes, *notes),
     )
     return ViewRefinement(
@@ -247,13 +219,13 @@ def _refined(solver: Solver, estimate: Motion, views: Sequence[View], options: R
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Lifted:
-    """What the lifting network makes of a recording near an estimate: poses, its guesses and their precision."""
-
-    rotmat: Float[Tensor, "T 24 3 3"]
-    mean: Float[Tensor, "T 24 3 3"]
-    precision: Float[Tensor, "T 72 72"]
+def _told_apart(views: Sequence[View], device: torch.device) -> tuple[Observed, Bool[Tensor, " T"], list[str]]:
+    """What was seen, left and right exchanged where cameras say so, the frames where that stays open, and notes."""
+    observed = Observed.of(views, device)
+    if len(views) == 1:
+        return observed, torch.zeros(len(observed), dtype=torch.bool, device=device), []
+    sides = unswapped(observed)
+    return sides.observed, sides.undecided, swap_notes(sides)
 
 
 def _lifted(
@@ -263,20 +235,24 @@ def _lifted(
     rotmat: Float[Tensor, "T 24 3 3"],
     precision: float,
     priors: Priors,
-) -> _Lifted | None:
-    """The guesses near these poses by what one camera saw, in the world; None where it saw too little throughout."""
-    turn = observed.cameras[0].R_camera_world.to(rotmat)
-    local = rotmat.clone()
-    local[:, 0] = turn @ local[:, 0]
-    rows = (used & ((observed.confidence[:, 0] > 0).sum(1) >= _LEAST_LIFTED)).nonzero()[:, 0]
-    if len(rows) == 0:
-        return None
-    lifter = load_lifter().to(rotmat.device)
-    best = chosen_guesses(at_origin(observed), rows, points, lifter, priors, (local[rows], precision)).turned(turn.T)
-    poses, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
-    weights = torch.zeros(len(rotmat), 72, 72, dtype=rotmat.dtype, device=rotmat.device)
-    weights[rows] = SMOOTH.network_weight * best.whole_precision(points)
-    return _Lifted(poses, mean, weights)
+) -> list[tuple[Float[Tensor, "T 24 3 3"], Float[Tensor, "T 24 3 3"], Float[Tensor, "T 72 72"]]]:
+    """Of each camera that saw enough, poses near these, what the lifting network guesses, and how precisely it does."""
+    found = []
+    for number in range(len(observed.cameras)):
+        seen = observed.of_cameras(torch.tensor([number]))
+        turn = seen.cameras[0].R_camera_world.to(rotmat)
+        local = rotmat.clone()
+        local[:, 0] = turn @ local[:, 0]
+        rows = (used & ((seen.confidence[:, 0] > 0).sum(1) >= _LEAST_LIFTED)).nonzero()[:, 0]
+        if len(rows) == 0:
+            continue
+        lifter = load_lifter().to(rotmat.device)
+        best = chosen_guesses(at_origin(seen), rows, points, lifter, priors, (local[rows], precision)).turned(turn.T)
+        poses, mean = (rotations_between(part, rows, len(rotmat)) for part in (best.rotmat, best.mean))
+        weights = torch.zeros(len(rotmat), 72, 72, dtype=rotmat.dtype, device=rotmat.device)
+        weights[rows] = SMOOTH.network_weight * best.whole_precision(points)
+        found.append((poses, mean, weights))
+    return found
 
 
 def _places(
@@ -290,19 +266,17 @@ def _places(
 
 def _levels(points: ShapedPoints, rotmat: Tensor, transl: Tensor, sight: SightTerm, fps: float) -> tuple[float, float]:
     """What a joint of the aligned estimate is off by [deg], and for how long [s]: where pixels draw its keypoints."""
-    posed = points.pose(rotmat).positions()
-    drawn = drawn_to_rays(posed + transl[:, None], sight)
+    placed = points.pose(rotmat).positions() + transl[:, None]
+    drawn = drawn_to_rays(placed, sight)
     weight = sight.weights[..., None]
     targets = (weight * drawn).sum(1) / weight.sum(1).clamp(min=1e-9) - transl[:, None]
-    depth = sight.cameras.local(posed + transl[:, None])[..., 2]
     seen = sight.weights > 0
     views = seen.sum(1).clamp(min=1).float()[seen.any(1)].mean()
-    noise = float((depth / sight.cameras.scale[:, :1])[seen].square().mean() / views)
-    degrees, stays = estimate_levels(points, rotmat, targets, seen.any(1).to(posed), _SEEN_SHARE * noise, fps)
+    noise = float(_noise_m(placed, sight).square().mean() / views)
+    degrees, stays = estimate_levels(points, rotmat, targets, seen.any(1).to(placed), _SEEN_SHARE * noise, fps)
     return degrees / _SEEN_SHARE**0.5, stays
 
 
-def _height_noise(points: ShapedPoints, place: tuple[Tensor, Tensor], sight: SightTerm) -> float:
-    """What pixels are off by at the person's distance [m]."""
-    depth = sight.cameras.local(points.pose(place[0]).positions() + place[1][:, None])[..., 2]
-    return float((depth / sight.cameras.scale[:, :1])[sight.weights > 0].median())
+def _noise_m(placed: Float[Tensor, "T K 3"], sight: SightTerm) -> Float[Tensor, " N"]:
+    """What pixels are off by at the distance of the keypoints that are seen [m]."""
+    return (sight.cameras.local(placed)[..., 2] / sight.cameras.scale[:, :1])[sight.weights > 0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from learnable_smplify.timeline import runs
 
@@ -112,11 +112,6 @@ def bar(share: float) -> str:
     return f'<span class="bar"><span style="width:{100 * min(max(share, 0.0), 1.0):.0f}%"></span></span>'
 
 
-def spans(flags: Bool[np.ndarray, "T"]) -> list[tuple[int, int]]:
-    """Runs of True as (first, last) frame."""
-    return [(first, end - 1) for first, end in runs(flags)]
-
-
 def _binned(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Times, means, least and largest of neighbouring values; the last two are the means where nothing was merged."""
     if len(values) <= _MOST_POINTS:
@@ -148,8 +143,8 @@ def _path(columns: Sequence[float], rows: Sequence[float]) -> str:
 
 def _area(columns: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
     parts = []
-    for first, last in spans(~np.isnan(np.asarray(low))):
-        there = range(first, last + 1)
+    for first, end in runs(~np.isnan(np.asarray(low))):
+        there = range(first, end)
         up = "L".join(f"{columns[i]:.1f} {high[i]:.1f}" for i in there)
         down = "L".join(f"{columns[i]:.1f} {low[i]:.1f}" for i in reversed(there))
         parts.append(f"M{up}L{down}Z")

@@ -113,7 +113,8 @@ def measure_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitMeasures
     confidence = np.where(inside[:, None], keypoints.confidence.cpu().numpy()[frame], 0.0)
     measured = keypoints.positions.cpu().numpy()[frame].astype(np.float64)
     seen = confidence > 0
-    fitted = _fitted(body, motion, layout)
+    betas = motion.betas.cpu().double()
+    fitted = _in_chunks(motion, lambda pose, transl: body.keypoints(pose, betas, transl, layout=layout))
     error_mm = np.where(seen, 1000 * np.linalg.norm(fitted - measured, axis=-1), np.nan)
 
     same = len(keypoints) == len(motion)
@@ -187,11 +188,6 @@ def joint_acceleration(body: Body, motion: Motion) -> Float[np.ndarray, "T"]:
     """As `acceleration`, of the body's 24 joints."""
     joints = _in_chunks(motion, lambda pose, transl: body.joints(pose, motion.betas.cpu().double(), transl))
     return acceleration(joints, motion.fps)
-
-
-def _fitted(body: Body, motion: Motion, layout: Layout) -> Float[np.ndarray, "T K 3"]:
-    betas = motion.betas.cpu().double()
-    return _in_chunks(motion, lambda pose, transl: body.keypoints(pose, betas, transl, layout=layout))
 
 
 def _in_chunks(motion: Motion, points: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from importlib import resources
 
 import numpy as np
 
 from learnable_smplify.motion import Motion
-from learnable_smplify.report.charts import Line, bar, line_chart, spans
+from learnable_smplify.report.charts import Line, bar, line_chart
 from learnable_smplify.report.measures import FitMeasures, mean_over
 from learnable_smplify.report.pictures import Picture
 from learnable_smplify.report.verdicts import Verdict, headline
 from learnable_smplify.skeleton import JOINT_NAMES
+from learnable_smplify.timeline import runs
 
 _MOST_SPANS = 12
 _SECURITY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -129,22 +131,11 @@ def _distances(report: Report) -> str:
     parts = fit.group_error_mm()
     time = _times(report)
     top = _top(list(parts.values()))
-    charts = []
+    charts, chart = [], _chart(report)
     for number, (part, error) in enumerate(parts.items()):
-        worst = int(np.nanargmax(error))
+        worst, last = int(np.nanargmax(error)), number == len(parts) - 1
         values = f"mean {np.nanmean(error):.0f} mm, worst {error[worst]:.0f} mm at {time[worst]:.2f} s"
-        charts.append(
-            line_chart(
-                part.capitalize(),
-                [Line(time, error)],
-                end_s=_end(report),
-                unit="mm",
-                values=values,
-                top=top,
-                flagged=_shaded(report),
-                times=number == len(parts) - 1,
-            )
-        )
+        charts.append(chart(part.capitalize(), [Line(time, error)], unit="mm", values=values, top=top, times=last))
     text = (
         "How far the body's points are from the measured ones, for each part of the body; lower is better. All rows "
         "have the same scale. A part that is always far off is measured at another place than the body has it; a peak "
@@ -156,16 +147,15 @@ def _distances(report: Report) -> str:
 
 def _flagged(report: Report) -> str:
     motion = report.motion
-    runs = spans(motion.flagged.cpu().numpy())
-    if not runs:
+    spans = runs(motion.flagged.cpu().numpy())
+    if not spans:
         return _section("Frames not trusted", "None: every frame had enough keypoints, and a pose that fits them.", "")
     items = "".join(
-        f"<li>{first / motion.fps:.2f} s to {(last + 1) / motion.fps:.2f} s "
-        f"<small>({_frames(first, last)})</small></li>"
-        for first, last in runs[:_MOST_SPANS]
+        f"<li>{first / motion.fps:.2f} s to {end / motion.fps:.2f} s <small>({_frames(first, end - 1)})</small></li>"
+        for first, end in spans[:_MOST_SPANS]
     )
-    if len(runs) > _MOST_SPANS:
-        items += f"<li>and {len(runs) - _MOST_SPANS} more</li>"
+    if len(spans) > _MOST_SPANS:
+        items += f"<li>and {len(spans) - _MOST_SPANS} more</li>"
     text = (
         "In these frames keypoints were missing, were repaired, or fit no pose. The pose there is a guess: leave them "
         "out, or look at them before you use them."
@@ -181,20 +171,18 @@ def _bones(report: Report) -> str:
         return _section("Bone lengths", "This layout measures no bone at both ends.", "")
     off = np.concatenate([np.abs(bone.measured_m / max(bone.fitted_m, 1e-6) - 1) for bone in fit.bones])
     reach = float(np.clip(1.2 * np.nanpercentile(off, 99), 0.1, 0.6))
-    charts = []
+    charts, chart = [], _chart(report)
     for number, bone in enumerate(fit.bones):
         charts.append(
-            line_chart(
+            chart(
                 bone.name.capitalize(),
                 [Line(_times(report), 100 * bone.measured_m, "measured")],
-                end_s=_end(report),
                 unit="cm",
                 values=f"measured {100 * bone.median_m:.1f} cm ± {100 * bone.variation:.1f} %, "
                 f"body {100 * bone.fitted_m:.1f} cm",
                 bottom=100 * bone.fitted_m * (1 - reach),
                 top=100 * bone.fitted_m * (1 + reach),
                 level=100 * bone.fitted_m,
-                flagged=_shaded(report),
                 height=48,
                 times=number >= len(fit.bones) - 2,
             )
@@ -225,16 +213,7 @@ def _jitter(report: Report) -> str:
     means = [float(np.nanmean(line.values)) for line in lines if np.isfinite(line.values).any()]
     names = ("body",) if fit is None or len(means) < 2 else ("keypoints", "body")
     values = ", ".join(f"{name} {mean:.1f} m/s²" for name, mean in zip(names, means, strict=False))
-    chart = line_chart(
-        "Mean acceleration",
-        lines,
-        end_s=_end(report),
-        unit="m/s²",
-        values=values,
-        top=top,
-        flagged=_shaded(report),
-        height=150,
-    )
+    chart = _chart(report)("Mean acceleration", lines, unit="m/s²", values=values, top=top, height=150)
     return _section("Jitter", text + _shade_legend(report), chart)
 
 
@@ -247,23 +226,13 @@ def _confidence(report: Report) -> str:
         return ""
     time = _times(report)
     seen = 100 * fit.seen[:, measured].mean(axis=1)
-    end, shaded = _end(report), _shaded(report)
-    values = f"mean {seen.mean():.1f} %"
-    charts = line_chart(
-        "Keypoints seen", [Line(time, seen)], end_s=end, unit="%", values=values, top=100.0, flagged=shaded
-    )
+    chart, values = _chart(report), f"mean {seen.mean():.1f} %"
+    charts = chart("Keypoints seen", [Line(time, seen)], unit="%", values=values, top=100.0)
     stated = fit.confidence[fit.seen]
     if bool((np.abs(stated - 1) > 1e-6).any()):
         confidence = mean_over(np.where(fit.seen, fit.confidence, np.nan))
-        charts += line_chart(
-            "Confidence of those seen",
-            [Line(time, confidence)],
-            end_s=end,
-            unit="",
-            values=f"mean {stated.mean():.2f} (0 is lost, 1 is sure)",
-            top=max(1.0, float(np.nanmax(confidence))),
-            flagged=shaded,
-        )
+        values, top = f"mean {stated.mean():.2f} (0 is lost, 1 is sure)", max(1.0, float(np.nanmax(confidence)))
+        charts += chart("Confidence of those seen", [Line(time, confidence)], unit="", values=values, top=top)
         text = (
             "How many of the keypoints that this recording measures are there, and how sure the detector was of them. "
             "The fit counts a keypoint by its confidence."
@@ -285,14 +254,8 @@ def _uncertainty(report: Report) -> str:
         return _section("The network's uncertainty", text, "")
     values = uncertainty.cpu().numpy().astype(np.float64)
     mean = mean_over(values)
-    chart = line_chart(
-        "Mean over the joints",
-        [Line(_times(report), mean)],
-        end_s=_end(report),
-        unit="°",
-        values=f"mean {np.nanmean(mean):.1f}°",
-        flagged=_shaded(report),
-    )
+    line, told = Line(_times(report), mean), f"mean {np.nanmean(mean):.1f}°"
+    chart = _chart(report)("Mean over the joints", [line], unit="°", values=told)
     joints = mean_over(values.T)
     order = [int(joint) for joint in np.argsort(-np.nan_to_num(joints))[:8] if np.isfinite(joints[joint])]
     most = max(float(joints[order[0]]), 1e-6)
@@ -343,13 +306,14 @@ def _times(report: Report) -> np.ndarray:
     return np.arange(len(report.motion)) / report.motion.fps
 
 
-def _end(report: Report) -> float:
-    return (len(report.motion) - 1) / report.motion.fps
+def _chart(report: Report) -> partial[str]:
+    """`line_chart` over the time of the motion, with the frames shaded that are not trusted."""
+    return partial(line_chart, end_s=(len(report.motion) - 1) / report.motion.fps, flagged=_shaded(report))
 
 
 def _shaded(report: Report) -> list[tuple[float, float]]:
     fps = report.motion.fps
-    return [((first - 0.5) / fps, (last + 0.5) / fps) for first, last in spans(report.motion.flagged.cpu().numpy())]
+    return [((first - 0.5) / fps, (end - 0.5) / fps) for first, end in runs(report.motion.flagged.cpu().numpy())]
 
 
 def _shade_legend(report: Report) -> str:

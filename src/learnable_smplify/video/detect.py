@@ -137,8 +137,10 @@ def detect_people(
     detectors = [opener(number + 1 < people) for number in range(people)]
     sightings: list[Sighting] = []
     count = 0
-    for found in _found_in(read_pictures(video), detectors):
-        sightings += [Sighting(count, None, _believed(person.table), person.world) for person in found]
+    for picture in read_pictures(video):
+        for person in find_people(picture, detectors):
+            believed = np.where(person.table[:, 2:] >= _VISIBLE, person.table, np.nan)
+            sightings.append(Sighting(count, None, believed, person.world))
         count += 1
         if progress is not None:
             progress(count, max(count, video.frames))
@@ -181,17 +183,6 @@ def find_people(picture: UInt8[np.ndarray, "H W 3"], detectors: list[OnePersonDe
         if number + 1 < len(detectors):
             left = _without(left, person)
     return found
-
-
-def _found_in(
-    pictures: Iterator[UInt8[np.ndarray, "H W 3"]], detectors: list[OnePersonDetector]
-) -> Iterator[list[Found]]:
-    for picture in pictures:
-        yield find_people(picture, detectors)
-
-
-def _believed(table: Float[np.ndarray, "33 3"]) -> Float[np.ndarray, "33 3"]:
-    return np.where(table[:, 2:] >= _VISIBLE, table, np.nan)
 
 
 def _same(one: Found, other: Found) -> bool:

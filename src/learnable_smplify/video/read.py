@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from learnable_smplify.errors import InputError, MissingExtraError
+from learnable_smplify.errors import InputError
+from learnable_smplify.render.clip import import_extra
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,9 @@ def read_pictures(
 def _open(path: Path, size: tuple[int, int] | None, fps: float | None = None) -> Generator:
     if not path.is_file():
         raise InputError("there is no such file", path=path, hint=f"ls {path.parent}")
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise MissingExtraError("imageio-ffmpeg", "render", "Reading a video") from error
+    import_extra("imageio_ffmpeg", "imageio-ffmpeg", "Reading a video")
+    import imageio_ffmpeg
+
     # It warns whenever pictures are scaled, which is what they are asked to be.
     logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
     scale = [] if size is None else ["-vf", f"scale={size[0]}:{size[1]}"]
