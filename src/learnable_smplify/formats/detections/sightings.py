@@ -13,9 +13,9 @@ from jaxtyping import Float
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import matched_layout
 from learnable_smplify.formats.keypoints.csv_headings import in_order
-from learnable_smplify.formats.keypoints.csv_points import TablePoints
 from learnable_smplify.formats.keypoints.file_points import file_points
-from learnable_smplify.formats.keypoints.follow import most_seen, name_people
+from learnable_smplify.formats.keypoints.follow import people_by_name
+from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_small
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
@@ -88,16 +88,12 @@ def tracks_from_sightings(
     chosen = points.layout
     refuse_small(np.stack([_known(sighting.table) for sighting in seen]), path)
     # People are followed in space or in the picture alike: the picture has depth 0.
-    names, _ = name_people(
+    people, _, left_out = people_by_name(
         [sighting.frame for sighting in seen],
         [sighting.person for sighting in seen],
-        lambda index: np.pad(_known(points.body_of(seen[index].table)), ((0, 0), (0, 1))),
-        fps or DEFAULT_FPS,
+        [np.pad(_known(points.body_of(sighting.table)), ((0, 0), (0, 1))) for sighting in seen],
+        fps,
     )
-    by_name: dict[str, list[Sighting]] = {}
-    for name, sighting in zip(names, seen, strict=True):
-        by_name.setdefault(name, []).append(sighting)
-    kept, left_out = most_seen(by_name)
     said = [*notes, *points.notes]
     if points.hands:
         said.append("hands are not fitted to pictures")
@@ -105,10 +101,10 @@ def tracks_from_sightings(
     if fps is None:
         said.append(f"frame rate not given: {DEFAULT_FPS:g} a second assumed (--fps)")
     tracks: list[Track] = []
-    for name in kept:
+    for name, places in people.items():
         table = np.full((frames, len(chosen), 3), np.nan)
         world: np.ndarray | None = None
-        for sighting in by_name[name]:
+        for sighting in (seen[place] for place in places):
             table[sighting.frame] = points.body_of(sighting.table)
             if sighting.world is not None:
                 world = np.full((frames, len(chosen), 3), np.nan) if world is None else world
@@ -126,7 +122,7 @@ def tracks_from_sightings(
 
 
 def named_sightings(
-    people: Mapping[str, TablePoints], path: Path, layout: str | Layout | None
+    people: Mapping[str, NamedColumns], path: Path, layout: str | Layout | None
 ) -> tuple[list[Sighting], str | Layout | None]:
     """Every frame of people whose keypoints have names, or numbers in the order of the layout; and the layout.
 

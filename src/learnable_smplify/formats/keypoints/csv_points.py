@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import parse_number
@@ -25,8 +23,9 @@ from learnable_smplify.formats.keypoints.csv_headings import (
 )
 from learnable_smplify.formats.keypoints.csv_table import CsvTable
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
-from learnable_smplify.formats.keypoints.named_people import owner
+from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
+from learnable_smplify.formats.keypoints.source import Source
 from learnable_smplify.formats.keypoints.times import (
     clock_unit,
     every_frame,
@@ -40,34 +39,7 @@ from learnable_smplify.formats.keypoints.times import (
 _LARGEST = 1e12
 
 
-@dataclass(frozen=True, eq=False)
-class TablePoints:
-    """Points with names, over time.
-
-    Args:
-        names: (M,), with the person in front where the table has several side by side.
-        values: (T, M, A) along the axes that were asked for, NaN where missing.
-        confidence: (T, M), None where the table states none.
-        fps: frames a second, None where nothing says.
-        start_s: time of the first frame [s].
-        notes: lines for the user.
-    """
-
-    names: list[str]
-    values: Float[np.ndarray, "T M A"]
-    confidence: Float[np.ndarray, "T M"] | None
-    fps: float | None = None
-    start_s: float = 0.0
-    notes: tuple[str, ...] = ()
-
-    def of_person(self, columns: Sequence[int]) -> TablePoints:
-        """Some of the points, under their names alone."""
-        own = None if self.confidence is None else self.confidence[:, columns]
-        names = [owner(self.names[column])[1] for column in columns]
-        return replace(self, names=names, values=self.values[:, columns], confidence=own)
-
-
-def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> TablePoints:
+def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> NamedColumns:
     """The points of a table with headings, and its clock.
 
     Args:
@@ -92,7 +64,8 @@ def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> TablePoin
         notes += [f"the times are taken as {unit}"] * (scale != 1.0)
         fps, start = fps_from_times(places.spread(times * scale)) or fps, start_of(times * scale)
     confidence = None if found.confidence is None else places.spread(found.confidence)
-    return TablePoints(found.names, places.spread(found.values), confidence, fps, start, (*notes, *places.notes))
+    source = Source(path, fps=fps, units=table.unit, start_s=start, notes=(*notes, *places.notes))
+    return NamedColumns(found.names, places.spread(found.values), confidence, source)
 
 
 def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
@@ -135,7 +108,7 @@ def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What the lines of a table say: as in `TablePoints`, with the times (T,) and the numbers of frames (T,)."""
+    """What the lines of a table say: as in `NamedColumns`, with the times (T,) and the numbers of frames (T,)."""
 
     names: list[str]
     values: np.ndarray

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +43,15 @@ from learnable_smplify.formats.keypoints.mediapipe_hands import (
     sides_by_bend,
 )
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, layout_names
+from learnable_smplify.layouts.layout import layout_names
 
 _EXCHANGED = "left and right hands are named as in a mirrored picture: exchanged, as the fingers bend"
 
 
-def read_mediapipe(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_mediapipe(path: Path, asked: Asked) -> list[Keypoints]:
     """The people in a JSON file of MediaPipe's world landmarks, in its frame: metres from the hips, y down.
 
     Hands are read from `left_hand_landmarks` and `left_hand_world_landmarks` (and right) of Holistic, from the Hand
@@ -71,16 +66,13 @@ def read_mediapipe(
 
     Args:
         path: the file.
-        layout: layout name, TOML path or `Layout`; None means mediapipe33 for 33 landmarks.
-        fps: frames a second; None takes the file's, else 30 with a note.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, 33 landmarks are mediapipe33; without fps, the file's is taken, else 30 with a note;
+            without units, metres, centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: no such file, not JSON, no landmarks where they belong, or landmarks in picture coordinates.
     """
-    path = Path(path)
-    content = read_frames(path)
-    rate = fps if fps is not None else stated_rate(content)
+    content, layout = read_frames(path), asked.layout
     if layout is None and isinstance(content, dict) and content.get("layout") in layout_names():
         layout = content["layout"]
     frames = frames_in(content, path)
@@ -116,16 +108,13 @@ def read_mediapipe(
         layout = layout or "hands42"
     else:
         sights, hand_notes = _with_sides(sights, any(map(are_lists, frames)))
-    return people_from_sights(
-        sights,
-        places.frames,
-        path=path,
-        layout=layout,
+    rate = stated_rate(content)
+    source = Source(
+        path,
         fps=fps_from_times(places.spread(times)) if rate is None else rate,
-        units=units,
         notes=(*hand_notes, *(order.notes if order else ()), *places.notes),
-        aspect=_aspect(content),
     )
+    return people_from_sights(sights, places.frames, replace(asked, layout=layout), source, aspect=_aspect(content))
 
 
 def _named_sight(frame: int, who: str | None, points: NamedPoints, order: NameOrder, hands: np.ndarray | None) -> Sight:

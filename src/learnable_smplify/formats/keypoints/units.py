@@ -20,16 +20,11 @@ METRES_PER_UNIT: dict[str, float] = {
 }
 
 _SPELLINGS = {
-    "metre": "m",
-    "meter": "m",
-    "centimetre": "cm",
-    "centimeter": "cm",
-    "millimetre": "mm",
-    "millimeter": "mm",
-    "inch": "in",
-    "inche": "in",
-    "foot": "ft",
-    "feet": "ft",
+    **dict.fromkeys(("metre", "meter"), "m"),
+    **dict.fromkeys(("centimetre", "centimeter"), "cm"),
+    **dict.fromkeys(("millimetre", "millimeter"), "mm"),
+    **dict.fromkeys(("inch", "inche"), "in"),
+    **dict.fromkeys(("foot", "feet"), "ft"),
 }
 
 Bone = tuple[str, str, float]
@@ -104,10 +99,10 @@ def size_of_body(
     return None
 
 
-def to_metres(
+def metres_per_unit(
     positions: Float[np.ndarray, "T K 3"], layout: Layout, *, units: str | None = None, declared: str | None = None
-) -> tuple[Float[np.ndarray, "T K 3"], tuple[str, ...]]:
-    """Positions in metres, and what was done.
+) -> tuple[float, tuple[str, ...]]:
+    """What makes metres of positions, as a factor, and what was done.
 
     Args:
         positions: NaN where missing.
@@ -117,14 +112,14 @@ def to_metres(
             times too large or too small.
 
     Returns:
-        The positions in metres, and notes for the user (empty when nothing had to be done).
+        The factor, and notes for the user (empty when nothing had to be done).
 
     Raises:
         InputError: unknown unit in `units`.
     """
     if units is not None:
         short, metres = unit_in_metres(units)
-        return positions * metres, () if short == "m" else (f"read as {short}, as you said",)
+        return metres, () if short == "m" else (f"read as {short}, as you said",)
 
     notes: list[str] = []
     metres = 1.0
@@ -137,24 +132,24 @@ def to_metres(
             notes += [f"the file is in {short}: converted to metres"] * (short != "m")
     written = size_of_body(positions, layout)
     if written is None or 0.3 <= written * metres <= _FEET[0]:
-        return positions * metres, tuple(notes)
+        return metres, tuple(notes)
     if (declared is None or notes) and metres == 1.0 and (other := _other_unit(written, positions, layout)) is not None:
         said, short = other
-        return positions * METRES_PER_UNIT[short], (*notes, said)
+        return METRES_PER_UNIT[short], (*notes, said)
     # 40 % to 250 % of an adult: a child to a giant. Down to 25 %, an infant, where no other unit would make a person.
     # Between the bands the unit cannot be told.
     for name, factor, least in (("millimetres", 1000.0, 0.25), ("centimetres", 100.0, 0.4)):
         if least < written / factor <= 2.5:
             said = f"looked like {name}: divided by {factor:.0f}"
-            return positions / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
+            return 1 / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
     if metres != 1.0 and 0.4 <= written <= 2.5:
-        return positions, (f"the file says {declared} but is in metres: not converted",)
+        return 1.0, (f"the file says {declared} but is in metres: not converted",)
     like = ", as in feet" if _FEET[0] < written * metres < _FEET[1] else ""
     notes.append(
         f"the limbs are {written * metres:.3g} times as long as an adult's{like}: check the units (--units mm, cm, ft, "
         "...), or use --scale-to-body if the scale is unknown"
     )
-    return positions * metres, tuple(notes)
+    return metres, tuple(notes)
 
 
 def _other_unit(written: float, positions: Float[np.ndarray, "T K 3"], layout: Layout) -> tuple[str, str] | None:
