@@ -5,7 +5,6 @@ A new format is one file with a `read_x` and a line here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
@@ -17,6 +16,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.coco_list import SCORES_KEY, coco_list, coco_list_tracks
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
+from learnable_smplify.formats.detections.keypoints2d_json import own_track, people_in_picture
 from learnable_smplify.formats.detections.pixel_csv import read_pixel_csv
 from learnable_smplify.formats.detections.pixel_json import pixel_json_tracks
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
@@ -30,7 +30,6 @@ from learnable_smplify.formats.keypoints.frame_folder import (
 )
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json_list
 from learnable_smplify.formats.keypoints.json_shapes import SCORES_KEYS, read_frames
-from learnable_smplify.formats.keypoints.keypoints2d_json import own_keypoints2d, people_in_picture
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -83,7 +82,7 @@ def read_detections(
         if isinstance(content, dict) and PEOPLE_KEY in content:
             return _openpose(path, layout, fps)
         if _is_own(content):
-            return [Track(own_keypoints2d(content, path, layout, fps))]
+            return [own_track(content, path, layout, fps)]
         return pixel_json_tracks(content, path, layout, fps, _EXPECTED)
 
 
@@ -141,9 +140,5 @@ def _pictures(path: Path, layout: str | Layout | None, fps: float | None) -> lis
 
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
     folder = read_frame_folder(path, PEOPLE_KEY)
-    sightings = []
-    for frame, file in folder.files:
-        for table in people_in_picture(file):
-            seen = np.where((np.nan_to_num(table[:, 2:]) > 0), table, math.nan)
-            sightings.append(Sighting(frame, None, seen))
+    sightings = [Sighting(frame, None, table) for frame, file in folder.files for table in people_in_picture(file)]
     return tracks_from_sightings(sightings, folder.frames, path=path, layout=layout, fps=fps, notes=folder.notes)
