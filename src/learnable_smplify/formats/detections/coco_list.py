@@ -17,7 +17,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
-from learnable_smplify.formats.keypoints.json_frames import number_list
+from learnable_smplify.formats.keypoints.json_frames import number_list, person_name
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
@@ -123,12 +123,8 @@ def _frame(entry: dict[str, Any], path: Path, where: str) -> int:
 
 
 def _who(entry: dict[str, Any]) -> str | None:
-    value = next((entry[key] for key in _WHO if key in entry), None)
-    while isinstance(value, list) and value:  # AlphaPose: [[3.0, ...]]
-        value = value[0]
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value[:40] if isinstance(value, str) and value else None
+    name = person_name(next((entry[key] for key in _WHO if key in entry), None))  # AlphaPose: [[3.0, ...]]
+    return None if name is None else name[:40]
 
 
 def _table(entry: dict[str, Any], path: Path, where: str) -> np.ndarray:

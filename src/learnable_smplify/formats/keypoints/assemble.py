@@ -22,7 +22,7 @@ from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_picture, refuse_turns
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.source import Asked, Source
-from learnable_smplify.formats.keypoints.units import metres_per_unit
+from learnable_smplify.formats.keypoints.units import FARTHEST_M, metres_per_unit
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, load_layout
 from learnable_smplify.layouts.whole_body import WholeBody, hand_columns
@@ -38,8 +38,6 @@ _PREFIX = re.compile(
 _FEWEST_COLUMNS = 4
 # Marker sets have some hundreds at most.
 MOST_MARKERS = 5000
-# Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
-FARTHEST_M = 1e6
 
 
 def check_file(path: str | PathLike[str]) -> Path:
@@ -83,6 +81,27 @@ def parse_number(text: str) -> float:
     if text.count(",") == 1 and "." not in text:  # 0,35: the decimal comma of half of Europe
         text = text.replace(",", ".")
     return float(text)
+
+
+def known_number(text: str) -> float | None:
+    """As `parse_number`; None for anything else."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return None
+
+
+def number_at(text: str, path: Path, line: int, column: str = "") -> float:
+    """As `parse_number`, of a field in a line of a file.
+
+    Raises:
+        InputError: anything else; the message says where.
+    """
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        where = f"line {line}, column {column}" if column else f"line {line}"
+        raise InputError(f"'{text[:40]}' is not a number", path=path, where=where, expected="a number") from error
 
 
 def keypoints_from_markers(columns: NamedColumns, asked: Asked) -> Keypoints:

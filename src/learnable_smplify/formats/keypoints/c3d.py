@@ -13,7 +13,7 @@ from learnable_smplify.errors import InputError, MissingExtraError, reason
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_markers
 from learnable_smplify.formats.keypoints.named_people import NamedColumns, columns_of_people, everybody
 from learnable_smplify.formats.keypoints.source import Asked, Source
-from learnable_smplify.formats.keypoints.units import unit_in_metres
+from learnable_smplify.formats.keypoints.units import known_unit
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.safe_files.broken_end import frame_count_notes
 
@@ -50,7 +50,7 @@ def read_c3d(path: Path, asked: Asked) -> list[Keypoints]:
                 raise ValueError(f"it promises {frames} frames of {count} points")
             labels = [str(label).strip() for label in reader.point_labels][:count]
             rate = float(reader.point_rate)
-            unit = _unit(reader)
+            unit = reader.get("POINT:UNITS")
             up = _up(reader)
             first = int(reader.first_frame) - 1
             rows, broken = _rows(reader, frames)
@@ -65,7 +65,7 @@ def read_c3d(path: Path, asked: Asked) -> list[Keypoints]:
     source = Source(
         path,
         fps=rate if rate > 0 else None,
-        units=unit,
+        units=None if unit is None else known_unit(str(unit.string_value)),  # of another word, the limbs will tell
         up_axis=up,
         start_s=first / rate if first > 0 and rate > 0 else 0.0,
         notes=frame_count_notes(frames, len(rows)),
@@ -103,16 +103,6 @@ def _no_points(reader: object, path: Path) -> InputError:
         expected="positions of joints",
         hint="save FBX in Theia3D, in Blender make .glb or .bvh of it, then lsmplify import-motion",
     )
-
-
-def _unit(reader: object) -> str | None:
-    found = reader.get("POINT:UNITS")  # type: ignore[attr-defined]
-    if found is None:
-        return None
-    try:
-        return unit_in_metres(str(found.string_value))[0]
-    except InputError:  # a word of another kind: the limbs will tell
-        return None
 
 
 def _up(reader: object) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import parse_number
+from learnable_smplify.formats.keypoints.assemble import known_number, number_at
 from learnable_smplify.formats.keypoints.csv_headings import (
     CONFIDENCE_WORDS,
     FRAME_WORDS,
@@ -166,7 +166,7 @@ def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
     kept = [found[part] for found in markers.values() for part in (*axes, "c") if part in found]
     numbers = np.array(
         [
-            [table_number(fields[column], table.header[column], path, line) for column in kept]
+            [number_at(fields[column], path, line, table.header[column]) for column in kept]
             for line, fields in table.rows
         ]
     ).reshape(len(table.rows), len(kept))
@@ -220,8 +220,9 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
                 expected="a column such as person beside " + table.header[frame],
             )
         taken.add(spot)
-        values[spot] = [table_number(fields[column[axis]], axis, path, line) for axis in axes]
-        confidence[spot] = 1.0 if sure is None else table_number(fields[sure], table.header[sure], path, line)
+        values[spot] = [number_at(fields[column[axis]], path, line, axis) for axis in axes]
+        if sure is not None:
+            confidence[spot] = number_at(fields[sure], path, line, table.header[sure])
         times[spot[0]] = np.nan if time is None else _time(fields[time]) * (time_scale(table.header[time]) or 1.0)
     return _Found(
         list(names),
@@ -247,25 +248,9 @@ def _frame_column(column: dict[str, int], otherwise: int | None = None) -> int |
 
 def _time(text: str) -> float:
     """Seconds of a number, a time of day or a date with one; NaN for anything else."""
-    try:
-        return parse_number(text)
-    except ValueError:
-        pass
+    if (number := known_number(text)) is not None:
+        return number
     try:
         return datetime.fromisoformat(text if "-" in text else f"1970-01-01 {text}+00:00").timestamp()
     except (ValueError, OverflowError, OSError):
         return float("nan")
-
-
-def table_number(text: str, column: str, path: Path, line: int) -> float:
-    """The number in a field; NaN where it is empty.
-
-    Raises:
-        InputError: text; the message says where.
-    """
-    try:
-        return parse_number(text)
-    except ValueError as error:
-        raise InputError(
-            f"'{text[:40]}' is not a number", path=path, where=f"line {line}, column {column}", expected="a number"
-        ) from error

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
-from learnable_smplify.formats.keypoints.json_frames import number_table, read_json_list
+from learnable_smplify.formats.keypoints.json_frames import number_table, person_name, read_json_list
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
@@ -41,21 +40,9 @@ def read_easymocap(path: Path, asked: Asked) -> list[Keypoints]:
             where = f"person {index}"
             if not isinstance(person, dict) or KEYPOINTS_KEY not in person:
                 raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
-            name = _person_id(person)
+            name = person_name(person.get("id")) or person_name(person.get("personID"))
             if not person[KEYPOINTS_KEY]:
                 continue
             table = number_table(person[KEYPOINTS_KEY], (3, 4), file, f"{where}, 'keypoints3d'")
             sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
     return people_from_sights(sights, folder.frames, asked, Source(path, notes=folder.notes), {25: "body25"})
-
-
-def _person_id(person: dict[str, Any]) -> str | None:
-    for key in ("id", "personID"):
-        value = person.get(key)
-        if isinstance(value, float) and value < 0:
-            return None  # what trackers write before they know
-        if isinstance(value, float) and value < 1e9 and value == int(value):
-            return str(int(value))
-        if isinstance(value, str) and value:
-            return value
-    return None

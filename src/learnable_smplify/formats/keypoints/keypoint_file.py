@@ -19,7 +19,7 @@ from learnable_smplify.formats.keypoints.frame_folder import frame_files, json_f
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY
 from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
 from learnable_smplify.formats.keypoints.keypoints_npy import read_keypoints_npy
-from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz, write_keypoints_npz
+from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz
 from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
 from learnable_smplify.formats.keypoints.ntu_skeleton import read_ntu_skeleton
 from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
@@ -152,15 +152,6 @@ def are_keypoints(path: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
-    """Write keypoints as .npz (see `write_keypoints_npz`).
-
-    Raises:
-        InputError: the path does not end in .npz or cannot be written.
-    """
-    write_keypoints_npz(keypoints, path)
 
 
 def kind_of_json(path: Path) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import keypoints_from_markers, keypoints_in_order
+from learnable_smplify.formats.keypoints.assemble import keypoints_from_markers, keypoints_in_order, number_at
 from learnable_smplify.formats.keypoints.csv_headings import in_order
-from learnable_smplify.formats.keypoints.csv_points import points_of_table, table_number, tables_of_people
+from learnable_smplify.formats.keypoints.csv_points import points_of_table, tables_of_people
 from learnable_smplify.formats.keypoints.csv_table import CsvTable, read_table
 from learnable_smplify.formats.keypoints.named_people import NamedColumns, everybody, several_people
 from learnable_smplify.formats.keypoints.source import Asked, Source
@@ -81,7 +81,7 @@ def _bare(table: CsvTable, path: Path, asked: Asked) -> Keypoints:
             expected=f"{3 * count}: x, y, z of the keypoints of layout '{layout.name}'",
         )
     numbers = np.array(
-        [[table_number(text, str(place), path, line) for place, text in enumerate(row)] for line, row in table.rows]
+        [[number_at(text, path, line, str(place)) for place, text in enumerate(row)] for line, row in table.rows]
     )
     source = Source(path, notes=("the file has no header: its columns are taken in the order of the layout",))
     return keypoints_in_order(numbers[:, extra:].reshape(len(numbers), count, 3), None, asked, source)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import parse_number, read_text
+from learnable_smplify.formats.keypoints.assemble import number_at, read_text
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
@@ -16,7 +16,7 @@ from learnable_smplify.safe_files.broken_end import frame_count_notes
 _FPS = 30.0
 # Of a joint's line: x, y, z [m] in the camera's frame (y up), seven more numbers, and how it was tracked at the end.
 _FEWEST_NUMBERS = 3
-_CONFIDENCE = {0: 0.0, 1: 0.5, 2: 1.0}  # not tracked, inferred, tracked
+_CONFIDENCE = {0.0: 0.0, 1.0: 0.5, 2.0: 1.0}  # not tracked, inferred, tracked
 
 
 def read_ntu_skeleton(path: Path, asked: Asked) -> list[Keypoints]:
@@ -58,13 +58,9 @@ def read_ntu_skeleton(path: Path, asked: Asked) -> list[Keypoints]:
             rows = []
             for _ in range(count("the number of joints")):
                 number, fields = line("a joint's line", _FEWEST_NUMBERS)
-                try:
-                    state = parse_number(fields[-1]) if len(fields) >= 12 else 2.0
-                    rows.append([*map(parse_number, fields[:3]), _CONFIDENCE.get(int(state), 1.0)])
-                except ValueError as error:
-                    raise InputError(
-                        f"a field is not a number ({str(error)[:60]})", path=path, where=f"line {number}"
-                    ) from error
+                state = number_at(fields[-1], path, number) if len(fields) >= 12 else 2.0
+                position = [number_at(field, path, number) for field in fields[:3]]
+                rows.append([*position, _CONFIDENCE.get(state, 1.0)])
             table = np.array(rows).reshape(-1, 4)
             seen.append(Sight(frame, body[0], table[:, :3], table[:, 3]))
         return seen

@@ -9,7 +9,7 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
-from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people, person_name
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.formats.keypoints.source import Asked, Source
@@ -43,7 +43,7 @@ def read_openpose3d(path: Path, asked: Asked) -> list[Keypoints]:
             if len(table) == 0:
                 flat = flat or bool(person.get("pose_keypoints_2d"))
                 continue
-            name = _person_id(person.get("person_id"))
+            name = person_name(person.get("person_id"))
             sights.append(Sight(frame, name, table[:, :3], table[:, 3], _hands(person, file, where)))
     if not sights and flat:
         raise flat_keypoints(path, f": '{_KEY}' is empty")
@@ -63,12 +63,3 @@ def _hands(person: dict[str, Any], file: Path, where: str) -> np.ndarray | None:
                 )
             found[side] = row.reshape(21, 4)
     return found if np.isfinite(found).any() else None
-
-
-def _person_id(value: Any) -> str | None:
-    """OpenPose writes [-1] where it does not track."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, float) and 0 <= value < 1e9:
-        return f"{value:g}" if value != int(value) else str(int(value))
-    return value if isinstance(value, str) and value else None

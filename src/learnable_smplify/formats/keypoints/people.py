@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import FARTHEST_M, keypoints_from_arrays, nothing_usable
+from learnable_smplify.formats.keypoints.assemble import keypoints_from_arrays, nothing_usable
 from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
 from learnable_smplify.formats.keypoints.follow import people_by_name
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.source import Asked, Source
-from learnable_smplify.formats.keypoints.units import metres_per_unit
+from learnable_smplify.formats.keypoints.units import FARTHEST_M, metres_per_unit
 from learnable_smplify.keypoints import Keypoints
 
 # A recording may start long before its person comes, but an empty frame costs three bytes in a file and kilobytes here.

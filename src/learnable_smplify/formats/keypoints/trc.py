@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, keypoints_from_markers, parse_number, read_text
+from learnable_smplify.formats.keypoints.assemble import (
+    MOST_MARKERS,
+    keypoints_from_markers,
+    known_number,
+    number_at,
+    read_text,
+)
 from learnable_smplify.formats.keypoints.named_people import NamedColumns, several_people
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
 from learnable_smplify.formats.keypoints.source import Asked, Source
@@ -91,12 +97,8 @@ def read_trc_table(path: Path, fps: float | None = None) -> NamedColumns:
                 where=f"line {number}",
                 expected=f"{width}: frame, time and x, y, z of {len(names)} markers (is the file truncated?)",
             )
-        try:
-            values.append([parse_number(field) for field in [*fields[:2], *fields[start : start + 3 * len(names)]]])
-        except ValueError as error:
-            raise InputError(
-                f"a field is not a number ({str(error)[:80]})", path=path, where=f"line {number}", expected="numbers"
-            ) from error
+        numbers = [*fields[:2], *fields[start : start + 3 * len(names)]]
+        values.append([number_at(field, path, number) for field in numbers])
 
     notes += _check_counts(header, len(values), len(names))
     if width > 2 + 3 * len(names):
@@ -151,10 +153,8 @@ def _marker_names(line: str) -> list[str]:
 
 
 def _is_row(line: str) -> bool:
-    try:
-        return len([parse_number(field) for field in _fields(line) if field]) > 3
-    except ValueError:
-        return False
+    numbers = [known_number(field) for field in _fields(line) if field]
+    return len(numbers) > 3 and None not in numbers
 
 
 def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
@@ -169,11 +169,8 @@ def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
 
 
 def _number(text: str | None) -> float | None:
-    try:
-        value = parse_number(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+    value = known_number(text or "")
+    return value if value is not None and math.isfinite(value) and value > 0 else None
 
 
 def _check_counts(header: dict[str, str], frames: int, markers: int) -> list[str]:

@@ -30,6 +30,8 @@ _SPELLINGS = {
 Bone = tuple[str, str, float]
 """Two points and the length between them."""
 
+# Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
+FARTHEST_M = 1e6
 # Adult bone lengths in metres. Bones, not the body's extent: they do not depend on the pose.
 _BONES: tuple[Bone, ...] = tuple(
     (f"{side}_{start}", f"{side}_{end}", length)
@@ -55,15 +57,20 @@ _PALM_BONES = tuple(
 )
 
 
+def known_unit(unit: str) -> str | None:
+    """Short name of a unit in any usual spelling ("mm", "Millimeters"); None for any other word."""
+    word = unit.strip().strip("()[]\"'").strip().lower()
+    return word if word in METRES_PER_UNIT else _SPELLINGS.get(word.rstrip("s"))
+
+
 def unit_in_metres(unit: str) -> tuple[str, float]:
-    """Short name and length in metres of a unit, in any usual spelling ("mm", "Millimeters").
+    """Short name and length in metres of a unit, in any usual spelling.
 
     Raises:
         InputError: unknown unit.
     """
-    word = unit.strip().strip("()[]\"'").strip().lower()
-    short = word if word in METRES_PER_UNIT else _SPELLINGS.get(word.rstrip("s"), "")
-    if not short:
+    short = known_unit(unit)
+    if short is None:
         raise InputError(
             f"unknown unit '{unit}'", expected="one of " + ", ".join(METRES_PER_UNIT), hint="--units mm (for example)"
         )
@@ -123,13 +130,11 @@ def metres_per_unit(
 
     notes: list[str] = []
     metres = 1.0
-    if declared is not None:
-        try:
-            short, metres = unit_in_metres(declared)
-        except InputError:
-            notes.append(f"the file's unit '{declared[:40]}' is not known: told by the limbs")
-        else:
-            notes += [f"the file is in {short}: converted to metres"] * (short != "m")
+    if declared is not None and (said := known_unit(declared)) is None:
+        notes.append(f"the file's unit '{declared[:40]}' is not known: told by the limbs")
+    elif declared is not None and said is not None:
+        metres = METRES_PER_UNIT[said]
+        notes += [f"the file is in {said}: converted to metres"] * (said != "m")
     written = size_of_body(positions, layout)
     if written is None or 0.3 <= written * metres <= _FEET[0]:
         return metres, tuple(notes)
