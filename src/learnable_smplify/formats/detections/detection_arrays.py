@@ -22,6 +22,7 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.array_shapes import only_points, text_in
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
 from learnable_smplify.layouts.layout import Layout, layout_names
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -35,7 +36,6 @@ _POINTS, _SCORES, _WORLD = (
     ("world", "w"),
 )
 _OF_A_CAMERA = re.compile(r"^(?:p|keypoints_)(\w*\d+)$")
-_FEWEST = 5  # keypoints of a body
 _EXPECTED = "'keypoints' (T, K, 3), or (T, P, K, 3) of P people: column, row [px], confidence"
 
 
@@ -83,7 +83,7 @@ def read_detection_arrays(
             if key in arrays
         }
     points = _array(arrays, _POINTS, path)
-    if points is None and (only := _only_points(arrays)) is not None:
+    if points is None and (only := only_points(arrays, (3, 4), (2, 3))) is not None:
         points = _array(arrays, (only,), path)
     if points is None:
         raise InputError(f"there are no 2D keypoints (arrays: {', '.join(arrays)})", path=path, expected=_EXPECTED)
@@ -104,7 +104,7 @@ def read_detection_arrays(
         points = np.concatenate((points[..., :2], scores[..., None]), axis=-1)
     if world is not None and (world.shape[:-1] != points.shape[:-1] or world.shape[-1] not in (3, 4)):
         raise InputError(f"'world' has shape {world.shape}", path=path, expected=f"{(*points.shape[:-1], 3)}")
-    stated = _text(arrays, "layout")
+    stated = text_in(arrays, "layout")
     if layout is None and stated in layout_names():
         layout = stated
     rate = fps if fps is not None else _number(arrays, "fps")
@@ -141,16 +141,6 @@ def write_detections(tracks: Sequence[Track], path: str | PathLike[str]) -> None
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def _only_points(arrays: dict[str, np.ndarray]) -> str | None:
-    """The one array that has the shape of keypoints in pictures, where none has a known name."""
-    found = [
-        key
-        for key, array in arrays.items()
-        if array.dtype.kind == "f" and array.ndim in (3, 4) and array.shape[-1] in (2, 3) and array.shape[-2] >= _FEWEST
-    ]
-    return found[0] if len(found) == 1 else None
-
-
 def _cameras(arrays: dict[str, np.ndarray]) -> list[str]:
     return [match[1] for key in arrays if (match := _OF_A_CAMERA.match(key)) and arrays[key].ndim in (3, 4)]
 
@@ -164,14 +154,6 @@ def _array(arrays: dict[str, np.ndarray], names: Sequence[str], path: Path) -> n
         raise InputError(f"'{name}' holds no numbers", path=path, expected=_EXPECTED)
     with np.errstate(over="ignore"):
         return array.astype(np.float64)
-
-
-def _text(arrays: dict[str, np.ndarray], name: str) -> str:
-    return (
-        str(arrays[name].reshape(-1)[0])
-        if name in arrays and arrays[name].dtype.kind == "U" and arrays[name].size
-        else ""
-    )
 
 
 def _number(arrays: dict[str, np.ndarray], name: str) -> float | None:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.detections.sightings import Sighting, check_counts, tracks_from_sightings
+from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.file_points import same_count
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_table, openpose_people, read_json
 from learnable_smplify.keypoints2d import Keypoints2D
@@ -118,13 +119,15 @@ def own_track(
 def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
     folder = read_frame_folder(path, PEOPLE_KEY)
     in_frames = [(frame, people_in_picture(file)) for frame, file in folder.files]
-    check_counts([Sighting(frame, None, table) for frame, people in in_frames for table in people], path)
+    found = [(frame, None, table) for frame, people in in_frames for table in people]
+    if found:
+        same_count(found, path)
     sightings: list[Sighting] = []
     for frame, people in in_frames:
         if people:
             before = sightings[-1].table if sightings else None
             sightings.append(Sighting(frame, "0", _same_person(people, before)))
-    notes, most = folder.notes, max((len(people) for _, people in in_frames), default=0)
+    notes, most = folder.notes, max(len(people) for _, people in in_frames)
     if most > 1:
         notes = (*notes, f"up to {most} people are in a frame: the one seen best at first is followed")
     return tracks_from_sightings(sightings, folder.frames, path=path, layout=layout, fps=fps, notes=notes)[0].keypoints

@@ -13,15 +13,15 @@ from jaxtyping import Float
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import matched_layout
 from learnable_smplify.formats.keypoints.csv_headings import in_order
-from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.keypoints.file_points import file_points, same_count
 from learnable_smplify.formats.keypoints.follow import people_by_name
 from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_small
+from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
-_DEFAULT_FPS = 30.0
 # Numbers of keypoints that several layouts have: these are the detectors'.
 _BODY_FIRST = {17: "coco17", 25: "body25"}
 _MOST_FRAMES = 2_000_000
@@ -75,8 +75,8 @@ def tracks_from_sightings(
         raise InputError("nobody is in any frame", path=path, expected="2D keypoints of somebody in some frame")
     if frames > _MOST_FRAMES:
         raise InputError(f"there are {frames} frames", path=path, expected=f"at most {_MOST_FRAMES}")
-    check_counts(seen, path)
-    points = file_points(layout, len(seen[0].table), path, _BODY_FIRST)
+    count = same_count([(sighting.frame, sighting.person, sighting.table) for sighting in seen], path)
+    points = file_points(layout, count, path, _BODY_FIRST)
     chosen = points.layout
     refuse_small(np.stack([_known(sighting.table) for sighting in seen]), path)
     # People are followed in space or in the picture alike: the picture has depth 0.
@@ -91,7 +91,7 @@ def tracks_from_sightings(
         said.append("hands are not fitted to pictures")
     said += left_out
     if fps is None:
-        said.append(f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
+        said.append(f"frame rate not given: {DEFAULT_FPS:g} a second assumed (--fps)")
     tracks: list[Track] = []
     for name, places in people.items():
         table = np.full((frames, len(chosen), 3), np.nan)
@@ -106,7 +106,7 @@ def tracks_from_sightings(
             keypoints = Keypoints2D(
                 torch.as_tensor(table[..., :2], dtype=torch.float32),
                 chosen,
-                _DEFAULT_FPS if fps is None else fps,
+                DEFAULT_FPS if fps is None else fps,
                 torch.as_tensor(np.nan_to_num(table[..., 2]), dtype=torch.float32),
                 tuple(said) if not tracks else (),
                 fps_guessed=fps is None,
@@ -115,22 +115,6 @@ def tracks_from_sightings(
             raise InputError(str(error).rstrip("."), path=path) from error
         tracks.append(Track(keypoints, name, None if world is None else torch.as_tensor(world)))
     return tracks
-
-
-def check_counts(sightings: Sequence[Sighting], path: Path) -> None:
-    """Refuse people who have not all the same number of keypoints.
-
-    Raises:
-        InputError: they have not; the message says where.
-    """
-    for sighting in sightings:
-        if len(sighting.table) != len(sightings[0].table):
-            raise InputError(
-                f"a person has {len(sighting.table)} keypoints",
-                path=path,
-                where=f"frame {sighting.frame}",
-                expected=f"{len(sightings[0].table)}, as before",
-            )
 
 
 def named_sightings(

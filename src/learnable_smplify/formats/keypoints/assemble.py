@@ -22,6 +22,7 @@ from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_picture, refuse_turns
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
 from learnable_smplify.formats.keypoints.source import Asked, Source
+from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
 from learnable_smplify.formats.keypoints.units import FARTHEST_M, metres_per_unit
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, infer_layout, load_layout
@@ -29,7 +30,6 @@ from learnable_smplify.layouts.whole_body import WholeBody, hand_columns
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.safe_files.text import decoded
 
-_DEFAULT_FPS = 30.0
 # What programs put in front of a keypoint's name, beside the person's name and a colon.
 _PREFIX = re.compile(
     r"^((mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)|mixamorig\d*)_", re.IGNORECASE
@@ -258,7 +258,7 @@ def keypoints_from_arrays(
     if len(positions) == 0:
         raise InputError("the clip is empty: it has no frames", path=path, expected="at least one frame")
     if fps is None:
-        fps = _DEFAULT_FPS
+        fps = DEFAULT_FPS
         said.append(f"the file does not say its frame rate: {fps:g} frames a second assumed (--fps)")
     if not 0 < fps < 1e5:
         raise InputError(f"the frame rate is {fps:g}", path=path, expected="frames a second above 0", hint="--fps 30")

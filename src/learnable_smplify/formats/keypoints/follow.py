@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
+
 # A person is at most so far from where they were expected, in body sizes (the 90th percentile of keypoints from the
 # body's middle, 0.8 m or so): at once, and for every second out of sight.
 _NEAR, _NEAR_A_SECOND = 0.6, 5.0
@@ -18,8 +20,6 @@ _KEPT_S = 0.5
 # The share of the latest step in the velocity.
 _FRESH = 0.4
 MOST_PEOPLE = 32
-# Of arrays whose rate nobody told.
-_USUAL_FPS = 30.0
 # Somebody is where another was within this [body sizes].
 _CHANGED = 0.4
 _FEWEST_SIGHTS = 2  # that tell whether a name comes back
@@ -65,7 +65,7 @@ def follow_people(
     groups = [(frame, list(group)) for frame, group in itertools.groupby(order, key=lambda index: frames[index])]
     if not several and all(len(group) == 1 for _, group in groups):
         return person  # never more than one: the same, wherever they come back
-    fps = fps if fps is not None and np.isfinite(fps) and fps > 0 else _USUAL_FPS
+    fps = fps if fps is not None and np.isfinite(fps) and fps > 0 else DEFAULT_FPS
     size = _size(points)
     tracks: list[_Track] = []
     with np.errstate(all="ignore"):

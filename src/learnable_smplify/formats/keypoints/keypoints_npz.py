@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.array_shapes import followed, people_of_array
+from learnable_smplify.formats.keypoints.array_shapes import followed, only_points, people_of_array, text_in
 from learnable_smplify.formats.keypoints.assemble import (
     check_file,
     keypoints_from_markers,
@@ -62,13 +62,13 @@ def read_keypoints_npz(path: Path, asked: Asked) -> list[Keypoints]:
         raise _no_keypoints(path)
     if key is None:
         arrays = read_npz(path)
-        key = _only_positions(arrays)
+        key = only_points(arrays, (3,), (3, 4))
     if key is None and len(series := _by_joint(arrays)) >= _FEWEST_JOINTS:
         arrays |= {"keypoints": np.stack(list(series.values()), axis=1), _NAMES[0]: np.array(list(series))}
         key = "keypoints"
     if key is None:
         raise _no_keypoints(path)
-    if asked.layout is None and (named := _text(arrays, "layout")) is not None:
+    if asked.layout is None and (named := text_in(arrays, "layout")) is not None:
         asked = replace(asked, layout=shipped_layout(named, path))
     people, notes = people_of_array(_numbers(arrays, key, path), asked.layout, path, f"array '{key}'")
     if key != "keypoints":
@@ -78,12 +78,12 @@ def read_keypoints_npz(path: Path, asked: Asked) -> list[Keypoints]:
         scores = _confidences(_numbers(arrays, stated, path), people, path, stated)
     fps = _stated_fps(arrays, path) if asked.fps is None else asked.fps
     people, scores, said = followed(people, scores, fps)
-    up_axis = _text(arrays, "up_axis")
+    up_axis = text_in(arrays, "up_axis")
     source = Source(
         path,
         fps=fps,
         up_axis=up_axis if up_axis in ("x", "y", "z") else None,
-        person_id=_text(arrays, "person_id"),
+        person_id=text_in(arrays, "person_id"),
         start_s=_start(arrays, path),
         notes=(*notes, *said),
     )
@@ -112,16 +112,6 @@ def _stated_fps(arrays: dict[str, np.ndarray], path: Path) -> float | None:
 
 def _is_motion(path: Path) -> bool:
     return not {"poses", "global_orient", "smpl_thetas"}.isdisjoint(npz_names(path))
-
-
-def _only_positions(arrays: dict[str, np.ndarray]) -> str | None:
-    """The one array that has the shape of keypoints, where none has a known name."""
-    found = [
-        key
-        for key, array in arrays.items()
-        if array.dtype.kind == "f" and array.ndim == 3 and array.shape[1] >= _FEWEST_JOINTS and array.shape[2] in (3, 4)
-    ]
-    return found[0] if len(found) == 1 else None
 
 
 def _by_joint(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -250,10 +240,3 @@ def _numbers(arrays: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     if arrays[key].dtype.kind not in "fiu":
         raise InputError(f"the array holds {arrays[key].dtype}", path=path, where=f"array '{key}'", expected="numbers")
     return arrays[key].astype(np.float64)
-
-
-def _text(arrays: dict[str, np.ndarray], key: str) -> str | None:
-    if key not in arrays or arrays[key].size != 1:
-        return None
-    value = arrays[key].reshape(()).item()
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import keypoints_from_arrays, nothing_usable
-from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points
+from learnable_smplify.formats.keypoints.file_points import FilePoints, file_points, same_count
 from learnable_smplify.formats.keypoints.follow import people_by_name
 from learnable_smplify.formats.keypoints.picture import refuse_picture
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
@@ -135,16 +135,7 @@ def _checked(sights: Sequence[Sight], frames: int, path: Path) -> tuple[Sequence
         frame, name = most[0]
         notes = (f"frame {frame}: {most[1]} people are called {name}: names are not used",)
         sights = [replace(sight, person=None) for sight in sights]
-    count = len(sights[0].positions)
-    for sight in sights:
-        if len(sight.positions) != count:
-            who = "a person" if sight.person is None else f"person {sight.person}"
-            raise InputError(
-                f"{who} has {len(sight.positions)} keypoints",
-                path=path,
-                where=f"frame {sight.frame}",
-                expected=f"{count}, as before",
-            )
+    same_count([(sight.frame, sight.person, sight.positions) for sight in sights], path)
     if frames > _FREE_FRAMES + _MOST_FRAMES_A_SIGHT * len(sights):
         raise InputError(
             f"{frames - len(sights)} of {frames} frames are empty", path=path, expected="a recording of somebody"
