@@ -18,7 +18,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
 from learnable_smplify.formats.keypoints.json_frames import number_list, person_name
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.track import Track
 
 _FRAME = ("image_id", "frame_id", "frame")
@@ -75,7 +75,7 @@ def _has_people(frame: Any) -> bool:
     return isinstance(frame, dict) and any(isinstance(frame.get(key), list) for key in _PEOPLE)
 
 
-def coco_list_tracks(content: list[Any], path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+def coco_list_tracks(content: list[Any], path: Path, asked: Asked) -> list[Track]:
     """The people of a list of detections.
 
     Raises:
@@ -102,7 +102,7 @@ def coco_list_tracks(content: list[Any], path: Path, layout: str | Layout | None
         )
     named = all(who is not None for _, who, _ in found) and _are_people(found)
     sightings = [Sighting(frame - first, who if named else None, table) for frame, who, table in found]
-    return tracks_from_sightings(sightings, frames[-1] - first + 1, path=path, layout=layout, fps=fps)
+    return tracks_from_sightings(sightings, frames[-1] - first + 1, asked, Source(path))
 
 
 def _are_people(found: list[tuple[int, str | None, np.ndarray]]) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
 from learnable_smplify.formats.keypoints.array_shapes import only_points, text_in
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.layouts.layout import Layout, layout_names
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npy_object import load_npy
@@ -47,15 +49,13 @@ def camera_names_in(path: Path) -> list[str]:
     return [] if any(key in arrays for key in _POINTS) else _cameras(arrays)
 
 
-def read_detection_arrays(
-    path: Path, layout: str | Layout | None = None, fps: float | None = None, camera: str | None = None
-) -> list[Track]:
+def read_detection_arrays(path: Path, asked: Asked, camera: str | None = None) -> list[Track]:
     """People in a .npz or .npy of detections.
 
     Args:
         path: the file.
-        layout: name, TOML path or `Layout`; None takes the file's own, else tells it from the number of keypoints.
-        fps: frames a second; None takes the file's own.
+        asked: without a layout, the file's own is taken, else it is told from the number of keypoints; without fps, the
+            file's own.
         camera: of an .npz of several cameras, which.
 
     Raises:
@@ -105,16 +105,15 @@ def read_detection_arrays(
     if world is not None and (world.shape[:-1] != points.shape[:-1] or world.shape[-1] not in (3, 4)):
         raise InputError(f"'world' has shape {world.shape}", path=path, expected=f"{(*points.shape[:-1], 3)}")
     stated = text_in(arrays, "layout")
-    if layout is None and stated in layout_names():
-        layout = stated
-    rate = fps if fps is not None else _number(arrays, "fps")
+    if asked.layout is None and stated in layout_names():
+        asked = replace(asked, layout=stated)
     # In an array every person has a column of their own, unless columns are only who came first in a picture.
     sightings = [
         Sighting(frame, str(person), points[frame, person], None if world is None else world[frame, person, :, :3])
         for person in range(points.shape[1])
         for frame in range(len(points))
     ]
-    return tracks_from_sightings(sightings, len(points), path=path, layout=layout, fps=rate)
+    return tracks_from_sightings(sightings, len(points), asked, Source(path, fps=_number(arrays, "fps")))
 
 
 def write_detections(tracks: Sequence[Track], path: str | PathLike[str]) -> None:

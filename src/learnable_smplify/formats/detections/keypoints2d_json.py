@@ -8,6 +8,7 @@ x, y in pixels from the upper left corner; c, the confidence, may be left out. n
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from learnable_smplify.formats.detections.sightings import Sighting, tracks_from
 from learnable_smplify.formats.keypoints.file_points import same_count
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_table, openpose_people, read_json
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -49,12 +51,12 @@ def read_keypoints2d(
     if not path.is_dir():
         content = read_json(path)
         if isinstance(content, dict) and "keypoints" in content:
-            return own_track(content, path, layout, fps).keypoints
+            return own_track(content, path, Asked(layout, fps)).keypoints
         if not (isinstance(content, dict) and "people" in content):
             raise InputError(
                 "these are no 2D keypoints", path=path, expected=f"{_EXAMPLE}, or the folder that OpenPose wrote"
             )
-    return _openpose(path, layout, fps)
+    return _openpose(path, Asked(layout, fps))
 
 
 def write_keypoints2d(keypoints: Keypoints2D, path: str | PathLike[str]) -> None:
@@ -79,15 +81,13 @@ def write_keypoints2d(keypoints: Keypoints2D, path: str | PathLike[str]) -> None
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def own_track(
-    content: dict[str, Any], path: Path, layout: str | Layout | None = None, fps: float | None = None
-) -> Track:
+def own_track(content: dict[str, Any], path: Path, asked: Asked) -> Track:
     """The person in what is in our own keypoints2d.json.
 
     Args:
         content: of the file.
         path: for messages.
-        layout, fps: as `read_keypoints2d`.
+        asked: layout and fps, as for `read_keypoints2d`.
 
     Raises:
         InputError: as `read_keypoints2d`.
@@ -107,16 +107,16 @@ def own_track(
     stated = content.get("layout")
     if stated is not None and not isinstance(stated, str):
         raise InputError("the layout is not text", path=path, where="key 'layout'", expected='a name such as "body25"')
-    if layout is None and stated:
-        layout = shipped_layout(stated, path)
+    if asked.layout is None and stated:
+        asked = replace(asked, layout=shipped_layout(stated, path))
     rate = content.get("fps")
     if rate is not None and (not isinstance(rate, float) or not rate > 0):
         raise InputError("the frame rate is no number above 0", path=path, where="key 'fps'", expected="such as 30")
     sightings = [Sighting(frame, "0", np.c_[table, np.ones(len(table))][:, :3]) for frame, table in enumerate(tables)]
-    return tracks_from_sightings(sightings, len(tables), path=path, layout=layout, fps=rate if fps is None else fps)[0]
+    return tracks_from_sightings(sightings, len(tables), asked, Source(path, fps=rate))[0]
 
 
-def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
+def _openpose(path: Path, asked: Asked) -> Keypoints2D:
     folder = read_frame_folder(path, PEOPLE_KEY)
     in_frames = [(frame, people_in_picture(file)) for frame, file in folder.files]
     found = [(frame, None, table) for frame, people in in_frames for table in people]
@@ -127,10 +127,10 @@ def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Key
         if people:
             before = sightings[-1].table if sightings else None
             sightings.append(Sighting(frame, "0", _same_person(people, before)))
-    notes, most = folder.notes, max(len(people) for _, people in in_frames)
+    source, most = Source(path, notes=folder.notes), max(len(people) for _, people in in_frames)
     if most > 1:
-        notes = (*notes, f"up to {most} people are in a frame: the one seen best at first is followed")
-    return tracks_from_sightings(sightings, folder.frames, path=path, layout=layout, fps=fps, notes=notes)[0].keypoints
+        source = source.noted(f"up to {most} people are in a frame: the one seen best at first is followed")
+    return tracks_from_sightings(sightings, folder.frames, asked, source)[0].keypoints
 
 
 def people_in_picture(file: Path) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from learnable_smplify.formats.keypoints.file_points import file_points, same_co
 from learnable_smplify.formats.keypoints.follow import people_by_name
 from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_small
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
@@ -44,24 +45,15 @@ class Sighting:
     world: Float[np.ndarray, "K 3"] | None = None
 
 
-def tracks_from_sightings(
-    sightings: Sequence[Sighting],
-    frames: int,
-    *,
-    path: Path,
-    layout: str | Layout | None,
-    fps: float | None,
-    notes: Sequence[str] = (),
-) -> list[Track]:
+def tracks_from_sightings(sightings: Sequence[Sighting], frames: int, asked: Asked, source: Source) -> list[Track]:
     """The people of a recording, each over all its frames.
 
     Args:
         sightings: in any order.
         frames: T, the length of the recording.
-        path: for messages.
-        layout: name, TOML path or `Layout`; None tells it from the number of keypoints.
-        fps: frames a second; None means 30, with a note.
-        notes: lines for the user so far, kept with the first track.
+        asked: without a layout, it is told from the number of keypoints; without fps, the file's is taken, else 30
+            with a note.
+        source: what the file says; its notes are kept with the first track.
 
     Returns:
         in order of first appearance.
@@ -70,13 +62,14 @@ def tracks_from_sightings(
         InputError: nobody in it, shares of the picture for pixels, or a number of keypoints that changes or fits no
             layout.
     """
+    path, fps = source.path, source.rate(asked)
     seen = [sighting for sighting in sightings if _trust(sighting.table).any()]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected="2D keypoints of somebody in some frame")
     if frames > _MOST_FRAMES:
         raise InputError(f"there are {frames} frames", path=path, expected=f"at most {_MOST_FRAMES}")
     count = same_count([(sighting.frame, sighting.person, sighting.table) for sighting in seen], path)
-    points = file_points(layout, count, path, _BODY_FIRST)
+    points = file_points(asked.layout, count, path, _BODY_FIRST)
     chosen = points.layout
     refuse_small(np.stack([_known(sighting.table) for sighting in seen]), path)
     # People are followed in space or in the picture alike: the picture has depth 0.
@@ -86,7 +79,7 @@ def tracks_from_sightings(
         [np.pad(_known(points.body_of(sighting.table)), ((0, 0), (0, 1))) for sighting in seen],
         fps,
     )
-    said = [*notes, *points.notes]
+    said = [*source.notes, *points.notes]
     if points.hands:
         said.append("hands are not fitted to pictures")
     said += left_out

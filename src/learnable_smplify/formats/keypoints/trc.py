@@ -115,7 +115,7 @@ def read_trc_table(path: Path, fps: float | None = None) -> NamedColumns:
         notes.append(f"DataRate says {rate:g} but the times say {measured_rate:.4g} frames a second: DataRate is used")
     source = Source(
         path,
-        fps=rate if fps is None else fps,
+        fps=rate,
         units=header.get("Units", "").strip() or None,
         up_axis="y",
         start_s=start_of(table[:, 1]),
