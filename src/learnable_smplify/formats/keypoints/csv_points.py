@@ -202,16 +202,15 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
         return None
     if not set(axes) <= set(column):
         raise flat_keypoints(path, ": the columns have x and y, and no z", "header")
-    names = {fields[name]: None for _, fields in table.rows}
-    frames = {fields[frame]: None for _, fields in table.rows}
-    index = ({key: place for place, key in enumerate(frames)}, {key: place for place, key in enumerate(names)})
+    names = {key: place for place, key in enumerate(dict.fromkeys(fields[name] for _, fields in table.rows))}
+    frames = {key: place for place, key in enumerate(dict.fromkeys(fields[frame] for _, fields in table.rows))}
     sure = next((column[word] for word in CONFIDENCE_WORDS if word in column), None)
     values = np.full((len(frames), len(names), len(axes)), np.nan)
     confidence = np.zeros((len(frames), len(names)))
     times = np.full(len(frames), np.nan)
     taken: set[tuple[int, int]] = set()
     for line, fields in table.rows:
-        spot = index[0][fields[frame]], index[1][fields[name]]
+        spot = frames[fields[frame]], names[fields[name]]
         if spot in taken:
             raise InputError(
                 f"'{fields[name]}' of frame {fields[frame]} is there twice, and no column says whose it is",

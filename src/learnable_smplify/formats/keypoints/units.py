@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.skeleton import SIDES
 
 METRES_PER_UNIT: dict[str, float] = {
     "m": 1.0,
@@ -35,7 +36,7 @@ FARTHEST_M = 1e6
 # Adult bone lengths in metres. Bones, not the body's extent: they do not depend on the pose.
 _BONES: tuple[Bone, ...] = tuple(
     (f"{side}_{start}", f"{side}_{end}", length)
-    for side in ("left", "right")
+    for side in SIDES
     for start, end, length in (
         ("hip", "knee", 0.40),
         ("knee", "ankle", 0.41),
@@ -52,7 +53,7 @@ _FEET, _INCHES, _GROWN = (3.0, 4.2), (29.0, 47.0), 1.44
 # What tells the size where only hands are measured: the palm.
 _PALM_BONES = tuple(
     (f"{side}_wrist", f"{side}_{end}_knuckle", length)
-    for side in ("left", "right")
+    for side in SIDES
     for end, length in (("index", 0.095), ("pinky", 0.085))
 )
 
@@ -170,9 +171,8 @@ def _other_unit(written: float, positions: Float[np.ndarray, "T K 3"], layout: L
 
 def _legs_to_trunk(positions: Float[np.ndarray, "T K 3"], layout: Layout) -> float | None:
     """How many times longer the legs are than the trunk; None where they are not both seen."""
-    both = {
-        end: [(f"{side}_{start}", f"{side}_{end}", 1.0) for side in ("left", "right")]
+    thigh, shank, trunk = (
+        size_of_body(positions, layout, sets=[[(f"{side}_{start}", f"{side}_{end}", 1.0) for side in SIDES]])
         for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"))
-    }
-    thigh, shank, trunk = (size_of_body(positions, layout, sets=[bones]) for bones in both.values())
+    )
     return None if thigh is None or shank is None or trunk is None else (thigh + shank) / trunk
