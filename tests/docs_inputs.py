@@ -20,7 +20,7 @@ from learnable_smplify.camera import Camera
 from learnable_smplify.cli.demo import demo_keypoints
 from learnable_smplify.cli.prepare import PrepareArgs, prepare
 from learnable_smplify.formats.detections.detection_arrays import write_detections
-from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
+from learnable_smplify.formats.detections.keypoints2d_json import write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.network.authors_checkpoint import to_authors_state
 from learnable_smplify.network.stgcn import Stgcn, StgcnConfig

@@ -56,9 +56,9 @@ def readers() -> dict[str, Callable[[Path], Any]]:
     """Every reader of strangers' files, by a name."""
     from learnable_smplify.formats.cameras.camera_file import read_camera
     from learnable_smplify.formats.detections.detection_file import read_detections
+    from learnable_smplify.formats.detections.keypoints2d_json import read_keypoints2d
     from learnable_smplify.formats.estimates import read_estimates
     from learnable_smplify.formats.keypoints.keypoint_file import read_people
-    from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
     from learnable_smplify.layouts.layout import load_layout
     from learnable_smplify.mocap.bone_map_file import read_bone_map
     from learnable_smplify.safe_files.joblib_file import load_joblib

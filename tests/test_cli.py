@@ -15,7 +15,7 @@ import learnable_smplify as ls
 from learnable_smplify.cli import demo as demo_module
 from learnable_smplify.cli.commands import COMMANDS
 from learnable_smplify.cli.main import main
-from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from test_import_motion import amc_text, asf_text
 from toy_files import save_as, save_npz, trc_lines
 from toy_motion import drifting_transl, swinging_poses
@@ -372,7 +372,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(
 
 def test_keypoints_written_by_us_are_fitted(folder: Path, positions: np.ndarray) -> None:
     keypoints = ls.Keypoints(torch.as_tensor(positions), layout="body25", fps=25.0, up_axis="y")
-    write_keypoints(keypoints, folder / "clip.npz")
+    write_keypoints_npz(keypoints, folder / "clip.npz")
     main(["fit", "clip.npz", "--betas", "0"])
     motion = ls.read_motion("motion.npz")
     assert (motion.fps, motion.up_axis) == (25.0, "y")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.layouts.layout import load_layout
 from test_keypoint_files import standing
 
@@ -38,7 +39,7 @@ def wide(pattern: str, scale: float = 1.0, names: tuple[str, ...] = BODY25.keypo
 
 
 def assert_read(path: Path, layout: str | None = None) -> None:
-    keypoints = read_keypoints_csv(path, layout)[0]
+    keypoints = read_keypoints_csv(path, Asked(layout))[0]
     np.testing.assert_allclose(keypoints.positions, POINTS, atol=1e-5)
     assert keypoints.layout.name == "body25"
 
@@ -61,7 +62,7 @@ def assert_read(path: Path, layout: str | None = None) -> None:
 )
 def test_columns_are_understood_however_they_are_called(tmp_path: Path, pattern: str) -> None:
     assert_read(write(tmp_path, wide(pattern)))
-    assert read_keypoints_csv(tmp_path / "clip.csv")[0].fps == 50
+    assert read_keypoints_csv(tmp_path / "clip.csv", Asked())[0].fps == 50
 
 
 @pytest.mark.parametrize(("separator", "decimal"), [(";", ","), ("\t", ","), (";", "."), ("\t", "."), (",", ".")])
@@ -91,13 +92,15 @@ def test_numbered_columns_are_in_the_order_of_the_layout(tmp_path: Path, pattern
     path = write(tmp_path, wide(pattern, names=names))
     assert_read(path, "body25")
     with pytest.raises(InputError, match="several layouts have 25"):
-        read_keypoints_csv(path)
+        read_keypoints_csv(path, Asked())
 
 
 def test_numbered_columns_of_mediapipe_need_no_layout(tmp_path: Path) -> None:
     header = [f"{part}{number}" for number in range(33) for part in "xyzv"]
     rows = [[*np.random.default_rng(0).uniform(-1, 1, 132)] for _ in range(3)]
-    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, *[list(map(float, np.abs(row))) for row in rows]]))
+    (keypoints,) = read_keypoints_csv(
+        write(tmp_path, [header, *[list(map(float, np.abs(row))) for row in rows]]), Asked()
+    )
     assert keypoints.layout.name == "mediapipe33"
     np.testing.assert_allclose(keypoints.confidence[0, 5], abs(rows[0][23]), atol=1e-5)
 
@@ -111,7 +114,7 @@ def test_names_above_axes_are_read_with_the_rate_and_the_unit_of_vicon(tmp_path:
     rows = [[i, 0, *map(float, 1000 * frame.ravel())] for i, frame in enumerate(POINTS, 1)]
     path = write(tmp_path, [["Trajectories"], ["100"], names, axes, units, *rows])
     assert_read(path)
-    assert read_keypoints_csv(path)[0].fps == 100
+    assert read_keypoints_csv(path, Asked())[0].fps == 100
 
 
 def test_vicons_velocities_are_passed_over_and_its_two_subjects_are_two_people(tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def test_vicons_velocities_are_passed_over_and_its_two_subjects_are_two_people(t
     for number, points in enumerate(POINTS, 1):
         both = 1000 * np.concatenate((points, points + np.array([1, 0, 0])))
         rows.append([number, 0, *map(float, np.c_[both, np.ones((50, 3))].ravel())])
-    ann, bob = read_keypoints_csv(write(tmp_path, [["Trajectories"], ["100"], names, axes, units, *rows]))
+    ann, bob = read_keypoints_csv(write(tmp_path, [["Trajectories"], ["100"], names, axes, units, *rows]), Asked())
     assert (ann.person_id, bob.person_id, ann.fps) == ("Ann", "Bob", 100)
     np.testing.assert_allclose(ann.positions, POINTS, atol=1e-5)
     np.testing.assert_allclose(bob.positions - ann.positions, np.broadcast_to([1, 0, 0], POINTS.shape), atol=1e-5)
@@ -183,7 +186,7 @@ def test_deeplabcuts_three_lines_of_headings_are_read(tmp_path: Path) -> None:
     rows = [[i, *map(float, np.c_[frame, np.full(25, 0.9)].ravel())] for i, frame in enumerate(POINTS)]
     path = write(tmp_path, [["scorer", *["net"] * 100], parts, coords, *rows])
     assert_read(path)
-    np.testing.assert_allclose(read_keypoints_csv(path)[0].confidence, 0.9, atol=1e-6)
+    np.testing.assert_allclose(read_keypoints_csv(path, Asked())[0].confidence, 0.9, atol=1e-6)
 
 
 def test_anipose_columns_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
@@ -192,7 +195,7 @@ def test_anipose_columns_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
         header += [f"{name}_{part}" for part in ("x", "y", "z", "error", "ncams", "score")]
         row += [*map(float, 1000 * point), 0.7, 3.0, 0.8]
     header += ["M_00", "M_01", "center_0", "fnum"]
-    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, [*row, 1.0, 0.0, 0.0, 0]]))
+    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, [*row, 1.0, 0.0, 0.0, 0]]), Asked())
     np.testing.assert_allclose(keypoints.positions[0], POINTS[0], atol=1e-5)
     np.testing.assert_allclose(keypoints.confidence, 0.8, atol=1e-6)
 
@@ -207,7 +210,7 @@ def test_a_line_a_keypoint_is_read(tmp_path: Path, headings: tuple[str, ...]) ->
             rows.append([frame, name, *map(float, point), frame * 20])
     path = write(tmp_path, rows)
     assert_read(path)
-    assert read_keypoints_csv(path)[0].fps == 50
+    assert read_keypoints_csv(path, Asked())[0].fps == 50
 
 
 def test_joints_under_the_names_of_bones_are_where_the_bones_begin(tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_joints_under_the_names_of_bones_are_where_the_bones_begin(tmp_path: Pat
     points = standing(layout.keypoint_names, layout.points)
     both = np.concatenate((points, 90 + points), axis=2)
     rows = [[0.01 * frame, *map(float, values.ravel())] for frame, values in enumerate(both)]
-    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, *rows]))
+    (keypoints,) = read_keypoints_csv(write(tmp_path, [header, *rows]), Asked())
     assert (keypoints.layout.name, keypoints.fps) == ("mocap20", 100)
     np.testing.assert_allclose(keypoints.positions, points, atol=1e-5)
 
@@ -235,7 +238,7 @@ def test_joints_under_the_names_of_bones_are_where_the_bones_begin(tmp_path: Pat
 def test_times_of_all_kinds_tell_the_rate(tmp_path: Path, times: list[object], fps: float) -> None:
     rows = wide("{name}_{axis}")
     (keypoints,) = read_keypoints_csv(
-        write(tmp_path, [rows[0], *([t, *row[1:]] for t, row in zip(times, rows[1:], strict=True))])
+        write(tmp_path, [rows[0], *([t, *row[1:]] for t, row in zip(times, rows[1:], strict=True))]), Asked()
     )
     assert keypoints.fps == pytest.approx(fps, rel=1e-3)
 
@@ -244,7 +247,7 @@ def test_numbers_without_headings_are_in_the_order_of_the_layout_that_is_given(t
     path = write(tmp_path, [row[1:] for row in wide("")[1:]])
     assert_read(path, "body25")
     with pytest.raises(InputError, match="--layout"):
-        read_keypoints_csv(path)
+        read_keypoints_csv(path, Asked())
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -296,7 +299,7 @@ def test_titles_above_the_headings_are_passed_over_and_their_rate_taken(tmp_path
     path = write(tmp_path, [line[1:] for line in wide("{name}_{axis}")])
     path.write_text(titles + path.read_text())
     assert_read(path)
-    assert read_keypoints_csv(path)[0].fps == 50
+    assert read_keypoints_csv(path, Asked())[0].fps == 50
 
 
 @pytest.mark.parametrize("unit", ["Millimeters", "Meters"])
@@ -326,7 +329,7 @@ def test_motives_headings_are_read(tmp_path: Path, unit: str, quantities: tuple[
         lines.append(row)
     path = write(tmp_path, lines)
     assert_read(path)
-    assert read_keypoints_csv(path)[0].fps == 50
+    assert read_keypoints_csv(path, Asked())[0].fps == 50
 
 
 def test_another_table_below_is_left_out_and_so_is_a_last_line_that_breaks_off(tmp_path: Path) -> None:
@@ -336,7 +339,7 @@ def test_another_table_below_is_left_out_and_so_is_a_last_line_that_breaks_off(t
     assert_read(path)
     path.write_text(text + "0.08,1.0,2.0")
     assert_read(path)
-    assert "breaks off" in read_keypoints_csv(path)[0].notes[0]
+    assert "breaks off" in read_keypoints_csv(path, Asked())[0].notes[0]
 
 
 @pytest.mark.parametrize(("scale", "word"), [(1e3, "milli"), (1e6, "micro"), (1e9, "nano")])
@@ -344,7 +347,7 @@ def test_another_table_below_is_left_out_and_so_is_a_last_line_that_breaks_off(t
 def test_clocks_that_count_in_small_units_are_understood(tmp_path: Path, scale: float, word: str, start: int) -> None:
     lines = [["timestamp", *wide("{name}_{axis}")[0][1:]]]
     lines += [[round((start + t) * scale), *row[1:]] for t, row in zip(TIMES, wide("")[1:], strict=True)]
-    (keypoints,) = read_keypoints_csv(write(tmp_path, lines))
+    (keypoints,) = read_keypoints_csv(write(tmp_path, lines), Asked())
     assert keypoints.fps == 50
     assert any(f"taken as {word}seconds" in note for note in keypoints.notes)
 
@@ -364,7 +367,7 @@ def test_several_people_in_one_table_are_told_apart(tmp_path: Path, long: bool) 
         lines = [["frame", "person_id", *wide("{name}_{axis}")[0][1:]]]
         lines += [[frame, who, *map(float, (POINTS[frame] + int(who)).ravel())] for frame, who in seen]
     path = write(tmp_path, lines)
-    people = read_keypoints_csv(path)
+    people = read_keypoints_csv(path, Asked())
     assert [one.person_id for one in people] == ["7", "3"]
     for one in people:
         at = [frame for frame, who in seen if who == one.person_id]
@@ -375,11 +378,11 @@ def test_several_people_in_one_table_are_told_apart(tmp_path: Path, long: bool) 
 
 def test_people_in_front_of_the_names_are_told_apart(tmp_path: Path) -> None:
     first, second = wide("person0_{name}_{axis}"), wide("person1_{name}_{axis}")
-    people = read_keypoints_csv(write(tmp_path, [[*a, *b[1:]] for a, b in zip(first, second, strict=True)]))
+    people = read_keypoints_csv(write(tmp_path, [[*a, *b[1:]] for a, b in zip(first, second, strict=True)]), Asked())
     assert [one.person_id for one in people] == ["person0", "person1"]
 
 
 def test_people_without_frames_are_refused(tmp_path: Path) -> None:
     lines = [["person", *wide("{name}_{axis}")[0][1:]], *([n % 2, *row[1:]] for n, row in enumerate(wide("")[1:]))]
     with pytest.raises(InputError, match="2 people, and no column says which frame"):
-        read_keypoints_csv(write(tmp_path, lines))
+        read_keypoints_csv(write(tmp_path, lines), Asked())

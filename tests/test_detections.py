@@ -13,8 +13,8 @@ from learnable_smplify.cli.rig import read_2d
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.detection_arrays import camera_names_in, write_detections
 from learnable_smplify.formats.detections.detection_file import read_detections
+from learnable_smplify.formats.detections.keypoints2d_json import write_keypoints2d
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
-from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import load_layout

@@ -9,6 +9,7 @@ import pytest
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.easymocap import read_easymocap
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.source import Asked
 from toy_recording import standing_person
 
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
@@ -87,7 +88,7 @@ def test_a_damaged_frame_is_named(tmp_path: Path, points: np.ndarray, content: o
     write(tmp_path, 0, [{"id": 0, "keypoints3d": rows(points[0])}])
     write(tmp_path, 1, content)
     with pytest.raises(InputError, match=message) as caught:
-        read_easymocap(tmp_path)
+        read_easymocap(tmp_path, Asked())
     assert "000001.json" in str(caught.value) or "frame 1" in str(caught.value)
 
 

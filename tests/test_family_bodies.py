@@ -15,7 +15,7 @@ from learnable_smplify.body import Body, load_body
 from learnable_smplify.body.landmarks import known_vertices
 from learnable_smplify.body.model_files import read_model
 from learnable_smplify.cli.main import main
-from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from learnable_smplify.formats.motion.amass import PoseLayout, read_amass, write_amass
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.keypoints import Keypoints
@@ -283,7 +283,7 @@ def test_fit_convert_and_refine_take_these_bodies(
 ) -> None:
     pytest.importorskip("pygltflib")
     count = 8
-    write_keypoints(
+    write_keypoints_npz(
         replace(case.keypoints, positions=case.keypoints.positions[:count], confidence=None), tmp_path / "keypoints.npz"
     )
     body, layout = ["--body", str(case.path)], ["--pose-layout", case.kind]
@@ -315,7 +315,7 @@ def test_an_exported_body_goes_through_fit_and_convert(tmp_path: Path, suffix: s
     body = load_body(exported)
     assert (body.name, body.gender) == ("open", "neutral")
     positions = body.keypoints(swinging_poses(4), BETAS, drifting_transl(4))
-    write_keypoints(Keypoints(positions, "body25", 30.0), tmp_path / "keypoints.npz")
+    write_keypoints_npz(Keypoints(positions, "body25", 30.0), tmp_path / "keypoints.npz")
     main(["fit", str(tmp_path / "keypoints.npz"), "-o", str(tmp_path / "m.npz"), "--body", str(exported)])
     main(["convert", str(tmp_path / "m.npz"), "-o", str(tmp_path / "m.bvh"), "--body", str(exported)])
     motion = read_motion(tmp_path / "m.npz")

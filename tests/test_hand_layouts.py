@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people, write_keypoints
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.layouts.whole_body import WHOLE_BODIES, WholeBody, hand_columns, whole_body
 from learnable_smplify.repair import repair_keypoints
@@ -320,7 +321,7 @@ def test_our_own_file_keeps_hands(tmp_path: Path) -> None:
     hands[2, 1, 5] = np.nan
     np.save(tmp_path / "a.npy", np.concatenate((body, hands.reshape(6, 42, 3)), axis=1))
     keypoints = read_keypoints(tmp_path / "a.npy", fps=25, mirrored=False)
-    write_keypoints(keypoints, tmp_path / "b.npz")
+    write_keypoints_npz(keypoints, tmp_path / "b.npz")
     again = read_keypoints(tmp_path / "b.npz", mirrored=False)
     assert keypoints.hands is not None
     assert again.hands is not None

@@ -22,7 +22,7 @@ import learnable_smplify as ls
 from learnable_smplify.cli.fit_folder import fit_folder_command
 from learnable_smplify.cli.main import main
 from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
-from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
 from learnable_smplify.jobs import folder as folder_module
 from learnable_smplify.jobs.folder import fit_folder
@@ -82,7 +82,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def save(path: Path, positions: np.ndarray) -> None:
-    write_keypoints(ls.Keypoints(torch.as_tensor(positions), "body25", 30.0, up_axis="y"), path)
+    write_keypoints_npz(ls.Keypoints(torch.as_tensor(positions), "body25", 30.0, up_axis="y"), path)
 
 
 def put_json(path: Path, content: object) -> None:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, write_keypoints
+from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from learnable_smplify.formats.keypoints.units import size_of_body, unit_in_metres
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names, load_layout
@@ -152,14 +153,14 @@ def test_keypoints_written_as_npz_are_read_back(tmp_path: Path):
     positions[2, 3] = np.nan
     confidence = np.linspace(0.1, 1.0, 4 * 17).reshape(4, 17)
     written = Keypoints(positions, layout="coco17", fps=50.0, confidence=confidence, up_axis="y", person_id="ann")
-    write_keypoints(written, tmp_path / "a.npz")
+    write_keypoints_npz(written, tmp_path / "a.npz")
     read = read_keypoints(tmp_path / "a.npz")
     np.testing.assert_array_equal(read.positions, written.positions)
     np.testing.assert_array_equal(read.confidence, written.confidence)
     assert (read.layout, read.fps, read.up_axis, read.person_id) == (written.layout, 50.0, "y", "ann")
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     with pytest.raises(InputError, match=r"written as \.npz"):
-        write_keypoints(written, tmp_path / "a.csv")
+        write_keypoints_npz(written, tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(

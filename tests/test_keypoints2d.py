@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d, write_keypoints2d
+from learnable_smplify.formats.detections.keypoints2d_json import read_keypoints2d, write_keypoints2d
 from learnable_smplify.keypoints2d import Keypoints2D
 
 
@@ -85,7 +85,7 @@ def test_rows_without_confidence_and_null_are_read(tmp_path: Path) -> None:
         ({"keypoints": [[[1, 2]] * 17], "layout": 3}, "layout"),
         ({"keypoints": [[[1, 2]] * 17], "layout": "body25"}, "17 keypoints"),
         ({"keypoints": [[[1, 2]] * 17], "layout": "coco17", "fps": "fast"}, "fps"),
-        ({"keypoints": [[[None, None]] * 17], "layout": "coco17"}, "no keypoint is usable"),
+        ({"keypoints": [[[None, None]] * 17], "layout": "coco17"}, "nobody is in any frame"),
         ({"positions": []}, "no 2D keypoints"),
         ([1, 2], "no 2D keypoints"),
     ],

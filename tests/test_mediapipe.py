@@ -11,6 +11,7 @@ from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.solver.ground import is_root_relative
 
@@ -57,7 +58,7 @@ def test_every_spelling_gives_the_same_upright_person(tmp_path: Path, points: np
     assert keypoints.confidence.min() == pytest.approx(0.9)
     assert is_root_relative(keypoints)
     assert any("y points down" in note for note in keypoints.notes)
-    np.testing.assert_allclose(read_mediapipe(path)[0].positions, points * TO_MEDIAPIPE, atol=1e-6)
+    np.testing.assert_allclose(read_mediapipe(path, Asked())[0].positions, points * TO_MEDIAPIPE, atol=1e-6)
 
 
 def test_a_file_that_was_turned_already_stays_so(tmp_path: Path, points: np.ndarray):

@@ -9,6 +9,7 @@ import pytest
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.jobs.inputs import is_recording
 from toy_recording import standing_person
 
@@ -112,7 +113,7 @@ def test_a_camera_frame_with_y_down_is_turned(tmp_path: Path, points: np.ndarray
     keypoints = read_keypoints(tmp_path)
     np.testing.assert_allclose(keypoints.positions[0], points[0], atol=1e-6)
     assert keypoints.up_axis == "y"
-    np.testing.assert_allclose(read_openpose3d(tmp_path)[0].positions[0], points[0] * [1, -1, -1], atol=1e-6)
+    np.testing.assert_allclose(read_openpose3d(tmp_path, Asked())[0].positions[0], points[0] * [1, -1, -1], atol=1e-6)
 
 
 @pytest.mark.parametrize(

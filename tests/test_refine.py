@@ -24,7 +24,7 @@ from learnable_smplify.evaluation.refinement import (
     simulated_estimate,
 )
 from learnable_smplify.formats.estimates import FORMATS, read_estimates
-from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.metrics import pve
@@ -287,7 +287,7 @@ def keypoint_file(body: Body, source: Path, folder: Path) -> tuple[Path, RefineR
     positions = body.keypoints(pose, betas, torch.zeros(len(pose), 3)) @ TURN.mT
     first = int(estimate.frames[0])
     positions = torch.cat((torch.full((first, 25, 3), torch.nan), positions))  # both clocks start at frame 0
-    write_keypoints(Keypoints(positions, "body25", 25.0), folder / "keypoints.npz")
+    write_keypoints_npz(Keypoints(positions, "body25", 25.0), folder / "keypoints.npz")
     return folder / "keypoints.npz", None
 
 

@@ -9,6 +9,7 @@ import torch
 
 from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.formats.keypoints.trc import read_trc
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names, load_layout
@@ -389,7 +390,7 @@ def test_the_memory_of_a_stream_does_not_grow():
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the real recordings are not here")
 @pytest.mark.parametrize("path", sorted(RECORDINGS.glob("*.trc")), ids=lambda path: path.stem)
 def test_real_recordings_are_hardly_touched(path: Path):
-    (keypoints,) = read_trc(path)
+    (keypoints,) = read_trc(path, Asked())
     _, repairs = repair_keypoints(keypoints)
     assert not bool(repairs.swapped.any() | repairs.frozen.any() | repairs.gap.any())
     assert float(repairs.spike.float().mean()) < 0.005

@@ -24,7 +24,7 @@ from learnable_smplify.cli.render import motion_clip
 from learnable_smplify.cli.report import ReportArgs, make_report, report
 from learnable_smplify.errors import InputError
 from learnable_smplify.fit_summary import summarise_fit
-from learnable_smplify.formats.keypoints.keypoint_file import write_keypoints
+from learnable_smplify.formats.keypoints.keypoints_npz import write_keypoints_npz
 from learnable_smplify.formats.motion.motion_file import write_motion
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout
@@ -323,7 +323,7 @@ def test_any_values_make_a_chart_without_nan(values, end):
 def files(tmp_path) -> tuple[Path, Path]:
     motion, keypoints = some_fit(10)
     write_motion(motion, tmp_path / "in.npz")
-    write_keypoints(keypoints, tmp_path / "points.npz")
+    write_keypoints_npz(keypoints, tmp_path / "points.npz")
     return tmp_path / "in.npz", tmp_path / "points.npz"
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 import learnable_smplify as ls
 from learnable_smplify.camera import Camera
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.keypoints2d_json import write_keypoints2d
+from learnable_smplify.formats.detections.keypoints2d_json import write_keypoints2d
 from learnable_smplify.jobs.settings import FitSettings
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.solver import SmplifyOptions, Solver

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.formats.keypoints.trc import read_trc
 from test_trc import NAMES, person, trc_text
 
@@ -86,7 +87,7 @@ QUIRKS = (
 
 @pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.__name__)
 def test_a_quirk_changes_nothing_of_what_is_read(tmp_path: Path, quirk) -> None:
-    (keypoints,) = read_trc(write(tmp_path, quirk(trc_text(person()))))
+    (keypoints,) = read_trc(write(tmp_path, quirk(trc_text(person()))), Asked())
     np.testing.assert_allclose(keypoints.positions, person(), atol=1e-6)
     assert (keypoints.layout.name, keypoints.fps) == ("body25", 60.0)
     assert all("ignored" in note for note in keypoints.notes)
@@ -98,7 +99,7 @@ def test_quirks_come_together(tmp_path: Path, quirks: list, frames: int) -> None
     text = trc_text(person(frames))
     for quirk in sorted(quirks, key=QUIRKS.index):
         text = quirk(text)
-    np.testing.assert_allclose(read_trc(write(tmp_path, text))[0].positions, person(frames), atol=1e-6)
+    np.testing.assert_allclose(read_trc(write(tmp_path, text), Asked())[0].positions, person(frames), atol=1e-6)
 
 
 def test_the_time_of_the_first_frame_is_kept(tmp_path: Path) -> None:
@@ -107,13 +108,13 @@ def test_the_time_of_the_first_frame_is_kept(tmp_path: Path) -> None:
         "\t".join([field, f"{float(time) + 0.37:.4f}", rest])
         for field, time, rest in (line.split("\t", 2) for line in lines[5:] if line)
     ]
-    (keypoints,) = read_trc(write(tmp_path, "\n".join([*lines[:5], *shifted]) + "\n"))
+    (keypoints,) = read_trc(write(tmp_path, "\n".join([*lines[:5], *shifted]) + "\n"), Asked())
     assert keypoints.start_s == pytest.approx(0.37)
 
 
 def test_positions_in_pixels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pixels"):
-        read_trc(write(tmp_path, trc_text(person() * 500, units="px")))
+        read_trc(write(tmp_path, trc_text(person() * 500, units="px")), Asked())
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not here")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from learnable_smplify.camera import Camera
     from learnable_smplify.errors import InputError, LsmplifyError, MissingExtraError
     from learnable_smplify.formats.cameras.camera_file import read_camera
+    from learnable_smplify.formats.detections.keypoints2d_json import read_keypoints2d
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
-    from learnable_smplify.formats.keypoints.keypoints2d_json import read_keypoints2d
     from learnable_smplify.formats.motion.joint_angles import joint_angle_table
     from learnable_smplify.formats.motion.motion_file import read_motion, write_motion
     from learnable_smplify.keypoints import Keypoints
@@ -52,7 +52,7 @@ _PLACES = {
     "Motion": "motion",
     "read_camera": "formats.cameras.camera_file",
     "read_keypoints": "formats.keypoints.keypoint_file",
-    "read_keypoints2d": "formats.keypoints.keypoints2d_json",
+    "read_keypoints2d": "formats.detections.keypoints2d_json",
     "read_motion": "formats.motion.motion_file",
     "read_people": "formats.keypoints.keypoint_file",
     "RecordingOptions": "solver",

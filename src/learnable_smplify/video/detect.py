@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from learnable_smplify.errors import LsmplifyError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.track import Track
 from learnable_smplify.video.read import VideoInfo, read_pictures
 
@@ -147,7 +148,8 @@ def detect_people(
     notes = []
     if count < _CUT_SHORT * video.frames - 1:
         notes.append(f"{video.path.name} breaks off: {count} of about {video.frames} pictures could be read")
-    return tracks_from_sightings(sightings, count, path=video.path, layout=LAYOUT, fps=fps or video.fps, notes=notes)
+    source = Source(video.path, fps=video.fps, notes=tuple(notes))
+    return tracks_from_sightings(sightings, count, Asked(LAYOUT, fps), source)
 
 
 def count_people(video: VideoInfo, opener: Opener = mediapipe_detector, samples: int = 6) -> int:

@@ -17,8 +17,8 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
-from learnable_smplify.formats.keypoints.json_frames import number_list
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.formats.keypoints.json_frames import number_list, person_name
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.track import Track
 
 _FRAME = ("image_id", "frame_id", "frame")
@@ -75,7 +75,7 @@ def _has_people(frame: Any) -> bool:
     return isinstance(frame, dict) and any(isinstance(frame.get(key), list) for key in _PEOPLE)
 
 
-def coco_list_tracks(content: list[Any], path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+def coco_list_tracks(content: list[Any], path: Path, asked: Asked) -> list[Track]:
     """The people of a list of detections.
 
     Raises:
@@ -102,7 +102,7 @@ def coco_list_tracks(content: list[Any], path: Path, layout: str | Layout | None
         )
     named = all(who is not None for _, who, _ in found) and _are_people(found)
     sightings = [Sighting(frame - first, who if named else None, table) for frame, who, table in found]
-    return tracks_from_sightings(sightings, frames[-1] - first + 1, path=path, layout=layout, fps=fps)
+    return tracks_from_sightings(sightings, frames[-1] - first + 1, asked, Source(path))
 
 
 def _are_people(found: list[tuple[int, str | None, np.ndarray]]) -> bool:
@@ -123,12 +123,8 @@ def _frame(entry: dict[str, Any], path: Path, where: str) -> int:
 
 
 def _who(entry: dict[str, Any]) -> str | None:
-    value = next((entry[key] for key in _WHO if key in entry), None)
-    while isinstance(value, list) and value:  # AlphaPose: [[3.0, ...]]
-        value = value[0]
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value[:40] if isinstance(value, str) and value else None
+    name = person_name(next((entry[key] for key in _WHO if key in entry), None))  # AlphaPose: [[3.0, ...]]
+    return None if name is None else name[:40]
 
 
 def _table(entry: dict[str, Any], path: Path, where: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -22,7 +23,9 @@ import torch
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.array_shapes import only_points, text_in
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.layouts.layout import Layout, layout_names
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npy_object import load_npy
@@ -35,7 +38,6 @@ _POINTS, _SCORES, _WORLD = (
     ("world", "w"),
 )
 _OF_A_CAMERA = re.compile(r"^(?:p|keypoints_)(\w*\d+)$")
-_FEWEST = 5  # keypoints of a body
 _EXPECTED = "'keypoints' (T, K, 3), or (T, P, K, 3) of P people: column, row [px], confidence"
 
 
@@ -47,15 +49,13 @@ def camera_names_in(path: Path) -> list[str]:
     return [] if any(key in arrays for key in _POINTS) else _cameras(arrays)
 
 
-def read_detection_arrays(
-    path: Path, layout: str | Layout | None = None, fps: float | None = None, camera: str | None = None
-) -> list[Track]:
+def read_detection_arrays(path: Path, asked: Asked, camera: str | None = None) -> list[Track]:
     """People in a .npz or .npy of detections.
 
     Args:
         path: the file.
-        layout: name, TOML path or `Layout`; None takes the file's own, else tells it from the number of keypoints.
-        fps: frames a second; None takes the file's own.
+        asked: without a layout, the file's own is taken, else it is told from the number of keypoints; without fps, the
+            file's own.
         camera: of an .npz of several cameras, which.
 
     Raises:
@@ -83,7 +83,7 @@ def read_detection_arrays(
             if key in arrays
         }
     points = _array(arrays, _POINTS, path)
-    if points is None and (only := _only_points(arrays)) is not None:
+    if points is None and (only := only_points(arrays, (3, 4), (2, 3))) is not None:
         points = _array(arrays, (only,), path)
     if points is None:
         raise InputError(f"there are no 2D keypoints (arrays: {', '.join(arrays)})", path=path, expected=_EXPECTED)
@@ -104,17 +104,16 @@ def read_detection_arrays(
         points = np.concatenate((points[..., :2], scores[..., None]), axis=-1)
     if world is not None and (world.shape[:-1] != points.shape[:-1] or world.shape[-1] not in (3, 4)):
         raise InputError(f"'world' has shape {world.shape}", path=path, expected=f"{(*points.shape[:-1], 3)}")
-    stated = _text(arrays, "layout")
-    if layout is None and stated in layout_names():
-        layout = stated
-    rate = fps if fps is not None else _number(arrays, "fps")
+    stated = text_in(arrays, "layout")
+    if asked.layout is None and stated in layout_names():
+        asked = replace(asked, layout=stated)
     # In an array every person has a column of their own, unless columns are only who came first in a picture.
     sightings = [
         Sighting(frame, str(person), points[frame, person], None if world is None else world[frame, person, :, :3])
         for person in range(points.shape[1])
         for frame in range(len(points))
     ]
-    return tracks_from_sightings(sightings, len(points), path=path, layout=layout, fps=rate)
+    return tracks_from_sightings(sightings, len(points), asked, Source(path, fps=_number(arrays, "fps")))
 
 
 def write_detections(tracks: Sequence[Track], path: str | PathLike[str]) -> None:
@@ -141,16 +140,6 @@ def write_detections(tracks: Sequence[Track], path: str | PathLike[str]) -> None
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def _only_points(arrays: dict[str, np.ndarray]) -> str | None:
-    """The one array that has the shape of keypoints in pictures, where none has a known name."""
-    found = [
-        key
-        for key, array in arrays.items()
-        if array.dtype.kind == "f" and array.ndim in (3, 4) and array.shape[-1] in (2, 3) and array.shape[-2] >= _FEWEST
-    ]
-    return found[0] if len(found) == 1 else None
-
-
 def _cameras(arrays: dict[str, np.ndarray]) -> list[str]:
     return [match[1] for key in arrays if (match := _OF_A_CAMERA.match(key)) and arrays[key].ndim in (3, 4)]
 
@@ -164,14 +153,6 @@ def _array(arrays: dict[str, np.ndarray], names: Sequence[str], path: Path) -> n
         raise InputError(f"'{name}' holds no numbers", path=path, expected=_EXPECTED)
     with np.errstate(over="ignore"):
         return array.astype(np.float64)
-
-
-def _text(arrays: dict[str, np.ndarray], name: str) -> str:
-    return (
-        str(arrays[name].reshape(-1)[0])
-        if name in arrays and arrays[name].dtype.kind == "U" and arrays[name].size
-        else ""
-    )
 
 
 def _number(arrays: dict[str, np.ndarray], name: str) -> float | None:

@@ -5,7 +5,6 @@ A new format is one file with a `read_x` and a line here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
@@ -17,6 +16,7 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.coco_list import SCORES_KEY, coco_list, coco_list_tracks
 from learnable_smplify.formats.detections.detection_arrays import read_detection_arrays
+from learnable_smplify.formats.detections.keypoints2d_json import own_track, people_in_picture
 from learnable_smplify.formats.detections.pixel_csv import read_pixel_csv
 from learnable_smplify.formats.detections.pixel_json import pixel_json_tracks
 from learnable_smplify.formats.detections.pixel_trc import read_pixel_trc
@@ -30,7 +30,7 @@ from learnable_smplify.formats.keypoints.frame_folder import (
 )
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, read_json_list
 from learnable_smplify.formats.keypoints.json_shapes import SCORES_KEYS, read_frames
-from learnable_smplify.formats.keypoints.keypoints2d_json import own_keypoints2d, people_in_picture
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
@@ -61,9 +61,9 @@ def read_detections(
     Raises:
         InputError: missing, damaged or unknown file, or nobody in it; the message says where.
     """
-    path = Path(path)
+    path, asked = Path(path), Asked(layout, fps)
     if path.is_dir():
-        return _folder(path, layout, fps)
+        return _folder(path, asked)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         told = other_kind(path) if path.is_file() else None
@@ -72,19 +72,19 @@ def read_detections(
     # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
     with np.errstate(all="ignore"):
         if suffix == ".trc":
-            return read_pixel_trc(path, layout, fps)
+            return read_pixel_trc(path, asked)
         if suffix == ".csv":
-            return read_pixel_csv(path, layout, fps)
+            return read_pixel_csv(path, asked)
         if suffix in (".npz", ".npy"):
-            return read_detection_arrays(path, layout, fps, camera)
+            return read_detection_arrays(path, asked, camera)
         content = read_frames(path)
         if (listed := coco_list(content)) is not None:
-            return coco_list_tracks(listed, path, layout, fps)
+            return coco_list_tracks(listed, path, asked)
         if isinstance(content, dict) and PEOPLE_KEY in content:
-            return _openpose(path, layout, fps)
+            return _openpose(path, asked)
         if _is_own(content):
-            return [Track(own_keypoints2d(content, path, layout, fps))]
-        return pixel_json_tracks(content, path, layout, fps, _EXPECTED)
+            return [own_track(content, path, asked)]
+        return pixel_json_tracks(content, path, asked, _EXPECTED)
 
 
 def _is_own(content: Any) -> bool:
@@ -109,16 +109,16 @@ def _may_hold(file: Path) -> bool:
     return file.suffix.lower() != ".json" or any(has_key(json_head(file), key) for key in (_KEYPOINTS_KEY, PEOPLE_KEY))
 
 
-def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+def _folder(folder: Path, asked: Asked) -> list[Track]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     written = [file for file in files if file.suffix.lower() == ".json"]
     if frame_files(written, PEOPLE_KEY):
-        return _openpose(folder, layout, fps)
+        return _openpose(folder, asked)
     if len(frame_files(written, SCORES_KEY)) > 1:
-        return _pictures(folder, layout, fps)
+        return _pictures(folder, asked)
     usable = detection_files(files)
     if len(usable) == 1:
-        first, *others = read_detections(usable[0], layout, fps)
+        first, *others = read_detections(usable[0], asked.layout, asked.fps)
         if len(files) > 1:
             notes = (left_out(set(files) - set(usable)), *first.keypoints.notes)
             first = replace(first, keypoints=replace(first.keypoints, notes=notes))
@@ -129,21 +129,17 @@ def _folder(folder: Path, layout: str | Layout | None, fps: float | None) -> lis
     )
 
 
-def _pictures(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+def _pictures(path: Path, asked: Asked) -> list[Track]:
     """MMPose's folder of predictions, a file for every picture."""
     folder = read_frame_folder(path, SCORES_KEY)
     found: list[Any] = []
     for frame, file in folder.files:
         content = read_json_list(file, "this is no list of instances", '[{"keypoints": [[x, y], ...]}]')
         found += [one | {"frame": float(frame)} if isinstance(one, dict) else one for one in content]
-    return coco_list_tracks(found, path, layout, fps)
+    return coco_list_tracks(found, path, asked)
 
 
-def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> list[Track]:
+def _openpose(path: Path, asked: Asked) -> list[Track]:
     folder = read_frame_folder(path, PEOPLE_KEY)
-    sightings = []
-    for frame, file in folder.files:
-        for table in people_in_picture(file):
-            seen = np.where((np.nan_to_num(table[:, 2:]) > 0), table, math.nan)
-            sightings.append(Sighting(frame, None, seen))
-    return tracks_from_sightings(sightings, folder.frames, path=path, layout=layout, fps=fps, notes=folder.notes)
+    sightings = [Sighting(frame, None, table) for frame, file in folder.files for table in people_in_picture(file)]
+    return tracks_from_sightings(sightings, folder.frames, asked, Source(path, notes=folder.notes))

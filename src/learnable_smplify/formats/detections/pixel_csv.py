@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.detections.sightings import named_sightings, tracks_from_sightings
 from learnable_smplify.formats.keypoints.csv_headings import WORLD, part_of
-from learnable_smplify.formats.keypoints.csv_points import TablePoints, points_of_table, tables_of_people
+from learnable_smplify.formats.keypoints.csv_points import points_of_table, tables_of_people
 from learnable_smplify.formats.keypoints.csv_table import read_table
-from learnable_smplify.formats.keypoints.named_people import columns_of_people
-from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.formats.keypoints.named_people import NamedColumns, columns_of_people
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.track import Track
 
 
-def read_pixel_csv(path: Path, layout: str | Layout | None = None, fps: float | None = None) -> list[Track]:
+def read_pixel_csv(path: Path, asked: Asked) -> list[Track]:
     """The people of a table of pixels; columns and lines as in `formats.keypoints.keypoints_csv`, without z.
 
     Raises:
@@ -32,18 +33,11 @@ def read_pixel_csv(path: Path, layout: str | Layout | None = None, fps: float | 
             expected="2D keypoints in pixels, x and y",
             hint=f"lsmplify fit {path} -o motion.npz",
         )
-    people: dict[str, TablePoints] = {}
+    people: dict[str, NamedColumns] = {}
     for name, own in tables_of_people(table, path).items():
         points = points_of_table(own, path, "xy")
         for person, columns in columns_of_people(points.names).items():
-            people[person or name or "0"] = points.of_person(columns)
-    sightings, chosen = named_sightings(people, path, layout)
+            people[person or name or "0"] = points.of_person(person, columns)
+    sightings, chosen = named_sightings(people, path, asked.layout)
     first = next(iter(people.values()))
-    return tracks_from_sightings(
-        sightings,
-        len(first.values),
-        path=path,
-        layout=chosen,
-        fps=fps or first.fps,
-        notes=first.notes,
-    )
+    return tracks_from_sightings(sightings, len(first.values), replace(asked, layout=chosen), first.source)

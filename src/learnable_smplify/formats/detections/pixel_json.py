@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from learnable_smplify.formats.keypoints.json_shapes import (
     stated_names,
     stated_rate,
 )
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.formats.keypoints.times import fps_from_times
-from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
 _PICTURE_KEYS = ("pose_keypoints_2d", "keypoints_2d", "keypoints2d", "pose_landmarks", "poseLandmarks", "landmarks")
@@ -32,15 +33,13 @@ _SCORES = ("visible", "score", "confidence", "visibility")
 _MOST_DEEP = 8
 
 
-def pixel_json_tracks(
-    content: Any, path: Path, layout: str | Layout | None, fps: float | None, expected: str
-) -> list[Track]:
+def pixel_json_tracks(content: Any, path: Path, asked: Asked, expected: str) -> list[Track]:
     """The people in JSON of 2D keypoints: by name or in rows, alone or under ids, a list a joint, flat or in columns.
 
     Args:
         content: of the file.
         path: for messages.
-        layout, fps: as for `read_detections`.
+        asked: as for `tracks_from_sightings`; a rate that the file states, or its times tell, goes before 30.
         expected: what a message says of other JSON.
 
     Raises:
@@ -52,7 +51,7 @@ def pixel_json_tracks(
     times = frame_times(frames)
     places = frame_places(frames, times)
     frames, named = with_named_points(frames, stated_names(content))
-    order = name_order(named, layout, path)
+    order = name_order(named, asked.layout, path)
     sightings = []
     for place, frame in zip(places.at, frames, strict=True):
         try:
@@ -69,14 +68,14 @@ def pixel_json_tracks(
             seen = np.c_[table[:, :2], trust]
             seen[~(trust > 0)] = np.nan
             sightings.append(Sighting(place, who, seen))
-    return tracks_from_sightings(
-        sightings,
-        places.frames,
-        path=path,
-        layout=layout if order is None else order.layout,
-        fps=fps or stated_rate(content) or fps_from_times(places.spread(times)),
+    if order is not None:
+        asked = replace(asked, layout=order.layout)
+    source = Source(
+        path,
+        fps=stated_rate(content) or fps_from_times(places.spread(times)),
         notes=(*(order.notes if order else ()), *places.notes),
     )
+    return tracks_from_sightings(sightings, places.frames, asked, source)
 
 
 def _deepened(value: Any, key: str, depth: int) -> Any:

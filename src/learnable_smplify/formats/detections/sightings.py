@@ -13,15 +13,16 @@ from jaxtyping import Float
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import matched_layout
 from learnable_smplify.formats.keypoints.csv_headings import in_order
-from learnable_smplify.formats.keypoints.csv_points import TablePoints
-from learnable_smplify.formats.keypoints.file_points import file_points
-from learnable_smplify.formats.keypoints.follow import most_seen, name_people
+from learnable_smplify.formats.keypoints.file_points import file_points, same_count
+from learnable_smplify.formats.keypoints.follow import people_by_name
+from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_small
+from learnable_smplify.formats.keypoints.source import Asked, Source
+from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.track import Track
 
-DEFAULT_FPS = 30.0
 # Numbers of keypoints that several layouts have: these are the detectors'.
 _BODY_FIRST = {17: "coco17", 25: "body25"}
 _MOST_FRAMES = 2_000_000
@@ -44,24 +45,15 @@ class Sighting:
     world: Float[np.ndarray, "K 3"] | None = None
 
 
-def tracks_from_sightings(
-    sightings: Sequence[Sighting],
-    frames: int,
-    *,
-    path: Path,
-    layout: str | Layout | None,
-    fps: float | None,
-    notes: Sequence[str] = (),
-) -> list[Track]:
+def tracks_from_sightings(sightings: Sequence[Sighting], frames: int, asked: Asked, source: Source) -> list[Track]:
     """The people of a recording, each over all its frames.
 
     Args:
         sightings: in any order.
         frames: T, the length of the recording.
-        path: for messages.
-        layout: name, TOML path or `Layout`; None tells it from the number of keypoints.
-        fps: frames a second; None means 30, with a note.
-        notes: lines for the user so far, kept with the first track.
+        asked: without a layout, it is told from the number of keypoints; without fps, the file's is taken, else 30
+            with a note.
+        source: what the file says; its notes are kept with the first track.
 
     Returns:
         in order of first appearance.
@@ -70,63 +62,56 @@ def tracks_from_sightings(
         InputError: nobody in it, shares of the picture for pixels, or a number of keypoints that changes or fits no
             layout.
     """
+    path, fps = source.path, source.rate(asked)
     seen = [sighting for sighting in sightings if _trust(sighting.table).any()]
     if not seen:
         raise InputError("nobody is in any frame", path=path, expected="2D keypoints of somebody in some frame")
     if frames > _MOST_FRAMES:
         raise InputError(f"there are {frames} frames", path=path, expected=f"at most {_MOST_FRAMES}")
-    count = len(seen[0].table)
-    odd = next((sighting for sighting in seen if len(sighting.table) != count), None)
-    if odd is not None:
-        raise InputError(
-            f"a person has {len(odd.table)} keypoints",
-            path=path,
-            where=f"frame {odd.frame}",
-            expected=f"{count}, as before",
-        )
-    points = file_points(layout, count, path, _BODY_FIRST)
+    count = same_count([(sighting.frame, sighting.person, sighting.table) for sighting in seen], path)
+    points = file_points(asked.layout, count, path, _BODY_FIRST)
     chosen = points.layout
     refuse_small(np.stack([_known(sighting.table) for sighting in seen]), path)
     # People are followed in space or in the picture alike: the picture has depth 0.
-    names, _ = name_people(
+    people, _, left_out = people_by_name(
         [sighting.frame for sighting in seen],
         [sighting.person for sighting in seen],
-        lambda index: np.pad(_known(points.body_of(seen[index].table)), ((0, 0), (0, 1))),
-        fps or DEFAULT_FPS,
+        [np.pad(_known(points.body_of(sighting.table)), ((0, 0), (0, 1))) for sighting in seen],
+        fps,
     )
-    by_name: dict[str, list[Sighting]] = {}
-    for name, sighting in zip(names, seen, strict=True):
-        by_name.setdefault(name, []).append(sighting)
-    kept, left_out = most_seen(by_name)
-    said = [*notes, *points.notes]
+    said = [*source.notes, *points.notes]
     if points.hands:
         said.append("hands are not fitted to pictures")
     said += left_out
     if fps is None:
         said.append(f"frame rate not given: {DEFAULT_FPS:g} a second assumed (--fps)")
     tracks: list[Track] = []
-    for name in kept:
+    for name, places in people.items():
         table = np.full((frames, len(chosen), 3), np.nan)
         world: np.ndarray | None = None
-        for sighting in by_name[name]:
+        for place in places:
+            sighting = seen[place]
             table[sighting.frame] = points.body_of(sighting.table)
             if sighting.world is not None:
                 world = np.full((frames, len(chosen), 3), np.nan) if world is None else world
                 world[sighting.frame] = points.body_of(sighting.world)
-        keypoints = Keypoints2D(
-            torch.as_tensor(table[..., :2], dtype=torch.float32),
-            chosen,
-            fps or DEFAULT_FPS,
-            torch.as_tensor(np.nan_to_num(table[..., 2]), dtype=torch.float32),
-            tuple(said) if not tracks else (),
-            fps_guessed=fps is None,
-        )
+        try:
+            keypoints = Keypoints2D(
+                torch.as_tensor(table[..., :2], dtype=torch.float32),
+                chosen,
+                DEFAULT_FPS if fps is None else fps,
+                torch.as_tensor(np.nan_to_num(table[..., 2]), dtype=torch.float32),
+                tuple(said) if not tracks else (),
+                fps_guessed=fps is None,
+            )
+        except InputError as error:
+            raise InputError(str(error).rstrip("."), path=path) from error
         tracks.append(Track(keypoints, name, None if world is None else torch.as_tensor(world)))
     return tracks
 
 
 def named_sightings(
-    people: Mapping[str, TablePoints], path: Path, layout: str | Layout | None
+    people: Mapping[str, NamedColumns], path: Path, layout: str | Layout | None
 ) -> tuple[list[Sighting], str | Layout | None]:
     """Every frame of people whose keypoints have names, or numbers in the order of the layout; and the layout.
 

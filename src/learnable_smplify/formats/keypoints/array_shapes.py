@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,33 @@ def points_a_frame(layout: str | Layout | None) -> int:
         return 0
     whole = whole_body(layout) if isinstance(layout, str) else None
     return load_layout(layout).width if whole is None else whole.count
+
+
+def only_points(arrays: Mapping[str, np.ndarray], axes: Collection[int], coordinates: Collection[int]) -> str | None:
+    """The one array that has the shape of keypoints, where none has a known name.
+
+    Args:
+        arrays: of a file.
+        axes: how many it may have.
+        coordinates: how many numbers a point may have, in the last axis.
+    """
+    found = [
+        key
+        for key, array in arrays.items()
+        if array.dtype.kind == "f"
+        and array.ndim in axes
+        and array.shape[-2] >= _FEWEST_KEYPOINTS
+        and array.shape[-1] in coordinates
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def text_in(arrays: Mapping[str, np.ndarray], key: str) -> str | None:
+    """The text in an array of one; None where there is no such array."""
+    if key not in arrays or arrays[key].size != 1:
+        return None
+    value = arrays[key].reshape(()).item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def people_of_array(

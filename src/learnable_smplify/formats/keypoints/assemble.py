@@ -12,22 +12,24 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from learnable_smplify.errors import InputError, some
-from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, taken
+from learnable_smplify.formats.keypoints.file_points import HANDS_ALONE, file_points, taken
 from learnable_smplify.formats.keypoints.hand_points import measured_hands
 from learnable_smplify.formats.keypoints.markers import unknown_names
+from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import refuse_picture, refuse_turns
 from learnable_smplify.formats.keypoints.placeholders import blank_placeholders
-from learnable_smplify.formats.keypoints.units import to_metres
+from learnable_smplify.formats.keypoints.source import Asked, Source
+from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
+from learnable_smplify.formats.keypoints.units import FARTHEST_M, metres_per_unit
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, infer_layout, infer_layout_from_count, load_layout
+from learnable_smplify.layouts.layout import Layout, infer_layout, load_layout
 from learnable_smplify.layouts.whole_body import WholeBody, hand_columns
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.safe_files.text import decoded
 
-_DEFAULT_FPS = 30.0
 # What programs put in front of a keypoint's name, beside the person's name and a colon.
 _PREFIX = re.compile(
     r"^((mediapipe_|rtmpose_|yolo_)?(body|pose|bodypart|joint|subject\d*)|mixamorig\d*)_", re.IGNORECASE
@@ -36,8 +38,6 @@ _PREFIX = re.compile(
 _FEWEST_COLUMNS = 4
 # Marker sets have some hundreds at most.
 MOST_MARKERS = 5000
-# Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
-FARTHEST_M = 1e6
 
 
 def check_file(path: str | PathLike[str]) -> Path:
@@ -83,93 +83,108 @@ def parse_number(text: str) -> float:
     return float(text)
 
 
-def keypoints_from_markers(
-    names: Sequence[str],
-    values: Float[np.ndarray, "T M 3"],
-    *,
-    path: Path,
-    layout: str | Layout | None,
-    fps: float | None,
-    units: str | None,
-    declared_units: str | None = None,
-    confidence: Float[np.ndarray, "T M"] | None = None,
-    up_axis: str | None = None,
-    person_id: str | None = None,
-    start_s: float = 0.0,
-    notes: Sequence[str] = (),
-) -> Keypoints:
+def known_number(text: str) -> float | None:
+    """As `parse_number`; None for anything else."""
+    try:
+        return parse_number(text)
+    except ValueError:
+        return None
+
+
+def number_at(text: str, path: Path, line: int, column: str = "") -> float:
+    """As `parse_number`, of a field in a line of a file.
+
+    Raises:
+        InputError: anything else; the message says where.
+    """
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        where = f"line {line}, column {column}" if column else f"line {line}"
+        raise InputError(f"'{text[:40]}' is not a number", path=path, where=where, expected="a number") from error
+
+
+def keypoints_from_markers(columns: NamedColumns, asked: Asked) -> Keypoints:
     """Keypoints from named columns in any order, of which some may be strange to the layout.
 
     Args:
-        names: (M,) markers; of two equal ones the first is taken.
-        values: NaN where missing.
-        path: for messages.
-        layout: name, TOML path or `Layout`; None infers it from the names.
-        fps: None means unknown.
-        units: what the user says the numbers are in; None detects.
-        declared_units: what the file says.
-        confidence: as in `Keypoints`.
-        up_axis: as in `Keypoints`.
-        person_id: as in `Keypoints`.
-        start_s: as in `Keypoints`.
-        notes: lines for the user so far.
+        columns: x, y, z each; of two with equal names the first is taken.
+        asked: without a layout, it is inferred from the names.
 
     Raises:
         InputError: the layout cannot be told or does not fit, or nothing is measured.
     """
+    names, source = columns.names, columns.source
     if len(names) > MOST_MARKERS:
-        raise InputError(f"there are {len(names)} markers", path=path, expected=f"at most {MOST_MARKERS}")
-    said = list(notes)
+        raise InputError(f"there are {len(names)} markers", path=source.path, expected=f"at most {MOST_MARKERS}")
+    said: list[str] = []
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         said.append(f"{len(repeated)} marker names are there twice, the first is used: {some(repeated)}")
     of_hands = hand_places(names)
-    if layout is None and of_hands and _only_hands(names):
-        index_by_name: dict[str, int] = {}
-        chosen = load_layout("hands")
-    else:
-        chosen, index_by_name = matched_layout(layout, names, path, bool(of_hands))
-    hands, hand_confidence = None, None
-    if of_hands:
-        hands = taken(values, of_hands, 1).reshape(-1, 2, 21, 3)
-        if confidence is not None:
-            hand_confidence = taken(confidence, of_hands, 1).reshape(-1, 2, 21)
-    ignored = [
-        name
-        for place, name in enumerate(names)
-        if name not in index_by_name and place not in of_hands and name not in names[:place]
-    ]
+    try:
+        layout, keypoint_of = matched_layout(asked.layout, names, source.path, bool(of_hands))
+    except InputError:
+        if asked.layout is not None or not of_hands:
+            raise
+        layout, keypoint_of = load_layout("hands"), {}
+    ignored = [name for name in dict.fromkeys(names) if name not in keypoint_of and names.index(name) not in of_hands]
     if ignored:
-        said.append(f"{len(ignored)} columns are not keypoints of {chosen.name} and are ignored: {some(ignored)}")
-
-    columns = [list(names).index(name) for name in index_by_name]
-    targets = list(index_by_name.values())
-    positions = np.full((len(values), len(chosen), 3), np.nan)
-    positions[:, targets] = values[:, columns]
-    placed: np.ndarray | None = None
-    if confidence is not None:
-        placed = np.zeros((len(values), len(chosen)))
-        placed[:, targets] = confidence[:, columns]
-    if chosen.name == "hands" and hands is not None:
-        positions = hands.reshape(-1, 42, 3)[:, HANDS_ALONE]
-        placed = None if hand_confidence is None else hand_confidence.reshape(-1, 42)[:, HANDS_ALONE]
-        targets = [place for place in range(len(chosen)) if np.isfinite(positions[:, place]).any()]
+        said.append(f"{len(ignored)} columns are not keypoints of {layout.name} and are ignored: {some(ignored)}")
+    alone = layout.name == "hands" and bool(of_hands)
+    if alone:
+        body = [of_hands[place] for place in HANDS_ALONE]
         said.append("hands alone: the fingers are fitted, the body is put at rest behind them")
+    else:
+        column_of = {keypoint: names.index(name) for name, keypoint in keypoint_of.items()}
+        body = [column_of.get(keypoint, -1) for keypoint in range(len(layout))]
+    positions = taken(columns.values, body, 1)
+    seen = np.isfinite(positions).all(axis=-1).any(axis=0) if alone else np.array(body) >= 0
+    trust = columns.confidence
     return keypoints_from_arrays(
         positions,
-        path=path,
-        layout=chosen,
-        fps=fps,
-        units=units,
-        declared_units=declared_units,
-        confidence=placed,
-        up_axis=up_axis,
-        person_id=person_id,
-        start_s=start_s,
-        notes=said,
-        measured=targets,
+        None if trust is None else taken(trust, body, 1),
+        layout,
+        asked,
+        source.noted(*said),
+        measured=seen,
+        hands=taken(columns.values, of_hands, 1).reshape(-1, 2, 21, 3) if of_hands else None,
+        hand_confidence=taken(trust, of_hands, 1).reshape(-1, 2, 21) if of_hands and trust is not None else None,
+    )
+
+
+def keypoints_in_order(
+    values: Float[np.ndarray, "T N 3"],
+    confidence: Float[np.ndarray, "T N"] | None,
+    asked: Asked,
+    source: Source,
+    beside: tuple[Float[np.ndarray, "T 2 21 3"], Float[np.ndarray, "T 2 21"] | None] | None = None,
+) -> Keypoints:
+    """Keypoints from points without names, in the order of a layout or of a body with hands and face.
+
+    Args:
+        values: NaN where missing.
+        confidence: None where the file states none.
+        asked: without a layout, it is told from the number of points.
+        source: what the file says.
+        beside: hands that are not among the points, and their confidence.
+
+    Raises:
+        InputError: the layout cannot be told or does not fit, or nothing is measured.
+    """
+    points = file_points(asked.layout, values.shape[1], source.path)
+    hands, trust = beside or (points.hands_of(values), None)
+    if beside is None and confidence is not None and (scores := points.hands_of(confidence[..., None])) is not None:
+        trust = scores[..., 0]
+    return keypoints_from_arrays(
+        points.body_of(values, 1),
+        None if confidence is None else points.body_of(confidence, 1),
+        points.layout,
+        asked,
+        source.noted(*points.notes),
         hands=hands,
-        hand_confidence=hand_confidence,
+        hand_confidence=trust,
+        whole=points.whole,
     )
 
 
@@ -208,59 +223,48 @@ def matched_layout(
 
 def keypoints_from_arrays(
     positions: Float[np.ndarray, "T K 3"],
+    confidence: Float[np.ndarray, "T K"] | None,
+    layout: Layout,
+    asked: Asked,
+    source: Source,
     *,
-    path: Path,
-    layout: str | Layout | None,
-    fps: float | None,
-    units: str | None,
-    declared_units: str | None = None,
-    confidence: Float[np.ndarray, "T K"] | None = None,
-    up_axis: str | None = None,
-    person_id: str | None = None,
-    start_s: float = 0.0,
-    notes: Sequence[str] = (),
-    measured: Sequence[int] | None = None,
+    measured: Bool[np.ndarray, " K"] | None = None,
     hands: Float[np.ndarray, "T 2 21 3"] | None = None,
     hand_confidence: Float[np.ndarray, "T 2 21"] | None = None,
     whole: WholeBody | None = None,
     aspect: float | None = None,
 ) -> Keypoints:
-    """Keypoints from an array in the order of the layout: missing values marked, units made metres, notes written.
+    """Keypoints from the points of one body: missing values marked, units made metres, notes written.
 
     Without `confidence`, a keypoint at exactly (0, 0, 0) counts as missing, as OpenPose-like tools write it; the
     root of a recording that is relative to it (zero in every frame) does not.
 
     Args:
-        positions: (T, K, 3), NaN where missing.
-        measured: indices of the keypoints the file has at all; None means all.
+        positions: in the order of `layout`, NaN where missing.
+        confidence: as in `Keypoints`; None where the file states none.
+        layout: of the K keypoints, whatever the user asked for.
+        asked: fps and units; where the file says neither, there are 30 frames a second, and the unit is detected.
+        source: what the file says.
+        measured: which of the keypoints the file has at all; None means all.
         hands: in the same unit, and as a rule in the same frame (see `hand_points`), NaN where missing.
         hand_confidence: in [0, 1]; None where the file states none of the hands.
         whole: the order of the file, where it is one of body, hands and face.
         aspect: width over height of the picture, for hands in picture coordinates.
-        (others): as for `keypoints_from_markers`; a `layout` of None is told from K.
 
     Raises:
-        InputError: the layout cannot be told or does not fit, empty, or nothing is measured.
+        InputError: empty, a frame rate that is none, or nothing is measured.
     """
-    said = list(notes)
-    chosen = infer_layout_from_count(positions.shape[1], path) if layout is None else load_layout(layout)
-    if positions.shape[1] != len(chosen):
-        raise InputError(
-            f"the file has {positions.shape[1]} keypoints a frame",
-            path=path,
-            expected=f"{len(chosen)} for layout '{chosen.name}'",
-            hint="lsmplify doctor (lists the layouts)",
-        )
+    path, said, fps = source.path, list(source.notes), source.rate(asked)
     if len(positions) == 0:
         raise InputError("the clip is empty: it has no frames", path=path, expected="at least one frame")
     if fps is None:
-        fps = _DEFAULT_FPS
+        fps = DEFAULT_FPS
         said.append(f"the file does not say its frame rate: {fps:g} frames a second assumed (--fps)")
     if not 0 < fps < 1e5:
         raise InputError(f"the frame rate is {fps:g}", path=path, expected="frames a second above 0", hint="--fps 30")
 
     refuse_turns(np.asarray(positions, dtype=np.float64), confidence, path)
-    columns = list(range(len(chosen))) if measured is None else list(measured)
+    columns = slice(None) if measured is None else measured
     positions = np.array(positions, dtype=np.float64)
     broken = ~np.isfinite(positions).all(axis=-1)
     positions[broken] = np.nan
@@ -269,7 +273,7 @@ def keypoints_from_arrays(
     if confidence is None:
         zero = (positions == 0).all(axis=-1)
         for keypoint in np.flatnonzero((zero | broken).all(axis=0)):
-            if _is_root(chosen, int(keypoint)):
+            if _is_root(layout, int(keypoint)):
                 zero[:, keypoint] = False
         positions[zero] = np.nan
         _add_count(said, zero[:, columns], "are exactly (0, 0, 0) and taken as missing")
@@ -277,37 +281,39 @@ def keypoints_from_arrays(
         confidence = np.where(np.isfinite(confidence), confidence, 0.0)
         positions[confidence <= 0] = np.nan
 
-    if units is None and declared_units is None:
-        refuse_picture(positions, chosen, path)
-    count = len(chosen)
-    if hands is not None:
-        positions = np.concatenate((positions, hands.reshape(len(positions), -1, 3)), axis=1)
-    positions, unit_notes = to_metres(positions, chosen, units=units, declared=declared_units)
+    if asked.units is None and source.units is None:
+        refuse_picture(positions, layout, path)
+    metres, unit_notes = metres_per_unit(positions, layout, units=asked.units, declared=source.units)
     said += unit_notes
-    if hands is not None:
-        positions, hands = positions[:, :count], positions[:, count:].reshape(-1, 2, 21, 3)
-    far = (np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1)
+    positions = positions * metres
+    hands = None if hands is None else hands * metres
+    far = np.asarray((np.abs(np.nan_to_num(positions)) > FARTHEST_M).any(axis=-1))
     positions[far] = np.nan
     _add_count(said, far[:, columns], "lie beyond 1000 km and are taken as missing")
     if not np.isfinite(positions).any():
-        raise InputError(
-            "no keypoint is usable: every position is missing (NaN, zero or without confidence)",
-            path=path,
-            expected="at least one measured keypoint",
-        )
+        raise nothing_usable(path)
     trust = np.isfinite(positions).all(axis=-1) if confidence is None else confidence
-    found, hand_notes = measured_hands(hands, hand_confidence, positions, chosen, path=path, whole=whole, aspect=aspect)
+    found, hand_notes = measured_hands(hands, hand_confidence, positions, layout, path=path, whole=whole, aspect=aspect)
     said += hand_notes
     return Keypoints(
         positions=torch.from_numpy(positions.astype(np.float32)),
-        layout=chosen,
+        layout=layout,
         fps=fps,
         confidence=torch.from_numpy(trust),
-        up_axis=cast("UpAxis | None", up_axis),
-        person_id=person_id,
-        start_s=start_s,
+        up_axis=cast("UpAxis | None", source.up_axis),
+        person_id=source.person_id,
+        start_s=source.start_s,
         notes=tuple(said),
         hands=found,
+    )
+
+
+def nothing_usable(path: Path) -> InputError:
+    """That nothing in a file is measured."""
+    return InputError(
+        "no keypoint is usable: every position is missing (NaN, zero or without confidence)",
+        path=path,
+        expected="at least one measured keypoint",
     )
 
 
@@ -317,15 +323,6 @@ def hand_places(names: Sequence[str]) -> tuple[int, ...]:
     if not any(found):
         return ()
     return tuple(found[side].get(point, -1) for side in (0, 1) for point in range(21))
-
-
-def _only_hands(names: Sequence[str]) -> bool:
-    """Whether no layout of bodies has these names."""
-    try:
-        _inferred(names)
-    except InputError:
-        return True
-    return False
 
 
 def _inferred(names: Sequence[str]) -> tuple[Layout, dict[str, int]]:

@@ -113,26 +113,24 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
     standing = standing_direction(people, arms_tell=habit is None)
     if standing is not None and standing.endswith("x") and standing != habit:
         # No program puts x up: a body along x lies down.
-        said = (
-            "" if habit else f"the body lies along {standing}, so which way is up cannot be told (--up y, for example)"
-        )
-        return habit, [said] if said else []
+        said = f"the body lies along {standing}, so which way is up cannot be told (--up y, for example)"
+        return habit, [] if habit else [said]
     if standing is None:
         return habit, [] if habit else ["which way is up cannot be told from the poses (--up y, for example)"]
     if habit is None:
         note = f"{standing} is taken as up: the body stands along it (--up to say otherwise)"
         return standing, [] if standing.startswith("-") else [note]  # that it points down is said where it is turned
-    if standing != habit and not overrules(people, standing, habit):
-        return habit, [
-            f"{habit} is taken as up, as is usual in such files: the body is along {standing}, but nothing shows that "
-            f"it stands (--up={standing} to say otherwise)"
-        ]
-    if standing != habit:
+    if standing == habit:
+        return standing, []
+    if overrules(people, standing, habit):
         return standing, [
             f"{standing} is taken as up: the body stands along it, not along {habit} as is usual in such files "
             f"(--up={habit} to say otherwise)"
         ]
-    return standing, []
+    return habit, [
+        f"{habit} is taken as up, as is usual in such files: the body is along {standing}, but nothing shows that "
+        f"it stands (--up={standing} to say otherwise)"
+    ]
 
 
 def _forward_evidence(person: Keypoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,27 +5,20 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import warnings
-from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from learnable_smplify.errors import InputError, MissingExtraError, reason
 from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_markers
-from learnable_smplify.formats.keypoints.named_people import columns_of_people, everybody, owner
-from learnable_smplify.formats.keypoints.units import unit_in_metres
+from learnable_smplify.formats.keypoints.named_people import NamedColumns, columns_of_people, everybody
+from learnable_smplify.formats.keypoints.source import Asked, Source
+from learnable_smplify.formats.keypoints.units import known_unit
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.broken_end import frame_count_notes
 
 
-def read_c3d(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_c3d(path: Path, asked: Asked) -> list[Keypoints]:
     """The people in a C3D file whose points are keypoints of a known layout, as Pose2Sim and OpenCap export them.
 
     Surface markers of an optical system are not keypoints: a file of them needs a layout of your own. Labels such as
@@ -33,15 +26,14 @@ def read_c3d(
 
     Args:
         path: the file.
-        layout: layout name, TOML path or `Layout`; None infers it from the labels.
-        fps: frames a second; None takes the file's POINT:RATE.
-        units: of the positions; None obeys the file's POINT:UNITS, unless limb lengths show that it is wrong.
+        asked: without a layout, it is inferred from the labels; without fps, the file's POINT:RATE is taken; without
+            units, the file's POINT:UNITS are obeyed, unless limb lengths show that they are wrong.
 
     Raises:
         MissingExtraError: c3d is not installed.
         InputError: not a C3D file, truncated, or its labels fit no layout.
     """
-    path = check_file(path)
+    check_file(path)
     if importlib.util.find_spec("c3d") is None:
         raise MissingExtraError("c3d", "c3d", "Reading C3D")
     import c3d
@@ -58,42 +50,30 @@ def read_c3d(
                 raise ValueError(f"it promises {frames} frames of {count} points")
             labels = [str(label).strip() for label in reader.point_labels][:count]
             rate = float(reader.point_rate)
-            unit = _unit(reader)
+            unit = reader.get("POINT:UNITS")
             up = _up(reader)
             first = int(reader.first_frame) - 1
             rows, broken = _rows(reader, frames)
     except InputError:
         raise
     except Exception as error:  # whatever the parser trips over in a damaged file
-        raise InputError(
-            f"not a readable C3D file ({reason(error)})", path=path, expected="a complete C3D file"
-        ) from error
+        raise _unreadable(reason(error), path) from error
     if not rows:
-        raise InputError(
-            f"not a readable C3D file ({broken or 'no frames'})", path=path, expected="a complete C3D file"
-        )
-    notes = frame_count_notes(frames, len(rows))
+        raise _unreadable(broken or "no frames", path)
     table = np.stack(rows)
     values = np.where(table[:, :, 3:4] < 0, np.nan, table[:, :, :3].astype(np.float64))
-    if len(labels) < count:
-        values = values[:, : len(labels)]
-
-    def person(name: str, chosen: Sequence[int]) -> Keypoints:
-        return keypoints_from_markers(
-            [owner(labels[index])[1] for index in chosen],
-            values[:, chosen],
-            path=path,
-            layout=layout,
-            fps=rate if fps is None and rate > 0 else fps,
-            units=units,
-            declared_units=unit,
-            up_axis=up,
-            person_id=name or None,
-            start_s=first / rate if first > 0 and rate > 0 else 0.0,
-            notes=notes,
-        )
-
-    people, problem = everybody(columns_of_people(labels), person)
+    source = Source(
+        path,
+        fps=rate if rate > 0 else None,
+        units=None if unit is None else known_unit(str(unit.string_value)),  # of another word, the limbs will tell
+        up_axis=up,
+        start_s=first / rate if first > 0 and rate > 0 else 0.0,
+        notes=frame_count_notes(frames, len(rows)),
+    )
+    columns = NamedColumns(labels, values[:, : len(labels)], None, source)
+    people, problem = everybody(
+        columns_of_people(labels), lambda name, own: keypoints_from_markers(columns.of_person(name, own), asked)
+    )
     if not people:
         raise problem or InputError("the points have no labels", path=path, expected="POINT:LABELS in the file")
     return people
@@ -110,6 +90,10 @@ def _rows(reader: object, frames: int) -> tuple[list[np.ndarray], str]:
     return rows, ""
 
 
+def _unreadable(why: str, path: Path) -> InputError:
+    return InputError(f"not a readable C3D file ({why})", path=path, expected="a complete C3D file")
+
+
 def _no_points(reader: object, path: Path) -> InputError:
     if reader.get("ROTATION") is None:  # type: ignore[attr-defined]
         return InputError("there are no points in the file", path=path, expected="positions of keypoints or markers")
@@ -119,16 +103,6 @@ def _no_points(reader: object, path: Path) -> InputError:
         expected="positions of joints",
         hint="save FBX in Theia3D, in Blender make .glb or .bvh of it, then lsmplify import-motion",
     )
-
-
-def _unit(reader: object) -> str | None:
-    found = reader.get("POINT:UNITS")  # type: ignore[attr-defined]
-    if found is None:
-        return None
-    try:
-        return unit_in_metres(str(found.string_value))[0]
-    except InputError:  # a word of another kind: the limbs will tell
-        return None
 
 
 def _up(reader: object) -> str | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import parse_number
+from learnable_smplify.formats.keypoints.assemble import known_number, number_at
 from learnable_smplify.formats.keypoints.csv_headings import (
     CONFIDENCE_WORDS,
     FRAME_WORDS,
@@ -25,8 +23,9 @@ from learnable_smplify.formats.keypoints.csv_headings import (
 )
 from learnable_smplify.formats.keypoints.csv_table import CsvTable
 from learnable_smplify.formats.keypoints.follow import MOST_PEOPLE
-from learnable_smplify.formats.keypoints.named_people import owner
+from learnable_smplify.formats.keypoints.named_people import NamedColumns
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
+from learnable_smplify.formats.keypoints.source import Source
 from learnable_smplify.formats.keypoints.times import (
     clock_unit,
     every_frame,
@@ -40,34 +39,7 @@ from learnable_smplify.formats.keypoints.times import (
 _LARGEST = 1e12
 
 
-@dataclass(frozen=True, eq=False)
-class TablePoints:
-    """Points with names, over time.
-
-    Args:
-        names: (M,), with the person in front where the table has several side by side.
-        values: (T, M, A) along the axes that were asked for, NaN where missing.
-        confidence: (T, M), None where the table states none.
-        fps: frames a second, None where nothing says.
-        start_s: time of the first frame [s].
-        notes: lines for the user.
-    """
-
-    names: list[str]
-    values: Float[np.ndarray, "T M A"]
-    confidence: Float[np.ndarray, "T M"] | None
-    fps: float | None = None
-    start_s: float = 0.0
-    notes: tuple[str, ...] = ()
-
-    def of_person(self, columns: Sequence[int]) -> TablePoints:
-        """Some of the points, under their names alone."""
-        own = None if self.confidence is None else self.confidence[:, columns]
-        names = [owner(self.names[column])[1] for column in columns]
-        return replace(self, names=names, values=self.values[:, columns], confidence=own)
-
-
-def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> TablePoints:
+def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> NamedColumns:
     """The points of a table with headings, and its clock.
 
     Args:
@@ -92,7 +64,8 @@ def points_of_table(table: CsvTable, path: Path, axes: str = "xyz") -> TablePoin
         notes += [f"the times are taken as {unit}"] * (scale != 1.0)
         fps, start = fps_from_times(places.spread(times * scale)) or fps, start_of(times * scale)
     confidence = None if found.confidence is None else places.spread(found.confidence)
-    return TablePoints(found.names, places.spread(found.values), confidence, fps, start, (*notes, *places.notes))
+    source = Source(path, fps=fps, units=table.unit, start_s=start, notes=(*notes, *places.notes))
+    return NamedColumns(found.names, places.spread(found.values), confidence, source)
 
 
 def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
@@ -135,7 +108,7 @@ def tables_of_people(table: CsvTable, path: Path) -> dict[str, CsvTable]:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What the lines of a table say: as in `TablePoints`, with the times (T,) and the numbers of frames (T,)."""
+    """What the lines of a table say: as in `NamedColumns`, with the times (T,) and the numbers of frames (T,)."""
 
     names: list[str]
     values: np.ndarray
@@ -193,7 +166,7 @@ def _wide_form(table: CsvTable, path: Path, axes: str) -> _Found:
     kept = [found[part] for found in markers.values() for part in (*axes, "c") if part in found]
     numbers = np.array(
         [
-            [table_number(fields[column], table.header[column], path, line) for column in kept]
+            [number_at(fields[column], path, line, table.header[column]) for column in kept]
             for line, fields in table.rows
         ]
     ).reshape(len(table.rows), len(kept))
@@ -229,16 +202,15 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
         return None
     if not set(axes) <= set(column):
         raise flat_keypoints(path, ": the columns have x and y, and no z", "header")
-    names = {fields[name]: None for _, fields in table.rows}
-    frames = {fields[frame]: None for _, fields in table.rows}
-    index = ({key: place for place, key in enumerate(frames)}, {key: place for place, key in enumerate(names)})
+    names = {key: place for place, key in enumerate(dict.fromkeys(fields[name] for _, fields in table.rows))}
+    frames = {key: place for place, key in enumerate(dict.fromkeys(fields[frame] for _, fields in table.rows))}
     sure = next((column[word] for word in CONFIDENCE_WORDS if word in column), None)
     values = np.full((len(frames), len(names), len(axes)), np.nan)
     confidence = np.zeros((len(frames), len(names)))
     times = np.full(len(frames), np.nan)
     taken: set[tuple[int, int]] = set()
     for line, fields in table.rows:
-        spot = index[0][fields[frame]], index[1][fields[name]]
+        spot = frames[fields[frame]], names[fields[name]]
         if spot in taken:
             raise InputError(
                 f"'{fields[name]}' of frame {fields[frame]} is there twice, and no column says whose it is",
@@ -247,8 +219,9 @@ def _long_form(table: CsvTable, path: Path, axes: str) -> _Found | None:
                 expected="a column such as person beside " + table.header[frame],
             )
         taken.add(spot)
-        values[spot] = [table_number(fields[column[axis]], axis, path, line) for axis in axes]
-        confidence[spot] = 1.0 if sure is None else table_number(fields[sure], table.header[sure], path, line)
+        values[spot] = [number_at(fields[column[axis]], path, line, axis) for axis in axes]
+        if sure is not None:
+            confidence[spot] = number_at(fields[sure], path, line, table.header[sure])
         times[spot[0]] = np.nan if time is None else _time(fields[time]) * (time_scale(table.header[time]) or 1.0)
     return _Found(
         list(names),
@@ -274,25 +247,9 @@ def _frame_column(column: dict[str, int], otherwise: int | None = None) -> int |
 
 def _time(text: str) -> float:
     """Seconds of a number, a time of day or a date with one; NaN for anything else."""
-    try:
-        return parse_number(text)
-    except ValueError:
-        pass
+    if (number := known_number(text)) is not None:
+        return number
     try:
         return datetime.fromisoformat(text if "-" in text else f"1970-01-01 {text}+00:00").timestamp()
     except (ValueError, OverflowError, OSError):
         return float("nan")
-
-
-def table_number(text: str, column: str, path: Path, line: int) -> float:
-    """The number in a field; NaN where it is empty.
-
-    Raises:
-        InputError: text; the message says where.
-    """
-    try:
-        return parse_number(text)
-    except ValueError as error:
-        raise InputError(
-            f"'{text[:40]}' is not a number", path=path, where=f"line {line}, column {column}", expected="a number"
-        ) from error

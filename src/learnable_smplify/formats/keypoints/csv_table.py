@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, parse_number, read_text
+from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, known_number, read_text
 from learnable_smplify.formats.keypoints.csv_headings import PERSON_WORDS
-from learnable_smplify.formats.keypoints.units import unit_in_metres
+from learnable_smplify.formats.keypoints.units import known_unit
 from learnable_smplify.safe_files.broken_end import broken_line_note
 
 # The heading is looked for in so many lines; capture programs write titles and rates above it.
@@ -70,7 +70,7 @@ def read_table(path: Path) -> CsvTable:
     if body and header and (stated := _line_of_units(body[0][1])):
         units, body = units | stated, body[1:]
     told = "\n".join(",".join(fields) for _, fields in above)
-    if not units and (said := [unit for word in _STATED_UNIT.findall(told) if (unit := _known_unit(word))]):
+    if not units and (said := [unit for word in _STATED_UNIT.findall(told) if (unit := known_unit(word))]):
         units = {said[-1]}
     width = len(header) or len(lines[0][1])
     body, notes = _of_width(body, width, path)
@@ -158,7 +158,7 @@ def _of_width(body: _Lines, width: int, path: Path) -> tuple[_Lines, tuple[str, 
             fields.pop()
         if len(fields) == width:
             rows.append((number, fields))
-        elif rows and sum(map(bool, fields)) < 3 and not _is_number(fields[0]):  # the title of another table
+        elif rows and sum(map(bool, fields)) < 3 and known_number(fields[0]) is None:  # the title of another table
             return rows, (f"the lines from {number} on belong to another table and are left out",)
         elif rows and place == len(body) - 1 and len(fields) < width:
             return rows, (broken_line_note(number),)
@@ -210,20 +210,15 @@ def _two_lines(above: list[list[str]], axes: list[str]) -> list[str]:
 def _line_of_units(fields: list[str]) -> set[str]:
     """The units of length in a line of words, among which may be others: mm/s, deg, N."""
     words = {field for field in fields if field}
-    return set() if any(map(_is_number, words)) else {unit for word in words if (unit := _known_unit(word)) is not None}
-
-
-def _known_unit(word: str) -> str | None:
-    try:
-        return unit_in_metres(word)[0]
-    except InputError:
-        return None
+    if any(known_number(word) is not None for word in words):
+        return set()
+    return {unit for word in words if (unit := known_unit(word)) is not None}
 
 
 def _unit_of(name: str) -> str | None:
     behind = _UNIT_BEHIND.search(name)
     found = _UNIT.search(name)
-    return _known_unit(behind[0].strip("_ ")) if behind else None if found is None else _known_unit(found[1])
+    return known_unit(behind[0].strip("_ ")) if behind else None if found is None else known_unit(found[1])
 
 
 def _without_unit(name: str) -> str:
@@ -232,21 +227,11 @@ def _without_unit(name: str) -> str:
     return _UNIT.sub("", _UNIT_BEHIND.sub("", name))
 
 
-def _is_number(field: str) -> bool:
-    try:
-        return parse_number(field) is not None
-    except ValueError:
-        return False
-
-
 def _is_numbers(fields: list[str]) -> bool:
-    return all(map(_is_number, fields)) and sum(map(bool, fields)) >= 6
+    return None not in map(known_number, fields) and sum(map(bool, fields)) >= 6
 
 
 def _lone_number(fields: list[str]) -> float | None:
     filled = [field for field in fields if field]
-    try:
-        number = parse_number(filled[0]) if len(filled) == 1 else 0.0
-    except ValueError:
-        return None
-    return number if 0 < number < 1e5 else None
+    number = known_number(filled[0]) if len(filled) == 1 else None
+    return number if number is not None and 0 < number < 1e5 else None

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
-from learnable_smplify.formats.keypoints.json_frames import number_table, read_json_list
-from learnable_smplify.formats.keypoints.people import Sight, people_of_folder
+from learnable_smplify.formats.keypoints.json_frames import number_table, person_name, read_json_list
+from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 
 KEYPOINTS_KEY = "keypoints3d"
 """What every file of EasyMocap with somebody in it has."""
 
 
-def read_easymocap(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_easymocap(path: Path, asked: Asked) -> list[Keypoints]:
     """The people in a `keypoints3d` folder of EasyMocap (or in the folder that holds it), or in one file of it.
 
     25 keypoints are BODY_25, 67 have two hands after it, 118 a face too, which is left out with a note. A keypoint
@@ -31,14 +24,12 @@ def read_easymocap(
 
     Args:
         path: the folder, or one JSON file.
-        layout: layout name, TOML path or `Layout`; None goes by the number of keypoints.
-        fps: frames a second; None means 30, with a note.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, it is told by the number of keypoints; without fps, it is 30 with a note; without
+            units, metres, centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: no such folder, nobody in it, or a file that is not what EasyMocap writes (named).
     """
-    path = Path(path)
     if (path / "keypoints3d").is_dir():
         path = path / "keypoints3d"
     folder = read_frame_folder(path, KEYPOINTS_KEY)
@@ -49,21 +40,9 @@ def read_easymocap(
             where = f"person {index}"
             if not isinstance(person, dict) or KEYPOINTS_KEY not in person:
                 raise InputError("there is no 'keypoints3d'", path=file, where=where, expected="rows of x, y, z, c")
-            name = _person_id(person)
+            name = person_name(person.get("id")) or person_name(person.get("personID"))
             if not person[KEYPOINTS_KEY]:
                 continue
             table = number_table(person[KEYPOINTS_KEY], (3, 4), file, f"{where}, 'keypoints3d'")
             sights.append(Sight(frame, name, table[:, :3], table[:, 3] if table.shape[1] == 4 else None))
-    return people_of_folder(sights, folder, path=path, layout=layout, fps=fps, units=units)
-
-
-def _person_id(person: dict[str, Any]) -> str | None:
-    for key in ("id", "personID"):
-        value = person.get(key)
-        if isinstance(value, float) and value < 0:
-            return None  # what trackers write before they know
-        if isinstance(value, float) and value < 1e9 and value == int(value):
-            return str(int(value))
-        if isinstance(value, str) and value:
-            return value
-    return None
+    return people_from_sights(sights, folder.frames, asked, Source(path, notes=folder.notes), {25: "body25"})

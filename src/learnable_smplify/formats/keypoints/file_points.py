@@ -57,6 +57,29 @@ def taken(values: np.ndarray, columns: Sequence[int], axis: int) -> np.ndarray:
     return found
 
 
+def same_count(found: Sequence[tuple[int, str | None, np.ndarray]], path: Path) -> int:
+    """How many points everybody has in every frame.
+
+    Args:
+        found: at least one frame, the person in it by name, and their points.
+        path: for the message.
+
+    Raises:
+        InputError: not all have as many; the message says where.
+    """
+    count = len(found[0][2])
+    for frame, person, points in found:
+        if len(points) != count:
+            who = "a person" if person is None else f"person {person}"
+            raise InputError(
+                f"{who} has {len(points)} keypoints",
+                path=path,
+                where=f"frame {frame}",
+                expected=f"{count}, as before",
+            )
+    return count
+
+
 def file_points(
     layout: str | Layout | None, count: int, path: Path, body_first: dict[int, str] | None = None
 ) -> FilePoints:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from learnable_smplify.formats.keypoints.times import DEFAULT_FPS
 
 # A person is at most so far from where they were expected, in body sizes (the 90th percentile of keypoints from the
 # body's middle, 0.8 m or so): at once, and for every second out of sight.
@@ -18,8 +20,6 @@ _KEPT_S = 0.5
 # The share of the latest step in the velocity.
 _FRESH = 0.4
 MOST_PEOPLE = 32
-# Of arrays whose rate nobody told.
-_USUAL_FPS = 30.0
 # Somebody is where another was within this [body sizes].
 _CHANGED = 0.4
 _FEWEST_SIGHTS = 2  # that tell whether a name comes back
@@ -47,7 +47,7 @@ class _Track:
 
 
 def follow_people(
-    frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float, several: bool = False
+    frames: Sequence[int], points: Sequence[Float[np.ndarray, "K 3"]], fps: float | None, several: bool = False
 ) -> list[int]:
     """The person (0, 1, ... in order of first appearance) of each sight.
 
@@ -57,7 +57,7 @@ def follow_people(
     Args:
         frames: the frame of each sight; several sights of one frame are different people.
         points: their keypoints in any unit, NaN where missing.
-        fps: frames a second.
+        fps: frames a second; None means 30, and so does what is no rate: that is refused later.
         several: there are several people, though never two at once.
     """
     person = [0] * len(frames)
@@ -65,6 +65,7 @@ def follow_people(
     groups = [(frame, list(group)) for frame, group in itertools.groupby(order, key=lambda index: frames[index])]
     if not several and all(len(group) == 1 for _, group in groups):
         return person  # never more than one: the same, wherever they come back
+    fps = fps if fps is not None and np.isfinite(fps) and fps > 0 else DEFAULT_FPS
     size = _size(points)
     tracks: list[_Track] = []
     with np.errstate(all="ignore"):
@@ -86,33 +87,41 @@ def follow_people(
     return person
 
 
-def name_people(
-    frames: Sequence[int],
-    stated: Sequence[str | None],
-    points: Callable[[int], Float[np.ndarray, "K 3"]],
-    fps: float,
-) -> tuple[list[str], int]:
-    """Whom each sight shows: the file's name, else a number of those who are followed; and how many these are.
+def people_by_name(
+    frames: Sequence[int], stated: Sequence[str | None], points: Sequence[Float[np.ndarray, "K 3"]], fps: float | None
+) -> tuple[dict[str, list[int]], int, tuple[str, ...]]:
+    """Everybody in a recording, under the file's name, else under a number of those who are followed.
 
     Names of which none comes back are numbers of sights, and not used.
 
     Args:
         frames: the frame of each sight.
         stated: its name in the file, None where there is none.
-        points: a sight's keypoints, as `follow_people` has them.
-        fps: frames a second.
+        points: its keypoints, as `follow_people` has them.
+        fps: frames a second; None means 30.
+
+    Returns:
+        The sights of everybody, in order of first appearance (of many people, those who are seen most); how many people
+        are followed; and a note on those who are left out.
     """
     if len(set(stated)) == len(stated) > _FEWEST_SIGHTS and len(set(frames)) > 1:
         stated = [None] * len(stated)
     unnamed = [index for index, name in enumerate(stated) if name is None]
-    followed = follow_people([frames[index] for index in unnamed], [points(index) for index in unnamed], fps)
+    followed = follow_people([frames[index] for index in unnamed], [points[index] for index in unnamed], fps)
     taken = set(stated)
     numbers = (str(number) for number in itertools.count() if str(number) not in taken)
     number_of = {person: next(numbers) for person in dict.fromkeys(followed)}
     names = [name or "" for name in stated]
     for index, person in zip(unnamed, followed, strict=True):
         names[index] = number_of[person]
-    return names, len(number_of)
+    people: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        people.setdefault(name, []).append(index)
+    if len(people) <= MOST_PEOPLE:
+        return people, len(number_of), ()
+    longest = sorted(people, key=lambda name: -len(people[name]))[:MOST_PEOPLE]
+    note = f"{len(people) - MOST_PEOPLE} of {len(people)} people are left out: seen in fewest frames"
+    return {name: sights for name, sights in people.items() if name in longest}, len(number_of), (note,)
 
 
 def follow_slots(slots: Sequence[Float[np.ndarray, "T K D"]], fps: float | None) -> Int[np.ndarray, "P T"] | None:
@@ -131,8 +140,7 @@ def follow_slots(slots: Sequence[Float[np.ndarray, "T K D"]], fps: float | None)
         return None
     seen = np.argwhere(np.isfinite(points).all(axis=-1).sum(axis=-1).T >= 1)  # by frame, then slot
     frames = [int(frame) for frame, _ in seen]
-    rate = fps if fps is not None and np.isfinite(fps) and fps > 0 else _USUAL_FPS  # others are refused later
-    person = follow_people(frames, [points[slot, frame] for frame, slot in seen], rate, several=True)
+    person = follow_people(frames, [points[slot, frame] for frame, slot in seen], fps, several=True)
     order = np.full((max(person) + 1, points.shape[1]), -1)
     order[person, frames] = seen[:, 1]
     longest = np.argsort(-(order >= 0).sum(axis=1), kind="stable")[:MOST_PEOPLE]
@@ -153,16 +161,6 @@ def _change_slots(points: Float[np.ndarray, "P T K 3"]) -> bool:
         if bool(((to < near) & moved[0] & moved[1]).any()):
             return True
     return False
-
-
-def most_seen(sights: Mapping[str, Sized]) -> tuple[list[str], tuple[str, ...]]:
-    """Names of the people with the most sights, in their order, and a note on those who are left out."""
-    names = list(sights)
-    if len(names) <= MOST_PEOPLE:
-        return names, ()
-    longest = set(sorted(names, key=lambda name: -len(sights[name]))[:MOST_PEOPLE])
-    note = f"{len(names) - MOST_PEOPLE} of {len(names)} people are left out: seen in fewest frames"
-    return [name for name in names if name in longest], (note,)
 
 
 def _nearest(cost: Float[np.ndarray, "N M"]) -> list[int | None]:

@@ -14,14 +14,12 @@ import torch
 from jaxtyping import Bool, Float
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.units import size_of_body
+from learnable_smplify.formats.keypoints.units import FARTHEST_M, size_of_body
 from learnable_smplify.hands import HandKeypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.layouts.whole_body import WholeBody
 from learnable_smplify.skeleton import SIDES
 
-# Nothing on earth is measured further away.
-_FARTHEST_M = 1e6
 # A hand whose wrist is this far from the body's in most frames is in a frame of its own. Detectors are off by less.
 _APART_M = 0.15
 # Left and right are exchanged in a file where that brings the wrists nearer by this factor.
@@ -67,7 +65,7 @@ def measured_hands(
     points = np.array(hands, dtype=np.float64)
     if layout.name == "mediapipe33" and confidence is not None:
         confidence = _seen_though_unscored(points, confidence)
-    missing = ~np.isfinite(points).all(axis=-1) | (np.abs(np.nan_to_num(points)) > _FARTHEST_M).any(axis=-1)
+    missing = ~np.isfinite(points).all(axis=-1) | (np.abs(np.nan_to_num(points)) > FARTHEST_M).any(axis=-1)
     unseen = (points == 0).all(axis=-1) if confidence is None else ~(np.nan_to_num(confidence) > 0)
     points = np.where((missing | unseen)[..., None], np.nan, points)
     if whole is not None and -1 in (*whole.left, *whole.right):

@@ -16,6 +16,8 @@ from learnable_smplify.safe_files.json_file import read_json_file
 
 PEOPLE_KEY = "people"
 """What every file of OpenPose has."""
+# Larger ids are damage.
+_LARGEST_ID = 1e18
 
 
 def read_json(path: str | PathLike[str]) -> Any:
@@ -66,6 +68,20 @@ def openpose_people(file: Path, key: str, columns: str) -> list[tuple[str, dict[
             raise InputError(f"there are {len(row)} numbers", path=file, where=where, expected=f"{columns} of each")
         found.append((f"person {index}", person, row.reshape(-1, width)))
     return found
+
+
+def person_name(value: Any) -> str | None:
+    """Who somebody is, from what JSON has for their id, maybe in lists; None where it does not say.
+
+    Negative numbers are what trackers write before they know.
+    """
+    while isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, float):
+        if not 0 <= value < _LARGEST_ID:
+            return None
+        return str(int(value)) if value == int(value) else f"{value:g}"
+    return value if isinstance(value, str) and value else None
 
 
 def number_table(value: Any, columns: Sequence[int], path: Path, where: str) -> np.ndarray:

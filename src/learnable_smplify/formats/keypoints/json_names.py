@@ -17,6 +17,7 @@ from jaxtyping import Float
 from learnable_smplify.errors import InputError, some
 from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, hand_places, matched_layout
 from learnable_smplify.formats.keypoints.csv_headings import in_order, part_of
+from learnable_smplify.formats.keypoints.json_frames import person_name
 from learnable_smplify.layouts.layout import Layout
 
 Row = list[float | None]
@@ -155,10 +156,7 @@ def are_rows(value: Any) -> bool:
 def stated_person(value: dict[str, Any]) -> str | None:
     """Who an object of a person says that it is; None where it does not."""
     told = {key.lower().replace("_", ""): number for key, number in value.items()}
-    who = next((told[key] for key in _WHO_KEYS if isinstance(told.get(key), float | str)), None)
-    if isinstance(who, float):
-        return f"{who:g}" if who >= 0 else None
-    return who or None
+    return person_name(next((told[key] for key in _WHO_KEYS if isinstance(told.get(key), float | str)), None))
 
 
 def _replaced(value: Any, names: Sequence[str], found: list[NamedPoints], depth: int) -> Any:

@@ -19,10 +19,11 @@ from learnable_smplify.formats.keypoints.frame_folder import frame_files, json_f
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY
 from learnable_smplify.formats.keypoints.keypoints_csv import read_keypoints_csv
 from learnable_smplify.formats.keypoints.keypoints_npy import read_keypoints_npy
-from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz, write_keypoints_npz
+from learnable_smplify.formats.keypoints.keypoints_npz import read_keypoints_npz
 from learnable_smplify.formats.keypoints.mediapipe import read_mediapipe
 from learnable_smplify.formats.keypoints.ntu_skeleton import read_ntu_skeleton
 from learnable_smplify.formats.keypoints.openpose3d import read_openpose3d
+from learnable_smplify.formats.keypoints.source import Asked
 from learnable_smplify.formats.keypoints.trc import read_trc
 from learnable_smplify.formats.other_kinds import other_kind
 from learnable_smplify.keypoints import Keypoints
@@ -135,7 +136,7 @@ def read_people(
         raise InputError("the file is empty", path=path, expected="keypoints")
     # Numbers too large to compute with come out as infinity or NaN, which is to say missing: no warning needed.
     with np.errstate(all="ignore"):
-        people = _READERS[kind](path, layout=layout, fps=fps, units=units)
+        people = _READERS[kind](path, Asked(layout, fps, units))
         assumed = _ASSUMED_UP.get(kind)
         if kind == "mediapipe" and load_layout(people[0].layout).name != "mediapipe33":
             assumed = None  # lists of numbers of another program
@@ -151,15 +152,6 @@ def are_keypoints(path: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def write_keypoints(keypoints: Keypoints, path: str | PathLike[str]) -> None:
-    """Write keypoints as .npz (see `write_keypoints_npz`).
-
-    Raises:
-        InputError: the path does not end in .npz or cannot be written.
-    """
-    write_keypoints_npz(keypoints, path)
 
 
 def kind_of_json(path: Path) -> str:

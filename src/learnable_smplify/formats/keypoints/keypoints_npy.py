@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.formats.keypoints.array_shapes import followed, people_of_array
-from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_from_arrays
-from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.keypoints.assemble import check_file, keypoints_in_order
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 
 
 def _refuse_objects(path: Path) -> None:
@@ -28,12 +27,7 @@ def _refuse_objects(path: Path) -> None:
         )
 
 
-def read_keypoints_npy(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_keypoints_npy(path: Path, asked: Asked) -> list[Keypoints]:
     """The people of an array (T, K, 3), or (T, K, 4) with confidence last; (K, 3) and (K, 4) are one frame.
 
     With a layout, rows (T, 3 K) or (T, 4 K) are read too, and other orders of the axes: see `array_shapes`.
@@ -43,14 +37,13 @@ def read_keypoints_npy(
 
     Args:
         path: the .npy file.
-        layout: layout name, TOML path or `Layout`; None takes the only layout with K keypoints.
-        fps: frames a second; None means 30, with a note.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, the only one with K keypoints is taken; without fps, 30 with a note; without units,
+            metres, centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: not an array of numbers, of another shape, truncated, or several layouts have K keypoints.
     """
-    path = check_file(path)
+    check_file(path)
     _refuse_objects(path)
     try:
         # Mapped, not loaded: a header that promises more than the file holds is refused without allocating it.
@@ -61,38 +54,18 @@ def read_keypoints_npy(
         ) from error
     if array.dtype.kind not in "fiu":
         raise InputError(f"the array holds {array.dtype}", path=path, expected="numbers")
-    people, notes = people_of_array(array, layout, path)
-    people, _, said = followed(people, [None] * len(people), fps)
-    notes += said
-    return [
-        _person(frames, layout, path, fps, units, notes, str(number) if len(people) > 1 else None)
+    people, notes = people_of_array(array, asked.layout, path)
+    people, _, said = followed(people, [None] * len(people), asked.fps)
+    source = Source(path, notes=(*notes, *said))
+    seen = {
+        str(number): frames
         for number, frames in enumerate(people)
-        if len(people) == 1 or (np.isfinite(frames[..., :3]).any() and frames[..., :3].any())
-    ] or [_person(people[0], layout, path, fps, units, notes, None)]
+        if np.isfinite(frames[..., :3]).any() and frames[..., :3].any()
+    }
+    if len(people) == 1 or not seen:
+        return [_person(people[0], asked, source)]
+    return [_person(frames, asked, replace(source, person_id=name)) for name, frames in seen.items()]
 
 
-def _person(
-    frames: np.ndarray,
-    layout: str | Layout | None,
-    path: Path,
-    fps: float | None,
-    units: str | None,
-    notes: tuple[str, ...],
-    name: str | None,
-) -> Keypoints:
-    points = file_points(layout, frames.shape[1], path)
-    body, hands = points.body_of(frames, 1), points.hands_of(frames)
-    scored = frames.shape[2] == 4
-    return keypoints_from_arrays(
-        body[..., :3],
-        path=path,
-        layout=points.layout,
-        fps=fps,
-        units=units,
-        confidence=body[..., 3] if scored else None,
-        person_id=name,
-        notes=(*notes, *points.notes),
-        hands=None if hands is None else hands[..., :3],
-        hand_confidence=hands[..., 3] if hands is not None and scored else None,
-        whole=points.whole,
-    )
+def _person(frames: np.ndarray, asked: Asked, source: Source) -> Keypoints:
+    return keypoints_in_order(frames[..., :3], frames[..., 3] if frames.shape[2] == 4 else None, asked, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.array_shapes import followed, people_of_array
+from learnable_smplify.formats.keypoints.array_shapes import followed, only_points, people_of_array, text_in
 from learnable_smplify.formats.keypoints.assemble import (
     check_file,
-    keypoints_from_arrays,
     keypoints_from_markers,
+    keypoints_in_order,
     matched_layout,
 )
-from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.keypoints.named_people import NamedColumns
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
@@ -38,12 +40,7 @@ _KEYS = (
 )
 
 
-def read_keypoints_npz(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_keypoints_npz(path: Path, asked: Asked) -> list[Keypoints]:
     """The people of a .npz: `keypoints` (T, K, 3) or (T, K, 4); `confidence` (T, K), `layout`, `fps`, `person_id`,
     `up_axis` and `start_time` [s] may be there, and `hands` (T, 2, 21, 3) with `hand_confidence` (T, 2, 21).
 
@@ -52,41 +49,55 @@ def read_keypoints_npz(
 
     Args:
         path: the file.
-        layout: layout name, TOML path or `Layout`; None takes the file's own, else the only one with K keypoints.
-        fps: frames a second; None takes the file's own, else 30 with a note.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, the file's own is taken, else the only one with K keypoints; without fps, the file's
+            own, else 30 with a note; without units, metres, centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: no `keypoints` in it, shapes that do not fit, a damaged archive.
     """
-    path = check_file(path)
+    check_file(path)
     arrays = read_npz(path, {*_KEYS, *_NAMES, *_POSITIONS, *_CONFIDENCES, *_RATES})
     key = next((key for key in _POSITIONS if key in arrays), None)
     if (key is None or key != "keypoints") and _is_motion(path):
         raise _no_keypoints(path)
     if key is None:
         arrays = read_npz(path)
-        key = _only_positions(arrays)
+        key = only_points(arrays, (3,), (3, 4))
     if key is None and len(series := _by_joint(arrays)) >= _FEWEST_JOINTS:
         arrays |= {"keypoints": np.stack(list(series.values()), axis=1), _NAMES[0]: np.array(list(series))}
         key = "keypoints"
     if key is None:
         raise _no_keypoints(path)
-    if layout is None and (named := _text(arrays, "layout")) is not None:
-        layout = shipped_layout(named, path)
-    people, notes = people_of_array(_numbers(arrays, key, path), layout, path, f"array '{key}'")
+    if asked.layout is None and (named := text_in(arrays, "layout")) is not None:
+        asked = replace(asked, layout=shipped_layout(named, path))
+    people, notes = people_of_array(_numbers(arrays, key, path), asked.layout, path, f"array '{key}'")
     if key != "keypoints":
         notes = (f"the keypoints are taken from the array '{key}'", *notes)
     scores: list[np.ndarray | None] = [person[..., 3] if person.shape[2] == 4 else None for person in people]
     if (stated := next((key for key in _CONFIDENCES if key in arrays), None)) is not None:
         scores = _confidences(_numbers(arrays, stated, path), people, path, stated)
-    fps = _stated_fps(arrays, path) if fps is None else fps
+    fps = _stated_fps(arrays, path) if asked.fps is None else asked.fps
     people, scores, said = followed(people, scores, fps)
-    notes += said
+    up_axis = text_in(arrays, "up_axis")
+    source = Source(
+        path,
+        fps=fps,
+        up_axis=up_axis if up_axis in ("x", "y", "z") else None,
+        person_id=text_in(arrays, "person_id"),
+        start_s=_start(arrays, path),
+        notes=(*notes, *said),
+    )
+    if len(people) == 1:
+        return [_person(arrays, people[0], scores[0], asked, source)]
     return [
-        _person(arrays, person, score, layout, fps, units, path, notes, str(number) if len(people) > 1 else None)
+        _person(arrays, person, score, asked, replace(source, person_id=str(number)))
         for number, (person, score) in enumerate(zip(people, scores, strict=True))
     ]
+
+
+def _start(arrays: dict[str, np.ndarray], path: Path) -> float:
+    time = _numbers(arrays, "start_time", path) if "start_time" in arrays else np.zeros(1)
+    return float(time.reshape(-1)[0]) if time.size == 1 and np.isfinite(time).all() else 0.0
 
 
 def _stated_fps(arrays: dict[str, np.ndarray], path: Path) -> float | None:
@@ -101,16 +112,6 @@ def _stated_fps(arrays: dict[str, np.ndarray], path: Path) -> float | None:
 
 def _is_motion(path: Path) -> bool:
     return not {"poses", "global_orient", "smpl_thetas"}.isdisjoint(npz_names(path))
-
-
-def _only_positions(arrays: dict[str, np.ndarray]) -> str | None:
-    """The one array that has the shape of keypoints, where none has a known name."""
-    found = [
-        key
-        for key, array in arrays.items()
-        if array.dtype.kind == "f" and array.ndim == 3 and array.shape[1] >= _FEWEST_JOINTS and array.shape[2] in (3, 4)
-    ]
-    return found[0] if len(found) == 1 else None
 
 
 def _by_joint(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -175,61 +176,18 @@ def _confidences(stated: np.ndarray, people: list[np.ndarray], path: Path, key: 
 
 
 def _person(
-    arrays: dict[str, np.ndarray],
-    positions: np.ndarray,
-    confidence: np.ndarray | None,
-    layout: str | Layout | None,
-    fps: float | None,
-    units: str | None,
-    path: Path,
-    notes: tuple[str, ...],
-    name: str | None,
+    arrays: dict[str, np.ndarray], points: np.ndarray, confidence: np.ndarray | None, asked: Asked, source: Source
 ) -> Keypoints:
-    start = 0.0
-    if "start_time" in arrays:
-        time = _numbers(arrays, "start_time", path)
-        start = float(time.reshape(-1)[0]) if time.size == 1 and np.isfinite(time).all() else 0.0
-    up_axis = _text(arrays, "up_axis")
-    if _known(names := _names(arrays), positions.shape[1], layout, path):
-        return keypoints_from_markers(
-            names,
-            positions[..., :3],
-            path=path,
-            layout=layout,
-            fps=fps,
-            units=units,
-            confidence=confidence,
-            up_axis=up_axis if up_axis in ("x", "y", "z") else None,
-            person_id=name or _text(arrays, "person_id"),
-            start_s=start,
-            notes=notes,
-        )
-    points = file_points(layout, positions.shape[1], path)
-    hands, hand_confidence = _hands(arrays, len(positions), path)
-    if hands is None and (hands := points.hands_of(positions[..., :3])) is not None and confidence is not None:
-        scores = points.hands_of(confidence[..., None])
-        hand_confidence = None if scores is None else scores[..., 0]
-    return keypoints_from_arrays(
-        points.body_of(positions[..., :3], 1),
-        path=path,
-        layout=points.layout,
-        fps=fps,
-        units=units,
-        confidence=None if confidence is None else points.body_of(confidence, 1),
-        up_axis=up_axis if up_axis in ("x", "y", "z") else None,
-        person_id=name or _text(arrays, "person_id"),
-        start_s=start,
-        notes=(*notes, *points.notes),
-        hands=hands,
-        hand_confidence=hand_confidence,
-        whole=points.whole,
-    )
+    positions, names = points[..., :3], _names(arrays)
+    if _known(names, positions.shape[1], asked.layout, source.path):
+        return keypoints_from_markers(NamedColumns(names, positions, confidence, source), asked)
+    return keypoints_in_order(positions, confidence, asked, source, _hands(arrays, len(positions), source.path))
 
 
-def _hands(arrays: dict[str, np.ndarray], frames: int, path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _hands(arrays: dict[str, np.ndarray], frames: int, path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Positions (T, 2, 21, 3) and confidence (T, 2, 21) of a file that holds hands beside the body."""
     if "hands" not in arrays:
-        return None, None
+        return None
     hands = _numbers(arrays, "hands", path)
     if hands.shape not in ((frames, 2, 21, 3), (frames, 2, 21, 4)):
         raise InputError(
@@ -238,13 +196,14 @@ def _hands(arrays: dict[str, np.ndarray], frames: int, path: Path) -> tuple[np.n
     confidence = hands[..., 3] if hands.shape[-1] == 4 else None
     if "hand_confidence" in arrays:
         confidence = _numbers(arrays, "hand_confidence", path)
-        _check_shape(confidence, "hand_confidence", hands.shape[:3], path)
+        if confidence.shape != hands.shape[:3]:
+            raise InputError(
+                f"the array has shape {confidence.shape}",
+                path=path,
+                where="array 'hand_confidence'",
+                expected=f"{hands.shape[:3]}",
+            )
     return hands[..., :3], confidence
-
-
-def _check_shape(array: np.ndarray, name: str, shape: tuple[int, ...], path: Path) -> None:
-    if array.shape != shape:
-        raise InputError(f"the array has shape {array.shape}", path=path, where=f"array '{name}'", expected=f"{shape}")
 
 
 def write_keypoints_npz(keypoints: Keypoints, path: str | PathLike[str]) -> None:
@@ -281,10 +240,3 @@ def _numbers(arrays: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray:
     if arrays[key].dtype.kind not in "fiu":
         raise InputError(f"the array holds {arrays[key].dtype}", path=path, where=f"array '{key}'", expected="numbers")
     return arrays[key].astype(np.float64)
-
-
-def _text(arrays: dict[str, np.ndarray], key: str) -> str | None:
-    if key not in arrays or arrays[key].size != 1:
-        return None
-    value = arrays[key].reshape(()).item()
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.json_names import (
     NamedPoints,
-    NameOrder,
     are_rows,
     name_order,
     with_named_points,
@@ -44,19 +42,15 @@ from learnable_smplify.formats.keypoints.mediapipe_hands import (
     sides_by_bend,
 )
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.formats.keypoints.times import fps_from_times
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, layout_names
+from learnable_smplify.layouts.layout import layout_names
 
 _EXCHANGED = "left and right hands are named as in a mirrored picture: exchanged, as the fingers bend"
 
 
-def read_mediapipe(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_mediapipe(path: Path, asked: Asked) -> list[Keypoints]:
     """The people in a JSON file of MediaPipe's world landmarks, in its frame: metres from the hips, y down.
 
     Hands are read from `left_hand_landmarks` and `left_hand_world_landmarks` (and right) of Holistic, from the Hand
@@ -71,16 +65,13 @@ def read_mediapipe(
 
     Args:
         path: the file.
-        layout: layout name, TOML path or `Layout`; None means mediapipe33 for 33 landmarks.
-        fps: frames a second; None takes the file's, else 30 with a note.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, 33 landmarks are mediapipe33; without fps, the file's is taken, else 30 with a note;
+            without units, metres, centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: no such file, not JSON, no landmarks where they belong, or landmarks in picture coordinates.
     """
-    path = Path(path)
-    content = read_frames(path)
-    rate = fps if fps is not None else stated_rate(content)
+    content, layout = read_frames(path), asked.layout
     if layout is None and isinstance(content, dict) and content.get("layout") in layout_names():
         layout = content["layout"]
     frames = frames_in(content, path)
@@ -93,52 +84,46 @@ def read_mediapipe(
     frames, named = with_named_points(unflattened(frames, layout), stated_names(content))
     order = name_order(named, layout, path)
     sights: list[Sight] = []
-    bare: list[Sight] = []
+    bare: list[tuple[int, np.ndarray]] = []
+    unsure = False
     for frame, value in zip(places.at, frames, strict=True):
-        hands = frame_hands(value, partial(_hand_table, path=path, where=f"frame {frame}, hands"))
-        alone = hands is not None and not _has_pose(value)
+        inner = value[0] if isinstance(value, list) and len(value) == 1 else value
+        hands = frame_hands(inner, partial(_hand_table, path=path, where=f"frame {frame}, hands"))
+        unsure = unsure or are_lists(inner)
+        alone = hands is not None and not _has_pose(inner)
         people = [] if alone else list(people_in_frame(value, path, f"frame {frame}"))
         if hands is not None and not people:
-            bare.append(Sight(frame, None, hands[..., :3].reshape(-1, 3), hands[..., 3].reshape(-1)))
+            bare.append((frame, hands))
         for person, (who, points) in enumerate(people):
             # Whose hands they are, is told of one person only.
             own = hands if len(people) == 1 else None
             if isinstance(points, NamedPoints):
                 assert order is not None
-                sights.append(_named_sight(frame, who, points, order, own))
-                continue
-            where = f"frame {frame}" if person == 0 else f"frame {frame}, person {person}"
-            table = points_table(points, path, where)
-            sights.append(Sight(frame, who, table[:, :3], table[:, 3] if table.shape[1] == 4 else None, own))
+                table, named_hands = order.table(points), order.hands_of(points)
+                scored, own = order.scored, own if named_hands is None else named_hands
+            else:
+                where = f"frame {frame}" if person == 0 else f"frame {frame}, person {person}"
+                table = points_table(points, path, where)
+                scored = table.shape[1] == 4
+            sights.append(Sight(frame, who, table[:, :3], table[:, 3] if scored else None, own))
     layout = layout if order is None else order.layout
     if bare and not sights:
         sights, hand_notes = _hands_alone(bare)
         layout = layout or "hands42"
     else:
-        sights, hand_notes = _with_sides(sights, any(map(are_lists, frames)))
-    return people_from_sights(
-        sights,
-        places.frames,
-        path=path,
-        layout=layout,
+        sights, hand_notes = _with_sides(sights) if unsure else (sights, ())
+    rate = stated_rate(content)
+    source = Source(
+        path,
         fps=fps_from_times(places.spread(times)) if rate is None else rate,
-        units=units,
         notes=(*hand_notes, *(order.notes if order else ()), *places.notes),
-        aspect=_aspect(content),
     )
+    return people_from_sights(sights, places.frames, replace(asked, layout=layout), source, aspect=_aspect(content))
 
 
-def _named_sight(frame: int, who: str | None, points: NamedPoints, order: NameOrder, hands: np.ndarray | None) -> Sight:
-    table, own = order.table(points), order.hands_of(points)
-    return Sight(frame, who, table[:, :3], table[:, 3] if order.scored else None, hands if own is None else own)
-
-
-def _hands_alone(bare: list[Sight]) -> tuple[list[Sight], tuple[str, ...]]:
-    """Frames of hands without a pose, left and right set apart where each is about its own middle."""
-    hands = [
-        np.concatenate((sight.positions, np.asarray(sight.confidence)[:, None]), axis=1).reshape(2, 21, 4)
-        for sight in bare
-    ]
+def _hands_alone(bare: list[tuple[int, np.ndarray]]) -> tuple[list[Sight], tuple[str, ...]]:
+    """Frames of hands (2, 21, 4) without a pose, left and right set apart where each is about its own middle."""
+    hands = [hand for _, hand in bare]
     notes: tuple[str, ...] = ()
     if sides_by_bend(hands):
         hands, notes = [hand[::-1] for hand in hands], (_EXCHANGED,)
@@ -146,15 +131,15 @@ def _hands_alone(bare: list[Sight]) -> tuple[list[Sight], tuple[str, ...]]:
         hands = [apart(hand) for hand in hands]
         notes = (*notes, "each hand is in a frame of its own: where they are is not known")
     return [
-        Sight(sight.frame, None, hand[..., :3].reshape(-1, 3), hand[..., 3].reshape(-1))
-        for sight, hand in zip(bare, hands, strict=True)
+        Sight(frame, None, hand[..., :3].reshape(-1, 3), hand[..., 3].reshape(-1))
+        for (frame, _), hand in zip(bare, hands, strict=True)
     ], notes
 
 
-def _with_sides(sights: list[Sight], lists: bool) -> tuple[list[Sight], tuple[str, ...]]:
+def _with_sides(sights: list[Sight]) -> tuple[list[Sight], tuple[str, ...]]:
     """Hands of the Hand Landmarker with left and right as the fingers bend."""
     hands = [sight.hands for sight in sights if sight.hands is not None]
-    if not lists or not hands or not sides_by_bend(hands):
+    if not hands or not sides_by_bend(hands):
         return sights, ()
     exchanged = [replace(s, hands=None if s.hands is None else s.hands[::-1]) for s in sights]
     return exchanged, (_EXCHANGED,)
@@ -167,8 +152,6 @@ def _hand_table(landmarks: Any, path: Path, where: str) -> np.ndarray:
 
 
 def _has_pose(value: Any) -> bool:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
     return not isinstance(value, dict) or any(
         value.get(key) for key in (*WORLD_KEYS, *PICTURE_KEYS, *ARRAY_KEYS, *PEOPLE_KEYS)
     )

@@ -45,8 +45,6 @@ def frame_hands(value: Any, table: Table) -> Float[np.ndarray, "2 21 4"] | None:
         value: a frame's object.
         table: makes (21, 3) or (21, 4) of a list of landmarks, or raises for anything else.
     """
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
     if not isinstance(value, dict):
         return None
     found = np.full((2, 21, 4), np.nan)
@@ -68,8 +66,6 @@ def frame_hands(value: Any, table: Table) -> Float[np.ndarray, "2 21 4"] | None:
 
 def are_lists(value: Any) -> bool:
     """Whether a frame has its hands in the Hand Landmarker's form, whose words for the sides may be exchanged."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
     return isinstance(value, dict) and any(value.get(key) for key in _LIST_KEYS)
 
 

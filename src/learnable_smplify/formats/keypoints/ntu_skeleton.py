@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.assemble import check_file, parse_number, read_text
+from learnable_smplify.formats.keypoints.assemble import number_at, read_text
 from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.broken_end import frame_count_notes
 
 _FPS = 30.0
 # Of a joint's line: x, y, z [m] in the camera's frame (y up), seven more numbers, and how it was tracked at the end.
 _FEWEST_NUMBERS = 3
-_CONFIDENCE = {0: 0.0, 1: 0.5, 2: 1.0}  # not tracked, inferred, tracked
+_CONFIDENCE = {0.0: 0.0, 1.0: 0.5, 2.0: 1.0}  # not tracked, inferred, tracked
 
 
-def read_ntu_skeleton(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_ntu_skeleton(path: Path, asked: Asked) -> list[Keypoints]:
     """The people in a .skeleton file, each under its body id; joints that the sensor only inferred count half.
 
     Args:
         path: the file.
-        layout: layout name, TOML path or `Layout`; None means ntu25.
-        fps: frames a second; None means 30, as NTU RGB+D was recorded.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, it is ntu25; without fps, it is 30, as NTU RGB+D was recorded; without units, metres,
+            centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: no such file, or a line that is not what it should be (with its number).
     """
-    path = check_file(path)
     lines = [
         (number, line.split()) for number, line in enumerate(read_text(path).splitlines(), start=1) if line.strip()
     ]
@@ -65,13 +58,9 @@ def read_ntu_skeleton(
             rows = []
             for _ in range(count("the number of joints")):
                 number, fields = line("a joint's line", _FEWEST_NUMBERS)
-                try:
-                    state = parse_number(fields[-1]) if len(fields) >= 12 else 2.0
-                    rows.append([*map(parse_number, fields[:3]), _CONFIDENCE.get(int(state), 1.0)])
-                except ValueError as error:
-                    raise InputError(
-                        f"a field is not a number ({str(error)[:60]})", path=path, where=f"line {number}"
-                    ) from error
+                state = number_at(fields[-1], path, number) if len(fields) >= 12 else 2.0
+                position = [number_at(field, path, number) for field in fields[:3]]
+                rows.append([*position, _CONFIDENCE.get(state, 1.0)])
             table = np.array(rows).reshape(-1, 4)
             seen.append(Sight(frame, body[0], table[:, :3], table[:, 3]))
         return seen
@@ -87,13 +76,5 @@ def read_ntu_skeleton(
                 raise
             frames = frame
             break
-    return people_from_sights(
-        sights,
-        frames,
-        path=path,
-        layout=layout,
-        fps=_FPS if fps is None else fps,
-        units=units,
-        body_first={25: "ntu25"},
-        notes=frame_count_notes(promised, frames),
-    )
+    source = Source(path, fps=_FPS, notes=frame_count_notes(promised, frames))
+    return people_from_sights(sights, frames, asked, source, {25: "ntu25"})

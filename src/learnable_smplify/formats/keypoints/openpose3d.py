@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,17 @@ import numpy as np
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
-from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people
-from learnable_smplify.formats.keypoints.people import Sight, people_of_folder
+from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_list, openpose_people, person_name
+from learnable_smplify.formats.keypoints.people import Sight, people_from_sights
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 
 _KEY = "pose_keypoints_3d"
 _HAND_KEYS = ("hand_left_keypoints_3d", "hand_right_keypoints_3d")
 
 
-def read_openpose3d(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_openpose3d(path: Path, asked: Asked) -> list[Keypoints]:
     """The people in a folder of OpenPose's 3D output, or in one file of it; BODY_25 where there are 25 keypoints.
 
     Hands are read from `hand_left_keypoints_3d` and `hand_right_keypoints_3d`; the face is left out.
@@ -35,14 +29,12 @@ def read_openpose3d(
 
     Args:
         path: the folder, or one JSON file.
-        layout: layout name, TOML path or `Layout`; None goes by the number of keypoints.
-        fps: frames a second; None means 30, with a note.
-        units: of the positions; None detects metres, centimetres or millimetres by the limbs.
+        asked: without a layout, it is told by the number of keypoints; without fps, it is 30 with a note; without
+            units, metres, centimetres or millimetres are told by the limbs.
 
     Raises:
         InputError: no such folder, nobody in it, or a file that is not what OpenPose writes (named).
     """
-    path = Path(path)
     folder = read_frame_folder(path, PEOPLE_KEY)
     sights: list[Sight] = []
     flat = False
@@ -51,11 +43,11 @@ def read_openpose3d(
             if len(table) == 0:
                 flat = flat or bool(person.get("pose_keypoints_2d"))
                 continue
-            name = _person_id(person.get("person_id"))
+            name = person_name(person.get("person_id"))
             sights.append(Sight(frame, name, table[:, :3], table[:, 3], _hands(person, file, where)))
     if not sights and flat:
         raise flat_keypoints(path, f": '{_KEY}' is empty")
-    return people_of_folder(sights, folder, path=path, layout=layout, fps=fps, units=units)
+    return people_from_sights(sights, folder.frames, asked, Source(path, notes=folder.notes), {25: "body25"})
 
 
 def _hands(person: dict[str, Any], file: Path, where: str) -> np.ndarray | None:
@@ -71,12 +63,3 @@ def _hands(person: dict[str, Any], file: Path, where: str) -> np.ndarray | None:
                 )
             found[side] = row.reshape(21, 4)
     return found if np.isfinite(found).any() else None
-
-
-def _person_id(value: Any) -> str | None:
-    """OpenPose writes [-1] where it does not track."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, float) and 0 <= value < 1e9:
-        return f"{value:g}" if value != int(value) else str(int(value))
-    return value if isinstance(value, str) and value else None

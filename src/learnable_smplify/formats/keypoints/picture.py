@@ -101,14 +101,13 @@ def refuse_picture(positions: Float[np.ndarray, "T K 3"], layout: Layout, path: 
     if _are_pixels(positions):
         raise flat_keypoints(path, " in pixels: x, y, confidence")
     flat = positions[np.isfinite(positions).all(axis=-1)]
-    hips = mean_of(positions, layout, HIPS)
-    hips = hips[np.isfinite(hips).all(axis=-1)]
+    middle, feet = mean_of(positions, layout, HIPS), mean_of(positions, layout, FEET)
+    hips = middle[np.isfinite(middle).all(axis=-1)]
     if not len(flat) or not len(hips):
         return
     inside = float(((flat[:, :2] > _LOW) & (flat[:, :2] < _HIGH)).all(axis=-1).mean())
     depth, place = float(np.median(np.abs(hips[:, 2]))), float(np.median(hips[:, :2].min(axis=-1)))
-    lower = mean_of(positions, layout, FEET) if np.isfinite(mean_of(positions, layout, FEET)).any() else None
-    down = (mean_of(positions, layout, HIPS) if lower is None else lower) - mean_of(positions, layout, TOP)
+    down = (feet if np.isfinite(feet).any() else middle) - mean_of(positions, layout, TOP)
     down = down[np.isfinite(down).all(axis=-1)]
     if inside > _INSIDE and depth < _HIP_DEPTH and place > _HIP_PLACE and len(down) and np.median(down[:, 1]) > 0:
         raise InputError(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+DEFAULT_FPS = 30.0
+"""Of recordings whose rate nobody tells."""
 # A step this many times longer than most is a gap in the recording, not the time from one frame to the next.
 _GAP = 2.5
 # Where the rounding leaves several possible, one of these is meant.

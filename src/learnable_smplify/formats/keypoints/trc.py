@@ -4,61 +4,29 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.assemble import (
     MOST_MARKERS,
-    check_file,
     keypoints_from_markers,
-    parse_number,
+    known_number,
+    number_at,
     read_text,
 )
-from learnable_smplify.formats.keypoints.named_people import owner, several_people
+from learnable_smplify.formats.keypoints.named_people import NamedColumns, several_people
 from learnable_smplify.formats.keypoints.picture import flat_keypoints
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.formats.keypoints.times import fps_from_times, places_of_times, start_of
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
 
 PIXELS = ("px", "pixel", "pixels")
 
 
-@dataclass(frozen=True, eq=False)
-class TrcTable:
-    """What is written in a TRC file.
-
-    Args:
-        path: of the file.
-        names: (M,) of the markers.
-        values: (T, M, 3) in the file's unit, NaN where missing.
-        fps: frames a second, None where nothing says.
-        unit: what it says the values are in.
-        start_s: time of the first frame [s].
-        notes: lines for the user.
-    """
-
-    path: Path
-    names: list[str]
-    values: Float[np.ndarray, "T M 3"]
-    fps: float | None
-    unit: str
-    start_s: float
-    notes: tuple[str, ...]
-
-
-def read_trc(
-    path: str | PathLike[str],
-    layout: str | Layout | None = None,
-    fps: float | None = None,
-    units: str | None = None,
-) -> list[Keypoints]:
+def read_trc(path: Path, asked: Asked) -> list[Keypoints]:
     """The people of a TRC file, whose markers are keypoints; Y is up.
 
     Fields may be parted by tabs, commas, semicolons or spaces. Markers that are not keypoints of the layout, and
@@ -67,34 +35,19 @@ def read_trc(
 
     Args:
         path: the file.
-        layout: layout name, TOML path or `Layout`; None infers it from the marker names.
-        fps: frames a second; None takes the file's DataRate.
-        units: of the positions; None obeys the file's Units, unless limb lengths show that it is wrong.
+        asked: without a layout, it is inferred from the marker names; without fps, the file's DataRate is taken;
+            without units, the file's Units are obeyed, unless limb lengths show that they are wrong.
 
     Raises:
         InputError: not a TRC file, a row of another length, text where a number belongs (with the line).
     """
-    table = read_trc_table(path, fps)
-
-    def person(name: str, columns: Sequence[int]) -> Keypoints:
-        return keypoints_from_markers(
-            [owner(table.names[column])[1] if name else table.names[column] for column in columns],
-            table.values[:, columns],
-            path=table.path,
-            layout=layout,
-            fps=table.fps,
-            units=units,
-            declared_units=_declared_unit(table),
-            up_axis="y",
-            person_id=name or None,
-            start_s=table.start_s,
-            notes=table.notes,
-        )
-
-    return several_people(table.names, person) or [person("", range(len(table.names)))]
+    columns = read_trc_table(path, asked.fps)
+    if (columns.source.units or "").lower() in PIXELS:
+        raise flat_keypoints(path, " in pixels (Sports2D's in metres have '_m_' in their name)", "line 3")
+    return several_people(columns, lambda own: keypoints_from_markers(own, asked))
 
 
-def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTable:
+def read_trc_table(path: Path, fps: float | None = None) -> NamedColumns:
     """The markers of a TRC file as they are written.
 
     Args:
@@ -104,7 +57,6 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
     Raises:
         InputError: not a TRC file, a row of another length, text where a number belongs (with the line).
     """
-    path = check_file(path)
     lines = read_text(path).splitlines()
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
     lines = lines[first:]
@@ -145,12 +97,8 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
                 where=f"line {number}",
                 expected=f"{width}: frame, time and x, y, z of {len(names)} markers (is the file truncated?)",
             )
-        try:
-            values.append([parse_number(field) for field in [*fields[:2], *fields[start : start + 3 * len(names)]]])
-        except ValueError as error:
-            raise InputError(
-                f"a field is not a number ({str(error)[:80]})", path=path, where=f"line {number}", expected="numbers"
-            ) from error
+        numbers = [*fields[:2], *fields[start : start + 3 * len(names)]]
+        values.append([number_at(field, path, number) for field in numbers])
 
     notes += _check_counts(header, len(values), len(names))
     if width > 2 + 3 * len(names):
@@ -165,15 +113,15 @@ def read_trc_table(path: str | PathLike[str], fps: float | None = None) -> TrcTa
         rate = measured_rate
     elif fps is None and measured_rate is not None and not 0.98 < measured_rate / rate < 1.02:
         notes.append(f"DataRate says {rate:g} but the times say {measured_rate:.4g} frames a second: DataRate is used")
-    return TrcTable(
+    source = Source(
         path,
-        names,
-        table[:, 2:].reshape(-1, len(names), 3),
-        rate if fps is None else fps,
-        header.get("Units", "").strip(),
-        start_of(table[:, 1]),
-        tuple(notes),
+        fps=rate,
+        units=header.get("Units", "").strip() or None,
+        up_axis="y",
+        start_s=start_of(table[:, 1]),
+        notes=tuple(notes),
     )
+    return NamedColumns(names, table[:, 2:].reshape(-1, len(names), 3), None, source)
 
 
 def _fields(line: str) -> list[str]:
@@ -205,10 +153,8 @@ def _marker_names(line: str) -> list[str]:
 
 
 def _is_row(line: str) -> bool:
-    try:
-        return len([parse_number(field) for field in _fields(line) if field]) > 3
-    except ValueError:
-        return False
+    numbers = [known_number(field) for field in _fields(line) if field]
+    return len(numbers) > 3 and None not in numbers
 
 
 def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
@@ -222,18 +168,9 @@ def _place(axes: str, names: list[str], lengths: list[int]) -> tuple[int, int]:
     return (stated if stated + 3 * len(names) <= width else 2), width
 
 
-def _declared_unit(table: TrcTable) -> str | None:
-    if table.unit.lower() in PIXELS:
-        raise flat_keypoints(table.path, " in pixels (Sports2D's in metres have '_m_' in their name)", "line 3")
-    return table.unit or None
-
-
 def _number(text: str | None) -> float | None:
-    try:
-        value = parse_number(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+    value = known_number(text or "")
+    return value if value is not None and math.isfinite(value) and value > 0 else None
 
 
 def _check_counts(header: dict[str, str], frames: int, markers: int) -> list[str]:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.skeleton import SIDES
 
 METRES_PER_UNIT: dict[str, float] = {
     "m": 1.0,
@@ -20,25 +21,22 @@ METRES_PER_UNIT: dict[str, float] = {
 }
 
 _SPELLINGS = {
-    "metre": "m",
-    "meter": "m",
-    "centimetre": "cm",
-    "centimeter": "cm",
-    "millimetre": "mm",
-    "millimeter": "mm",
-    "inch": "in",
-    "inche": "in",
-    "foot": "ft",
-    "feet": "ft",
+    **dict.fromkeys(("metre", "meter"), "m"),
+    **dict.fromkeys(("centimetre", "centimeter"), "cm"),
+    **dict.fromkeys(("millimetre", "millimeter"), "mm"),
+    **dict.fromkeys(("inch", "inche"), "in"),
+    **dict.fromkeys(("foot", "feet"), "ft"),
 }
 
 Bone = tuple[str, str, float]
 """Two points and the length between them."""
 
+# Nothing on earth is measured further away; larger numbers are damage, and their squares overflow.
+FARTHEST_M = 1e6
 # Adult bone lengths in metres. Bones, not the body's extent: they do not depend on the pose.
 _BONES: tuple[Bone, ...] = tuple(
     (f"{side}_{start}", f"{side}_{end}", length)
-    for side in ("left", "right")
+    for side in SIDES
     for start, end, length in (
         ("hip", "knee", 0.40),
         ("knee", "ankle", 0.41),
@@ -55,20 +53,25 @@ _FEET, _INCHES, _GROWN = (3.0, 4.2), (29.0, 47.0), 1.44
 # What tells the size where only hands are measured: the palm.
 _PALM_BONES = tuple(
     (f"{side}_wrist", f"{side}_{end}_knuckle", length)
-    for side in ("left", "right")
+    for side in SIDES
     for end, length in (("index", 0.095), ("pinky", 0.085))
 )
 
 
+def known_unit(unit: str) -> str | None:
+    """Short name of a unit in any usual spelling ("mm", "Millimeters"); None for any other word."""
+    word = unit.strip().strip("()[]\"'").strip().lower()
+    return word if word in METRES_PER_UNIT else _SPELLINGS.get(word.rstrip("s"))
+
+
 def unit_in_metres(unit: str) -> tuple[str, float]:
-    """Short name and length in metres of a unit, in any usual spelling ("mm", "Millimeters").
+    """Short name and length in metres of a unit, in any usual spelling.
 
     Raises:
         InputError: unknown unit.
     """
-    word = unit.strip().strip("()[]\"'").strip().lower()
-    short = word if word in METRES_PER_UNIT else _SPELLINGS.get(word.rstrip("s"), "")
-    if not short:
+    short = known_unit(unit)
+    if short is None:
         raise InputError(
             f"unknown unit '{unit}'", expected="one of " + ", ".join(METRES_PER_UNIT), hint="--units mm (for example)"
         )
@@ -104,10 +107,10 @@ def size_of_body(
     return None
 
 
-def to_metres(
+def metres_per_unit(
     positions: Float[np.ndarray, "T K 3"], layout: Layout, *, units: str | None = None, declared: str | None = None
-) -> tuple[Float[np.ndarray, "T K 3"], tuple[str, ...]]:
-    """Positions in metres, and what was done.
+) -> tuple[float, tuple[str, ...]]:
+    """What makes metres of positions, as a factor, and what was done.
 
     Args:
         positions: NaN where missing.
@@ -117,44 +120,42 @@ def to_metres(
             times too large or too small.
 
     Returns:
-        The positions in metres, and notes for the user (empty when nothing had to be done).
+        The factor, and notes for the user (empty when nothing had to be done).
 
     Raises:
         InputError: unknown unit in `units`.
     """
     if units is not None:
         short, metres = unit_in_metres(units)
-        return positions * metres, () if short == "m" else (f"read as {short}, as you said",)
+        return metres, () if short == "m" else (f"read as {short}, as you said",)
 
     notes: list[str] = []
     metres = 1.0
-    if declared is not None:
-        try:
-            short, metres = unit_in_metres(declared)
-        except InputError:
-            notes.append(f"the file's unit '{declared[:40]}' is not known: told by the limbs")
-        else:
-            notes += [f"the file is in {short}: converted to metres"] * (short != "m")
+    if declared is not None and (said := known_unit(declared)) is None:
+        notes.append(f"the file's unit '{declared[:40]}' is not known: told by the limbs")
+    elif declared is not None and said is not None:
+        metres = METRES_PER_UNIT[said]
+        notes += [f"the file is in {said}: converted to metres"] * (said != "m")
     written = size_of_body(positions, layout)
     if written is None or 0.3 <= written * metres <= _FEET[0]:
-        return positions * metres, tuple(notes)
+        return metres, tuple(notes)
     if (declared is None or notes) and metres == 1.0 and (other := _other_unit(written, positions, layout)) is not None:
         said, short = other
-        return positions * METRES_PER_UNIT[short], (*notes, said)
+        return METRES_PER_UNIT[short], (*notes, said)
     # 40 % to 250 % of an adult: a child to a giant. Down to 25 %, an infant, where no other unit would make a person.
     # Between the bands the unit cannot be told.
     for name, factor, least in (("millimetres", 1000.0, 0.25), ("centimetres", 100.0, 0.4)):
         if least < written / factor <= 2.5:
             said = f"looked like {name}: divided by {factor:.0f}"
-            return positions / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
+            return 1 / factor, (*notes, said) if metres == 1.0 else (f"the file says {declared} but {said}",)
     if metres != 1.0 and 0.4 <= written <= 2.5:
-        return positions, (f"the file says {declared} but is in metres: not converted",)
+        return 1.0, (f"the file says {declared} but is in metres: not converted",)
     like = ", as in feet" if _FEET[0] < written * metres < _FEET[1] else ""
     notes.append(
         f"the limbs are {written * metres:.3g} times as long as an adult's{like}: check the units (--units mm, cm, ft, "
         "...), or use --scale-to-body if the scale is unknown"
     )
-    return positions * metres, tuple(notes)
+    return metres, tuple(notes)
 
 
 def _other_unit(written: float, positions: Float[np.ndarray, "T K 3"], layout: Layout) -> tuple[str, str] | None:
@@ -170,9 +171,8 @@ def _other_unit(written: float, positions: Float[np.ndarray, "T K 3"], layout: L
 
 def _legs_to_trunk(positions: Float[np.ndarray, "T K 3"], layout: Layout) -> float | None:
     """How many times longer the legs are than the trunk; None where they are not both seen."""
-    both = {
-        end: [(f"{side}_{start}", f"{side}_{end}", 1.0) for side in ("left", "right")]
+    thigh, shank, trunk = (
+        size_of_body(positions, layout, sets=[[(f"{side}_{start}", f"{side}_{end}", 1.0) for side in SIDES]])
         for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"))
-    }
-    thigh, shank, trunk = (size_of_body(positions, layout, sets=[bones]) for bones in both.values())
+    )
     return None if thigh is None or shank is None or trunk is None else (thigh + shank) / trunk

@@ -8,6 +8,7 @@ x, y in pixels from the upper left corner; c, the confidence, may be left out. n
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,18 @@ import numpy as np
 import torch
 
 from learnable_smplify.errors import InputError
-from learnable_smplify.formats.keypoints.file_points import file_points
+from learnable_smplify.formats.detections.sightings import Sighting, tracks_from_sightings
+from learnable_smplify.formats.keypoints.file_points import same_count
 from learnable_smplify.formats.keypoints.frame_folder import read_frame_folder
 from learnable_smplify.formats.keypoints.json_frames import PEOPLE_KEY, number_table, openpose_people, read_json
-from learnable_smplify.formats.keypoints.picture import refuse_small
+from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints2d import Keypoints2D
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.track import Track
 
 _KEY = "pose_keypoints_2d"
 _EXAMPLE = '{"layout": "body25", "fps": 30, "keypoints": [[[x, y, c], ...], ...]}'
-_DEFAULT_FPS = 30.0
-# Numbers of keypoints that several layouts have: these are the detectors'.
-_BODY_FIRST = {17: "coco17", 25: "body25"}
 
 
 def read_keypoints2d(
@@ -51,12 +51,12 @@ def read_keypoints2d(
     if not path.is_dir():
         content = read_json(path)
         if isinstance(content, dict) and "keypoints" in content:
-            return own_keypoints2d(content, path, layout, fps)
+            return own_track(content, path, Asked(layout, fps)).keypoints
         if not (isinstance(content, dict) and "people" in content):
             raise InputError(
                 "these are no 2D keypoints", path=path, expected=f"{_EXAMPLE}, or the folder that OpenPose wrote"
             )
-    return _openpose(path, layout, fps)
+    return _openpose(path, Asked(layout, fps))
 
 
 def write_keypoints2d(keypoints: Keypoints2D, path: str | PathLike[str]) -> None:
@@ -81,15 +81,13 @@ def write_keypoints2d(keypoints: Keypoints2D, path: str | PathLike[str]) -> None
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def own_keypoints2d(
-    content: dict[str, Any], path: Path, layout: str | Layout | None = None, fps: float | None = None
-) -> Keypoints2D:
-    """2D keypoints from what is in our own keypoints2d.json.
+def own_track(content: dict[str, Any], path: Path, asked: Asked) -> Track:
+    """The person in what is in our own keypoints2d.json.
 
     Args:
         content: of the file.
         path: for messages.
-        layout, fps: as `read_keypoints2d`.
+        asked: layout and fps, as for `read_keypoints2d`.
 
     Raises:
         InputError: as `read_keypoints2d`.
@@ -109,47 +107,41 @@ def own_keypoints2d(
     stated = content.get("layout")
     if stated is not None and not isinstance(stated, str):
         raise InputError("the layout is not text", path=path, where="key 'layout'", expected='a name such as "body25"')
-    if layout is None and stated:
-        layout = shipped_layout(stated, path)
+    if asked.layout is None and stated:
+        asked = replace(asked, layout=shipped_layout(stated, path))
     rate = content.get("fps")
     if rate is not None and (not isinstance(rate, float) or not rate > 0):
         raise InputError("the frame rate is no number above 0", path=path, where="key 'fps'", expected="such as 30")
-    stack = np.stack(tables)
-    trust = stack[..., 2] if stack.shape[-1] == 3 else None
-    return _keypoints(stack[..., :2], trust, layout, fps if fps is not None else rate, path, ())
+    sightings = [Sighting(frame, "0", np.c_[table, np.ones(len(table))][:, :3]) for frame, table in enumerate(tables)]
+    return tracks_from_sightings(sightings, len(tables), asked, Source(path, fps=rate))[0]
 
 
-def _openpose(path: Path, layout: str | Layout | None, fps: float | None) -> Keypoints2D:
+def _openpose(path: Path, asked: Asked) -> Keypoints2D:
     folder = read_frame_folder(path, PEOPLE_KEY)
-    notes = folder.notes
-    sights = {frame: people_in_picture(file) for frame, file in folder.files}
-    seen = [people for people in sights.values() if people]
-    if not seen:
-        raise InputError("nobody is in any frame", path=path, expected=f"'{_KEY}' of somebody in some file")
-    count = len(seen[0][0])
-    table = np.full((folder.frames, count, 3), math.nan)
-    before: np.ndarray | None = None
-    for frame in sorted(sights):
-        people = sights[frame]
-        if any(len(person) != count for person in people):
-            raise InputError("the number of keypoints changes", path=path, where=f"frame {frame}", expected=f"{count}")
+    in_frames = [(frame, people_in_picture(file)) for frame, file in folder.files]
+    found = [(frame, None, table) for frame, people in in_frames for table in people]
+    if found:
+        same_count(found, path)
+    sightings: list[Sighting] = []
+    for frame, people in in_frames:
         if people:
-            before = _same_person(people, before)
-            table[frame] = before
-    if max(map(len, seen)) > 1:
-        notes = (*notes, f"up to {max(map(len, seen))} people are in a frame: the one seen best at first is followed")
-    trust = np.nan_to_num(table[..., 2])
-    return _keypoints(table[..., :2], trust, layout, fps, path, notes)
+            before = sightings[-1].table if sightings else None
+            sightings.append(Sighting(frame, "0", _same_person(people, before)))
+    source, most = Source(path, notes=folder.notes), max(len(people) for _, people in in_frames)
+    if most > 1:
+        source = source.noted(f"up to {most} people are in a frame: the one seen best at first is followed")
+    return tracks_from_sightings(sightings, folder.frames, asked, source)[0].keypoints
 
 
 def people_in_picture(file: Path) -> list[np.ndarray]:
-    """Everybody seen in a file of OpenPose, each (K, 3): column, row, confidence.
+    """Everybody seen in a file of OpenPose, each (K, 3): column, row, confidence; NaN where missing.
 
     Raises:
         InputError: not such a file; the message says where.
     """
     tables = [table for _, _, table in openpose_people(file, _KEY, "x, y, c")]
-    return [table for table in tables if bool((np.nan_to_num(table[:, 2:]) > 0).any())]
+    seen = [np.where(np.nan_to_num(table[:, 2:]) > 0, table, np.nan) for table in tables]
+    return [table for table in seen if np.isfinite(table[:, 2]).any()]
 
 
 def _same_person(people: list[np.ndarray], before: np.ndarray | None) -> np.ndarray:
@@ -157,38 +149,7 @@ def _same_person(people: list[np.ndarray], before: np.ndarray | None) -> np.ndar
         return max(people, key=lambda person: float(np.nansum(person[:, 2])))
 
     def distance(person: np.ndarray) -> float:
-        both = (np.nan_to_num(person[:, 2]) > 0) & (np.nan_to_num(before[:, 2]) > 0)
+        both = np.isfinite(person[:, 2]) & np.isfinite(before[:, 2])
         return float(np.linalg.norm(person[both, :2] - before[both, :2], axis=1).mean()) if both.any() else math.inf
 
     return min(people, key=distance)
-
-
-def _keypoints(
-    pixels: np.ndarray,
-    confidence: np.ndarray | None,
-    layout: str | Layout | None,
-    fps: float | None,
-    path: Path,
-    notes: tuple[str, ...],
-) -> Keypoints2D:
-    points = file_points(layout, pixels.shape[1], path, _BODY_FIRST)
-    chosen = points.layout
-    pixels, confidence = points.body_of(pixels, 1), None if confidence is None else points.body_of(confidence, 1)
-    notes = (*notes, *points.notes)
-    if points.hands:
-        notes = (*notes, "hands are fitted in 3D only, and left out here")
-    if fps is None:
-        notes = (*notes, f"frame rate not given: {_DEFAULT_FPS:g} a second assumed (--fps)")
-    trust = np.isfinite(pixels).all(axis=-1).astype(np.float32) if confidence is None else confidence
-    refuse_small(np.where((trust > 0)[..., None], pixels, np.nan), path)
-    try:
-        return Keypoints2D(
-            pixels=torch.as_tensor(pixels),
-            layout=chosen,
-            fps=_DEFAULT_FPS if fps is None else fps,
-            confidence=torch.as_tensor(trust),
-            notes=notes,
-            fps_guessed=fps is None,
-        )
-    except InputError as error:
-        raise InputError(str(error).rstrip("."), path=path) from error
