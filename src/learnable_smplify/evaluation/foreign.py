@@ -28,12 +28,12 @@ _POSE, _TRANSL = "|p", "|t"
 _KEPT = [JOINT_INDEX[name] for name in FREE_JOINTS]
 
 
-def offset_clips(clips: list[Clip], degrees: float) -> list[Clip]:
+def offset_clips(clips: list[Clip], degrees: float, seed: int = 0) -> list[Clip]:
     """The clips in other conventions: every joint but pelvis and hands turned by `degrees` about an axis of its own.
 
     One random rotation for each joint and clip, the same in all its frames: R becomes R O.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     offset = []
     for clip in clips:
         axis = torch.nn.functional.normalize(torch.randn(NUM_JOINTS, 3, generator=generator), dim=-1)
