@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,14 +17,20 @@ _SAME_RATE = 0.005
 _FASTEST = 1e5
 
 
-def check_rate(fps: float | None, option: str = "--fps") -> None:
+def is_rate(fps: float) -> bool:
+    """Whether a number can be a frame rate: above 0, and below what any recording is."""
+    return 0 < fps < _FASTEST  # False for NaN too
+
+
+def check_rate(fps: float | None, option: str = "--fps", path: Path | None = None) -> None:
     """Refuse a frame rate that is none; None says nothing.
 
     Raises:
         InputError: it is not above 0, or as no recording is.
     """
-    if fps is not None and not 0 < fps < _FASTEST:
-        raise InputError(f"the frame rate is {fps:g}", expected="frames a second above 0", hint=f"{option} 30")
+    if fps is not None and not is_rate(fps):
+        expected = "frames a second above 0"
+        raise InputError(f"the frame rate is {fps:g}", path=path, expected=expected, hint=f"{option} 30")
 
 
 def rate_ratio(one: float, other: float) -> float:

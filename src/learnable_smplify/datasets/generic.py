@@ -25,6 +25,7 @@ import numpy as np
 from learnable_smplify.datasets.sequence import DatasetSequence, folder_below, sequence_of
 from learnable_smplify.safe_files.keyed import Keyed
 from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.timeline import is_rate
 
 LAYOUT = "FOLDER/NAME.npz with global_orient, body_pose, transl, betas and fps"
 _BODIES = ("smpl", "smplh", "smplx")
@@ -51,7 +52,7 @@ def read_generic(root: Path, split: str | None = None) -> Iterator[DatasetSequen
         if body not in _BODIES:
             raise found.fail(f"'body' is '{body[:40]}'", " or ".join(_BODIES))
         fps = found.numbers("fps", "mocap_frame_rate", "mocap_framerate")
-        if fps.size != 1 or not 0 < float(fps.reshape(-1)[0]) < 1e5:
+        if fps.size != 1 or not is_rate(float(fps.reshape(-1)[0])):
             raise found.fail("'fps' is no frame rate", "one number above 0")
         yield sequence_of(
             name=path.relative_to(root).with_suffix("").as_posix(),

@@ -21,6 +21,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.safe_files.text import listed_numbers
 from learnable_smplify.safe_files.whole_file import read_bytes
+from learnable_smplify.timeline import check_rate
 
 CMU_FPS = 120.0
 _METRES_PER_INCH = 0.0254
@@ -84,10 +85,7 @@ def read_amc(path: str | PathLike[str], asf: str | PathLike[str] | AsfSkeleton, 
             off; names file and line.
     """
     path = Path(path)
-    if not (0 < fps < 1e5):
-        raise InputError(
-            f"the frame rate is {fps}", path=path, expected="frames a second above 0", hint="--asf-fps 120"
-        )
+    check_rate(fps, "--asf-fps", path)
     skeleton = asf if isinstance(asf, AsfSkeleton) else read_asf(asf)
     values, degrees = _read_amc_values(path, skeleton)
     return _pose_skeleton(skeleton, values, degrees, fps)

@@ -21,6 +21,7 @@ from learnable_smplify.mocap.source import SourceMotion, rest_places
 from learnable_smplify.safe_files.broken_end import broken_line_note, frame_count_notes
 from learnable_smplify.safe_files.text import LARGEST, decoded, listed_numbers
 from learnable_smplify.safe_files.whole_file import read_bytes
+from learnable_smplify.timeline import check_rate, is_rate
 
 # BVH states no unit of length. A person is one to two and a half metres tall, so the rest skeleton tells.
 _UNITS = ((5.0, 1.0, "metres"), (100.0, 0.0254, "inches"), (500.0, 0.01, "centimetres"), (5000.0, 0.001, "millimetres"))
@@ -61,8 +62,7 @@ def read_bvh(path: str | PathLike[str], fps: float | None = None) -> SourceMotio
         InputError: the file is missing or damaged; names the line.
     """
     path = Path(path)
-    if fps is not None and not (0 < fps < 1e5):
-        raise InputError(f"the frame rate is {fps}", path=path, expected="frames a second above 0", hint="--bvh-fps 60")
+    check_rate(fps, "--bvh-fps", path)
     content = read_bytes(path)
     try:
         lines = decoded(content, "strict").splitlines()
@@ -182,7 +182,7 @@ def _read_motion(path: Path, lines: list[str], at: int, width: int) -> tuple[np.
     rate = 1 / stated["frame time"]
     if abs(rate - round(rate)) < _RATE_ROUNDING * rate:
         rate = float(round(rate))
-    if not 0 < rate < 1e5:
+    if not is_rate(rate):
         raise InputError(f"the frame time in the header is {stated['frame time']:g}", path=path, hint="--bvh-fps 30")
     return np.stack(rows), rate, notes
 

@@ -21,6 +21,7 @@ from learnable_smplify.errors import InputError, reason
 from learnable_smplify.mocap.source import SourceMotion
 from learnable_smplify.safe_files.json_file import parse_json
 from learnable_smplify.safe_files.whole_file import read_bytes
+from learnable_smplify.timeline import is_rate
 
 _MAX_BYTES = 1 << 30
 _MOST_NODES = 5000
@@ -123,7 +124,7 @@ class _Scene:
             raise InputError("its animation moves no bone", expected=_EXPECTED)
         rate = fps or (float(round((len(times) - 1) / (times[-1] - times[0]), 3)) if times[-1] > times[0] else 30.0)
         count = round(float(times[-1] - times[0]) * rate) + 1
-        if not 0 < rate < 1e5 or count > _MOST_FRAMES:
+        if not is_rate(rate) or count > _MOST_FRAMES:
             raise InputError(f"{count} frames at {rate:g} a second", expected=f"at most {_MOST_FRAMES}")
         rest_rotation, rest_position = self._world({}, 1)
         at = times[0] + np.arange(count) / rate

@@ -15,6 +15,7 @@ from learnable_smplify.body.clothes import BODY_COLOR
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.render.camera import Camera, View, follow_cameras, up_vector
 from learnable_smplify.render.frame import render_frame
+from learnable_smplify.timeline import check_rate
 
 Panel: TypeAlias = Literal["overlay", "body", "keypoints"]
 PANELS: tuple[Panel, ...] = ("overlay", "body", "keypoints")
@@ -60,8 +61,7 @@ class Clip:
         bad = np.flatnonzero(~np.isfinite(vertices).all(axis=(1, 2)))
         if len(bad):
             raise InputError("vertices hold NaN or infinity", where=f"frame {bad[0]}", expected="positions in metres")
-        if not 0 < self.fps < 1e5:
-            raise InputError(f"the frame rate is {self.fps}", expected="frames a second above 0")
+        check_rate(self.fps)
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", np.asarray(self.faces))
         if self.keypoints is not None:

@@ -24,6 +24,7 @@ from learnable_smplify.repair.plausible import implausible
 from learnable_smplify.repair.repair import RepairOptions
 from learnable_smplify.repair.spikes import limb_departure
 from learnable_smplify.repair.swaps import CHANGE, STAGES, facing_score, joint_voice, saturating_cost, stages_of
+from learnable_smplify.timeline import check_rate
 
 # Memory of the filter's positions [s]; its velocities follow from it.
 _FILTER_S = 0.03
@@ -84,8 +85,7 @@ class RepairStream:
     """
 
     def __init__(self, layout: str | Layout, fps: float, options: RepairOptions | None = None) -> None:
-        if not 0 < fps < 1e5:
-            raise InputError(f"the frame rate is {fps}", expected="frames a second above 0", hint="--fps 30")
+        check_rate(fps)
         self.layout = load_layout(layout)
         self.fps = float(fps)
         self.options = RepairOptions() if options is None else options

@@ -24,6 +24,7 @@ import numpy as np
 from learnable_smplify.errors import InputError, reason
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.splits import SPLITS, Split
+from learnable_smplify.timeline import is_rate
 
 STORE_VERSION = 1
 _FORMAT = "learnable-smplify motion store"
@@ -300,7 +301,7 @@ def _read_contents(path: Path, index: dict[str, Any]) -> tuple[float, str, tuple
     try:
         fps, licence = float(index["fps"]), str(index["licence"])
         table = tuple(StoredClip(**clip) for clip in index["clips"])
-        sound = bool(table) and 0 < fps < 1e5
+        sound = bool(table) and is_rate(fps)
         row = 0
         for clip in table:
             texts = isinstance(clip.name, str) and isinstance(clip.subject, str) and clip.split in SPLITS

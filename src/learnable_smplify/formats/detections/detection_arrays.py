@@ -30,6 +30,7 @@ from learnable_smplify.layouts.layout import Layout, layout_names
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.npy_object import load_npy
 from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.timeline import is_rate
 from learnable_smplify.track import Track
 
 _POINTS, _SCORES, _WORLD = (
@@ -159,4 +160,4 @@ def _number(arrays: dict[str, np.ndarray], name: str) -> float | None:
     if name not in arrays or arrays[name].dtype.kind not in "fiu" or arrays[name].size != 1:
         return None
     value = float(arrays[name].reshape(-1)[0])
-    return value if np.isfinite(value) and 0 < value < 1e5 else None
+    return value if is_rate(value) else None

@@ -29,7 +29,7 @@ def load_content(path: Path) -> Any:
     if path.is_dir():
         return _folder(path)
     if not path.is_file():
-        raise InputError("no such file", path=path, expected="an estimator's result", hint=f"ls {path.parent}")
+        raise InputError("there is no such file", path=path, expected="an estimator's result", hint=f"ls {path.parent}")
     with path.open("rb") as file:
         head = file.read(16)
     if path.suffix.lower() == ".json":

@@ -29,6 +29,7 @@ from learnable_smplify.layouts.layout import Layout, infer_layout, load_layout
 from learnable_smplify.layouts.whole_body import WholeBody, hand_columns
 from learnable_smplify.motion import UpAxis
 from learnable_smplify.safe_files.text import decoded
+from learnable_smplify.timeline import check_rate
 
 # What programs put in front of a keypoint's name, beside the person's name and a colon.
 _PREFIX = re.compile(
@@ -260,8 +261,7 @@ def keypoints_from_arrays(
     if fps is None:
         fps = DEFAULT_FPS
         said.append(f"the file does not say its frame rate: {fps:g} frames a second assumed (--fps)")
-    if not 0 < fps < 1e5:
-        raise InputError(f"the frame rate is {fps:g}", path=path, expected="frames a second above 0", hint="--fps 30")
+    check_rate(fps, path=path)
 
     refuse_turns(np.asarray(positions, dtype=np.float64), confidence, path)
     columns = slice(None) if measured is None else measured

@@ -15,6 +15,7 @@ from learnable_smplify.formats.keypoints.assemble import MOST_MARKERS, known_num
 from learnable_smplify.formats.keypoints.csv_headings import PERSON_WORDS
 from learnable_smplify.formats.keypoints.units import known_unit
 from learnable_smplify.safe_files.broken_end import broken_line_note
+from learnable_smplify.timeline import is_rate
 
 # The heading is looked for in so many lines; capture programs write titles and rates above it.
 _HEADING_LINES = 15
@@ -75,7 +76,7 @@ def read_table(path: Path) -> CsvTable:
     width = len(header) or len(lines[0][1])
     body, notes = _of_width(body, width, path)
     rates = [rate for _, fields in above if (rate := _lone_number(fields)) is not None]
-    rates += [float(rate) for rate in reversed(_RATE.findall(told)) if 0 < float(rate) < 1e5]
+    rates += [float(rate) for rate in reversed(_RATE.findall(told)) if is_rate(float(rate))]
     return CsvTable(
         header=tuple(_without_unit(name) for name in header),
         rows=body,
@@ -234,4 +235,4 @@ def _is_numbers(fields: list[str]) -> bool:
 def _lone_number(fields: list[str]) -> float | None:
     filled = [field for field in fields if field]
     number = known_number(filled[0]) if len(filled) == 1 else None
-    return number if number is not None and 0 < number < 1e5 else None
+    return number if number is not None and is_rate(number) else None

@@ -24,6 +24,7 @@ from learnable_smplify.motion import Motion, UpAxis
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.keyed import Keyed
 from learnable_smplify.safe_files.npz import read_npz
+from learnable_smplify.timeline import is_rate
 
 PoseLayout = Literal["smpl", "smplh", "smplx"]
 
@@ -268,7 +269,7 @@ def _rate(file: Keyed, default: float | None) -> float:
             raise file.fail("states no frame rate", " or ".join(RATE_KEYS))
         return default
     value = file.numbers(key).reshape(-1)
-    if value.size != 1 or not 0 < value[0] < 1e5:
+    if value.size != 1 or not is_rate(value[0]):
         raise file.fail(f"'{key}' is no frame rate", "one number above 0")
     return float(value[0])
 

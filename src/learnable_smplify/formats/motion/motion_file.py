@@ -34,7 +34,7 @@ def read_motion(path: str | PathLike[str]) -> Motion:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError("no such file", path=path, expected="a motion file", hint=f"ls {path.parent}")
+        raise InputError("there is no such file", path=path, expected="a motion file", hint=f"ls {path.parent}")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
