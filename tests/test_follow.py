@@ -10,6 +10,7 @@ import pytest
 
 from learnable_smplify.formats.keypoints.follow import follow_people
 from learnable_smplify.formats.keypoints.keypoint_file import read_people
+from test_mutated_files import no_hang
 from toy_recording import standing_person
 
 SHARED = Path(__file__).parents[2] / "shared" / "cases" / "bugs" / "08-two-people-list-order" / "18"
@@ -151,3 +152,14 @@ def test_the_shared_recording_of_two_people_holds_two_people_who_stay_themselves
     for person in people:
         points = person.positions[(person.confidence > 0).all(dim=1)]
         assert float((points[1:] - points[:-1]).mean(dim=1).norm(dim=-1).max()) < 0.5  # six frames at once, unseen
+
+
+def test_a_crowd_that_leaps_about_is_told_apart_in_every_frame_before_long():
+    chance = np.random.default_rng(0)
+    places = chance.normal(size=(40, 30, 4, 3)) + 1000 * chance.normal(size=(40, 30, 1, 3))
+    frames, points, _ = shuffled(places)
+    with no_hang():
+        found = follow_people(frames, points, FPS)
+    for frame in range(places.shape[1]):
+        names = [name for name, at in zip(found, frames, strict=True) if at == frame]
+        assert len(set(names)) == len(names) == len(places)

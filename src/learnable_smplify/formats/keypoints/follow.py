@@ -25,6 +25,7 @@ _CHANGED = 0.4
 _FEWEST_SIGHTS = 2  # that tell whether a name comes back
 # What nobody can be matched at.
 _NEVER = 1e9
+_AT_ONCE = 1_000_000  # keypoints compared
 
 
 @dataclass
@@ -70,14 +71,16 @@ def follow_people(
     tracks: list[_Track] = []
     with np.errstate(all="ignore"):
         for frame, group in groups:
+            sights = np.stack([points[index] for index in group])
             cost = np.full((len(tracks), len(group)), _NEVER)
-            for row, track in enumerate(tracks):
-                expected = track.expected(frame, _KEPT_S * fps)
-                allowed = size * (_NEAR + _NEAR_A_SECOND * (frame - track.frame) / fps)
-                for column, index in enumerate(group):
-                    away = _distance(points[index], expected, size)
-                    cost[row, column] = away if away < allowed else _NEVER
-            for index, given in zip(group, _nearest(cost), strict=True):
+            at_once = max(_AT_ONCE // sights[..., 0].size, 1)
+            for first in range(0, len(tracks), at_once):
+                some = tracks[first : first + at_once]
+                away = _distances(np.stack([track.expected(frame, _KEPT_S * fps) for track in some]), sights, size)
+                unseen_s = np.array([frame - track.frame for track in some]) / fps
+                allowed = size * (_NEAR + _NEAR_A_SECOND * unseen_s)
+                cost[first : first + at_once] = np.where(away < allowed[:, None], away, _NEVER)
+            for index, given in zip(group, _given_out(cost), strict=True):
                 if given is None:
                     tracks.append(_Track(frame, points[index]))
                     person[index] = len(tracks) - 1
@@ -163,42 +166,27 @@ def _change_slots(points: Float[np.ndarray, "P T K 3"]) -> bool:
     return False
 
 
-def _nearest(cost: Float[np.ndarray, "N M"]) -> list[int | None]:
-    """For each column the row given to it, None where there is none: nearest first, then exchanged while it helps."""
+def _given_out(cost: Float[np.ndarray, "N M"]) -> list[int | None]:
+    """For each column the row given to it, so that all together cost least; None where there is none."""
+    from scipy.optimize import linear_sum_assignment
+
     rows: list[int | None] = [None] * cost.shape[1]
-    free = set(range(cost.shape[0]))
-    for flat in np.argsort(cost, axis=None, kind="stable"):
-        row, column = divmod(int(flat), cost.shape[1])
-        if row in free and rows[column] is None and cost[row, column] < _NEVER:
-            rows[column] = row
-            free.remove(row)
-    for _ in range(cost.shape[1]):
-        changed = False
-        for first, second in itertools.combinations(range(cost.shape[1]), 2):
-            before, after = _sum(cost, rows, first, second), _sum(cost, rows, second, first)
-            if after < before:
-                rows[first], rows[second] = rows[second], rows[first]
-                changed = True
-        if not changed:
-            break
+    for row, column in zip(*linear_sum_assignment(cost), strict=True):
+        if cost[row, column] < _NEVER:
+            rows[column] = int(row)
     return rows
 
 
-def _sum(cost: Float[np.ndarray, "N M"], rows: Sequence[int | None], first: int, second: int) -> float:
-    """What two columns cost when `first` takes the row of the first of them, and `second` the other's."""
-    low, high = min(first, second), max(first, second)
-    there = {low: rows[first], high: rows[second]}
-    return sum(_NEVER if row is None else float(cost[row, column]) for column, row in there.items())
-
-
-def _distance(points: Float[np.ndarray, "K 3"], expected: Float[np.ndarray, "K 3"], size: float) -> float:
-    """Mean distance of the keypoints; of those that jump not all."""
-    both = _both(points, expected)
-    if not both.any():
-        return _NEVER
-    each = np.linalg.norm(points[both] - expected[both], axis=-1)
-    away = float(np.minimum(each, 3 * float(np.median(each)) + size / 2).mean())
-    return away if np.isfinite(away) else _NEVER
+def _distances(
+    expected: Float[np.ndarray, "N K 3"], sights: Float[np.ndarray, "M K 3"], size: float
+) -> Float[np.ndarray, "N M"]:
+    """Mean distance of the keypoints that both have, of those that jump not all; NaN where they share none."""
+    each = np.linalg.norm(sights[None] - expected[:, None], axis=-1)
+    each = np.sort(np.where(np.isfinite(each), each, np.nan), axis=-1)  # those that are missing come last
+    count = np.isfinite(each).sum(axis=-1, keepdims=True)
+    middle = np.concatenate(((count - 1) // 2, count // 2), axis=-1).clip(0, each.shape[-1] - 1)
+    median = np.take_along_axis(each, middle, axis=-1).mean(axis=-1, keepdims=True)
+    return np.nansum(np.minimum(each, 3 * median + size / 2), axis=-1) / count[..., 0]
 
 
 def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
