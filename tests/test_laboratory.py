@@ -11,7 +11,7 @@ import torch
 from learnable_smplify.body import load_body
 from learnable_smplify.datasets.opensim import JointAngles, opensim_trials, read_mot
 from learnable_smplify.errors import InputError
-from learnable_smplify.evaluation.laboratory import ELBOW_ZERO_DEG, angle_table, compare_angles, flexions
+from learnable_smplify.evaluation.laboratory import ELBOW_ZERO_DEG, angle_table, compare_angles, flexions, over_trials
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import load_layout, marker_layout_names
@@ -125,14 +125,18 @@ def test_markers_off_the_joints_are_followed_to_the_joints():
 
 
 @pytest.mark.slow
-def test_the_shared_walk_s_knees_agree_with_the_laboratory():
+def test_fits_of_the_shared_markers_agree_with_the_laboratory():
     if not SUBJECT.is_dir():
         pytest.skip("the shared laboratory is not here")
-    keypoints = read_keypoints(SUBJECT / "walking1.trc")
-    assert load_layout(keypoints.layout).name == "opencap_lab"
-    motion = Solver().fit(keypoints)
-    truth = read_mot(SUBJECT / "walking1_ik.mot")
-    rows = compare_angles("walking1", load_body(motion.body), motion, keypoints.start_s, truth)
-    knee = next(row for row in rows if row.joint == "knee")
-    assert knee.rms < 5
-    assert knee.spread < 2.5
+    rows = []
+    for recording, angles in opensim_trials(SUBJECT):
+        keypoints = read_keypoints(recording)
+        assert load_layout(keypoints.layout).name == "opencap_lab"
+        motion = Solver().fit(keypoints)
+        rows += compare_angles(recording.stem, load_body(motion.body), motion, keypoints.start_s, read_mot(angles))
+    found = {row.joint: row for row in over_trials(rows)}
+    assert len(rows) == 6 * len(found)
+    assert found["knee"].rms < 5
+    assert found["knee"].spread < 2.5
+    assert found["elbow"].rms < 7
+    assert found["hip"].rms < 7

@@ -101,14 +101,21 @@ def angle_table(rows: list[AngleRow]) -> str:
     lines = ["| trial | joint | rms [deg] | bias | spread |", "|---|---|---|---|---|"]
     for trial in dict.fromkeys(row.trial for row in rows):
         lines += [_line(row) for row in rows if row.trial == trial]
+    lines += map(_line, over_trials(rows))
+    return "\n".join(lines)
+
+
+def over_trials(rows: list[AngleRow]) -> list[AngleRow]:
+    """Each joint's errors over all its frames, where several trials have it."""
+    found = []
     for joint in _COORDINATES:
         several = [row for row in rows if row.joint == joint]
         if len(several) > 1:
+            frames = [row.frames for row in several]
             numbers = np.array([(row.rms**2, row.bias, row.spread**2) for row in several])
-            squared_rms, bias, squared_spread = np.average(numbers, axis=0, weights=[row.frames for row in several])
-            rms, spread = float(np.sqrt(squared_rms)), float(np.sqrt(squared_spread))
-            lines.append(_line(AngleRow("all", joint, rms, float(bias), spread, 0)))
-    return "\n".join(lines)
+            squared_rms, bias, squared_spread = map(float, np.average(numbers, axis=0, weights=frames))
+            found.append(AngleRow("all", joint, squared_rms**0.5, bias, squared_spread**0.5, sum(frames)))
+    return found
 
 
 def _line(row: AngleRow) -> str:
