@@ -297,3 +297,12 @@ def test_a_pose_from_long_ago_is_no_tracked_frame() -> None:
     for seconds in (1 / 30, 0.2, 2.0):
         follow(rest, torch.zeros(1, 3), keypoints, torch.ones(1, 25), seconds)
     assert told == [Start("tracked", 1 / 30), Start("tracked", 0.2), Start("estimate")]
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.04])
+def test_a_stream_s_shape_stays_a_person_s_under_noise(noise: float) -> None:
+    _, _, keypoints = recording(1.5, 30.0, noise)
+    stream = ls.Solver(BODY).stream()
+    shape = [stream.push(frame).betas for frame in keypoints]
+    assert len(shape) > 40  # beyond the first joint steps
+    assert float(shape[-1].norm()) < 3

@@ -12,6 +12,7 @@ from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import layout_names, load_layout
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, MIRROR
+from learnable_smplify.solver.shape.detector import detected_points, errors_of
 from learnable_smplify.solver.shape.offsets import (
     OffsetOptions,
     Offsets,
@@ -199,3 +200,13 @@ def test_a_file_that_is_not_json_is_refused(tmp_path: Path, content: bytes):
 def test_a_missing_offsets_file_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"nowhere\.json"):
         read_offsets(tmp_path / "nowhere.json", LAYOUT)
+
+
+def test_a_detector_errs_left_and_right_as_mirror_images_and_nowhere_to_the_side_in_the_middle() -> None:
+    folded = BODY.folded(LAYOUT)
+    biased = detected_points(folded, LAYOUT)
+    shape = torch.randn(biased.anchor_shape.shape[-1], generator=torch.Generator().manual_seed(0))
+    none, some = (errors_of(folded, biased, LAYOUT, scale * shape).offset for scale in (0.0, 1.0))
+    away = some - none
+    assert float(away.norm(dim=-1).min()) > 1e-4
+    torch.testing.assert_close(away[list(LAYOUT.mirror)] * torch.tensor([-1.0, 1.0, 1.0]), away, atol=1e-6, rtol=0)

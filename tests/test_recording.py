@@ -16,7 +16,7 @@ from learnable_smplify.body.kinematics import world_rotations
 from learnable_smplify.cli.main import main
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX
-from learnable_smplify.solver.shape.offsets import read_offsets
+from learnable_smplify.solver.shape.offsets import Offsets, read_offsets
 from toy_motion import drifting_transl, swinging_poses
 
 BETAS = torch.tensor([0.8, -0.6, 0.5, 0.0, 0.4, -0.3, 0.2, 0.0, 0.3, 0.0])
@@ -215,3 +215,15 @@ def test_smplify_refuses_what_only_the_others_can(body: ls.Body, tmp_path: Path)
 
 def test_options_are_plain_values_that_can_be_changed() -> None:
     assert replace(ls.RecordingOptions(), smooth=True).smooth
+
+
+def test_calibrated_offsets_with_which_keypoints_fit_worse_are_not_used(
+    body: ls.Body, truth: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions = clean(body, truth) + 0.005 * torch.randn(90, 25, 3, generator=torch.Generator().manual_seed(0))
+    wrong = 0.1 * torch.randn(25, 3, generator=torch.Generator().manual_seed(1))
+    nonsense = Offsets("body25", LAYOUT.keypoint_names, torch.zeros(25, dtype=torch.int64), wrong)
+    monkeypatch.setattr("learnable_smplify.solver.recording.calibrate_offsets", lambda *_: nonsense)
+    with_them, without = fit(body, positions, calibrate_offsets=True), fit(body, positions)
+    assert torch.equal(with_them.pose, without.pose)
+    assert any("offsets are not used: with them keypoints are" in note for note in with_them.notes)
