@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 UpAxis = Literal["x", "y", "z"]
 # What a motion has of every frame.
 _OF_FRAMES = ("pose", "transl", "flagged", "uncertainty_deg", "hand_pose", "hand_flagged", "hand_uncertainty_deg")
+
+
+def direction_vector(direction: str) -> Float[np.ndarray, "3"]:
+    """Unit vector of "x", "-x", "y", ..."""
+    vector = np.zeros(3)
+    vector["xyz".index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
+    return vector
 
 
 @dataclass(frozen=True, eq=False)

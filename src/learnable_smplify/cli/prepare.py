@@ -13,7 +13,7 @@ from rich.table import Table
 
 from learnable_smplify.cli.console import open_console
 from learnable_smplify.cli.progress import files_progress
-from learnable_smplify.errors import InputError
+from learnable_smplify.errors import InputError, some
 from learnable_smplify.formats.motion.motion_file import read_motion
 from learnable_smplify.motion import Motion
 from learnable_smplify.options import shown
@@ -193,9 +193,8 @@ def _print_summary(store: MotionStore, skipped: list[tuple[Path, str]], console:
         frames = sum(clip.frames for clip in clips)
         usable = sum(int(store.usable[clip.first : clip.first + clip.frames].sum()) for clip in clips)
         subjects = sorted({clip.subject for clip in clips})
-        shown = ", ".join(subjects[:12]) + (f" and {len(subjects) - 12} more" if len(subjects) > 12 else "")
         numbers = (str(len(clips)), str(frames), str(usable), f"{frames / store.fps / 60:.1f}")
-        table.add_row(split, *numbers, shown)
+        table.add_row(split, *numbers, some(subjects, 12))
     console.print(table)
     for path, reason in skipped:
         console.print(f"Skipped {path}: {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
+from learnable_smplify.motion import direction_vector
 
 View: TypeAlias = Literal["front", "three-quarter", "side"]
 
@@ -71,13 +72,6 @@ def up_vector(up_axis: str | None) -> Float[np.ndarray, "3"]:
     if up_axis not in (None, "x", "y", "z"):
         raise InputError(f"the up axis is '{up_axis}'", expected="x, y or z")
     return direction_vector(up_axis or "y")
-
-
-def direction_vector(direction: str) -> Float[np.ndarray, "3"]:
-    """Unit vector of "x", "-x", "y", ..."""
-    vector = np.zeros(3)
-    vector["xyz".index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
-    return vector
 
 
 def horizontal(direction: Float[np.ndarray, "3"], up: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from learnable_smplify.formats.keypoints.upright import standing_direction
 from learnable_smplify.hands import NUM_SHARED_JOINTS
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.render.camera import direction_vector, horizontal, steadied
+from learnable_smplify.motion import direction_vector
+from learnable_smplify.render.camera import horizontal, steadied
 from learnable_smplify.view.figure import Figure
 
 Placing: TypeAlias = Literal["beside", "in its own place", "pelvis on pelvis"]

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from learnable_smplify.errors import InputError, MissingExtraError, some
-from learnable_smplify.render.camera import direction_vector
+from learnable_smplify.motion import direction_vector
 from learnable_smplify.timeline import run_names
 from learnable_smplify.view.clock import Clock, matching_frames, next_run
 from learnable_smplify.view.dots import Dots

@@ -24,6 +24,7 @@ from learnable_smplify.formats.keypoints.body_points import (
 )
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
+from learnable_smplify.motion import direction_vector
 
 AXES = ("x", "y", "z")
 
@@ -73,7 +74,7 @@ def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
 
     A body that stands along the habit's axis, only the other way round, shows it, unless it stands on its hands.
     """
-    up, usual = _vector(direction), _vector(habit)
+    up, usual = direction_vector(direction), direction_vector(habit)
     if direction[-1] == habit[-1]:
         upright = _share([_standing(person, usual) for person in people]) > _CONFIRMED_SHARE
         return not upright and not all(_on_hands(person, usual) for person in people)
@@ -223,9 +224,3 @@ def _share(marks: Sequence[np.ndarray]) -> float:
 def _median(values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else 0.0
-
-
-def _vector(direction: str) -> Float[np.ndarray, "3"]:
-    vector = np.zeros(3)
-    vector[AXES.index(direction[-1])] = -1.0 if direction.startswith("-") else 1.0
-    return vector
