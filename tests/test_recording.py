@@ -223,7 +223,7 @@ def test_calibrated_offsets_with_which_keypoints_fit_worse_are_not_used(
     positions = clean(body, truth) + 0.005 * torch.randn(90, 25, 3, generator=torch.Generator().manual_seed(0))
     wrong = 0.1 * torch.randn(25, 3, generator=torch.Generator().manual_seed(1))
     nonsense = Offsets("body25", LAYOUT.keypoint_names, torch.zeros(25, dtype=torch.int64), wrong)
-    monkeypatch.setattr("learnable_smplify.solver.recording.calibrate_offsets", lambda *_: nonsense)
+    monkeypatch.setattr("learnable_smplify.solver.followed.calibrate_offsets", lambda *_: nonsense)
     with_them, without = fit(body, positions, calibrate_offsets=True), fit(body, positions)
     assert torch.equal(with_them.pose, without.pose)
     assert any("offsets are not used: with them keypoints are" in note for note in with_them.notes)

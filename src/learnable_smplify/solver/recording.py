@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from learnable_smplify.body.body import Body, load_body
@@ -17,17 +17,16 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.body.open_body import CHILD
 from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import Layout, load_layout, others_as_wide
+from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
-from learnable_smplify.solver.frame.levenberg_marquardt import fit_error
+from learnable_smplify.solver.followed import Followed, measured_on, with_offsets
 from learnable_smplify.solver.frame.priors import Priors
 from learnable_smplify.solver.frame.tracking import (
     ClipOptions,
-    ClipSolution,
     Finder,
     Tracker,
     numeric_follower,
@@ -41,7 +40,7 @@ from learnable_smplify.solver.invented import Lengths, eased, with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import open_priors, with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
-from learnable_smplify.solver.shape.offsets import Offsets, calibrate_offsets
+from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize
 from learnable_smplify.solver.wrists import rested_wrists
 
@@ -55,14 +54,8 @@ _SKELETON_NOTE = (
     "the joints are those of another body's skeleton, and are followed where they lie beside the open body's; "
     "joints of SMPL fit SMPL better: --body smpl"
 )
-# Rounds of "calibrate offsets, fit again".
-_OFFSET_ROUNDS = 2
-
-
 # What markers on the skin are off by [m].
 _MARKER_SIGMA = 0.004
-# Keypoints that are further off on average [m] are not those of a body.
-_NO_BODY = 0.12
 
 
 @dataclass(frozen=True)
@@ -140,180 +133,140 @@ class RecordingSolver:
             # The network knows joints, not what stands off them; and a laboratory sees sharper than a detector.
             sharper = replace(self.clip, keypoint_sigma=min(self.clip.keypoint_sigma, _MARKER_SIGMA))
             return replace(self, neural=None, clip=sharper).fit(keypoints, options, betas, start, progress)
-        plain = self.body.folded(layout, self.device)
-        keypoints = self.prepared(keypoints, options)
-        repaired = gap = torch.zeros(len(keypoints), dtype=torch.bool)
-        if options.repair is not None:
-            keypoints, repairs = repair_keypoints(keypoints, options.repair)
-            repaired, gap = repairs.flagged.cpu(), repairs.gap
-            check_seen(keypoints, gap, options.repair.min_keypoints)
-        measured, offsets = keypoints, options.offsets
-        told = self._shape(measured, layout, _with(plain, offsets), options, betas)
-        keypoints = with_invented(measured, Lengths.of_body(plain, told.betas, layout))
-        targets, confidence = self._measured(keypoints)
-        notes = keypoints.notes
-        priors = with_habit(self.priors, told.habit)
-        used = replace(self, priors=priors, neural=None if self.neural is None else self.neural.with_priors(priors))
-        if layout.markers and offsets is None:
-            offsets = told.offsets
+        points = self.body.folded(layout, self.device)
+        measured, repaired, gap = self._repaired(self.prepared(keypoints, options), options.repair)
+        told = self._shape(measured, with_offsets(points, options.offsets), options.known_size, betas)
+        if betas is None and self._is_child(told, measured, points):
+            child = replace(self, body=load_body(CHILD))
+            note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
+            known = replace(options.known_size, average=None)  # which is an adult's
+            return child.fit(measured.with_note(note), replace(options, known_size=known), None, start, progress)
         shape = told.betas if betas is None else betas
-        if betas is None:
-            if told.bounded and self.body.name == "open" and self._scale(measured, plain) > _CHILD_SCALE:
-                child = replace(self, body=load_body(CHILD))
-                note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
-                known = replace(options.known_size, average=None)  # which is an adult's
-                return child.fit(measured.with_note(note), replace(options, known_size=known), None, start, progress)
-            notes = (*notes, *shape_notes(told), *self._contradictions(measured, plain, options))
-            if told.offsets is not None and offsets is None and _is_skeleton(layout):
-                offsets = told.offsets
-                if self.body.name == "open":
-                    notes = (*notes, _SKELETON_NOTE)
-        clip = used._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
+        notes = () if betas is not None else (*shape_notes(told), *self._contradictions(measured, points, options))
+        offsets = options.offsets
+        if offsets is None and (layout.markers or (betas is None and _is_skeleton(layout))):
+            offsets = told.offsets
+            if offsets is not None and not layout.markers and self.body.name == "open":
+                notes = (*notes, _SKELETON_NOTE)
+
+        keypoints = with_invented(measured, Lengths.of_body(points, told.betas, layout))
+        used = self._with_priors(with_habit(self.priors, told.habit))
+        found = used._followed(keypoints, points, offsets, shape, start, progress)
         if options.calibrate_offsets:
-            clip, offsets, note = used._calibrated(keypoints, layout, plain, offsets, shape, clip, start, progress)
+            found, note = used._calibrated(found, start, progress)
             notes = (*notes, note)
         elif layout.markers and offsets is not None:
-            notes = (*notes, self._marker_note(keypoints, plain, offsets, shape, clip))
-        notes = (*notes, *self._misfit_note(measured, plain, shape, clip))
-        rotmat, transl = clip.rotmat, clip.transl
-        smooth, own = options.smooth or options.hold_feet, betas is None and told.offsets is None
+            notes = (*notes, found.marker_note())
+        if not layout.markers and 0.5 < self._scale(measured, points) < 2:
+            beside = replace(found.beside_body(), keypoints=measured)
+            notes = (*notes, *beside.misfit_note(self.clip.min_keypoints))
+
+        own = betas is None and told.offsets is None
+        smooth = options.smooth or options.hold_feet
         if smooth:
-            whole = smooth_clip(
-                _with(plain, offsets),
-                targets,
-                confidence,
-                rotmat,
-                transl,
-                keypoints.fps,
-                priors,
-                SmoothOptions(hold_feet=options.hold_feet, refine_shape=own, near_start=True),
-                shape,
-                shape_priors=open_priors(priors),
-                up_axis=keypoints.up_axis,
-            )
-            rotmat, transl, shape = whole.rotmat, whole.transl, whole.betas
-        rotmat = rested_wrists(rotmat, plain, confidence, trusted=own or betas is not None)
+            found = used._smoothed(found, SmoothOptions(hold_feet=options.hold_feet, refine_shape=own, near_start=True))
+        confidence = found.measured()[1]
+        rotmat = rested_wrists(found.clip.rotmat, points, confidence, trusted=own or betas is not None)
         motion = Motion(
             pose=rotmat_to_rotvec(rotmat.float()).cpu(),
-            transl=transl.float().cpu(),
-            betas=shape.float().cpu(),
+            transl=found.clip.transl.float().cpu(),
+            betas=found.betas.float().cpu(),
             fps=keypoints.fps,
             body=self.body.name,
             gender=self.body.gender,
             up_axis=keypoints.up_axis,
-            flagged=clip.flagged.cpu() | repaired,
+            flagged=found.clip.flagged.cpu() | repaired,
             betas_sigma=told.sigma.float().cpu() if betas is None else None,
-            uncertainty_deg=None if clip.sigma is None else torch.rad2deg(clip.sigma).cpu(),
+            uncertainty_deg=None if found.clip.sigma is None else torch.rad2deg(found.clip.sigma).cpu(),
             start_s=keypoints.start_s,
-            notes=tuple(dict.fromkeys(notes)),  # a child's fit goes through all steps again
+            notes=tuple(dict.fromkeys((*keypoints.notes, *notes))),  # a child's fit goes through all steps again
         )
-        if not smooth:
+        if not smooth:  # smoothing has eased and bridged already
             motion = eased(motion, measured)
-        gap = gap | ((measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints)
-        if bool(gap.any()) and not bool(gap.all()) and not smooth:
-            motion = interpolate_gaps(motion, gap)  # smoothing has bridged them already
-        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth), offsets
+            gap = gap | ((measured.confidence > 0).sum(dim=1).cpu() < self.clip.min_keypoints)
+            if bool(gap.any()) and not bool(gap.all()):
+                motion = interpolate_gaps(motion, gap)
+        return with_hands(motion, keypoints.hands, self.body, self.priors, smooth), found.offsets
+
+    def _repaired(
+        self, keypoints: Keypoints, options: RepairOptions | None
+    ) -> tuple[Keypoints, Bool[Tensor, " T"], Bool[Tensor, " T"]]:
+        """The keypoints without their faults, which frames had some, and which are gaps."""
+        if options is None:
+            none = torch.zeros(len(keypoints), dtype=torch.bool)
+            return keypoints, none, none
+        keypoints, repairs = repair_keypoints(keypoints, options)
+        check_seen(keypoints, repairs.gap, options.min_keypoints)
+        return keypoints, repairs.flagged.cpu(), repairs.gap
 
     def _shape(
-        self,
-        keypoints: Keypoints,
-        layout: Layout,
-        folded: FoldedPoints,
-        options: RecordingOptions,
-        betas: Float[Tensor, "10"] | None,
+        self, keypoints: Keypoints, points: FoldedPoints, known: KnownSize, betas: Float[Tensor, "10"] | None
     ) -> ShapeEstimate:
         mesh = RestMesh.of(self.body, self.device)
-        estimator = ShapeEstimator(folded, layout, mesh, self.priors, self.clip, options.known_size)
-        told = estimator.estimate(*self._measured(keypoints), betas)
+        estimator = ShapeEstimator(points, load_layout(keypoints.layout), mesh, self.priors, self.clip, known)
+        told = estimator.estimate(*measured_on(self.device, keypoints), betas)
         if told.offsets is None or betas is not None:
             return told
         # A detector's half of a body says little of the other half's size: legs are as long as arms let expect.
         whole = with_invented(keypoints)
         if torch.equal(whole.confidence, keypoints.confidence):
             return told
-        return estimator.estimate(*self._measured(whole))
+        return estimator.estimate(*measured_on(self.device, whole))
 
-    def _measured(self, keypoints: Keypoints) -> tuple[Float[Tensor, "T K 3"], Float[Tensor, "T K"]]:
-        """Positions [m] and confidence, on the device."""
-        return keypoints.positions.to(self.device), keypoints.confidence.to(self.device)
+    def _is_child(self, told: ShapeEstimate, keypoints: Keypoints, points: FoldedPoints) -> bool:
+        return told.bounded and self.body.name == "open" and self._scale(keypoints, points) > _CHILD_SCALE
+
+    def _with_priors(self, priors: Priors) -> RecordingSolver:
+        return replace(self, priors=priors, neural=None if self.neural is None else self.neural.with_priors(priors))
 
     def _followed(
         self,
         keypoints: Keypoints,
-        layout: Layout,
-        folded: FoldedPoints,
+        points: FoldedPoints,
+        offsets: Offsets | None,
         shape: Float[Tensor, "10"],
         start: tuple[Tensor, Tensor] | None,
         progress: Progress | None,
-    ) -> ClipSolution:
-        tracker = Tracker(self.finder(layout, folded, shape), self.clip, keypoints.fps, start)
-        return track(tracker, *self._measured(keypoints), progress)
+    ) -> Followed:
+        finder = self.finder(load_layout(keypoints.layout), with_offsets(points, offsets), shape)
+        tracker = Tracker(finder, self.clip, keypoints.fps, start)
+        clip = track(tracker, *measured_on(self.device, keypoints), progress)
+        return Followed(keypoints, points, offsets, shape, clip)
 
     def _calibrated(
-        self,
-        keypoints: Keypoints,
-        layout: Layout,
-        plain: FoldedPoints,
-        before: Offsets | None,
-        shape: Float[Tensor, "10"],
-        clip: ClipSolution,
-        start: tuple[Tensor, Tensor] | None,
-        progress: Progress | None,
-    ) -> tuple[ClipSolution, Offsets, str]:
+        self, before: Followed, start: tuple[Tensor, Tensor] | None, progress: Progress | None
+    ) -> tuple[Followed, str]:
         """The clip with offsets calibrated on it, unless the keypoints then fit worse; and what was done, in words."""
-        offsets, found = before, clip
-        for _ in range(_OFFSET_ROUNDS):
-            measured = self._measured(keypoints)
-            offsets = calibrate_offsets(plain, layout, found.rotmat, found.transl, shape, *measured)
-            found = self._followed(keypoints, layout, _with(plain, offsets), shape, start, progress)
-        assert offsets is not None
-        old = self._error_mm(keypoints, _with(plain, before), shape, clip)
-        new = self._error_mm(keypoints, _with(plain, offsets), shape, found)
+
+        def again(last: Followed) -> Followed:
+            return self._followed(last.keypoints, last.body_points, last.calibrated(), last.betas, start, progress)
+
+        found = again(again(before))
+        old, new = before.error_mm(), found.error_mm()
         if not new < old:
-            none = Offsets(layout.name, layout.keypoint_names, offsets.joint, torch.zeros_like(offsets.offset))
             note = f"offsets are not used: with them keypoints are {new:.1f} mm off on average, without {old:.1f}"
-            return clip, none if before is None else before, note
-        away = self._error_mm(keypoints, plain, shape, found)
+            kept = before.calibrated().zeroed() if before.offsets is None else before.offsets
+            return replace(before, offsets=kept), note
         note = (
             f"with calibrated offsets keypoints are {new:.1f} mm off on average, {old:.1f} without; "
-            f"{away:.1f} from the body's own points"
+            f"{found.beside_body().error_mm():.1f} from the body's own points"
         )
-        return found, offsets, note
+        return found, note
 
-    def _error_mm(self, keypoints: Keypoints, points: FoldedPoints, shape: Tensor, clip: ClipSolution) -> float:
-        """What the keypoints are off by on average, over the frames that have some."""
-        targets, confidence = self._measured(keypoints)
-        error = fit_error(points.shaped(shape[None]), clip.rotmat, clip.transl, targets, confidence)
-        return 1000 * float(error[(confidence > 0).any(dim=1)].mean())
-
-    def _marker_note(
-        self, keypoints: Keypoints, plain: FoldedPoints, offsets: Offsets, shape: Tensor, clip: ClipSolution
-    ) -> str:
-        off = self._error_mm(keypoints, _with(plain, offsets), shape, clip)
-        away = 1000 * float(offsets.offset.norm(dim=-1).mean())
-        return (
-            f"markers stand off the body's points by {away:.0f} mm on average, which the keypoint error counts; "
-            f"from where they were found to stand they are {off:.1f} mm off"
+    def _smoothed(self, found: Followed, options: SmoothOptions) -> Followed:
+        whole = smooth_clip(
+            found.points,
+            *found.measured(),
+            found.clip.rotmat,
+            found.clip.transl,
+            found.keypoints.fps,
+            self.priors,
+            options,
+            found.betas,
+            shape_priors=open_priors(self.priors),
+            up_axis=found.keypoints.up_axis,
         )
-
-    def _misfit_note(
-        self, keypoints: Keypoints, plain: FoldedPoints, shape: Tensor, clip: ClipSolution
-    ) -> tuple[str, ...]:
-        """What may be wrong where most frames fit no body, although limbs are as long as a person's."""
-        layout = load_layout(keypoints.layout)
-        if layout.markers:
-            return ()
-        targets, confidence = self._measured(keypoints)
-        seen = (confidence > 0).sum(dim=1) >= self.clip.min_keypoints
-        error = fit_error(plain.shaped(shape[None]), clip.rotmat, clip.transl, targets, confidence)[seen]
-        if float((error > _NO_BODY).double().mean()) < 0.5 or not 0.5 < self._scale(keypoints, plain) < 2:
-            return ()
-        others = others_as_wide(layout)
-        instead = f"--layout {' or '.join(others)}" if others else "--layout"
-        return (
-            f"no body fits in most frames: the keypoints are {1000 * float(error.mean()):.0f} mm off, in another "
-            f"order than that of {layout.name} ({instead}), or not of one person",
-        )
+        return replace(found, betas=whole.betas, clip=replace(found.clip, rotmat=whole.rotmat, transl=whole.transl))
 
     def _scaled(self, keypoints: Keypoints, folded: FoldedPoints, height_m: float | None) -> Keypoints:
         scale, whose = self._scale(keypoints, folded), "the mean body's"
@@ -336,13 +289,9 @@ class RecordingSolver:
         return float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
-        return scale_of(limb_lengths(folded, self.priors), *self._measured(keypoints))
+        return scale_of(limb_lengths(folded, self.priors), *measured_on(self.device, keypoints))
 
 
 def _is_skeleton(layout: Layout) -> bool:
     """Whether all keypoints are joints of SMPL's skeleton, as only a body has them."""
     return all(len(row) == 1 and row[0][0] in JOINT_INDEX for row in layout.points)
-
-
-def _with(folded: FoldedPoints, offsets: Offsets | None) -> FoldedPoints:
-    return folded if offsets is None else offsets.apply(folded)

@@ -100,6 +100,10 @@ class Offsets:
         anchor[torch.arange(count, device=anchor.device), self.joint.to(anchor.device)] += self.offset.to(anchor)
         return replace(folded, anchor=anchor)
 
+    def zeroed(self) -> Offsets:
+        """Keypoints that lie where the body's points are."""
+        return replace(self, offset=torch.zeros_like(self.offset))
+
 
 def calibrate_offsets(
     folded: FoldedPoints,
