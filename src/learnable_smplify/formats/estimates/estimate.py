@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,39 +213,19 @@ def cleaned(
     Raises:
         InputError: no frame is left, or as in `Estimate`.
     """
-    where = f"person {person_id}"
-    if pose.ndim != 3 or not 0 < pose.shape[1] <= 24 or pose.shape[2] != 3:
-        raise InputError(f"the poses have shape {pose.shape}", path=path, where=where, expected="(T, 24, 3)")
-    if betas.ndim not in (1, 2) or not betas.size:
-        raise InputError(f"the betas have shape {betas.shape}", path=path, where=where, expected="(10,) or (T, 10)")
-    if np.ndim(frames) != 1 or (transl is not None and transl.shape[1:] != (3,)):
-        raise InputError("frame numbers or transl of another shape", path=path, where=where, expected="(T,), (T, 3)")
-    if len(frames) != len(pose) or (transl is not None and len(transl) != len(pose)):
-        raise InputError(f"{len(frames)} frame numbers for {len(pose)} poses", path=path, where=where)
-    if betas.ndim == 2 and len(betas) == 1:
-        betas = betas[0]
-    if betas.ndim == 2 and len(betas) != len(pose):
-        raise InputError(f"{len(betas)} betas for {len(pose)} poses", path=path, where=where)
+    betas = betas[0] if betas.ndim == 2 and len(betas) == 1 else betas
+    _check_shapes(frames, pose, betas, transl, path, f"person {person_id}")
     pose = np.pad(pose, ((0, 0), (0, 24 - pose.shape[1]), (0, 0)))
     if betas[..., 10:].any():
         notes = (*notes, f"of {betas.shape[-1]} betas the first 10 are used")
     betas = betas[..., :10]
     betas = np.pad(betas, (*((0, 0),) * (betas.ndim - 1), (0, 10 - betas.shape[-1])))
-    numbers = [pose.reshape(len(pose), -1), np.asarray(frames, dtype=np.float64)[:, None]]
-    numbers += [] if transl is None else [transl]
-    numbers += [betas] if betas.ndim == 2 else []
-    # As float32, which motions are held in; int64 is exact up to 2^53 in what frame numbers are read as.
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(np.concatenate(numbers, axis=1).astype(np.float32)).all(axis=1)
-    good = np.flatnonzero(finite & (np.abs(numbers[1][:, 0]) < 2**53))
-    _, first = np.unique(np.asarray(frames)[good].astype(np.int64), return_index=True)
-    kept = good[first]
+    numbers = (pose, transl, betas if betas.ndim == 2 else None)
+    kept, left_out = _kept(np.asarray(frames), [array for array in numbers if array is not None])
+    notes = (*notes, *left_out)
     if not len(kept) or not np.isfinite(betas[kept] if betas.ndim == 2 else betas).all():
-        raise InputError("no frame of it has finite numbers", path=path, where=where, expected="at least one frame")
-    if len(good) < len(pose):
-        notes = (*notes, f"{len(pose) - len(good)} of {len(pose)} frames hold NaN or infinity and were left out")
-    if len(kept) < len(good):
-        notes = (*notes, f"{len(good) - len(kept)} frames are in the file twice; the first of each was kept")
+        where, expected = f"person {person_id}", "at least one frame"
+        raise InputError("no frame of it has finite numbers", path=path, where=where, expected=expected)
     if hands is not None:
         hands = np.asarray(hands, dtype=np.float64)[kept]
         if not np.isfinite(hands).all():
@@ -272,6 +253,38 @@ def cleaned(
         hands=None if hands is None else tensor(hands),
         hands_about_mean=hands_about_mean,
     )
+
+
+def _check_shapes(
+    frames: np.ndarray, pose: np.ndarray, betas: np.ndarray, transl: np.ndarray | None, path: Path, where: str
+) -> None:
+    if pose.ndim != 3 or not 0 < pose.shape[1] <= 24 or pose.shape[2] != 3:
+        raise InputError(f"the poses have shape {pose.shape}", path=path, where=where, expected="(T, 24, 3)")
+    if betas.ndim not in (1, 2) or not betas.size:
+        raise InputError(f"the betas have shape {betas.shape}", path=path, where=where, expected="(10,) or (T, 10)")
+    if np.ndim(frames) != 1 or (transl is not None and transl.shape[1:] != (3,)):
+        raise InputError("frame numbers or transl of another shape", path=path, where=where, expected="(T,), (T, 3)")
+    if len(frames) != len(pose) or (transl is not None and len(transl) != len(pose)):
+        raise InputError(f"{len(frames)} frame numbers for {len(pose)} poses", path=path, where=where)
+    if betas.ndim == 2 and len(betas) != len(pose):
+        raise InputError(f"{len(betas)} betas for {len(pose)} poses", path=path, where=where)
+
+
+def _kept(frames: np.ndarray, numbers: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Rows of frames whose numbers are finite, in order, each frame once; and what was left out, in words."""
+    columns = [array.reshape(len(frames), math.prod(array.shape[1:])) for array in (*numbers, frames.astype(np.float64))]
+    rows = np.concatenate(columns, axis=1)
+    # As float32, which motions are held in; int64 is exact up to 2^53 in what frame numbers are read as.
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(rows.astype(np.float32)).all(axis=1)
+    good = np.flatnonzero(finite & (np.abs(rows[:, -1]) < 2**53))
+    kept = good[np.unique(frames[good].astype(np.int64), return_index=True)[1]]
+    notes: tuple[str, ...] = ()
+    if len(good) < len(frames):
+        notes = (f"{len(frames) - len(good)} of {len(frames)} frames hold NaN or infinity and were left out",)
+    if len(kept) < len(good):
+        notes = (*notes, f"{len(good) - len(kept)} frames are in the file twice; the first of each was kept")
+    return kept, notes
 
 
 def joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

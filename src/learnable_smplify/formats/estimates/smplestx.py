@@ -83,7 +83,7 @@ def _parameters(found: Keyed) -> _Parameters:
     betas = found.numbers(*_BETAS, finite=False)
     transl = found.numbers(*_TRANSL, finite=False) if found.has(*_TRANSL) else None
     root = root[None] if root.ndim == 1 else root
-    if root.ndim not in (2, 3) or root.shape[-1] != 3:
+    if root.ndim not in (2, 3) or root.shape[-1] != 3 or not root.size:
         raise found.fail(f"'global_orient' has shape {root.shape}", "(T, 3), or (N, T, 3) for N people")
     for joints in (21, 23):
         if body.size == root.size * joints:

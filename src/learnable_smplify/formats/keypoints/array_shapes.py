@@ -70,7 +70,7 @@ def people_of_array(
     width, shape = points_a_frame(layout), array.shape
     notes: tuple[str, ...] = ()
     if array.ndim == 2 and width > 1 and shape[1] in (3 * width, 4 * width):
-        array = array.reshape(len(array), width, -1)
+        array = array.reshape(len(array), width, shape[1] // width)
     if array.ndim in (3, 4) and array.shape[-2] in (3, 4) and array.shape[-1] >= _FEWEST_KEYPOINTS:
         array = np.swapaxes(array, -1, -2)
         notes = (f"the array has shape {shape}: its last two axes are exchanged, so that x, y, z are last",)

@@ -207,7 +207,7 @@ def motion_of_arrays(path: Path, arrays: Mapping[str, Any], default_fps: float |
         )
     poses = file.numbers("poses")
     if poses.ndim == 3 and poses.shape[2] == 3:  # joint by joint
-        poses = poses.reshape(len(poses), -1)
+        poses = poses.reshape(len(poses), 3 * poses.shape[1])
     if poses.ndim == 2 and poses.shape[1] == _BODY_COLUMNS:  # no hands at all
         poses = np.pad(poses, ((0, 0), (0, POSE_COLUMNS["smplh"] - _BODY_COLUMNS)))
     if poses.ndim != 2 or poses.shape[1] not in POSE_COLUMNS.values() or poses.shape[0] == 0:
