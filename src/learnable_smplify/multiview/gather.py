@@ -15,7 +15,7 @@ from learnable_smplify.formats.keypoints.axes import settle_people
 from learnable_smplify.formats.keypoints.units import size_of_body
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.keypoints2d import Keypoints2D
-from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.multiview.astray import astray
 from learnable_smplify.multiview.nudge import find_nudge
 from learnable_smplify.multiview.offsets import find_offsets
@@ -106,15 +106,7 @@ def gather_people(
     """
     names = [name for name in cameras if tracks.get(name)]
     cameras = {name: cameras[name] for name in names}
-    layout = load_layout(tracks[names[0]][0].keypoints.layout)
-    for name in names[1:]:
-        other = load_layout(tracks[name][0].keypoints.layout)
-        if other != layout:
-            raise InputError(
-                f"camera {name} has {other.name}, {names[0]} {layout.name}",
-                expected="the same keypoints in all cameras",
-                hint="--layout, where files say nothing or something else",
-            )
+    layout = _one_layout({name: load_layout(tracks[name][0].keypoints.layout) for name in names})
     timed = at_one_rate({name: tracks[name] for name in names})
     tracks, fps = timed.tracks, timed.fps
     rig = Rig.of(cameras)
@@ -128,18 +120,13 @@ def gather_people(
     if offsets is None:
         found = find_offsets(lines, rig, fps) if len(names) > 1 else {}
         ahead = {name: found.get(number, 0) for number, name in enumerate(names)}
-        if any(ahead.values()):
-            said = ", ".join(f"{name} {frames:+d}" for name, frames in ahead.items() if frames)
-            notes.append(f"clocks: frames by which cameras are ahead of {names[0]}: {said} (--clocks to say otherwise)")
+        notes += _clock_notes(ahead)
     else:
         ahead = {name: offsets.get(name, 0) for name in names}
-    begin, end = _span([(ahead[name], len(tracks[name][0])) for name in names])
-    idle = [name for name in names if not begin < len(tracks[name][0]) - ahead[name] or not -ahead[name] < end]
-    if offsets is not None and idle:
-        raise InputError(
-            f"by --clocks {', '.join(idle)} does not run while two other cameras do (frames {begin} to {end - 1})",
-            expected="frames of these recordings",
-        )
+    frames = {name: len(tracks[name][0]) for name in names}
+    begin, end = _span([(ahead[name], frames[name]) for name in names])
+    if offsets is not None:
+        _check_running(ahead, frames, begin, end)
     lines = [_cut(line, begin + ahead[names[line.camera]], end - begin) for line in lines]
     matched = match_people(lines, rig, fps)
     seen_by = {camera for pieces in matched for camera, _, _ in pieces}
@@ -162,17 +149,8 @@ def gather_people(
         ]
         people.append(SeenPerson(str(number), tuple(view for view in views if view is not None)))
     if len(names) > 1:
-        if nudge:
-            people, nudge_notes = _nudged(people)
-            notes += nudge_notes
-        # Somebody else's sides are not put right, so that they stay a stranger's.
-        cleared = [_without_strays(person, fps, steady) for person in people]
-        people = [person for person, _ in cleared]
-        notes += [note for _, said in cleared for note in said]
-        people, side_notes = _righted(people)
-        notes += side_notes
-        people, up_notes = _settled(people, path, up)
-        notes += up_notes
+        people, more = _put_right(people, path, fps, steady, nudge=nudge, up=up)
+        notes += more
         notes += [
             f"person {person.name} is seen by {', '.join(str(view.camera.name) for view in person.views)}"
             for person in people
@@ -180,6 +158,49 @@ def gather_people(
         ]
         notes += lonely_notes(lines, [[(camera, track) for camera, track, _ in one] for one in matched], rig, cameras)
     return Gathered(tuple(people), ahead, begin, timed.steps, tuple(notes))
+
+
+def _one_layout(layouts: Mapping[str, Layout]) -> Layout:
+    """The layout that all cameras' keypoints have."""
+    first, layout = next(iter(layouts.items()))
+    for name, other in layouts.items():
+        if other != layout:
+            raise InputError(
+                f"camera {name} has {other.name}, {first} {layout.name}",
+                expected="the same keypoints in all cameras",
+                hint="--layout, where files say nothing or something else",
+            )
+    return layout
+
+
+def _clock_notes(ahead: Mapping[str, int]) -> list[str]:
+    said = ", ".join(f"{name} {frames:+d}" for name, frames in ahead.items() if frames)
+    first = next(iter(ahead))
+    return [f"clocks: frames by which cameras are ahead of {first}: {said} (--clocks to say otherwise)"] if said else []
+
+
+def _check_running(ahead: Mapping[str, int], frames: Mapping[str, int], begin: int, end: int) -> None:
+    idle = [name for name in ahead if not begin < frames[name] - ahead[name] or not -ahead[name] < end]
+    if idle:
+        raise InputError(
+            f"by --clocks {', '.join(idle)} does not run while two other cameras do (frames {begin} to {end - 1})",
+            expected="frames of these recordings",
+        )
+
+
+def _put_right(
+    people: list[SeenPerson], path: Path, fps: float, steady: list[int], *, nudge: bool, up: str | None
+) -> tuple[list[SeenPerson], list[str]]:
+    """What several cameras tell of each other: touched cameras, strangers, exchanged sides; and which way is up."""
+    notes: list[str] = []
+    if nudge:
+        people, notes = _nudged(people)
+    # Somebody else's sides are not put right, so that they stay a stranger's.
+    cleared = [_without_strays(person, fps, steady) for person in people]
+    notes += [note for _, said in cleared for note in said]
+    people, side_notes = _righted([person for person, _ in cleared])
+    people, up_notes = _settled(people, path, up)
+    return people, [*notes, *side_notes, *up_notes]
 
 
 def _span(recordings: Sequence[tuple[int, int]]) -> tuple[int, int]:

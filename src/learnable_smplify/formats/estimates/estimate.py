@@ -272,7 +272,9 @@ def _check_shapes(
 
 def _kept(frames: np.ndarray, numbers: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Rows of frames whose numbers are finite, in order, each frame once; and what was left out, in words."""
-    columns = [array.reshape(len(frames), math.prod(array.shape[1:])) for array in (*numbers, frames.astype(np.float64))]
+    columns = [
+        array.reshape(len(frames), math.prod(array.shape[1:])) for array in (*numbers, frames.astype(np.float64))
+    ]
     rows = np.concatenate(columns, axis=1)
     # As float32, which motions are held in; int64 is exact up to 2^53 in what frame numbers are read as.
     with np.errstate(over="ignore"):
