@@ -17,8 +17,8 @@ from learnable_smplify.layouts.layout import load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.skeleton import JOINT_NAMES
 from learnable_smplify.solver import RecordingOptions, Solver
-from learnable_smplify.solver.invented import with_invented
 from learnable_smplify.solver.shape.prior import KnownSize
+from learnable_smplify.solver.unseen.invented import with_invented
 from toy_recording import settle_axes, squatting_person, standing_person
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "bugs"
@@ -160,7 +160,7 @@ def test_legs_that_come_into_sight_again_go_there_without_a_step(first: int):
 
 
 def test_a_bust_without_hips_says_so_where_up_is_not_known():
-    said = "the left arm and the right arm and the head and the trunk are not seen: invented, a guess"
+    said = "the arms and the head and the trunk are not seen: invented, a guess"
     assert with_invented(part(LEGS & ~HIPS)).notes[-1] == said
     arms = part(~(LEGS | HIPS) & (GROUPS != "head"))
     assert "head, hips and legs are not seen: they are invented" in with_invented(arms).notes[-1]
@@ -211,3 +211,35 @@ def test_the_shared_busts_rest():
     assert np.ptp(joints[:, [7, 8]][..., [0, 2]], axis=0).max() < 0.2
     seated = solver.fit(read_keypoints(CASES / "22-upper-body-with-hips-seated" / "02.npy", layout="body25", fps=30))
     assert "the legs are not seen: they are invented, as of somebody who sits" in seated.notes
+
+
+@pytest.mark.parametrize("limb", ["left arm", "right arm with neck", "left leg and nose"])
+def test_one_arm_or_one_leg_alone_leaves_the_body_upright_and_still(limb: str):
+    names = load_layout("body25").keypoint_names
+    side = "R" if "right" in limb else "L"
+    ends = ("Knee", "Ankle", "Hip", "BigToe", "Heel") if "leg" in limb else ("Shoulder", "Elbow", "Wrist")
+    wanted = {f"{side}{end}" for end in ends} | {"Neck" if "neck" in limb else "Nose"}
+    seen = part(np.array([name in wanted for name in names]))
+    solver = Solver(method="gauss_newton")
+    motion = solver.fit(seen)
+    joints = joints_of(motion, solver)
+    trunk = joints[:, 12] - joints[:, 0]
+    assert float(np.degrees(np.arccos(trunk[:, 1] / np.linalg.norm(trunk, axis=-1))).max()) < 25
+    assert float(tilt_deg(motion).max()) < 20
+    assert np.ptp(joints[:, [7, 8], 1], axis=0).max() < 0.05
+    assert any("not seen: they are invented" in note for note in motion.notes)
+    assert any("which way the body faces is a guess" in note for note in motion.notes) == (limb == "left arm")
+    # the other side is beside the seen one, not in it
+    shoulders = joints[:, 16] - joints[:, 17]
+    assert float(np.linalg.norm(shoulders * [1, 0, 1], axis=-1).min()) > 0.2
+
+
+def test_the_other_side_is_across_from_where_feet_face_or_opposite_the_middle():
+    names = list(load_layout("body25").keypoint_names)
+    leg = part(np.array([name[0] == "L" and LEGS[i] | HIPS[i] for i, name in enumerate(names)]))
+    made = with_invented(leg).positions
+    true = leg.positions[:, names.index("RHip")]
+    assert float((made[:, names.index("RHip")] - true).norm(dim=-1).max()) < 0.15
+    arm = part(np.array([name in ("Neck", "LShoulder", "LElbow", "LWrist") for name in names]))
+    made, true = with_invented(arm).positions, arm.positions[:, names.index("RShoulder")]
+    assert float((made[:, names.index("RShoulder")] - true).norm(dim=-1).max()) < 0.1  # of noisy points

@@ -306,6 +306,12 @@ def test_up_and_mirroring_are_told_or_asked_for(write):
     assert turned.up_axis == "y"
     np.testing.assert_allclose(turned.positions, person() * [1, -1, -1], atol=1e-6)
     np.testing.assert_allclose(read_keypoints(path, mirrored=True).positions, person() * [-1, 1, 1], atol=1e-6)
+    for said in ("Z", "+z", "z-up", "Z up"):
+        assert (
+            read_keypoints(write("b.npz", npz_bytes(keypoints=person(), layout="coco17", up_axis=said))).up_axis == "z"
+        )
+    unknown = read_keypoints(write("c.npz", npz_bytes(keypoints=person(), layout="coco17", up_axis="-north")))
+    assert any("'up_axis' is '-north' in the file" in note and "--up" in note for note in unknown.notes)
 
 
 # layouts

@@ -49,9 +49,11 @@ ROOMS: dict[str, set[str]] = {
     "solver.smplify": {"body", "layouts", "repair", "safe_files", "solver.frame", "solver.shape"},
     "solver.rays": {"kernels", "layouts", "repair", "solver.frame"},
     "solver.view": {"body", "layouts", "network", "solver.clip", "solver.frame", "solver.rays", "solver.shape"},
+    "solver.unseen": {"body", "layouts"},
     "solver": {
         *("body", "kernels", "layouts", "network", "repair", "safe_files"),
-        *("solver.clip", "solver.frame", "solver.hand", "solver.rays", "solver.shape", "solver.smplify", "solver.view"),
+        *("solver.clip", "solver.frame", "solver.hand", "solver.rays", "solver.shape", "solver.smplify"),
+        *("solver.unseen", "solver.view"),
     },
     "refine": {
         *("body", "layouts", "network", "solver"),

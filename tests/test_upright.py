@@ -54,6 +54,20 @@ def swaying(frames: int = 90) -> np.ndarray:
     return points + np.array([0.2, 4.0, -3.0])
 
 
+def pushing_up(frames: int = 90) -> np.ndarray:
+    """Push-ups over toes that stay where they are, y up, feet and hands on the floor y = 0, along z."""
+    points = standing_person(frames)
+    angle = np.radians(17.5 + 7.5 * np.cos(np.linspace(0, 12, frames)))[:, None]
+    y, z = points[..., 1].copy(), points[..., 2].copy()
+    points[..., 1], points[..., 2] = np.sin(angle) * y - np.cos(angle) * z, np.cos(angle) * y + np.sin(angle) * z
+    toes = points[:, [BODY25.index("LBigToe"), BODY25.index("RBigToe")]].mean(axis=1, keepdims=True)
+    points += np.array([0.1, 0.02, 0.4]) - toes
+    for index, name in enumerate(BODY25):
+        if name.endswith("Wrist"):
+            points[:, index] = points[0, BODY25.index("Neck")] * [1, 0, 1] + [0.3 if name[0] == "L" else -0.3, 0, 0]
+    return points
+
+
 def recording(points: np.ndarray, **options) -> Keypoints:
     return Keypoints(torch.tensor(points), layout="body25", **options)
 
@@ -63,6 +77,13 @@ def test_a_body_that_lies_leaves_the_habit_of_the_format(head: int):
     after = settle_axes(recording(lying(head=head), up_axis="y"), assumed="y")
     assert after.up_axis == "y"
     torch.testing.assert_close(after.positions, torch.tensor(lying(head=head)).float())
+    assert "nothing shows that it stands" in after.notes[0]
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_push_ups_leave_the_habit_of_the_format(way: int):
+    after = settle_axes(recording(pushing_up() * [way, 1, way], up_axis="y"), assumed="y")
+    assert after.up_axis == "y"
     assert "nothing shows that it stands" in after.notes[0]
 
 

@@ -36,12 +36,13 @@ from learnable_smplify.solver.frame.tracking import (
 from learnable_smplify.solver.ground import grounded, with_place_named
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
-from learnable_smplify.solver.invented import Lengths, eased, with_invented
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import open_priors, with_habit
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize
+from learnable_smplify.solver.unseen.absences import eased
+from learnable_smplify.solver.unseen.invented import Lengths, with_invented
 from learnable_smplify.solver.wrists import rested_wrists
 
 Progress = Callable[[int, int], None]

@@ -22,6 +22,7 @@ from learnable_smplify.formats.keypoints.source import Asked, Source
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, shipped_layout
 from learnable_smplify.safe_files.atomic import atomic_output
+from learnable_smplify.safe_files.budget import shown
 from learnable_smplify.safe_files.npz import npz_names, read_npz
 
 # What other programs call the same.
@@ -78,14 +79,14 @@ def read_keypoints_npz(path: Path, asked: Asked) -> list[Keypoints]:
         scores = _confidences(_numbers(arrays, stated, path), people, path, stated)
     fps = _stated_fps(arrays, path) if asked.fps is None else asked.fps
     people, scores, said = followed(people, scores, fps)
-    up_axis = text_in(arrays, "up_axis")
+    up_axis, up_notes = _up_axis(text_in(arrays, "up_axis"))
     source = Source(
         path,
         fps=fps,
-        up_axis=up_axis if up_axis in ("x", "y", "z") else None,
+        up_axis=up_axis,
         person_id=text_in(arrays, "person_id"),
         start_s=_start(arrays, path),
-        notes=(*notes, *said),
+        notes=(*notes, *up_notes, *said),
     )
     if len(people) == 1:
         return [_person(arrays, people[0], scores[0], asked, source)]
@@ -93,6 +94,16 @@ def read_keypoints_npz(path: Path, asked: Asked) -> list[Keypoints]:
         _person(arrays, person, score, asked, replace(source, person_id=str(number)))
         for number, (person, score) in enumerate(zip(people, scores, strict=True))
     ]
+
+
+def _up_axis(stated: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The axis that a file says is up; and a note where what it says is none."""
+    if not stated:
+        return None, ()
+    axis = stated.strip().lower().removeprefix("+").removesuffix("up").rstrip("-_ ")
+    if axis in ("x", "y", "z"):
+        return axis, ()
+    return None, (f"'up_axis' is {shown(stated)} in the file, not one of x, y, z, and not used (--up to say it)",)
 
 
 def _start(arrays: dict[str, np.ndarray], path: Path) -> float:

@@ -2,7 +2,8 @@
 
 A body that lies, crawls or rolls has a long axis too. A statement of the file, or a habit of its format, is overruled
 only by people of whom something shows that they stand: legs and trunk in one line over flat soles, and feet that rest
-on the floor at zero, or that stay where they are while the body moves.
+on the floor at zero, or that stay where they are while the body moves, as toes do in push-ups, of people who would
+else lie on that floor.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from learnable_smplify.formats.keypoints.body_points import (
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import direction_vector
+from learnable_smplify.skeleton import sided
 
 AXES = ("x", "y", "z")
 
@@ -81,7 +83,9 @@ def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
     standing = [_standing(person, up) for person in people]
     if _share(standing) < _STANDING_SHARE or _share([_standing(person, usual) for person in people]) > _CONFIRMED_SHARE:
         return False
-    return _on_floor(people, up, usual) or any(
+    if _lying(people, usual):
+        return False
+    return _on_floor(people, up) or any(
         _carried_by_feet(person, there) for person, there in zip(people, standing, strict=True)
     )
 
@@ -157,37 +161,41 @@ def _on_hands(person: Keypoints, up: Float[np.ndarray, "3"]) -> bool:
         return float(((hands < head) & (hands > _HAND_HEIGHTS[0]) & (hands < _HAND_HEIGHTS[1])).mean()) > _CLEAR_SHARE
 
 
-def _on_floor(people: Sequence[Keypoints], up: Float[np.ndarray, "3"], usual: Float[np.ndarray, "3"]) -> bool:
-    """Feet rest at height zero along `up`, and nobody would lie at height zero if `usual` were up."""
-    ankles: list[np.ndarray] = []
-    hips: list[np.ndarray] = []
-    for person in people:
-        points, layout = measured(person)
-        ankles += [foot @ up for foot in _feet(points, layout, ("ankle",))]
-        hips.append(mean_of(points, layout, HIPS) @ usual)
-    feet, lying = np.concatenate(ankles), np.concatenate(hips)
-    if not np.isfinite(feet).any() or not np.isfinite(lying).any():
-        return False
-    resting, hip = float(np.nanquantile(feet, 0.05)), float(np.nanmedian(lying))
-    lowest = min(float(np.nanquantile(measured(person)[0] @ usual, 0.05)) for person in people)
-    lies = _LYING_HIPS[0] < hip < _LYING_HIPS[1] and lowest > _LYING_LOWEST
-    return _ANKLE_HEIGHTS[0] < resting < _ANKLE_HEIGHTS[1] and not lies
+def _lying(people: Sequence[Keypoints], up: Float[np.ndarray, "3"]) -> bool:
+    """Whether people lie on a floor at height zero or are on hands and feet there, with nothing below."""
+
+    def height(*names: str) -> float:
+        heights = np.concatenate([mean_of(*measured(person), names) @ up for person in people])
+        return float(np.nanmedian(heights)) if np.isfinite(heights).any() else np.inf
+
+    lowest = min(float(np.nanquantile(measured(person)[0] @ up, 0.05)) for person in people)
+    ends = (height(*sided("wrist")), height(*sided("ankle")))
+    down = all(_HAND_HEIGHTS[0] < end < _HAND_HEIGHTS[1] for end in ends)
+    return lowest > _LYING_LOWEST and (down or _LYING_HIPS[0] < height(*HIPS) < _LYING_HIPS[1])
+
+
+def _on_floor(people: Sequence[Keypoints], up: Float[np.ndarray, "3"]) -> bool:
+    """Whether feet rest at height zero along `up`."""
+    feet = np.concatenate([foot @ up for person in people for foot in _feet(*measured(person), ("ankle",))])
+    return np.isfinite(feet).any() and bool(_ANKLE_HEIGHTS[0] < np.nanquantile(feet, 0.05) < _ANKLE_HEIGHTS[1])
 
 
 def _carried_by_feet(person: Keypoints, there: np.ndarray) -> bool:
-    """Whether one foot stays where it is while the body moves, as in steps, squats and sway."""
+    """Whether one foot stays where it is while the body moves and the hands do not stay too, as in steps and squats."""
     points, layout = measured(person)
     span = max(1, round(person.fps * _SPAN_S))
     if len(points) <= 2 * span:
         return False
     both = there[span:] & there[:-span]
     feet = np.stack([_speed(foot, span, person.fps) for foot in _feet(points, layout, ("ankle", "heel"))])
+    hands = np.stack([_speed(hand, span, person.fps) for hand in _feet(points, layout, ("wrist",))])
     body = _speed(mean_of(points, layout, HIPS), span, person.fps)
     known = both & np.isfinite(body) & np.isfinite(feet).all(axis=0)
     if known.sum() < max(span, 0.1 * len(points)):
         return False
     moving = float(np.median(body[known]))
-    return moving > _LEAST_SPEED and float(np.median(feet.min(axis=0)[known])) < _STANCE_SHARE * moving
+    held = float(np.median(hands.max(axis=0)[known])) < _STANCE_SHARE * moving  # False for hands that are not seen
+    return moving > _LEAST_SPEED and float(np.median(feet.min(axis=0)[known])) < _STANCE_SHARE * moving and not held
 
 
 def _speed(points: Float[np.ndarray, "T 3"], span: int, fps: float) -> Float[np.ndarray, "N"]:

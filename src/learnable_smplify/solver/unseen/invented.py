@@ -2,11 +2,13 @@
 
 A bust leaves the trunk free to tilt and the legs to drift. Hips that are not seen are put below the shoulders, knees
 and ankles below the hips, or as those of somebody who sits where the hips are too low to stand; of legs alone,
-shoulders and arms are put above. Such points guide the solver weakly; nothing is compared with them.
+shoulders and arms are put above; of one arm or one leg alone, the other side beside it (`one_sided.py`). Such points
+guide the solver weakly; nothing is compared with them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -16,15 +18,12 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
-from learnable_smplify.motion import Motion
-from learnable_smplify.rotation import rotvec_between
-from learnable_smplify.skeleton import JOINT_INDEX, SIDES, sided
-from learnable_smplify.timeline import runs
+from learnable_smplify.skeleton import SIDES, sided
+from learnable_smplify.solver.unseen.absences import LIMB_ENDS, PART_OF_RECORDING, with_absences_named
+from learnable_smplify.solver.unseen.one_sided import other_sides
 
 # How far invented points are trusted: a measured one has 1.
 _TRUST = 0.1
-# A point seen in fewer frames than this share is not part of the recording.
-_SEEN = 0.05
 _LIMBS = (
     ("shoulder", "elbow", "upper_arm"),
     ("elbow", "wrist", "forearm"),
@@ -44,13 +43,6 @@ _BENT, _OUT = 0.02, 0.1
 _HIGH, _DEEPEST, _SWAYS = 0.95, 0.7, 0.2
 # Hips go this share of the way of the shoulders above them: people lean and bend.
 _FOLLOWS = 0.6
-# A limb out of sight for longer than this [s] is invented there, and so many such times are written out.
-_VANISHED_S, _LISTED = 0.5, 4
-# One out of sight for longer than this [s] goes to where it is seen again during so much [s] of the time before.
-_GLANCE_S, _EASE_S = 0.1, 0.4
-_LIMB_JOINTS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle", "foot")}
-# What shows a limb.
-_LIMB_ENDS = {"arm": ("elbow", "wrist"), "leg": ("knee", "ankle")}
 
 
 @dataclass(frozen=True)
@@ -83,6 +75,11 @@ class Lengths:
             found["trunk"] = float(place["left_shoulder"][1] - place["left_hip"][1])
         return Lengths(**{name: length for name, length in found.items() if length > 0})
 
+    @property
+    def widths(self) -> dict[str, float]:
+        """From a joint to that of the other side."""
+        return {"shoulder": self.shoulder_width, "hip": self.hip_width}
+
     def times(self, size: float) -> Lengths:
         """Those of somebody so many times as large."""
         return Lengths(**{name: size * length for name, length in asdict(self).items()})
@@ -100,48 +97,58 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
         lengths: of the person's body; None is an adult's, scaled by what is seen of arms and legs.
     """
     layout = load_layout(keypoints.layout)
-    keypoints = _with_absences_named(keypoints, layout)
-    seen = (keypoints.confidence > 0).double().mean(dim=0) > _SEEN
+    keypoints = with_absences_named(keypoints, layout)
+    seen = (keypoints.confidence > 0).double().mean(dim=0) > PART_OF_RECORDING
     points = {name: _place(keypoints, layout, seen, name) for name in _JOINTS}
     legs = any(points[name] is not None for name in sided("knee", "ankle"))
-    hips = all(points[name] is not None for name in sided("hip"))
-    shoulders = all(points[name] is not None for name in sided("shoulder"))
-    if legs == shoulders or not (hips or shoulders):
+    arms = any(points[name] is not None for name in sided("shoulder"))
+    if legs == arms or all(points[name] is None for name in sided("shoulder", "hip")):
         return _with_limbs_named(keypoints, layout, seen, points)
-    if keypoints.up_axis is None:
-        what = ("legs" if hips else "hips and legs") if shoulders else "trunk and arms"
+    up = keypoints.up_axis
+    if up is None:
+        hips = all(points[name] is not None for name in sided("hip"))
+        what = ("legs" if hips else "hips and legs") if arms else "trunk and arms"
         return keypoints.with_note(
             f"the {what} are not seen: they are guessed, better if you say which way is up (--up)"
         )
-    up = torch.zeros(3, dtype=torch.float64)
-    up["xyz".index(keypoints.up_axis)] = 1.0
-    if lengths is None:
-        lengths = Lengths().times(_size(points))
+    upward = torch.eye(3, dtype=torch.float64)["xyz".index(up)]
+    lengths = lengths or Lengths().times(_size(points))
+    aside = other_sides(keypoints, seen, points, upward, lengths.widths)
+    points |= aside.places
+    hips = all(points[name] is not None for name in sided("hip"))
+    head = () if "head" not in layout.groups or _sees(layout, seen, "head") else ("head",)
     if legs:
-        made = _upper(points, up, lengths, keypoints.fps)
-        head = _sees(layout, seen, "head")
-        what = f"trunk{'' if head else ', head'} and arms are not seen: they are invented, upright and at rest"
+        made = _upper(points, upward, lengths, keypoints.fps)
+        unseen = (*_unseen_limbs(layout, points, "leg"), "trunk", *head, "arms")
+        how = "upright and at rest"
     else:
-        made, seated = _lower(points, up, lengths, keypoints.fps, hips)
-        head = "head" not in layout.groups or _sees(layout, seen, "head")
-        unseen = (*(() if head else ("head",)), *(() if hips else ("hips",)))
-        what = f"{', '.join(unseen)} and legs" if unseen else "the legs"
-        what += " are not seen: they are invented, "
-        what += "as of somebody who sits" if seated else "as of somebody who stands"
-    return _added(keypoints, layout, seen, made).with_note(what)
+        made, seated = _lower(points, upward, lengths, keypoints.fps, hips)
+        unseen = (*_unseen_limbs(layout, points, "arm"), *head, *(() if hips else ("hips",)), "legs")
+        how = f"as of somebody who {'sits' if seated else 'stands'}"
+    what = f"{', '.join(unseen[:-1])} and {unseen[-1]}" if len(unseen) > 1 else f"the {unseen[0]}"
+    if aside.faces_anywhere:
+        how += "; which way the body faces is a guess"
+    return _added(keypoints, layout, seen, made | aside.places).with_note(
+        f"{what} are not seen: they are invented, {how}"
+    )
+
+
+def _unseen_limbs(layout: Layout, points: Mapping[str, Tensor | None], limb: str) -> tuple[str, ...]:
+    """Arms or legs, in words, that the layout has and nobody ever saw."""
+    unseen = [
+        f"the {side} {limb}"
+        for side in SIDES
+        if all(points[f"{side}_{end}"] is None for end in LIMB_ENDS[limb])
+        and all(layout.index_of_point(f"{side}_{end}") is not None for end in LIMB_ENDS[limb])
+    ]
+    return (f"the {limb}s",) if len(unseen) == 2 else tuple(unseen)
 
 
 def _with_limbs_named(
     keypoints: Keypoints, layout: Layout, seen: Tensor, points: dict[str, Tensor | None]
 ) -> Keypoints:
     """The recording with a note of arms, legs and a head that the layout has and nobody ever saw."""
-    unseen = [
-        f"the {side} {limb}"
-        for limb, ends in _LIMB_ENDS.items()
-        for side in SIDES
-        if all(points[f"{side}_{end}"] is None for end in ends)
-        and all(layout.index_of_point(f"{side}_{end}") is not None for end in ends)
-    ]
+    unseen = [name for limb in LIMB_ENDS for name in _unseen_limbs(layout, points, limb)]
     for side in ("left", "right"):
         ends = [layout.index_of_point(f"{side}_{end}") for end in ("ankle", "heel", "big_toe", "small_toe", "foot")]
         below = [index for index in ends if index is not None]
@@ -153,65 +160,9 @@ def _with_limbs_named(
         unseen.append("the trunk")
     if not unseen or not any(place is not None for place in points.values()):
         return keypoints
-    verb, how = "is" if len(unseen) == 1 else "are", "a guess" if "the trunk" in unseen else "at rest"
+    verb = "is" if len(unseen) == 1 and not unseen[0].endswith("s") else "are"
+    how = "a guess" if "the trunk" in unseen else "at rest"
     return keypoints.with_note(f"{' and '.join(unseen)} {verb} not seen: invented, {how}")
-
-
-def eased(motion: Motion, keypoints: Keypoints) -> Motion:
-    """The motion in which arms and legs that come into sight again go there over a moment instead of a step.
-
-    Args:
-        motion: fitted frame by frame.
-        keypoints: those it was fitted to, with as many frames.
-    """
-    pose = motion.pose.clone()
-    for (limb, side), stretches in _absences(keypoints, load_layout(keypoints.layout)).items():
-        joints = [JOINT_INDEX[f"{side}_{joint}"] for joint in _LIMB_JOINTS[limb]]
-        for first, end in stretches:
-            if end == len(pose) or end - first <= _GLANCE_S * keypoints.fps:
-                continue
-            count = min(max(round(_EASE_S * keypoints.fps), 1), end - first)
-            share = torch.linspace(0, 1, count + 2)[1:-1, None, None].to(pose)
-            there = pose[end, joints].expand(count, -1, -1)
-            pose[end - count : end, joints] = rotvec_between(pose[end - count : end, joints], there, share)
-    return replace(motion, pose=pose)
-
-
-def _absences(keypoints: Keypoints, layout: Layout) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """When arms and legs that are part of a recording are not seen, although the person is: by limb and side."""
-    confident = keypoints.confidence.cpu() > 0
-    there = confident.any(dim=1)
-    gone = {}
-    for limb, ends in _LIMB_ENDS.items():
-        for side in SIDES:
-            columns = [index for end in ends if (index := layout.index_of_point(f"{side}_{end}")) is not None]
-            known = confident[:, columns].any(dim=1)
-            if columns and float(known.double().mean()) > _SEEN:
-                gone[limb, side] = runs((there & ~known).numpy())
-    return gone
-
-
-def _with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
-    """The recording with a note of arms and legs that are seen, but not all the time that the person is."""
-    absences = _absences(keypoints, layout)
-    for limb in ("arm", "leg"):
-        gone = {
-            side: [(first, end) for first, end in absences[limb, side] if end - first > _VANISHED_S * keypoints.fps]
-            for side in ("left", "right")
-            if (limb, side) in absences
-        }
-        if len(gone) == 2 and gone["left"] == gone["right"]:
-            gone = {"both": gone["left"]}
-        for side, stretches in gone.items():
-            if stretches:
-                count = sum(end - first for first, end in stretches)
-                which = f"the {limb}s are" if side == "both" else f"the {side} {limb} is"
-                listed = ", ".join(f"{first}-{end - 1}" for first, end in stretches[:_LISTED])
-                more = f", and {len(stretches) - _LISTED} more times" if len(stretches) > _LISTED else ""
-                keypoints = keypoints.with_note(
-                    f"{which} not seen in {count} of {len(keypoints)} frames ({listed}{more}): invented there"
-                )
-    return keypoints
 
 
 def _sees(layout: Layout, seen: Bool[Tensor, " K"], group: str) -> bool:
