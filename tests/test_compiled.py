@@ -186,7 +186,7 @@ def test_an_answer_hardly_depends_on_how_many_are_asked_for(generator: torch.Gen
     assert float(torch.rad2deg(turned).max()) < 0.1
 
 
-@pytest.mark.parametrize("layout_name", ["body25", "coco17"])
+@pytest.mark.parametrize("layout_name", ["body25", "coco17", "smpl24"])
 @pytest.mark.parametrize("start", [Start(), Start("tracked", 1 / 30), Start("estimate")], ids=lambda start: start.kind)
 @pytest.mark.parametrize(("steps", "pose_weight"), [(0, 0.0), (2, 0.0), (2, 1.0)])
 def test_the_hybrid_is_the_tensors_hybrid(

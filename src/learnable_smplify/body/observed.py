@@ -30,10 +30,15 @@ def unobserved_joints(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | 
 
 def unobserved_mask(folded: FoldedPoints, confidence: Float[Tensor, "*T K"] | None = None) -> Bool[Tensor, "24"]:
     """As `unobserved_joints`, True where a joint is one of them."""
-    length = folded.at_rest().levers()[0].norm(dim=-1)
+    shown = shown_joints(folded)
     if confidence is not None:
-        length = length[(confidence.reshape(-1, length.shape[0]) > 0).any(dim=0)]
-    return (length < _SHORTEST_LEVER).all(dim=0)
+        shown = shown[(confidence.reshape(-1, shown.shape[0]) > 0).any(dim=0)]
+    return ~shown.any(dim=0)
+
+
+def shown_joints(folded: FoldedPoints) -> Bool[Tensor, "K 24"]:
+    """True where a keypoint tells how a joint is turned."""
+    return folded.at_rest().levers()[0].norm(dim=-1) >= _SHORTEST_LEVER
 
 
 def placed_joints(folded: FoldedPoints) -> Bool[Tensor, "24"]:

@@ -19,6 +19,7 @@ from learnable_smplify.network.pose_mlp import SOLVED_JOINTS, START_KINDS, Start
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.levenberg_marquardt import PoseSolution, packed_sight
 from learnable_smplify.solver.frame.priors import Priors
+from learnable_smplify.solver.freedom import freed
 
 if TYPE_CHECKING:
     from learnable_smplify.body.point_kernels import PointTables
@@ -131,6 +132,8 @@ class CompiledHybrid:
             decode_frames(local, outputs, reach, sigma, spread, stiffness, closeness)
         if not view.is_body25:
             spread, closeness = (view.sigma_of_layout(torch.from_numpy(part)).numpy() for part in (spread, closeness))
+            held = torch.from_numpy(stiffness), torch.from_numpy(self.network.error_precision)
+            stiffness = freed(*held, folded, body25, view, confidence, self.priors, seconds).numpy()
         distance, strangeness = self._refine(
             _Frames(
                 start_array,

@@ -44,6 +44,7 @@ from learnable_smplify.solver.frame.numeric import PairOptions, numeric_problem
 from learnable_smplify.solver.frame.pair_input import PairInput
 from learnable_smplify.solver.frame.priors import CHANGE_SECONDS, Priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
+from learnable_smplify.solver.freedom import freed
 
 # Nothing is known of the hands beyond the wrists: they stay as they are.
 _HAND_PRECISION = 1e4
@@ -283,7 +284,9 @@ class NeuralPairs:
         keypoint_sigma = view.sigma_of_layout(output.keypoint_sigma)
         variance = variance_weight * view.sigma_of_layout(output.weight_sigma).square()
         if isinstance(self.network, PoseMlp):
-            precision = prior_precision(self.network, output)
+            held = output.stiffness_sigma, self.network.error_precision
+            stiffness = freed(*held, folded, body25, view, confidence, self._priors, start.seconds)
+            precision = prior_precision(self.network, replace(output, stiffness_sigma=stiffness))
             sigma = torch.nn.functional.pad(output.sigma, (0, 24 - SOLVED_JOINTS), value=torch.nan)
         else:
             precision, sigma = self._priors.change_over(start.seconds), None
