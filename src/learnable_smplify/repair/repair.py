@@ -1,6 +1,6 @@
 """Clean a recording before it is solved, and keep book of what was done.
 
-    repeated frames -> left and right -> spikes -> gaps
+    constants -> repeated frames -> left and right -> spikes -> gaps
 
 Exchanged sides are undone before spikes are looked for, because an exchanged body is all spikes.
 """
@@ -20,6 +20,7 @@ from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.repair.frozen import find_frozen
 from learnable_smplify.repair.gaps import GapPolicy, Segment, find_gaps, segments
 from learnable_smplify.repair.hands import repair_hands
+from learnable_smplify.repair.held import find_held, held_notes
 from learnable_smplify.repair.parts import body_parts
 from learnable_smplify.repair.plausible import implausible, size_note
 from learnable_smplify.repair.spikes import find_spikes
@@ -34,7 +35,7 @@ class RepairOptions:
     Args:
         spikes: remove keypoints that jump.
         swaps: undo exchanged left and right.
-        frozen: remove repeated frames and held keypoints.
+        frozen: remove repeated frames and keypoints that stand still while the body moves.
         gap: what becomes of the time a person is out of view: "interpolate" or "cut".
         gap_s: absence that counts as a gap [s]; the solver bridges shorter ones.
         min_keypoints: a frame with fewer does not show the person.
@@ -128,9 +129,11 @@ def repair_keypoints(keypoints: Keypoints, options: RepairOptions | None = None)
     if odd_size is not None:  # every limit below is in metres
         notes.append(odd_size)
         options = replace(options, spikes=False, swaps=False, frozen=False)
-    spike = implausible(positions, valid) if options.spikes else nothing
-    frozen = find_frozen(positions, valid, fps) if options.frozen else nothing
-    usable = valid & ~spike & ~frozen
+    held = find_held(positions, valid, parts.bones) if options.frozen else nothing
+    spike = implausible(positions, valid & ~held) if options.spikes else nothing
+    frozen = find_frozen(positions, valid & ~held, fps) if options.frozen else nothing
+    usable = valid & ~spike & ~held & ~frozen
+    notes.extend(held_notes(held, layout))
     swapped = nothing
     if options.swaps:
         swapped, suspect = find_swaps(positions, usable, fps, parts)

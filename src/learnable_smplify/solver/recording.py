@@ -19,7 +19,7 @@ from learnable_smplify.body.size import RestMesh
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints
+from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints, without_held
 from learnable_smplify.rotation import rotmat_to_rotvec
 from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
@@ -114,10 +114,12 @@ class RecordingSolver:
         return Finder(neural_follower(self.neural, folded, own, layout, betas, self.clip), search)
 
     def prepared(self, keypoints: Keypoints, options: RecordingOptions) -> Keypoints:
-        """The keypoints that the motion will be fitted to and can be compared with: scaled, and put on a floor."""
+        """The keypoints that the motion will be compared with: scaled, without constants, and put on a floor."""
         folded = self.body.folded(load_layout(keypoints.layout), self.device)
         if options.scale_to_body:
             keypoints = self._scaled(keypoints, folded, options.known_size.height_m)
+        if options.repair is not None and options.repair.frozen:
+            keypoints = without_held(keypoints)
         return grounded(keypoints, folded) if options.ground or options.hold_feet else with_place_named(keypoints)
 
     def fit(

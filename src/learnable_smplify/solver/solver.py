@@ -207,7 +207,7 @@ class Solver:
         return doubt.marked(motion)
 
     def prepared(self, keypoints: Keypoints) -> Keypoints:
-        """The keypoints as `fit` fits them: scaled and put on a floor, where the recording options say so."""
+        """The keypoints as `fit` fits them: scaled, without constants, on a floor, if the options say so."""
         return self._recording().prepared(keypoints, self.recording_options)
 
     def calibrate(
