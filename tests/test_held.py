@@ -66,6 +66,18 @@ def test_what_stands_still_by_rights_is_left(layout: str, digits: int):
         assert without_held(rounded) is rounded
 
 
+def test_shoulders_about_a_neck_that_is_the_origin_may_be_soft():
+    clean = moving()
+    assert not isinstance(clean.layout, str)
+    index = clean.layout.index
+    positions = clean.positions - clean.positions[:, [index("Neck")]]
+    shrug = 0.04 * torch.sin(torch.arange(90) / 6)[:, None]
+    for name in ("LShoulder", "RShoulder", "Nose", "MidHip"):
+        positions[:, index(name)] *= 1 + shrug / positions[:, index(name)].norm(dim=-1, keepdim=True)
+    soft = replace(clean, positions=positions)
+    assert without_held(soft) is soft
+
+
 def test_one_pose_repeated_and_a_body_in_another_unit_are_left():
     clean = moving()
     still = replace(clean, positions=clean.positions[:1].expand_as(clean.positions))

@@ -17,8 +17,8 @@ from learnable_smplify.repair.plausible import size_note
 # A keypoint that never moves again is held if it stood for so many frames, this share of those in which it was seen ...
 _LONG, _MOST = 10, 0.5
 # ... and the bones that lead away from it change their length by more than this [m], and than so many times what the
-# other bones do.
-_STRAY, _FACTOR = 0.06, 3.0
+# softest of the others do, but for this share: shoulders that are shrugged, noise.
+_STRAY, _FACTOR, _SOFT = 0.06, 2.5, 0.9
 
 
 def without_held(keypoints: Keypoints) -> Keypoints:
@@ -68,7 +68,7 @@ def find_held(
     spread = np.array([_spread(positions, valid, still[:, pair].any(axis=1), pair) for pair in bones])
     ends = stands[bones]
     own = spread[~ends.any(axis=1)]
-    limit = max(_STRAY, _FACTOR * float(np.nanmedian(own)) if np.isfinite(own).any() else 0.0)
+    limit = max(_STRAY, _FACTOR * float(np.nanquantile(own, _SOFT)) if np.isfinite(own).any() else 0.0)
     group = np.arange(len(stands))
     for _ in group:  # the lowest number of all that are linked
         for one, other in bones[ends.all(axis=1)]:
