@@ -13,6 +13,7 @@ from learnable_smplify.errors import InputError, some
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.repair.joined import find_joint
 
 # Nothing on earth is measured further away [m]; squares of larger numbers overflow.
 _FARTHEST = 1e6
@@ -88,8 +89,15 @@ def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
     points = np.where(valid[..., None], keypoints.positions.cpu().numpy().astype(np.float64), np.nan)
     everywhere = _shape(points, valid)
     bones = _bones(points, layout)
-    if not everywhere:
-        everywhere = _lengths(bones, any_size)
+    limbs = np.stack([length for length, _ in bones], axis=1) if bones else np.full((len(points), 0), np.nan)
+    joint = None if everywhere else find_joint(limbs, keypoints.fps)
+    if joint is not None:
+        reasons.append(joint.reason)
+        flagged |= joint.fewer(len(points))
+    elif not everywhere:
+        everywhere = _variation(bones)
+    if not everywhere and not any_size:
+        everywhere = _size(bones)
     if everywhere:
         reasons.append(f"{everywhere}: no frame is trusted")
         flagged[:] = True
@@ -146,7 +154,7 @@ def _extents(points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"]:
 
 
 def _bones(points: Float[np.ndarray, "T K 3"], layout: Layout) -> list[tuple[np.ndarray, float]]:
-    """Measured lengths of limbs over time, and an adult's."""
+    """Measured lengths of limbs over time, NaN where not seen, and an adult's."""
     found = []
     for start, end, usual in _BONES:
         for side in ("left", "right"):
@@ -154,26 +162,29 @@ def _bones(points: Float[np.ndarray, "T K 3"], layout: Layout) -> list[tuple[np.
             if None in ends:
                 continue
             length = np.linalg.norm(points[:, ends[0]] - points[:, ends[1]], axis=-1)
-            length = length[np.isfinite(length)]
-            if len(length) and length.any():  # ends in one point are no bone
+            if np.nan_to_num(length).any():  # ends in one point are no bone
                 found.append((length, usual))
     return found
 
 
-def _lengths(bones: list[tuple[np.ndarray, float]], any_size: bool) -> str:
-    """Why limbs are no person's, or nothing."""
-    if len(bones) < 2:
+def _variation(bones: list[tuple[np.ndarray, float]]) -> str:
+    """Why limbs are none, or nothing."""
+    seen = [length[np.isfinite(length)] for length, _ in bones]
+    if len(seen) < 2 or any(len(length) < _FEWEST for length in seen):
         return ""
-    spread = [np.subtract(*np.quantile(length, (0.75, 0.25))) / np.median(length) for length, _ in bones]
-    if all(len(length) >= _FEWEST for length, _ in bones) and float(np.median(spread)) > _VARIES:
-        return "the limbs change their length from frame to frame as no bones do"
-    size = float(np.median([np.median(length) / usual for length, usual in bones]))
-    if not any_size and not _SHORTEST_BONES < size < _LONGEST_BONES:
-        return (
-            f"the limbs are {size:.3g} times as long as an adult's (--units if they are not in metres, "
-            "--scale-to-body if their scale is unknown)"
-        )
-    return ""
+    spread = [np.subtract(*np.quantile(length, (0.75, 0.25))) / np.median(length) for length in seen]
+    return "the limbs change their length from frame to frame as no bones do" if np.median(spread) > _VARIES else ""
+
+
+def _size(bones: list[tuple[np.ndarray, float]]) -> str:
+    """Why limbs are no person's, or nothing."""
+    size = float(np.median([np.nanmedian(length) / usual for length, usual in bones])) if len(bones) > 1 else 1.0
+    if _SHORTEST_BONES < size < _LONGEST_BONES:
+        return ""
+    return (
+        f"the limbs are {size:.3g} times as long as an adult's (--units if they are not in metres, "
+        "--scale-to-body if their scale is unknown)"
+    )
 
 
 def _leaps(
