@@ -14,6 +14,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair.joined import find_joint
+from learnable_smplify.repair.order import repeated
 
 # Nothing on earth is measured further away [m]; squares of larger numbers overflow.
 _FARTHEST = 1e6
@@ -118,6 +119,8 @@ def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
             flagged |= jumps
     if len(points) >= _FEWEST_REPEATED and np.array_equal(points, points[:1].repeat(len(points), 0), equal_nan=True):
         reasons.append(f"all {len(points)} frames are one and the same: there is one pose, and no motion")
+    elif often := repeated(points):
+        reasons.append(often)
     return Doubt(keypoints, torch.from_numpy(flagged), tuple(reasons))
 
 
