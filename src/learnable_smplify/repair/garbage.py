@@ -14,7 +14,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair.joined import find_joint
-from learnable_smplify.repair.order import repeated
+from learnable_smplify.repair.order import in_no_order, repeated
 
 # Nothing on earth is measured further away [m]; squares of larger numbers overflow.
 _FARTHEST = 1e6
@@ -101,6 +101,12 @@ def examine(keypoints: Keypoints, any_size: bool = False) -> Doubt:
         everywhere = _size(bones)
     if everywhere:
         reasons.append(f"{everywhere}: no frame is trusted")
+        flagged[:] = True
+    elif in_no_order(points, keypoints.fps):
+        reasons.append(
+            "the frames are in no order, each as far from the next as from any other: shuffled, or single pictures; "
+            "no motion leads from one to the next"
+        )
         flagged[:] = True
     elif not any_size:
         leaps, jumps = _leaps(points, valid, keypoints.fps)

@@ -1,14 +1,20 @@
-"""The order of frames: frames that stand there several times."""
+"""The order of frames: frames that stand there several times, and frames in no order at all."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
 
-# Fewer frames show no habit.
-_FEWEST = 20
+# Fewer frames show no habit; further ones than this are not looked at for order.
+_FEWEST, _MOST = 20, 300
 # Frames repeat as a rule if this share of them stands there equally often.
 _REGULAR = 0.9
+# Below this rate [1/s] the next frame of a fast motion may be anywhere.
+_SLOWEST = 15.0
+# Frames in no order: frames any time apart, the next among them, are this much as far apart as all are ...
+_AS_FAR = 0.7
+# ... and further than noise [m], and noise leaves no frame this much nearer to another than to the next.
+_NOISE, _NEARER = 0.03, 0.5
 
 
 def repeated(points: Float[np.ndarray, "T K 3"]) -> str:
@@ -26,3 +32,29 @@ def repeated(points: Float[np.ndarray, "T K 3"]) -> str:
         return ""
     times = "twice" if usual == 2 else f"{usual} times"
     return f"every frame stands there {times}: {int(same.sum())} of {len(points)} repeat the one before"
+
+
+def in_no_order(points: Float[np.ndarray, "T K 3"], fps: float) -> bool:
+    """Whether each frame is as far from the next as from any other, though there are others much nearer to it.
+
+    Noise alone makes all frames equally far from each other, and a motion that repeats itself has frames as near as
+    the next after each turn.
+
+    Args:
+        points: metres; NaN where not measured.
+        fps: frames a second.
+    """
+    seen = points[np.isfinite(points).all(axis=-1).mean(axis=1) > 0.5][:_MOST]
+    if len(seen) < _FEWEST or fps < _SLOWEST:
+        return False
+    body = seen - np.nanmedian(seen, axis=1, keepdims=True)
+    body = body[:, np.isfinite(body).all(axis=(0, 2))]
+
+    def apart(later: int) -> float:
+        return float(np.linalg.norm(body[later:] - body[:-later], axis=-1).mean()) if body.size else 0.0
+
+    far = float(np.mean([apart(later) for later in range(len(seen) // 4, len(seen) // 2)]))
+    if far < _NOISE or any(apart(later) < _AS_FAR * far for later in range(1, len(seen) // 2)):
+        return False
+    near = [np.sort(np.linalg.norm(body - one, axis=-1).mean(axis=1))[1] for one in body]
+    return float(np.median(near)) < _NEARER * apart(1)
