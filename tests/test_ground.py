@@ -51,6 +51,25 @@ def test_squats_about_fixed_hips_get_their_way_back():
     assert not is_root_relative(moved)
 
 
+@pytest.mark.parametrize("jumps", [False, True])
+def test_backs_and_hands_carry_who_raises_the_legs_and_a_point_that_jumps_carries_nobody(jumps: bool):
+    frames = 60
+    lift = 0.6 * (1 - torch.cos(torch.linspace(0, 9, frames)))
+    pose = torch.zeros(frames, 24, 3)
+    pose[:, 0, 0] = -torch.pi / 2  # on the back, y up
+    pose[:, 1:3, 0] = -lift[:, None]
+    points = load_body().keypoints(pose, torch.zeros(frames, 10), torch.zeros(frames, 3), layout="mediapipe33")
+    points = points - points[:, HIPS].mean(dim=1, keepdim=True)
+    if jumps:
+        points[::7, 15] -= torch.tensor([0.0, 0.8, 0.0])
+    keypoints = Keypoints(points, layout="mediapipe33", fps=30, up_axis="y")
+    heights = grounded(keypoints, load_body().folded("mediapipe33")).positions[..., 1]
+    hips = heights[:, HIPS].mean(dim=1)
+    assert float(hips.max() - hips.min()) < 0.03
+    assert 0.02 < float(hips.min()) < 0.2
+    assert float(heights[1:7].min()) > -0.03
+
+
 def test_a_recording_about_its_hips_is_named_and_one_without_hips_is_not(tmp_path: Path):
     pose, transl = squatting_person()
     about_root = load_body().joints(pose, torch.zeros(10), transl)

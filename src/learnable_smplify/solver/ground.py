@@ -1,8 +1,9 @@
 """Positions relative to the hips put back on a floor: the foot that carries the body stays where it is.
 
 Of such a recording (MediaPipe's world landmarks, many lifted poses) the way of the body is lost, but feet tell it: the
-lowest point of the feet is on the floor, and what it moves away from the hips the hips move away from it. Jumps can not
-be told from squats: somebody is always taken to be on the floor.
+lowest point of the feet is on the floor, and what it moves away from the hips the hips move away from it. Where other
+parts of the body are lower, as hands of cartwheels or backs of people who lie, they are. Jumps can not be told from
+squats: somebody is always taken to be on the floor.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
-from learnable_smplify.layouts.layout import load_layout
+from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.skeleton import sided
 from learnable_smplify.timeline import between
 
+_HIPS = (*sided("hip"), "pelvis")
 # The middle of the hips stays within this of one place, and of the origin [m].
 _STILL, _ORIGIN = 0.02, 0.05
 # A point this much higher than the lowest [m] has a third of its say in where the body goes.
@@ -28,6 +31,9 @@ _ALIKE, _ROUNDS = 0.4, 8
 _STEADY_S = 0.1
 # Soles are below the lowest landmarks of a foot at rest [m].
 _SOLE = 0.02
+# What is between other parts' keypoints and the floor that they lie on [m], of hips, and of all others; such keypoints
+# are about as high in so many frames, or they jumped.
+_HIPS_ABOVE, _OTHERS_ABOVE, _SETTLED = 0.1, 0.06, 5
 
 
 def is_root_relative(keypoints: Keypoints) -> bool:
@@ -74,13 +80,14 @@ def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
             "positions are relative to the hips, and which way is up is not known: the body stays in place (--up y, "
             "for example, puts it on a floor)"
         )
-    points, seen = keypoints.positions[:, feet].double(), keypoints.confidence[:, feet] > 0
-    if not feet or float(seen.any(dim=1).double().mean()) < 0.5:
+    if not feet or float((keypoints.confidence[:, feet] > 0).any(dim=1).double().mean()) < 0.5:
         return keypoints.with_note("positions are relative to the hips and feet are not seen: the body stays in place")
     up = "xyz".index(keypoints.up_axis)
-    height = points[..., up] - _rest_heights(folded, feet).to(points)
-    height = torch.where(seen, height, torch.inf)
-    lowest = _steadied(_filled(height.amin(dim=1)), keypoints.fps)
+    points, seen = keypoints.positions.double(), keypoints.confidence > 0
+    height = torch.where(seen, points[..., up] - _above_floor(layout, folded, feet).to(points), torch.inf)
+    others = [index for index in range(len(layout.points)) if index not in feet]
+    height[:, others] = _settled(height[:, others])
+    lowest = _steadied(_filled(torch.where(seen[:, feet].any(dim=1), height.amin(dim=1), torch.inf)), keypoints.fps)
     path = -_supported_steps(points, torch.softmax(-(height - lowest[:, None]) / _SUPPORT, dim=1), seen, keypoints.fps)
     path[:, up] = -lowest
     moved = torch.where(
@@ -96,9 +103,9 @@ def grounded(keypoints: Keypoints, folded: FoldedPoints) -> Keypoints:
 
 
 def _supported_steps(
-    points: Float[Tensor, "T F 3"], share: Float[Tensor, "T F"], seen: Bool[Tensor, "T F"], fps: float
+    points: Float[Tensor, "T K 3"], share: Float[Tensor, "T K"], seen: Bool[Tensor, "T K"], fps: float
 ) -> Float[Tensor, "T 3"]:
-    """Where the feet that carry the body would go, if the hips stayed: steps of points that two frames have, added.
+    """Where the points that carry the body would go, if the hips stayed: steps of points that two frames have, added.
 
     A foot that swings past just above the floor moves the other way, so the steps of most of the weight are taken.
     """
@@ -114,12 +121,25 @@ def _supported_steps(
     return torch.cat((middle.new_zeros(1, 3), middle.cumsum(dim=0)))
 
 
-def _rest_heights(folded: FoldedPoints, feet: list[int]) -> Float[Tensor, " F"]:
-    """How high the points of a mean person's feet are above the sole, standing [m]."""
-    height = folded.at_rest().positions()[0, feet, 1]
-    above = height - height.amin()
+def _above_floor(layout: Layout, folded: FoldedPoints, feet: list[int]) -> Float[Tensor, " K"]:
+    """How high keypoints are above the floor that they touch [m]: of feet as those of a mean person who stands."""
+    hips = [index for index, row in enumerate(layout.points) if all(point in _HIPS for point, _ in row)]
+    above = torch.full((len(layout.points),), _OTHERS_ABOVE)
+    above[hips] = _HIPS_ABOVE
+    height = folded.at_rest().positions()[0, feet, 1].cpu()
+    height = height - height.amin()
     # Ankles alone are as high as they are.
-    return (above + _SOLE if float(above.max()) > 0.03 else above + 4 * _SOLE).cpu()
+    above[feet] = (height + _SOLE if float(height.max()) > 0.03 else height + 4 * _SOLE).to(above)
+    return above
+
+
+def _settled(height: Float[Tensor, "T O"]) -> Float[Tensor, "T O"]:
+    """The median over some frames around each: a keypoint that jumps for a moment does not carry anybody."""
+    reach = _SETTLED // 2
+    last = len(height) - 1
+    mirrored = torch.arange(-reach, last + reach + 1).abs()
+    mirrored = (last - (last - mirrored).abs()).clamp(min=0)
+    return height[mirrored].unfold(0, 2 * reach + 1, 1).median(dim=-1).values
 
 
 def _filled(values: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
