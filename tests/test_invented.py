@@ -243,3 +243,30 @@ def test_the_other_side_is_across_from_where_feet_face_or_opposite_the_middle():
     arm = part(np.array([name in ("Neck", "LShoulder", "LElbow", "LWrist") for name in names]))
     made, true = with_invented(arm).positions, arm.positions[:, names.index("RShoulder")]
     assert float((made[:, names.index("RShoulder")] - true).norm(dim=-1).max()) < 0.1  # of noisy points
+
+
+@pytest.mark.parametrize("half", ["legs", "arms"])
+def test_a_trunk_whose_one_half_is_out_of_sight_for_a_while_stays_as_it_was_and_comes_back_without_a_step(half: str):
+    solver, frames = Solver(method="gauss_newton"), 90
+    pose, angle = torch.zeros(frames, 24, 3), torch.linspace(0, 1.2, frames)
+    pose[:, 0, 1] = angle  # turning about
+    pose[:, 0, 2], pose[:, 6, 2] = 0.3, -0.5  # and bent to the side, as no prior expects
+    transl = torch.stack((0.3 * angle, torch.full_like(angle, 0.9), torch.zeros(frames)), dim=1)
+    joints = solver.body.joints(pose, torch.zeros(10), transl)
+    hidden = ("hip", "knee", "ankle", "foot") if half == "legs" else ("shoulder", "elbow", "wrist", "hand")
+    confidence = torch.ones(frames, 24)
+    confidence[25:65, [i for i, name in enumerate(JOINT_NAMES) if name.endswith(hidden)]] = 0
+    if half == "legs":
+        confidence[25:65, :7:3] = 0  # nor the pelvis and the spine
+    else:
+        confidence[25:65, 9:16] = 0
+    seen = Keypoints(joints, "smpl24", fps=30, confidence=confidence, up_axis="y")
+    kept = with_invented(seen)
+    names = [JOINT_NAMES.index(f"{side}_{'hip' if half == 'legs' else 'shoulder'}") for side in ("left", "right")]
+    assert float((kept.positions - joints)[25:65, names].norm(dim=-1).max()) < 0.01
+    assert 0.05 < float(kept.confidence[25:65, names].min()) <= float(kept.confidence[25:65, names].max()) < 0.2
+    motion = solver.fit(seen, torch.zeros(10))
+    found = solver.body.joints(motion.pose, motion.betas, motion.transl)
+    assert float((found - joints)[:, [0, 12]].norm(dim=-1).max()) < 0.06
+    assert float(found[:, [0, 12]].diff(dim=0).norm(dim=-1).max()) < 0.045
+    assert with_invented(replace(seen, up_axis=None)).confidence.equal(confidence)

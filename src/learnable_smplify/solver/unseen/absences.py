@@ -1,16 +1,18 @@
-"""Arms and legs that are seen, but not all the time that the person is: named, and brought back without a step."""
+"""Limbs that are seen, but not all the time that the person is: named, kept in place, brought back without a step."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
-from learnable_smplify.rotation import rotvec_between
-from learnable_smplify.skeleton import JOINT_INDEX, SIDES
+from learnable_smplify.rotation import rotvec_between, rotvec_to_rotmat
+from learnable_smplify.skeleton import JOINT_INDEX, SIDES, sided
 from learnable_smplify.timeline import runs
 
 PART_OF_RECORDING = 0.05
@@ -47,6 +49,55 @@ def with_absences_named(keypoints: Keypoints, layout: Layout) -> Keypoints:
     return keypoints
 
 
+def with_trunk_kept(keypoints: Keypoints, layout: Layout, trust: float) -> Keypoints:
+    """The recording with hips, weakly trusted, where they and the legs are out of sight for a while; or shoulders.
+
+    A trunk without hips tilts as it likes. They stay below the shoulders as they were before, and go over to how they
+    are afterwards, turning with the shoulders; and shoulders without arms stay above the hips.
+
+    Args:
+        keypoints: one person's; without up axis they come back as they are.
+        layout: theirs.
+        trust: confidence of such hips and shoulders.
+    """
+    columns = {joint: _columns(layout, joint) for joint in ("shoulder", "hip")}
+    if keypoints.up_axis is None or any(len(found) < 2 for found in columns.values()):
+        return keypoints
+    up = torch.eye(3, dtype=torch.float64)["xyz".index(keypoints.up_axis)]
+    confident = keypoints.confidence.cpu() > 0
+    places = torch.where(confident[..., None], keypoints.positions.cpu().double(), torch.nan)
+    positions, confidence = keypoints.positions.clone(), keypoints.confidence.clone()
+    for base, kept, limb in (("shoulder", "hip", "leg"), ("hip", "shoulder", "arm")):
+        hidden = [*columns[kept], *(index for end in LIMB_ENDS[limb] for index in _columns(layout, end))]
+        gone = confident[:, columns[base]].any(dim=1) & ~confident[:, hidden].any(dim=1)
+        above, below = places[:, columns[base]], places[:, columns[kept]]
+        known = torch.isfinite(torch.cat((above, below), dim=1)).all(dim=-1).all(dim=-1)
+        for first, end in runs(gone.numpy()):
+            edges = [edge for edge in (first - 1, end) if 0 <= edge < len(keypoints) and bool(known[edge])]
+            if not edges or end - first <= _VANISHED_S * keypoints.fps:
+                continue
+            found = [_carried(above[first:end], above[edge], below[edge], up) for edge in edges]
+            share = torch.linspace(0, 1, end - first + 2, dtype=torch.float64)[1:-1, None, None]
+            there = torch.lerp(found[0], found[-1], share)
+            positions[first:end, columns[kept]] = there.to(positions)
+            confidence[first:end, columns[kept]] = (torch.isfinite(there).all(dim=-1) * trust).to(confidence)
+    return (
+        keypoints
+        if torch.equal(confidence, keypoints.confidence)
+        else replace(keypoints, positions=positions, confidence=confidence)
+    )
+
+
+def _carried(
+    base: Float[Tensor, "T 2 3"], then: Float[Tensor, "2 3"], other: Float[Tensor, "2 3"], up: Float[Tensor, "3"]
+) -> Float[Tensor, "T 2 3"]:
+    """Joints that are to `base` as `other` was to `then`, turned about `up` as far as it turned since."""
+    across = base[:, 0] - base[:, 1]
+    was = (then[0] - then[1]).expand_as(across)
+    turn = torch.atan2(torch.linalg.cross(was, across) @ up, (was * across).sum(-1) - (was @ up) * (across @ up))
+    return base.mean(dim=1, keepdim=True) + (other - then.mean(dim=0)) @ rotvec_to_rotmat(turn[:, None] * up).mT
+
+
 def eased(motion: Motion, keypoints: Keypoints) -> Motion:
     """The motion in which arms and legs that come into sight again go there over a moment instead of a step.
 
@@ -65,6 +116,10 @@ def eased(motion: Motion, keypoints: Keypoints) -> Motion:
             there = pose[end, joints].expand(count, -1, -1)
             pose[end - count : end, joints] = rotvec_between(pose[end - count : end, joints], there, share)
     return replace(motion, pose=pose)
+
+
+def _columns(layout: Layout, joint: str) -> list[int]:
+    return [index for name in sided(joint) if (index := layout.index_of_point(name)) is not None]
 
 
 def _absences(keypoints: Keypoints, layout: Layout) -> dict[tuple[str, str], list[tuple[int, int]]]:

@@ -19,7 +19,7 @@ from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.skeleton import SIDES, sided
-from learnable_smplify.solver.unseen.absences import LIMB_ENDS, PART_OF_RECORDING, with_absences_named
+from learnable_smplify.solver.unseen.absences import LIMB_ENDS, PART_OF_RECORDING, with_absences_named, with_trunk_kept
 from learnable_smplify.solver.unseen.one_sided import other_sides
 
 # How far invented points are trusted: a measured one has 1.
@@ -97,7 +97,7 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
         lengths: of the person's body; None is an adult's, scaled by what is seen of arms and legs.
     """
     layout = load_layout(keypoints.layout)
-    keypoints = with_absences_named(keypoints, layout)
+    keypoints = with_trunk_kept(with_absences_named(keypoints, layout), layout, _TRUST)
     seen = (keypoints.confidence > 0).double().mean(dim=0) > PART_OF_RECORDING
     points = {name: _place(keypoints, layout, seen, name) for name in _JOINTS}
     legs = any(points[name] is not None for name in sided("knee", "ankle"))
