@@ -82,6 +82,15 @@ def test_keypoints_in_the_order_of_another_layout_are_named():
     assert any(note.startswith("no body fits in most frames") and note.endswith(said) for note in motion.notes)
 
 
+def test_keypoints_in_no_layout_s_order_are_no_matter_of_units():
+    mixed = standing_person(40)[:, np.random.default_rng(0).permutation(25)]
+    (reason,) = examine(recording(mixed)).reasons
+    assert "another order than the layout's (--layout)" in reason
+    assert "--units" not in reason
+    (reason,) = examine(recording(standing_person(40) * 0.1)).reasons
+    assert "--units" in reason
+
+
 def test_takes_joined_together_are_named_where_they_meet():
     body, (pose, transl) = load_body(), squatting_person()
     points = body.keypoints(pose, torch.zeros(10), transl, layout="body25").numpy()

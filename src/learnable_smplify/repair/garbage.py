@@ -26,6 +26,8 @@ _WHOLE, _THINNEST_WHOLE = 0.9, 0.04
 _SMALLEST = 0.01
 # Bones are at least and at most so many times as long as an adult's: infants have 0.3.
 _SHORTEST_BONES, _LONGEST_BONES = 0.27, 1.6
+# And of one person they are all so nearly alike against an adult's.
+_UNEVEN_BONES = 3.0
 # Lengths of real bones vary by a few per cent in bad recordings; noise in place of a body varies by half.
 _VARIES = 0.3
 # Nobody moves faster [m/s], and a body that does in so many steps was not followed.
@@ -187,11 +189,16 @@ def _variation(bones: list[tuple[np.ndarray, float]]) -> str:
 
 def _size(bones: list[tuple[np.ndarray, float]]) -> str:
     """Why limbs are no person's, or nothing."""
-    size = float(np.median([np.nanmedian(length) / usual for length, usual in bones])) if len(bones) > 1 else 1.0
-    if _SHORTEST_BONES < size < _LONGEST_BONES:
+    sizes = [float(np.nanmedian(length)) / usual for length, usual in bones]
+    if len(sizes) < 2 or _SHORTEST_BONES < float(np.median(sizes)) < _LONGEST_BONES:
         return ""
+    if max(sizes) > _UNEVEN_BONES * min(sizes):
+        return (
+            f"the limbs are {min(sizes):.2g} to {max(sizes):.2g} times as long as an adult's: the keypoints are in "
+            "another order than the layout's (--layout), or not of one person"
+        )
     return (
-        f"the limbs are {size:.3g} times as long as an adult's (--units if they are not in metres, "
+        f"the limbs are {float(np.median(sizes)):.3g} times as long as an adult's (--units if they are not in metres, "
         "--scale-to-body if their scale is unknown)"
     )
 

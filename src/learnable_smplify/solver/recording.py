@@ -141,7 +141,10 @@ class RecordingSolver:
         told = self._shape(measured, with_offsets(points, options.offsets), options.known_size, betas)
         if betas is None and self._is_child(told, measured, points):
             child = replace(self, body=load_body(CHILD))
-            note = f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own"
+            note = (
+                f"the person is as small as a child and has a child's body ({CHILD}), whose betas are its own "
+                "(--scale-to-body for an adult in units of unknown length)"
+            )
             known = replace(options.known_size, average=None)  # which is an adult's
             return child.fit(measured.with_note(note), replace(options, known_size=known), None, start, progress)
         shape = told.betas if betas is None else betas
