@@ -70,3 +70,10 @@ def test_motion_and_noise_have_an_order_or_none_that_can_be_told():
         assert not in_no_order(points, 30.0)
     assert not in_no_order(chance.permutation(swinging()), 5.0)
     assert not in_no_order(np.full((60, 25, 3), np.nan), 30.0)
+
+
+@pytest.mark.parametrize("again", ["backwards", "forwards"])
+def test_somebody_who_keeps_still_and_is_played_twice_is_in_order(again: str):
+    points = standing_person(120) + 0.02 * np.random.default_rng(3).normal(size=(120, 25, 3))
+    twice = np.concatenate((points, points[::-1] if again == "backwards" else points))
+    assert not in_no_order(twice, 30.0)

@@ -80,6 +80,23 @@ def test_a_body_that_lies_leaves_the_habit_of_the_format(head: int):
     assert "nothing shows that it stands" in after.notes[0]
 
 
+@pytest.mark.parametrize("what", ["walks beside", "squats"])
+def test_people_who_move_as_high_above_another_axis_as_people_who_lie_are_told_to_stand(what: str):
+    points = standing_person(90)
+    if what == "squats":
+        depth = 0.2 * (1 - np.cos(np.linspace(0, 12, 90)))[:, None]
+        low = np.array([name.endswith(("Ankle", "Heel", "Toe")) for name in BODY25])
+        points[..., 1] -= depth * np.where(low, 0.0, 1.0)
+    else:
+        points[..., 0] += 0.03 * np.arange(90)[:, None]
+        for index, name in enumerate(BODY25):
+            if name.endswith(("Ankle", "Heel", "Toe")):  # each foot waits for every other half second
+                wait = (np.arange(90) // 15 + (name[0] == "L")) % 2
+                points[:, index, 0] = points[0, index, 0] + 0.06 * np.cumsum(1 - wait)
+    points = points @ Y_TO_Z.T + np.array([0.0, 0.28, 1.0])
+    assert settle_axes(recording(points, up_axis="y"), assumed="y").up_axis == "z"
+
+
 @pytest.mark.parametrize("way", [1, -1])
 def test_push_ups_leave_the_habit_of_the_format(way: int):
     after = settle_axes(recording(pushing_up() * [way, 1, way], up_axis="y"), assumed="y")

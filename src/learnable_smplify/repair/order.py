@@ -56,5 +56,8 @@ def in_no_order(points: Float[np.ndarray, "T K 3"], fps: float) -> bool:
     far = float(np.mean([apart(later) for later in range(len(seen) // 4, len(seen) // 2)]))
     if far < _NOISE or any(apart(later) < _AS_FAR * far for later in range(1, len(seen) // 2)):
         return False
-    near = [np.sort(np.linalg.norm(body - one, axis=-1).mean(axis=1))[1] for one in body]
+    near = []
+    for one in body:  # copies of a frame are no neighbours of it in time
+        away = np.linalg.norm(body - one, axis=-1).mean(axis=1)
+        near.append(float(away[away > 0].min(initial=np.inf)))
     return float(np.median(near)) < _NEARER * apart(1)

@@ -45,6 +45,8 @@ _ANKLE_HEIGHTS, _LYING_HIPS, _LYING_LOWEST = (0.0, 0.2), (0.02, 0.35), -0.05
 _HAND_HEIGHTS = (-0.1, 0.3)
 # The body moves at least so fast [m/s], and the slower foot at most at this share of it, where feet carry it.
 _LEAST_SPEED, _STANCE_SHARE = 0.06, 0.5
+# Hips of people who squat, sit down or jump go up and down by this, of people who walk sideways by more than this [m].
+_HEAVES, _WALKS = (0.15, 0.8), 0.5
 # Speeds are taken over this time [s]: over less, noise is speed.
 _SPAN_S = 0.3
 # On hands and knees the thighs stand off the trunk by more than 45 degrees, and the soles point back or the feet move
@@ -83,10 +85,10 @@ def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
     standing = [_standing(person, up) for person in people]
     if _share(standing) < _STANDING_SHARE or _share([_standing(person, usual) for person in people]) > _CONFIRMED_SHARE:
         return False
-    if _lying(people, usual):
-        return False
-    return _on_floor(people, up) or any(
-        _carried_by_feet(person, there) for person, there in zip(people, standing, strict=True)
+    lying = _lying(people, usual)
+    return (_on_floor(people, up) and not lying) or any(
+        _carried_by_feet(person, there) and (not lying or _goes(person, up, usual))
+        for person, there in zip(people, standing, strict=True)
     )
 
 
@@ -196,6 +198,17 @@ def _carried_by_feet(person: Keypoints, there: np.ndarray) -> bool:
     moving = float(np.median(body[known]))
     held = float(np.median(hands.max(axis=0)[known])) < _STANCE_SHARE * moving  # False for hands that are not seen
     return moving > _LEAST_SPEED and float(np.median(feet.min(axis=0)[known])) < _STANCE_SHARE * moving and not held
+
+
+def _goes(person: Keypoints, up: Float[np.ndarray, "3"], usual: Float[np.ndarray, "3"]) -> bool:
+    """Whether hips go up and down along `up`, or beside it, as nobody's who lies do over planted feet."""
+    points, layout = measured(person)
+    hips = mean_of(points, layout, HIPS)
+    if not np.isfinite(hips).any():
+        return False
+    low, high = np.nanquantile(hips, (0.05, 0.95), axis=0)
+    heave, aside = abs((high - low) @ up), abs((high - low) @ np.cross(up, usual))
+    return bool(_HEAVES[0] < heave < _HEAVES[1] or aside > _WALKS)
 
 
 def _speed(points: Float[np.ndarray, "T 3"], span: int, fps: float) -> Float[np.ndarray, "N"]:
