@@ -38,6 +38,7 @@ from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import open_priors, with_habit
+from learnable_smplify.solver.shape.lean import lean_deg, lean_note, makes_up_for_lengths
 from learnable_smplify.solver.shape.limb_lengths import limb_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize
@@ -158,6 +159,11 @@ class RecordingSolver:
         keypoints = with_invented(measured, Lengths.of_body(points, told.betas, layout))
         used = self._with_priors(with_habit(self.priors, told.habit))
         found = used._followed(keypoints, points, offsets, shape, start, progress)
+        if offsets is None and betas is None:
+            lean = lean_deg(told, found.clip.rotmat)
+            if makes_up_for_lengths(lean):
+                found = used._followed(keypoints, points, told.offsets, shape, start, progress)
+                notes = (*notes, lean_note(lean, found.beside_body().error_mm()))
         if options.calibrate_offsets:
             found, note = used._calibrated(found, start, progress)
             notes = (*notes, note)
@@ -253,8 +259,9 @@ class RecordingSolver:
             note = f"offsets are not used: with them keypoints are {new:.1f} mm off on average, without {old:.1f}"
             kept = before.calibrated().zeroed() if before.offsets is None else before.offsets
             return replace(before, offsets=kept), note
+        before_them = "without" if before.offsets is None else "with those found first"
         note = (
-            f"with calibrated offsets keypoints are {new:.1f} mm off on average, {old:.1f} without; "
+            f"with calibrated offsets keypoints are {new:.1f} mm off on average, {old:.1f} {before_them}; "
             f"{found.beside_body().error_mm():.1f} from the body's own points"
         )
         return found, note

@@ -67,6 +67,8 @@ class ShapeEstimate:
         offsets: the detector's errors; None where the keypoints are the body's own.
         habit: (24, 3) constant rotations by which the recording's poses differ from the usual ones [rad] (see `habit`).
         bounded: whether betas were drawn into the shape space.
+        frames: (N,) those of the recording that it was made from; None where betas were known, or nothing was seen.
+        pelvis: (N, 3, 3) how the pelvis is held in them by somebody of this shape, these errors and these habits.
     """
 
     betas: Float[Tensor, "10"]
@@ -74,6 +76,8 @@ class ShapeEstimate:
     habit: Float[Tensor, "24 3"]
     offsets: Offsets | None = None
     bounded: bool = False
+    frames: Int[Tensor, " N"] | None = None
+    pelvis: Float[Tensor, "N 3 3"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +137,8 @@ class ShapeEstimator:
             return self._habit_alone(problem, found.rotmat, found.transl, betas)
         noise = keypoint_noise(targets, confidence)
         answer = self._compared(problem, found.rotmat, found.transl, start, noise, betas)
-        return replace(answer, bounded=answer.bounded or not 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE)
+        bounded = answer.bounded or not 1 / _LARGEST_SCALE < scale < _LARGEST_SCALE
+        return replace(answer, bounded=bounded, frames=rows)
 
     def _habit_alone(
         self, problem: PoseProblem, rotmat: Tensor, transl: Tensor, betas: Float[Tensor, "10"]
@@ -202,6 +207,7 @@ class ShapeEstimator:
             if detected
             else None,
             bounded=bounded,
+            pelvis=fit.rotmat[:, 0],
         )
 
 
