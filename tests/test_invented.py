@@ -270,3 +270,51 @@ def test_a_trunk_whose_one_half_is_out_of_sight_for_a_while_stays_as_it_was_and_
     assert float((found - joints)[:, [0, 12]].norm(dim=-1).max()) < 0.06
     assert float(found[:, [0, 12]].diff(dim=0).norm(dim=-1).max()) < 0.045
     assert with_invented(replace(seen, up_axis=None)).confidence.equal(confidence)
+
+
+@pytest.mark.parametrize(
+    "what", ["forearms", "one forearm", "head and one shoulder", "bust and the middle of the hips"]
+)
+def test_little_of_a_body_leaves_the_rest_upright_and_arms_that_nobody_sees_at_rest(what: str):
+    kept = {
+        "forearms": ("LElbow", "LWrist", "RElbow", "RWrist"),
+        "one forearm": ("LElbow", "LWrist", "Nose", "LEye"),
+        "head and one shoulder": ("Nose", "LEye", "REye", "LEar", "REar", "LShoulder"),
+        "bust and middle of the hips": ("Neck", "LShoulder", "RShoulder", "Nose", "LEar", "REar", "MidHip"),
+    }[what]
+    seen = part(np.array([name in kept for name in load_layout("body25").keypoint_names]))
+    solver = Solver(method="gauss_newton")
+    motion = solver.fit(seen)
+    joints = joints_of(motion, solver)
+    assert float(tilt_deg(motion).max()) < 25
+    assert np.ptp(joints[:, [7, 8], 1], axis=0).max() < 0.1
+    assert any("not seen: they are invented, as of somebody who stands" in note for note in motion.notes)
+    if "forearm" not in what:
+        hands = joints[:, [20, 21]] - joints[:, [16, 17]]
+        assert hands[..., 1].max() < -0.35
+        assert np.linalg.norm(np.diff(hands, axis=0), axis=-1).max() < 0.08
+    if "hips" in what:
+        middle = seen.positions[:, 8].numpy() - joints[:, [1, 2]].mean(axis=1)
+        assert np.linalg.norm(middle, axis=-1).mean() < 0.04
+
+
+def test_the_trunk_of_a_bust_that_bends_forward_keeps_its_length():
+    names = list(load_layout("body25").keypoint_names)
+    bent = part(~(LEGS | HIPS))
+    angle = 1.2 * torch.sin(torch.linspace(0, torch.pi, len(bent)))
+    above = bent.positions - torch.tensor([0.0, 0.95, 0.0])
+    turned = torch.stack(
+        (
+            above[..., 0],
+            torch.cos(angle)[:, None] * above[..., 1] - torch.sin(angle)[:, None] * above[..., 2],
+            torch.sin(angle)[:, None] * above[..., 1] + torch.cos(angle)[:, None] * above[..., 2],
+        ),
+        dim=-1,
+    )
+    made = with_invented(replace(bent, positions=turned + torch.tensor([0.0, 0.95, 0.0]))).positions
+    shoulders, hips = (
+        made[:, [names.index(f"{side}{joint}") for side in "LR"]].mean(dim=1) for joint in ("Shoulder", "Hip")
+    )
+    trunk = (shoulders - hips).norm(dim=-1)
+    assert float(trunk.min()) > 0.42
+    assert float((shoulders - hips)[:, 1].min()) > 0.1

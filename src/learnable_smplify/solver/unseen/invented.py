@@ -20,7 +20,7 @@ from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.skeleton import SIDES, sided
 from learnable_smplify.solver.unseen.absences import LIMB_ENDS, PART_OF_RECORDING, with_absences_named, with_trunk_kept
-from learnable_smplify.solver.unseen.one_sided import other_sides
+from learnable_smplify.solver.unseen.one_sided import middle_of, other_sides
 
 # How far invented points are trusted: a measured one has 1.
 _TRUST = 0.1
@@ -101,8 +101,8 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
     seen = (keypoints.confidence > 0).double().mean(dim=0) > PART_OF_RECORDING
     points = {name: _place(keypoints, layout, seen, name) for name in _JOINTS}
     legs = any(points[name] is not None for name in sided("knee", "ankle"))
-    arms = any(points[name] is not None for name in sided("shoulder"))
-    if legs == arms or all(points[name] is None for name in sided("shoulder", "hip")):
+    arms = any(points[name] is not None for name in sided("shoulder", "elbow"))
+    if legs == arms or all(points[name] is None for name in sided("shoulder", "elbow", "hip")):
         return _with_limbs_named(keypoints, layout, seen, points)
     up = keypoints.up_axis
     if up is None:
@@ -113,8 +113,14 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
         )
     upward = torch.eye(3, dtype=torch.float64)["xyz".index(up)]
     lengths = lengths or Lengths().times(_size(points))
-    aside = other_sides(keypoints, seen, points, upward, lengths.widths)
-    points |= aside.places
+    trunk = any(points[name] is not None for name in sided("shoulder", "hip"))
+    beside = {} if trunk else _above_elbows(points, upward, lengths, keypoints.fps)
+    aside = other_sides(keypoints, seen, points | beside, upward, lengths.widths)
+    beside |= aside.places
+    points |= beside
+    if arms and (middle := middle_of(keypoints, layout, seen, "hip")) is not None:
+        beside |= _about(middle, points, upward, lengths, keypoints.fps)
+        points |= beside
     hips = all(points[name] is not None for name in sided("hip"))
     head = () if "head" not in layout.groups or _sees(layout, seen, "head") else ("head",)
     if legs:
@@ -123,14 +129,13 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
         how = "upright and at rest"
     else:
         made, seated = _lower(points, upward, lengths, keypoints.fps, hips)
-        unseen = (*_unseen_limbs(layout, points, "arm"), *head, *(() if hips else ("hips",)), "legs")
+        middle_part = ("trunk",) if not trunk else () if hips else ("hips",)
+        unseen = (*_unseen_limbs(layout, points, "arm"), *head, *middle_part, "legs")
         how = f"as of somebody who {'sits' if seated else 'stands'}"
     what = f"{', '.join(unseen[:-1])} and {unseen[-1]}" if len(unseen) > 1 else f"the {unseen[0]}"
     if aside.faces_anywhere:
         how += "; which way the body faces is a guess"
-    return _added(keypoints, layout, seen, made | aside.places).with_note(
-        f"{what} are not seen: they are invented, {how}"
-    )
+    return _added(keypoints, layout, seen, made | beside).with_note(f"{what} are not seen: they are invented, {how}")
 
 
 def _unseen_limbs(layout: Layout, points: Mapping[str, Tensor | None], limb: str) -> tuple[str, ...]:
@@ -184,6 +189,8 @@ def _lower(
     if not hips_seen:
         place = hips.nanmedian(dim=0).values.expand_as(hips) if stays else hips
         hips = torch.lerp(place, hips, _FOLLOWS) - lengths.trunk * up
+        chest = _slow((left + right) / 2, fps, _QUICK_S)  # from which hips are as far as a trunk is long
+        hips = chest + lengths.trunk * torch.nn.functional.normalize(hips - chest, dim=-1)
     leg = lengths.leg
     height = float((hips @ up).nanmedian()) / (leg + lengths.ankle_height)
     seated = _CHAIR[0] < height < _CHAIR[1] and hips_seen
@@ -201,7 +208,7 @@ def _lower(
             half = (made[f"{name}_ankle"] - hips - across) / 2
             bent = (leg**2 / 4 - half.square().sum(dim=-1, keepdim=True)).clamp(min=_BENT**2).sqrt()
             made[f"{name}_knee"] = hips + across + half + bent * forward
-    return made, seated
+    return made | _hanging(points, side, up, lengths), seated
 
 
 def _upper(points: dict[str, Tensor | None], up: Tensor, lengths: Lengths, fps: float) -> dict[str, Tensor]:
@@ -211,12 +218,50 @@ def _upper(points: dict[str, Tensor | None], up: Tensor, lengths: Lengths, fps: 
     assert right is not None
     side, _ = _axes(left - right, up, fps)
     chest = (left + right) / 2 + lengths.trunk * up
+    made = {
+        f"{name}_shoulder": chest + sign * lengths.shoulder_width * side
+        for name, sign in (("left", 0.5), ("right", -0.5))
+    }
+    return made | _hanging(points | made, side, up, lengths)
+
+
+def _hanging(points: Mapping[str, Tensor | None], side: Tensor, up: Tensor, lengths: Lengths) -> dict[str, Tensor]:
+    """Elbows and wrists of arms that are not seen, below the shoulders."""
     made: dict[str, Tensor] = {}
     for name, sign in (("left", 0.5), ("right", -0.5)):
-        made[f"{name}_shoulder"] = chest + sign * lengths.shoulder_width * side
-        made[f"{name}_elbow"] = made[f"{name}_shoulder"] + sign * _OUT * side - 0.97 * lengths.upper_arm * up
-        made[f"{name}_wrist"] = made[f"{name}_elbow"] - lengths.forearm * up
+        shoulder = points[f"{name}_shoulder"]
+        if shoulder is not None and points[f"{name}_elbow"] is None and points[f"{name}_wrist"] is None:
+            made[f"{name}_elbow"] = shoulder + sign * _OUT * side - 0.97 * lengths.upper_arm * up
+            made[f"{name}_wrist"] = made[f"{name}_elbow"] - lengths.forearm * up
     return made
+
+
+def _above_elbows(points: Mapping[str, Tensor | None], up: Tensor, lengths: Lengths, fps: float) -> dict[str, Tensor]:
+    """Shoulders above elbows, where nothing else of the trunk is seen."""
+    above = {
+        name: _slow(elbow, fps) + 0.97 * lengths.upper_arm * up
+        for name in SIDES
+        if (elbow := points[f"{name}_elbow"]) is not None
+    }
+    if len(above) < 2:
+        return {f"{name}_shoulder": place for name, place in above.items()}
+    side, _ = _axes(above["left"] - above["right"], up, fps)
+    half = lengths.shoulder_width / 2 * side
+    chest = (above["left"] + above["right"]) / 2
+    return {"left_shoulder": chest + half, "right_shoulder": chest - half}
+
+
+def _about(
+    middle: Tensor, points: Mapping[str, Tensor | None], up: Tensor, lengths: Lengths, fps: float
+) -> dict[str, Tensor]:
+    """Hips that are not seen, about their middle, which is."""
+    left, right = points["left_shoulder"], points["right_shoulder"]
+    if left is None or right is None:
+        return {}
+    side, _ = _axes(left - right, up, fps)
+    half = lengths.hip_width / 2 * side
+    both = {"left_hip": middle + half, "right_hip": middle - half}
+    return {name: place for name, place in both.items() if points[name] is None}
 
 
 def _added(keypoints: Keypoints, layout: Layout, seen: Tensor, made: dict[str, Tensor]) -> Keypoints:

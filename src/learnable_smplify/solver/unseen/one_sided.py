@@ -1,7 +1,8 @@
 """Bodies of which one side is seen: where the other shoulder and the other hip are.
 
 One shoulder or one hip leaves a body free to lie about it in any way. The other one is as high, to the other side of
-what is known to lie between them, or else across the way that feet, face, knees or hands say that the body faces.
+what is known to lie between them or of the head, or else across the way that feet, face, knees or hands say that the
+body faces.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ _JOINTS = ("shoulder", "hip")
 # What lies between a pair besides the mean of both.
 _BETWEEN = {"shoulder": "neck", "hip": "pelvis"}
 _TOES, _HEELS = ("big_toe", "foot", "small_toe"), ("heel", "ankle")
-# Ways shorter than this do not say where a body faces [m]; bodies turn as slowly as the mean over this to either
-# side [s].
-_LEAST, _SLOW_S = 0.04, 0.5
+# Ways shorter than this do not say where a body faces [m]; bodies turn as slowly as feet do in the mean over this to
+# either side [s], or heads over this.
+_LEAST, _FEET_S, _HEAD_S = 0.04, 0.5, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +65,14 @@ def other_sides(
     for side, joint in single:
         here = points[f"{side}_{joint}"]
         assert here is not None
-        middle = _middle(keypoints, layout, seen, joint)
-        if middle is None:
+        if (middle := middle_of(keypoints, layout, seen, joint)) is not None:
+            across = 2 * _level(middle - here, up)
+        elif joint == "shoulder" and (skull := _skull(keypoints, layout, seen)) is not None:
+            across = widths[joint] * torch.nn.functional.normalize(_level(skull - here, up), dim=-1)
+        else:
             ahead, anywhere = _facing(keypoints, layout, seen, up)
             across = widths[joint] * torch.linalg.cross(ahead, up.expand_as(ahead))
             across = across if side == "left" else -across
-        else:
-            across = 2 * _level(middle - here, up)
         made[f"{'right' if side == 'left' else 'left'}_{joint}"] = here + across
     return OtherSides(made, anywhere)
 
@@ -99,9 +101,9 @@ def _facing(keypoints: Keypoints, layout: Layout, seen: Tensor, up: Float[Tensor
         if (hip := at(f"{side}_hip")) is not None and (ankle := at(f"{side}_ankle")) is not None
         for way in ways((hip + ankle) / 2, at(f"{side}_knee"))
     ]
-    hands = [way for side in SIDES for way in ways(at(f"{side}_shoulder"), at(f"{side}_wrist"))]
-    reach = round(_SLOW_S * keypoints.fps)
-    clues = ((feet, reach), (face, reach), (knees, len(keypoints)), (hands, len(keypoints)))
+    hands = [way for side in SIDES for way in ways(at(f"{side}_shoulder", f"{side}_elbow"), at(f"{side}_wrist"))]
+    brief, long = (round(seconds * keypoints.fps) for seconds in (_FEET_S, _HEAD_S))
+    clues = ((feet, brief), (face, long), (knees, len(keypoints)), (hands, len(keypoints)))
     for told, over in clues:
         for way in told:
             known = torch.isfinite(way).all(dim=-1)
@@ -112,13 +114,21 @@ def _facing(keypoints: Keypoints, layout: Layout, seen: Tensor, up: Float[Tensor
     return torch.nn.functional.normalize(anywhere, dim=-1).expand(len(keypoints), 3), True
 
 
-def _middle(keypoints: Keypoints, layout: Layout, seen: Tensor, joint: str) -> Track | None:
-    """What lies between left and right, if the recording has it."""
+def middle_of(keypoints: Keypoints, layout: Layout, seen: Tensor, joint: str) -> Track | None:
+    """Where the middle of both shoulders or both hips is, if the recording has a keypoint for it."""
     both = {(f"{side}_{joint}", 0.5) for side in SIDES}
     index = next((index for index, row in enumerate(layout.points) if set(row) == both), None)
     if index is None:
         return _track(keypoints, layout, seen, _BETWEEN[joint])
     return _of(keypoints, index) if bool(seen[index]) else None
+
+
+def _skull(keypoints: Keypoints, layout: Layout, seen: Tensor) -> Track | None:
+    """Where the middle of the head is, above both shoulders."""
+    ears = [_track(keypoints, layout, seen, name) for name in sided("ear")]
+    if ears[0] is not None and ears[1] is not None:
+        return (ears[0] + ears[1]) / 2
+    return _track(keypoints, layout, seen, "head")
 
 
 def _track(keypoints: Keypoints, layout: Layout, seen: Tensor, name: str) -> Track | None:
