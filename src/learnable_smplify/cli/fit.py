@@ -117,7 +117,7 @@ def fit(args: FitArgs) -> None:
         return
     people = settings.read(args.input)
     if args.calibrate_offsets is not None:
-        check_output_file(args.calibrate_offsets, (".json",), args.input)
+        check_output_file(args.calibrate_offsets, (".json",), args.input, option="--calibrate-offsets")
         if settings.method == "smplify":
             raise InputError("--method smplify does not know --calibrate-offsets", hint="leave --method out")
         if len(people) > 1:

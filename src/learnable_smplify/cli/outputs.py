@@ -15,8 +15,10 @@ _NEEDS = {
 }
 
 
-def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path) -> None:
+def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path, option: str = "-o") -> None:
     """Raise unless `path` can become a file of one of these kinds without destroying a source.
+
+    `option` is the one that named it.
 
     Raises:
         InputError: another suffix, a folder, one of `sources`, or a place that cannot be written to.
@@ -28,21 +30,23 @@ def check_output_file(path: Path, suffixes: tuple[str, ...], *sources: Path) -> 
             "this is a folder",
             path=path,
             expected=f"the name of a {known} file",
-            hint=f"-o {path / ('out' + suffixes[0])}",
+            hint=f"{option} {path / ('out' + suffixes[0])}",
         )
     if path.suffix.lower() not in suffixes:
         raise InputError(
             f"cannot write '{path.suffix or path.name}' files",
             path=path,
             expected=f"a name ending in {known}",
-            hint=f"-o {path.with_suffix(suffixes[0])}",
+            hint=f"{option} {path.with_suffix(suffixes[0])}",
         )
     needed = _NEEDS.get(path.suffix.lower())
     if needed is not None and importlib.util.find_spec(needed[0]) is None:
         raise MissingExtraError(*needed)
     for source in sources:
         if path.exists() and source.exists() and path.samefile(source):
-            raise InputError("this is the input, it would be overwritten", path=path, hint="another name after -o")
+            raise InputError(
+                "this is the input, it would be overwritten", path=path, hint=f"another name after {option}"
+            )
     check_output_folder(path.parent)
 
 

@@ -9,8 +9,9 @@ from learnable_smplify.repair.bones import masked_median
 
 # From the middle of the body to a fingertip or toe no person reaches further [m].
 _REACH = 2.2
-# The 90th percentile of the distance of keypoints from the body's middle lies between these for people [m].
-_SMALLEST, _LARGEST = 0.15, 2.5
+# The 90th percentile of the distance of keypoints from the body's middle lies between these for people [m], and above
+# this where less than half of the layout's keypoints are seen: a head, a hand.
+_SMALLEST, _LARGEST, _SMALLEST_PART = 0.15, 2.5, 0.05
 _FEWEST = 4
 
 
@@ -26,7 +27,8 @@ def size_note(positions: Float[np.ndarray, "T K 3"], valid: Bool[np.ndarray, "T 
     if not enough.any():
         return None
     size = float(np.quantile(_from_middle(positions, valid)[enough], 0.9))
-    if _SMALLEST < size < _LARGEST:
+    whole = float(valid.any(axis=0).mean()) > 0.5
+    if (_SMALLEST if whole else _SMALLEST_PART) < size < _LARGEST:
         return None
     return (
         f"the body spans {2 * size:.3g} m: the units are probably wrong (--units, or --scale-to-body if the scale is "
