@@ -272,9 +272,7 @@ def test_a_trunk_whose_one_half_is_out_of_sight_for_a_while_stays_as_it_was_and_
     assert with_invented(replace(seen, up_axis=None)).confidence.equal(confidence)
 
 
-@pytest.mark.parametrize(
-    "what", ["forearms", "one forearm", "head and one shoulder", "bust and the middle of the hips"]
-)
+@pytest.mark.parametrize("what", ["forearms", "one forearm", "head and one shoulder", "bust and middle of the hips"])
 def test_little_of_a_body_leaves_the_rest_upright_and_arms_that_nobody_sees_at_rest(what: str):
     kept = {
         "forearms": ("LElbow", "LWrist", "RElbow", "RWrist"),
