@@ -25,7 +25,6 @@ from learnable_smplify.repair.neighbours import neighbours
 from learnable_smplify.repair.parts import body_parts
 from learnable_smplify.repair.swaps import exchange
 from learnable_smplify.skeleton import JOINT_INDEX
-from toy_recording import standing_person
 
 BODY = load_body()
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data" / "keypoints"
@@ -395,12 +394,3 @@ def test_real_recordings_are_hardly_touched(path: Path):
     _, repairs = repair_keypoints(keypoints)
     assert not bool(repairs.swapped.any() | repairs.frozen.any() | repairs.gap.any())
     assert float(repairs.spike.float().mean()) < 0.005
-
-
-def test_a_head_alone_is_no_matter_of_units():
-    points = standing_person(40)
-    head = np.array([name in ("Nose", "LEye", "REye", "LEar", "REar") for name in load_layout("body25").keypoint_names])
-    face = Keypoints(torch.tensor(points), "body25", 30.0, torch.tensor(head).float().expand(40, -1))
-    assert not any("units" in note for note in repair_keypoints(face)[0].notes)
-    for small in (replace(face, positions=face.positions * 0.1), Keypoints(torch.tensor(points * 0.1), "body25", 30.0)):
-        assert any("units are probably wrong" in note for note in repair_keypoints(small)[0].notes)
