@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
-from learnable_smplify.motion import Motion
+from learnable_smplify.motion import Motion, direction_vector
 from learnable_smplify.rotation import rotvec_between, rotvec_to_rotmat
 from learnable_smplify.skeleton import JOINT_INDEX, SIDES, sided
 from learnable_smplify.timeline import runs
@@ -63,7 +63,7 @@ def with_trunk_kept(keypoints: Keypoints, layout: Layout, trust: float) -> Keypo
     columns = {joint: _columns(layout, joint) for joint in ("shoulder", "hip")}
     if keypoints.up_axis is None or any(len(found) < 2 for found in columns.values()):
         return keypoints
-    up = torch.eye(3, dtype=torch.float64)["xyz".index(keypoints.up_axis)]
+    up = torch.from_numpy(direction_vector(keypoints.up_axis))
     confident = keypoints.confidence.cpu() > 0
     places = torch.where(confident[..., None], keypoints.positions.cpu().double(), torch.nan)
     positions, confidence = keypoints.positions.clone(), keypoints.confidence.clone()

@@ -18,9 +18,10 @@ from torch import Tensor
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
+from learnable_smplify.motion import direction_vector
 from learnable_smplify.skeleton import SIDES, sided
 from learnable_smplify.solver.unseen.absences import LIMB_ENDS, PART_OF_RECORDING, with_absences_named, with_trunk_kept
-from learnable_smplify.solver.unseen.one_sided import middle_of, other_sides
+from learnable_smplify.solver.unseen.one_sided import middle_of, other_sides, track_of
 
 # How far invented points are trusted: a measured one has 1.
 _TRUST = 0.1
@@ -99,7 +100,7 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
     layout = load_layout(keypoints.layout)
     keypoints = with_trunk_kept(with_absences_named(keypoints, layout), layout, _TRUST)
     seen = (keypoints.confidence > 0).double().mean(dim=0) > PART_OF_RECORDING
-    points = {name: _place(keypoints, layout, seen, name) for name in _JOINTS}
+    points = {name: track_of(keypoints, layout, seen, name) for name in _JOINTS}
     legs = any(points[name] is not None for name in sided("knee", "ankle"))
     arms = any(points[name] is not None for name in sided("shoulder", "elbow"))
     if legs == arms or all(points[name] is None for name in sided("shoulder", "elbow", "hip")):
@@ -111,7 +112,7 @@ def with_invented(keypoints: Keypoints, lengths: Lengths | None = None) -> Keypo
         return keypoints.with_note(
             f"the {what} are not seen: they are guessed, better if you say which way is up (--up)"
         )
-    upward = torch.eye(3, dtype=torch.float64)["xyz".index(up)]
+    upward = torch.from_numpy(direction_vector(up))
     lengths = lengths or Lengths().times(_size(points))
     trunk = any(points[name] is not None for name in sided("shoulder", "hip"))
     beside = {} if trunk else _above_elbows(points, upward, lengths, keypoints.fps)
@@ -324,11 +325,3 @@ def _size(points: dict[str, Tensor | None]) -> float:
                 ratios.append(float((first - second).norm(dim=-1).nanmedian()) / usual)
     known = [ratio for ratio in ratios if 0.2 < ratio < 2.0]
     return float(torch.tensor(known).median()) if known else 1.0
-
-
-def _place(keypoints: Keypoints, layout: Layout, seen: Tensor, name: str) -> Float[Tensor, "T 3"] | None:
-    index = layout.index_of_point(name)
-    if index is None or not bool(seen[index]):
-        return None
-    there = (keypoints.confidence[:, index] > 0)[:, None]
-    return torch.where(there, keypoints.positions[:, index], torch.nan).double().cpu()

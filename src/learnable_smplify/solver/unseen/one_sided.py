@@ -84,7 +84,7 @@ def _facing(keypoints: Keypoints, layout: Layout, seen: Tensor, up: Float[Tensor
     """
 
     def at(*names: str) -> Track | None:
-        return next((track for name in names if (track := _track(keypoints, layout, seen, name)) is not None), None)
+        return next((track for name in names if (track := track_of(keypoints, layout, seen, name)) is not None), None)
 
     def ways(start: Track | None, end: Track | None) -> list[Track]:
         return [] if start is None or end is None else [_level(end - start, up)]
@@ -119,19 +119,20 @@ def middle_of(keypoints: Keypoints, layout: Layout, seen: Tensor, joint: str) ->
     both = {(f"{side}_{joint}", 0.5) for side in SIDES}
     index = next((index for index, row in enumerate(layout.points) if set(row) == both), None)
     if index is None:
-        return _track(keypoints, layout, seen, _BETWEEN[joint])
+        return track_of(keypoints, layout, seen, _BETWEEN[joint])
     return _of(keypoints, index) if bool(seen[index]) else None
 
 
 def _skull(keypoints: Keypoints, layout: Layout, seen: Tensor) -> Track | None:
     """Where the middle of the head is, above both shoulders."""
-    ears = [_track(keypoints, layout, seen, name) for name in sided("ear")]
+    ears = [track_of(keypoints, layout, seen, name) for name in sided("ear")]
     if ears[0] is not None and ears[1] is not None:
         return (ears[0] + ears[1]) / 2
-    return _track(keypoints, layout, seen, "head")
+    return track_of(keypoints, layout, seen, "head")
 
 
-def _track(keypoints: Keypoints, layout: Layout, seen: Tensor, name: str) -> Track | None:
+def track_of(keypoints: Keypoints, layout: Layout, seen: Tensor, name: str) -> Track | None:
+    """(T, 3) of a point by name, NaN where it is missing; None where it is not part of the recording."""
     index = layout.index_of_point(name)
     return None if index is None or not bool(seen[index]) else _of(keypoints, index)
 
