@@ -11,8 +11,9 @@ _FEWEST, _MOST = 20, 300
 _REGULAR = 0.9
 # Below this rate [1/s] the next frame of a fast motion may be anywhere.
 _SLOWEST = 15.0
-# Frames in no order: frames any time apart, the next among them, are this much as far apart as all are ...
-_AS_FAR = 0.7
+# Frames in no order: frames any time apart, the next among them, are this much as far apart as all are (so many times
+# apart are looked at) ...
+_AS_FAR, _LAGS = 0.7, 16
 # ... and further than noise [m], and noise leaves no frame this much nearer to another than to the next.
 _NOISE, _NEARER = 0.03, 0.5
 
@@ -53,7 +54,8 @@ def in_no_order(points: Float[np.ndarray, "T K 3"], fps: float) -> bool:
     def apart(later: int) -> float:
         return float(np.linalg.norm(body[later:] - body[:-later], axis=-1).mean()) if body.size else 0.0
 
-    far = float(np.mean([apart(later) for later in range(len(seen) // 4, len(seen) // 2)]))
+    lags = np.linspace(len(seen) // 4, len(seen) // 2, _LAGS, endpoint=False).astype(int)
+    far = float(np.mean([apart(later) for later in lags]))
     if far < _NOISE or any(apart(later) < _AS_FAR * far for later in range(1, len(seen) // 2)):
         return False
     near = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
@@ -53,20 +53,15 @@ def pair_distances(
 
 def limb_lengths(folded: FoldedPoints, priors: Priors) -> LimbLengths:
     """Find the pairs of keypoints whose distance tells the shape, over poses drawn from the pose prior."""
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(NUM_JOINTS * 3 - 3, _POSES, generator=generator).to(priors.pose_mean)
-    rotmat = priors.poses_of(noise.T)
-    pairs = torch.combinations(torch.arange(folded.weight.shape[0], device=folded.weight.device))
-
-    def lengths(betas: Tensor) -> Tensor:
-        points = folded.shaped(betas[None]).pose(rotmat).positions()
-        return (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1)
-
+    pairs, rotmat = _all_pairs(folded), _usual_poses(priors)
     number = folded.anchor_shape.shape[-1]
     identity = torch.eye(number, dtype=folded.weight.dtype, device=folded.weight.device) * _SHAPE_STEP
+
+    def lengths(betas: Tensor) -> Tensor:
+        return _lengths(folded, betas, rotmat, pairs)
+
     middle = lengths(torch.zeros_like(identity[0]))
-    spread = middle.std(dim=0)
-    keep = (spread < _MAX_POSE_SPREAD) & (middle.mean(0) > _MIN_LENGTH)
+    keep, spread = _telling(middle)
     slope = [(lengths(step) - lengths(-step)).mean(0)[keep] / (2 * _SHAPE_STEP) for step in identity]
     return LimbLengths(
         pairs=pairs[keep],
@@ -74,6 +69,29 @@ def limb_lengths(folded: FoldedPoints, priors: Priors) -> LimbLengths:
         by_betas=torch.stack(slope, dim=-1),
         sigma=(spread[keep].square() + _LENGTH_SIGMA**2).sqrt(),
     )
+
+
+def _all_pairs(folded: FoldedPoints) -> Int[Tensor, "P 2"]:
+    return torch.combinations(torch.arange(folded.weight.shape[0], device=folded.weight.device))
+
+
+def _usual_poses(priors: Priors) -> Float[Tensor, "N 24 3 3"]:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(NUM_JOINTS * 3 - 3, _POSES, generator=generator).to(priors.pose_mean)
+    return priors.poses_of(noise.T)
+
+
+def _lengths(
+    folded: FoldedPoints, betas: Float[Tensor, "10"], rotmat: Float[Tensor, "N 24 3 3"], pairs: Int[Tensor, "P 2"]
+) -> Float[Tensor, "N P"]:
+    points = folded.shaped(betas[None]).pose(rotmat).positions()
+    return (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1)
+
+
+def _telling(lengths: Float[Tensor, "N P"]) -> tuple[Bool[Tensor, " P"], Float[Tensor, " P"]]:
+    """Which pairs' lengths tell the shape, and how much all of them vary over poses [m]."""
+    spread = lengths.std(dim=0)
+    return (spread < _MAX_POSE_SPREAD) & (lengths.mean(0) > _MIN_LENGTH), spread
 
 
 def betas_from_lengths(
@@ -96,8 +114,14 @@ def betas_from_lengths(
     return betas
 
 
-def scale_of(limbs: LimbLengths, positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]) -> float:
+def scale_of(
+    folded: FoldedPoints, priors: Priors, positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]
+) -> float:
     """What to multiply positions by to give the limbs the mean body's lengths: 1 where nothing can be measured."""
-    median = pair_distances(limbs.pairs, positions, confidence).nanmedian(dim=0).values
+    pairs = _all_pairs(folded)
+    betas = folded.weight.new_zeros(folded.anchor_shape.shape[-1])
+    lengths = _lengths(folded, betas, _usual_poses(priors), pairs)
+    keep, _ = _telling(lengths)
+    median = pair_distances(pairs[keep], positions, confidence).nanmedian(dim=0).values
     usable = median > 0  # False for NaN too
-    return float((limbs.length[usable] / median[usable]).median()) if bool(usable.any()) else 1.0
+    return float((lengths.mean(0)[keep][usable] / median[usable]).median()) if bool(usable.any()) else 1.0
