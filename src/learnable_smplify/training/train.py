@@ -138,6 +138,45 @@ class _Learner:
             kept.copy_(current)  # running statistics of batch norm, where there are any
 
 
+@dataclass(frozen=True, eq=False)
+class _Lessons:
+    """What a step learns from: pairs, and people who are followed.
+
+    Every process draws the whole batch and works on its own part, so that two processes see what one would.
+
+    Args:
+        pairs: of the whole batch; the others are followed.
+        refined: pairs of this process that take Gauss-Newton steps; its followed people all do.
+        held_back: pairs that choose the weights.
+    """
+
+    geometry: PairGeometry
+    sampler: PairSampler
+    people: TrackedPeople
+    config: TrainingConfig
+    processes: Processes
+    pairs: int
+    refined: int
+    held_back: dict[str, Sample]
+
+    def loss(self, network: PoseMlp | StgcnPass, generator: torch.Generator) -> StepLoss:
+        """This process's part of a new batch, its answers and its loss; followed people go on by their answers."""
+        corruption, followed = self.config.corruption, self.config.optimisation.batch - self.pairs
+        samples = [self.geometry.sample(self.sampler.draw(self.pairs, generator), corruption, generator)]
+        if followed:
+            met = self.people.draw()
+            clean = self.geometry.clean_keypoints(met)
+            samples.append(Sample.measured(met, clean, *self.people.measure(clean, generator)))
+        mine = Sample.joined([sample.rows(self.processes.part(len(sample.betas))) for sample in samples])
+        drawn = self.pairs // self.processes.count
+        rows = slice(drawn - self.refined, None) if self.config.architecture == "pose_mlp" else None
+        bfloat16 = self.config.optimisation.bfloat16
+        losses = self.geometry.losses(network, mine, self.config.passes, self.config.loss, bfloat16, rows)
+        if followed:
+            self.people.advance(self.processes.gather(losses.answer[self.refined :]), generator)
+        return losses
+
+
 def train(
     store: MotionStore,
     body: Body,
@@ -160,21 +199,57 @@ def train(
         InputError: the batch cannot be split over the processes, the store lacks pairs, or initial weights do not fit.
     """
     options, processes = config.optimisation, Processes.join()
-    ours = config.architecture == "pose_mlp"
+    learner, lessons = _begun(store, body, config, processes, device)
+    state = folder.read_checkpoint()
+    first = 0 if state is None else learner.restore(state)
+    began = time.perf_counter()
+    for step in range(first, options.steps):
+        losses = lessons.loss(learner.network, learner.generator)
+        taken = learner.descend(losses.total, options, step, processes)
+
+        done, last = step + 1, step + 1 == options.steps
+        if done % LOG_EVERY == 0 or last:
+            loss = losses.total.detach().clone()
+            processes.average([loss])
+            speed = (done - first) / (time.perf_counter() - began)
+            numbers = {"loss": float(loss), **taken, "steps_a_second": speed, **_told(losses, lessons.refined)}
+            if processes.rank == 0:
+                folder.log(done, numbers)
+            if progress is not None:
+                progress(done, numbers)
+        if done % config.evaluate_every == 0 or last:
+            errors = holdout_error_mm(learner.averaged.eval(), lessons.geometry, lessons.held_back, config)
+            if processes.rank == 0:
+                folder.log(done, errors)
+                if errors["holdout_mm"] < learner.best:
+                    folder.write_best(learner.averaged.state_dict())
+            learner.best = min(learner.best, errors["holdout_mm"])
+        if processes.rank == 0 and (done % config.checkpoint_every == 0 or last):
+            folder.write_checkpoint(learner.state(done))
+    processes.wait()  # for the first process to have written the best weights
+    result = config.build().to(device)
+    result.load_state_dict(folder.read_best())
+    return result.eval().requires_grad_(False)
+
+
+def _begun(
+    store: MotionStore, body: Body, config: TrainingConfig, processes: Processes, device: torch.device | str
+) -> tuple[_Learner, _Lessons]:
+    """A run at its first step."""
+    options, ours = config.optimisation, config.architecture == "pose_mlp"
     followed = _MULTIPLE * round(config.tracking.share * options.batch / _MULTIPLE) if ours else 0
     if options.batch % processes.count or followed % processes.count:
         raise InputError(
             f"a batch of {options.batch}, {followed} of them followed, cannot be split over {processes.count} processes"
         )
-    drawn = (options.batch - followed) // processes.count  # pairs of this process, and then its followed people
-    refined = round(options.refined_share * drawn) if ours else 0
+    pairs = options.batch - followed
+    refined = round(options.refined_share * (pairs // processes.count)) if ours else 0
 
     torch.manual_seed(options.seed)
     network, averaged = config.build().to(device), config.build().to(device)
     if config.initial is not None:
         _take_weights(network, config.initial)
     optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
-    # Every process draws the whole batch and works on its own part, so that two processes see what one would.
     generator = torch.Generator(device).manual_seed(options.seed + 1)
     poses = Poses(store, device)
     sampler = PairSampler(store, "train", config.sampling, device, poses)
@@ -185,46 +260,7 @@ def train(
         set_initial_stiffness(network, geometry, sampler)
     averaged.load_state_dict(network.state_dict())
     learner = _Learner(network, averaged, optimiser, generator, people)
-    state = folder.read_checkpoint()
-    first = 0 if state is None else learner.restore(state)
-
-    began = time.perf_counter()
-    for step in range(first, options.steps):
-        samples = [geometry.sample(sampler.draw(options.batch - followed, generator), config.corruption, generator)]
-        if followed:
-            met = people.draw()
-            clean = geometry.clean_keypoints(met)
-            samples.append(Sample.measured(met, clean, *people.measure(clean, generator)))
-        mine = Sample.joined([sample.rows(processes.part(len(sample.betas))) for sample in samples])
-        rows = slice(drawn - refined, None) if ours else None
-        losses = geometry.losses(network, mine, config.passes, config.loss, options.bfloat16, rows)
-        if followed:
-            people.advance(processes.gather(losses.answer[refined:]), generator)
-        taken = learner.descend(losses.total, options, step, processes)
-
-        done, last = step + 1, step + 1 == options.steps
-        if done % LOG_EVERY == 0 or last:
-            loss = losses.total.detach().clone()
-            processes.average([loss])
-            speed = (done - first) / (time.perf_counter() - began)
-            numbers = {"loss": float(loss), **taken, "steps_a_second": speed, **_told(losses, refined)}
-            if processes.rank == 0:
-                folder.log(done, numbers)
-            if progress is not None:
-                progress(done, numbers)
-        if done % config.evaluate_every == 0 or last:
-            errors = holdout_error_mm(averaged.eval(), geometry, held_back, config)
-            if processes.rank == 0:
-                folder.log(done, errors)
-                if errors["holdout_mm"] < learner.best:
-                    folder.write_best(averaged.state_dict())
-            learner.best = min(learner.best, errors["holdout_mm"])
-        if processes.rank == 0 and (done % config.checkpoint_every == 0 or last):
-            folder.write_checkpoint(learner.state(done))
-    processes.wait()  # for the first process to have written the best weights
-    result = config.build().to(device)
-    result.load_state_dict(folder.read_best())
-    return result.eval().requires_grad_(False)
+    return learner, _Lessons(geometry, sampler, people, config, processes, pairs, refined, held_back)
 
 
 def _told(losses: StepLoss, refined: int) -> dict[str, float]:
