@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from learnable_smplify.body import load_body
+from learnable_smplify.body.carried import hanging_joint
 from learnable_smplify.body.fold import pose_derivative
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import layout_names, load_layout
@@ -17,7 +18,6 @@ from learnable_smplify.solver.shape.offsets import (
     OffsetOptions,
     Offsets,
     calibrate_offsets,
-    hanging_joint,
     read_offsets,
     write_offsets,
 )

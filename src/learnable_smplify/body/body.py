@@ -12,6 +12,7 @@ from torch import Tensor
 
 from learnable_smplify.betas import NUM_BETAS
 from learnable_smplify.body.arrays import BodyArrays
+from learnable_smplify.body.carried import moved_by
 from learnable_smplify.body.fingers import FingeredBody
 from learnable_smplify.body.fold import FoldedPoints, pose_feature
 from learnable_smplify.body.kinematics import (
@@ -146,11 +147,15 @@ class Body:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> FoldedPoints:
-        """The layout's keypoints folded onto this body's joints; computed once for each layout, device and dtype."""
+        """The layout's keypoints folded onto this body's joints; computed once for each layout, device and dtype.
+
+        Markers are where they stand on the skin of people on average, detectors' keypoints at the body's own points.
+        """
         layout = load_layout(layout)
         key = (layout, torch.device(device), dtype)
         if key not in self._folded:
-            self._folded[key] = self._on(*key[1:]).fold(*_regressors(self.arrays, layout))
+            points = self._on(*key[1:]).fold(*_regressors(self.arrays, layout))
+            self._folded[key] = moved_by(points, layout.bias) if layout.markers and layout.bias else points
         return self._folded[key]
 
     def folded_vertices(

@@ -66,12 +66,12 @@ class Followed:
         return calibrate_offsets(self.body_points, layout, rotmat, transl, self.betas, *self.measured())
 
     def marker_note(self) -> str:
-        """How far markers stand off the body, and how far they are from where they should stand."""
+        """How far this person's markers stand from where the layout has them, and how far they are off then."""
         assert self.offsets is not None
         away = 1000 * float(self.offsets.offset.norm(dim=-1).mean())
         return (
-            f"markers stand off the body's points by {away:.0f} mm on average, which the keypoint error counts; "
-            f"from where they were found to stand they are {self.error_mm():.1f} mm off"
+            f"this person's markers stand {away:.0f} mm on average from where most people's do, which the keypoint "
+            f"error counts; from where they were found to stand they are {self.error_mm():.1f} mm off"
         )
 
     def misfit_note(self, min_keypoints: int) -> tuple[str, ...]:

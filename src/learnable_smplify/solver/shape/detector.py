@@ -9,19 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.body.carried import error_joints, moved_by
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.layouts.bias import KeypointBias
 from learnable_smplify.layouts.layout import Layout
-from learnable_smplify.skeleton import JOINT_INDEX, PARENTS, sided
-from learnable_smplify.solver.shape.offsets import Offsets, hanging_joint
+from learnable_smplify.solver.shape.offsets import Offsets
 
 # Where keypoints are the body's own, they are so to this [m].
 _OWN_SPREAD = 0.0015
-# A detector's hip is fixed to the pelvis rather than to the thigh, and its shoulder to the collar.
-_ON_PARENT = tuple(JOINT_INDEX[name] for name in sided("hip", "shoulder"))
 
 
 def own_points(folded: FoldedPoints, layout: Layout) -> FoldedPoints:
@@ -30,16 +28,9 @@ def own_points(folded: FoldedPoints, layout: Layout) -> FoldedPoints:
 
 
 def detected_points(folded: FoldedPoints, layout: Layout) -> FoldedPoints:
-    """Keypoints of the layout's detectors."""
-    return _with_errors(folded, layout, layout.bias or (KeypointBias(),) * len(layout))
-
-
-def error_joints(folded: FoldedPoints) -> Int[Tensor, " K"]:
-    """The joint in whose frame each keypoint's error is constant."""
-    parent = torch.tensor(PARENTS, device=folded.weight.device)
-    hanging = hanging_joint(folded)
-    on_parent = torch.isin(hanging, torch.tensor(_ON_PARENT, device=hanging.device))
-    return torch.where(on_parent, parent[hanging], hanging)
+    """Keypoints of the layout's detectors. Markers are on the body where their bias has them already."""
+    biases = layout.bias or (KeypointBias(),) * len(layout)
+    return _with_errors(folded if layout.markers else moved_by(folded, biases), layout, biases)
 
 
 def errors_of(plain: FoldedPoints, biased: FoldedPoints, layout: Layout, shape: Float[Tensor, " S"]) -> Offsets:
@@ -50,18 +41,16 @@ def errors_of(plain: FoldedPoints, biased: FoldedPoints, layout: Layout, shape: 
 
 
 def _with_errors(folded: FoldedPoints, layout: Layout, biases: tuple[KeypointBias, ...]) -> FoldedPoints:
-    """Left and right err as mirror images, and keypoints in the middle not to the side."""
-    joints = error_joints(folded).tolist()
-    anchor, columns = folded.anchor.clone(), []
+    """Errors of their spread: left and right err as mirror images, and keypoints in the middle not to the side."""
+    joints, columns = error_joints(folded).tolist(), []
     for keypoint, partner in enumerate(layout.mirror):
         bias = biases[keypoint]
-        anchor[keypoint, joints[keypoint]] += anchor.new_tensor(bias.mean)
         if partner < keypoint:
             continue
         for axis in range(3):
             if partner == keypoint and axis == 0:
                 continue
-            column = torch.zeros_like(anchor)
+            column = torch.zeros_like(folded.anchor)
             column[partner, joints[partner], axis] = -bias.spread if axis == 0 else bias.spread
             column[keypoint, joints[keypoint], axis] = bias.spread
             columns.append(column)
@@ -69,7 +58,6 @@ def _with_errors(folded: FoldedPoints, layout: Layout, biases: tuple[KeypointBia
     still = folded.rest_joints_shape.new_zeros(*folded.rest_joints_shape.shape[:2], more.shape[-1])
     return replace(
         folded,
-        anchor=anchor,
         anchor_shape=torch.cat((folded.anchor_shape, more), dim=-1),
         rest_joints_shape=torch.cat((folded.rest_joints_shape, still), dim=-1),
     )

@@ -17,20 +17,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from learnable_smplify.body.carried import hanging_joint
 from learnable_smplify.body.fold import FoldedPoints
-from learnable_smplify.body.observed import unobserved_mask
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.safe_files.atomic import atomic_output
 from learnable_smplify.safe_files.budget import shown
 from learnable_smplify.safe_files.json_file import read_json_file
-from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS, WAYS_UP
+from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, MIRROR, PARENTS
 
 _FORMAT = "learnable-smplify offsets 1"
 _MAX_FILE_BYTES = 1_000_000
 _ITERATIONS = 10
-# A keypoint hangs on the joint that carries this share of it, else on the joint all its joints hang on.
-_MAIN_SHARE = 0.6
 # The parent's frame is taken only if the offset varies this much less there.
 _CLEARLY_STEADIER = 0.9
 # Departure [m] at which a frame starts to lose its vote; and what longer offsets are shortened to [m].
@@ -159,23 +157,6 @@ def calibrate_offsets(
     offset = offset * (_LARGEST / length.clamp(min=_LARGEST))
     joint = torch.where(steadier, parent, main)
     return Offsets(layout.name, layout.keypoint_names, joint.cpu(), offset.cpu())
-
-
-def hanging_joint(folded: FoldedPoints) -> Int[Tensor, " K"]:
-    """The joint each keypoint hangs on.
-
-    The one of largest weight, or for a keypoint shared by several (the middle of the hips) the nearest joint that all
-    of them hang on. But none that no keypoint shows turning: a wrist that is the last keypoint of its arm hangs on the
-    elbow, or its offset would be a lever to spin the hand with.
-    """
-    joints = folded.weight.argmax(dim=1).tolist()
-    unseen = unobserved_mask(folded).tolist()
-    for keypoint, weights in enumerate(folded.weight.tolist()):
-        if max(weights) < _MAIN_SHARE:
-            chains = [WAYS_UP[joint] for joint, weight in enumerate(weights) if weight > 0.1]
-            joints[keypoint] = next(joint for joint in chains[0] if all(joint in chain for chain in chains))
-        joints[keypoint] = next(joint for joint in WAYS_UP[joints[keypoint]] if joint == 0 or not unseen[joint])
-    return torch.tensor(joints, device=folded.weight.device)
 
 
 def write_offsets(offsets: Offsets, path: str | PathLike[str]) -> None:
