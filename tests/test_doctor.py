@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from learnable_smplify.cli.doctor import DoctorArgs, doctor
-from learnable_smplify.layouts.layout import layout_names
+from learnable_smplify.layouts.layout import layout_names, marker_layout_names
+from learnable_smplify.layouts.whole_body import WHOLE_BODIES
 
 
 @pytest.fixture
@@ -30,6 +31,8 @@ def test_the_doctor_names_every_place_tried_and_every_layout(nowhere: Path, caps
         "Python",
         "torch",
         *layout_names(),
+        *marker_layout_names(),
+        *(whole.name for whole in WHOLE_BODIES),
     ):
         assert part in printed
     assert "none found" in printed

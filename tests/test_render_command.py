@@ -60,6 +60,10 @@ def test_keypoints_at_another_rate_are_taken_by_time_and_missing_ones_become_nan
     doubled = motion_clip(motion, body, Keypoints(points.repeat_interleave(2, 0), layout="body25", fps=20.0))
     assert doubled.keypoints is not None
     np.testing.assert_allclose(doubled.keypoints, points, atol=1e-6)
+    shorter = motion_clip(motion, body, Keypoints(points[:3], layout="body25", fps=10.0))
+    assert shorter.keypoints is not None
+    assert np.isnan(shorter.keypoints[3]).all()  # past their end nothing is drawn
+    np.testing.assert_allclose(shorter.keypoints[:3], points[:3], atol=1e-6)
 
 
 def test_the_camera_knows_where_the_person_faces():
@@ -85,3 +89,10 @@ def test_options_that_do_not_fit_are_refused_and_nothing_is_written(motion_file,
     with pytest.raises(InputError, match=problem):
         render(RenderArgs(**paths, **given))
     assert list(tmp_path.iterdir()) == [motion_file]
+
+
+def test_keypoints_of_another_length_are_said(motion_file, tmp_path, capsys):
+    points = load_body().keypoints(_motion(9).pose, torch.zeros(10), torch.zeros(9, 3), layout="body25")
+    np.savez(tmp_path / "longer.npz", keypoints=points.numpy(), layout="body25", fps=10.0)
+    render(RenderArgs(motion=motion_file, keypoints=tmp_path / "longer.npz", frames=2, size=64))
+    assert "the motion has 4 frames (0.4 s) and the keypoints 9 (0.9 s)" in capsys.readouterr().err

@@ -138,11 +138,11 @@ def test_keypoints_at_another_rate_are_compared_by_time_as_far_as_they_go():
     frame, inside, notes = match_frames(motion, slow)
     assert frame[:5].tolist() == [0, 0, 1, 2, 2]
     assert inside.sum() == 30
-    assert "compared by time" in notes[0]
+    assert "put together by time" in notes[0]
     fit = measure_fit(open_body(), motion, slow)
     assert np.nanmax(fit.error_mm[:28:2]) < 0.01
     assert np.isnan(fit.error_mm[30:]).all()
-    assert "compared by time" in page_of(motion, slow).text
+    assert "put together by time" in page_of(motion, slow).text
 
 
 def test_mean_over_passes_over_what_is_missing():

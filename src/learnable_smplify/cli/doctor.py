@@ -23,7 +23,8 @@ from learnable_smplify.body.model_search import (
     search_models,
 )
 from learnable_smplify.cli.console import open_console
-from learnable_smplify.layouts.layout import layout_names, load_layout
+from learnable_smplify.layouts.layout import layout_names, load_layout, marker_layout_names
+from learnable_smplify.layouts.whole_body import WHOLE_BODIES
 from learnable_smplify.options import shown
 
 # Extra of this package -> what it is for, and the modules it brings.
@@ -135,9 +136,15 @@ def _print_models(console: Console, folder: Path | None) -> None:
 
 def _print_layouts(console: Console) -> None:
     table = Table("layout", "keypoints", "what", title="Keypoint layouts (--layout)", title_justify="left", box=None)
-    for name in layout_names():
+    names = (*layout_names(), *marker_layout_names())
+    for name in names:
         layout = load_layout(name)
         table.add_row(name, str(len(layout)), layout.title)
+    for whole in WHOLE_BODIES:
+        if whole.name not in names:
+            hands = " and ".join(side for side, points in (("left", whole.left), ("right", whole.right)) if points)
+            parts = "a body at rest" if whole.body == "hands" else whole.body
+            table.add_row(whole.name, str(whole.count), f"{parts}; hands: {hands}")
     console.print()
     console.print(table)
 

@@ -79,6 +79,7 @@ def render(args: RenderArgs) -> None:
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
     from learnable_smplify.render.film import film
     from learnable_smplify.render.sheet import contact_sheet
+    from learnable_smplify.report.measures import match_frames
 
     console = open_console(stderr=True)
     body = load_body(args.body)
@@ -90,7 +91,7 @@ def render(args: RenderArgs) -> None:
         console.print(f"The motion was made for the body '{motion.body}'; drawing it on '{body.name}' (see --body).")
     if keypoints is not None:
         given, keypoints = keypoints, as_fitted(body, motion, keypoints)
-        print_notes(console, keypoints.notes[len(given.notes) :])
+        print_notes(console, (*keypoints.notes[len(given.notes) :], *match_frames(motion, keypoints)[2]))
     clip = motion_clip(motion, body, keypoints)
 
     if suffix == ".png":
@@ -123,8 +124,9 @@ def render(args: RenderArgs) -> None:
 def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) -> Clip:
     """Pose `body` by `motion`, put the keypoints on the same frames, and point the camera at the person's front.
 
-    Keypoints with as many frames as the motion are taken frame by frame, others by time.
+    Keypoints with as many frames as the motion are taken frame by frame, others by time, as far as they go.
     """
+    import numpy as np
     import roma
     import torch
 
@@ -143,12 +145,14 @@ def motion_clip(motion: Motion, body: Body, keypoints: Keypoints | None = None) 
     if keypoints is not None:
         assert isinstance(keypoints.layout, Layout)
         seen = torch.where(keypoints.confidence[..., None] > 0, keypoints.positions, torch.nan).numpy()
-        frame, _, _ = match_frames(motion, keypoints)
+        frame, inside, _ = match_frames(motion, keypoints)
         dots = seen[frame]
+        dots[~inside] = np.nan
         colors, edges = keypoint_colors(keypoints.layout), keypoints.layout.edges
         if keypoints.hands is not None:
             hands = keypoints.hands
             of_hands = torch.where(hands.confidence[..., None] > 0, hands.positions, torch.nan).numpy()[frame]
+            of_hands[~inside] = np.nan
             dots, edges, colors, radii = with_hand_points(dots, edges, colors, of_hands)
         up_axis = up_axis or keypoints.up_axis
     return Clip(

@@ -59,6 +59,7 @@ def view(args: ViewArgs) -> None:
     from learnable_smplify.fit_summary import as_fitted
     from learnable_smplify.formats.estimates.any_motion import read_any_motion
     from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints
+    from learnable_smplify.report.measures import match_frames
     from learnable_smplify.view.clock import matching_frames
     from learnable_smplify.view.dots import Dots
     from learnable_smplify.view.figure import Figure
@@ -87,7 +88,7 @@ def view(args: ViewArgs) -> None:
     dots = second = second_up = None
     if args.keypoints is not None:
         keypoints = as_fitted(figure.body, motion, read_keypoints(args.keypoints, layout=args.layout))
-        for note in keypoints.notes:
+        for note in (*keypoints.notes, *match_frames(motion, keypoints)[2]):
             say(f"{args.keypoints.name}: {note}")
         if keypoints.up_axis not in (None, up):
             say(f"{args.keypoints.name}: {keypoints.up_axis} is up in it, {up} in the motion: the two may not meet")

@@ -208,7 +208,9 @@ def load_layout(name_or_path: str | PathLike[str] | Layout) -> Layout:
         return _parse_layout(read_toml(path, "layout"), path)
     raise InputError(
         f"no layout is called '{text}'",
-        expected="one of " + ", ".join(_SHIPPED) + ", or the path of a layout .toml file",
+        expected="one of "
+        + ", ".join((*_SHIPPED, *_MARKERS))
+        + ", an order with hands, such as coco_wholebody133, or the path of a layout .toml file",
         hint="lsmplify doctor (lists the layouts)",
     )
 

@@ -156,8 +156,8 @@ def match_frames(motion: Motion, keypoints: Keypoints) -> tuple[np.ndarray, Bool
     frame = (frame / motion.fps * keypoints.fps).round().astype(int)
     inside = frame < len(keypoints)
     note = (
-        f"The motion has {len(motion)} frames ({len(motion) / motion.fps:.1f} s) and the keypoints {len(keypoints)} "
-        f"({len(keypoints) / keypoints.fps:.1f} s): they are compared by time, as far as both go."
+        f"the motion has {len(motion)} frames ({len(motion) / motion.fps:.1f} s) and the keypoints {len(keypoints)} "
+        f"({len(keypoints) / keypoints.fps:.1f} s): put together by time, as far as both go"
     )
     return np.minimum(frame, len(keypoints) - 1), inside, (note,)
 
