@@ -15,6 +15,7 @@ from learnable_smplify.fit_summary import finger_errors
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
+from learnable_smplify.report.stand_off import stand_off
 
 # Distances that a skeleton keeps: between two joints that a layout may measure.
 _BONES: tuple[tuple[str, str, str], ...] = (
@@ -30,6 +31,8 @@ _BONES: tuple[tuple[str, str, str], ...] = (
     ("shoulder to shoulder", "left_shoulder", "right_shoulder"),
 )
 _CHUNK = 4096
+# In fewer frames where a marker stands explains all that it is off by.
+_ENOUGH_FRAMES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +69,15 @@ class FitMeasures:
         layout: of the keypoints.
         seen: (T, K) whether the keypoint is there.
         confidence: (T, K), 0 where it is missing.
-        error_mm: (T, K) distance of the keypoint from the same point of the body, NaN where missing.
+        error_mm: (T, K) distance of the keypoint from the same point of the body, NaN where missing; of a marker on the
+            skin, from where it stands beside that point.
         bones: those that the layout measures at both ends.
         time_s, jitter: acceleration of the keypoints, mean over keypoints [m/s^2], and its times: at the keypoints'
             own frames, NaN where too few are seen.
         body_jitter: (T,) the same for the same points of the fitted body, at the motion's frames.
         notes: how frames were matched, for the user.
         finger_error_mm: (T, 42) distance of the hands' points from the body's, NaN where missing; None without hands.
+        stand_off_mm: how far markers stand from where the layout has them, on average; None of other keypoints.
     """
 
     layout: Layout
@@ -85,6 +90,7 @@ class FitMeasures:
     body_jitter: Float[np.ndarray, "T"]
     notes: tuple[str, ...]
     finger_error_mm: Float[np.ndarray, "T 42"] | None = None
+    stand_off_mm: float | None = None
 
     def group_error_mm(self) -> dict[str, Float[np.ndarray, "T"]]:
         """Mean error of each part of the body that was measured, over time (NaN where it is missing)."""
@@ -115,6 +121,11 @@ def measure_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitMeasures
     seen = confidence > 0
     betas = motion.betas.cpu().double()
     fitted = _in_chunks(motion, lambda pose, transl: body.keypoints(pose, betas, transl, layout=layout))
+    stand_off_mm = None
+    if layout.markers and len(motion) >= _ENOUGH_FRAMES:
+        beside = stand_off(body, motion, layout, np.where(seen[..., None], measured - fitted, np.nan))
+        stand_off_mm = 1000 * float(np.linalg.norm(beside, axis=-1)[seen].mean()) if seen.any() else None
+        fitted = fitted + np.nan_to_num(beside)
     error_mm = np.where(seen, 1000 * np.linalg.norm(fitted - measured, axis=-1), np.nan)
 
     same = len(keypoints) == len(motion)
@@ -132,6 +143,7 @@ def measure_fit(body: Body, motion: Motion, keypoints: Keypoints) -> FitMeasures
         body_jitter=acceleration(fitted, motion.fps, seen if same else np.ones_like(seen)),
         notes=notes,
         finger_error_mm=_finger_error_mm(body, motion, keypoints, frame, inside),
+        stand_off_mm=stand_off_mm,
     )
 
 

@@ -137,12 +137,17 @@ def _distances(report: Report) -> str:
         values = f"mean {np.nanmean(error):.0f} mm, worst {error[worst]:.0f} mm at {time[worst]:.2f} s"
         charts.append(chart(part.capitalize(), [Line(time, error)], unit="mm", values=values, top=top, times=last))
     text = (
-        "How far the body's points are from the measured ones, for each part of the body; lower is better. All rows "
-        "have the same scale. A part that is always far off is measured at another place than the body has it; a peak "
-        "is a moment when the two disagree. The worst value is named, even where the line leaves its row."
+        f"How far the body's points are from the measured ones{_beside(fit)}, for each part of the body; lower is "
+        "better. All rows have the same scale. A part that is always far off is measured at another place than the "
+        "body has it; a peak is a moment when the two disagree. The worst value is named, even where the line leaves "
+        "its row."
         f"{_shade_legend(report)}"
     )
     return _section("Distance from the keypoints", text, "".join(charts))
+
+
+def _beside(fit: FitMeasures) -> str:
+    return "" if fit.stand_off_mm is None else " (of markers, from where they stand beside it)"
 
 
 def _flagged(report: Report) -> str:
@@ -290,7 +295,7 @@ def _table(report: Report) -> str:
             f"<td>{np.nanpercentile(error, 95):.1f}</td><td>{np.nanmax(error):.1f}</td></tr>"
         )
     head = "<tr><th>keypoint</th><th>seen</th><th>mean [mm]</th><th></th><th>95 % below</th><th>worst</th></tr>"
-    text = "Distance of every single keypoint from the same point of the body."
+    text = f"Distance of every single keypoint from the same point of the body{_beside(fit)}."
     content = f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
     return _section("Every keypoint", text, f"<details><summary>Show the table</summary>{content}</details>")
 

@@ -87,6 +87,11 @@ def _distance(fit: FitMeasures) -> Verdict:
         "poor": "Too far to trust. Check that these keypoints belong to this motion, their unit and axes, that the "
         "layout is right, and that left and right are not swapped.",
     }[level]
+    if fit.stand_off_mm is not None:
+        sentence += (
+            f" Markers stand {fit.stand_off_mm:.0f} mm on average from where most people's do, which counts in the "
+            "error that 'lsmplify fit' prints; here each is held against where it stands on average over this motion."
+        )
     return Verdict("Distance from the keypoints", f"{mean:.1f} mm", level, sentence)
 
 
@@ -102,8 +107,8 @@ def _flags(motion: Motion, fit: FitMeasures | None) -> Verdict:
         "good": "No frame is marked: each had enough keypoints, and a pose that fits them.",
         "fair": "A few frames are marked as not trusted, and shaded in the charts: their keypoints are missing, "
         "were repaired, or fit no pose.",
-        "poor": "Many frames are marked as not trusted: long stretches have too few keypoints, or keypoints that fit "
-        "no pose. Use only the rest, or record again.",
+        "poor": "Many frames are marked as not trusted: their keypoints are missing, were repaired, or fit no pose. "
+        "Use only the rest, or record again.",
     }[level]
     share = f" ({100 * count / frames:.1f} %)" if count else ""
     return Verdict("Frames not trusted", f"{count} of {frames}{share}", level, sentence)
