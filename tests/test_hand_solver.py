@@ -204,7 +204,7 @@ def test_random_hands_come_back_from_their_points(anatomy: Anatomy) -> None:
 
 def test_no_joint_is_beyond_its_limits_however_wrong_the_points(anatomy: Anatomy, body: Body, priors: Priors) -> None:
     motion, hands = moving_hands(body, 2.0)
-    noise = 0.05 * torch.randn(hands.positions.shape, generator=torch.Generator().manual_seed(3))
+    noise = 0.02 * torch.randn(hands.positions.shape, generator=torch.Generator().manual_seed(3))
     bare = replace(motion, hand_pose=None)
     for smooth in (False, True):
         found = with_hands(bare, HandKeypoints(hands.positions + noise), body, priors, smooth=smooth)
@@ -354,3 +354,25 @@ def test_a_body_without_fingers_says_that_hands_are_not_used(body: Body, priors:
     found = with_hands(replace(motion, hand_pose=None, body=child.name), hands, child, priors)
     assert found.hand_pose is None
     assert "has no fingers" in found.notes[-1]
+
+
+def test_points_in_another_order_are_no_hand_and_move_no_arm(body: Body, priors: Priors) -> None:
+    motion, hands = moving_hands(body, 1.0)
+    bare = replace(motion, hand_pose=None)
+    order = [0, *(1 + 4 * finger + part for part in range(4) for finger in range(5))]  # joint by joint
+    positions = hands.positions.clone()
+    positions[:, 1] = positions[:, 1, order]
+    found = with_hands(bare, HandKeypoints(positions), body, priors)
+    assert any("the points of the right hand fit no hand" in note for note in found.notes)
+    confidence = torch.ones(positions.shape[:3])
+    confidence[:, 1] = 0
+    unseen = with_hands(bare, HandKeypoints(hands.positions, confidence), body, priors)
+    torch.testing.assert_close(found.pose, unseen.pose)
+    torch.testing.assert_close(found.hand_pose, unseen.hand_pose)
+
+
+def test_noisy_hands_stay_hands(body: Body, priors: Priors) -> None:
+    motion, hands = moving_hands(body, 1.0)
+    noise = 0.015 * torch.randn(hands.positions.shape, generator=torch.Generator().manual_seed(3))
+    found = with_hands(replace(motion, hand_pose=None), HandKeypoints(hands.positions + noise), body, priors)
+    assert not any("no hand" in note for note in found.notes)
