@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from learnable_smplify.body import load_body
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.keypoint_file import read_keypoints, read_people
 from learnable_smplify.formats.keypoints.markers import MARKER_SETS, marker_set
@@ -213,3 +215,14 @@ def test_real_marker_files_are_told_by_their_set_or_read(file: str, title: str) 
     except InputError as error:
         said = str(error)
     assert not said or title in said
+
+
+@pytest.mark.parametrize("name", ["h36m17", "h36m32"])
+def test_the_spine_of_human36m_is_half_way_up_the_trunk(name: str) -> None:
+    layout = load_layout(name)
+    points = load_body().keypoints(torch.zeros(1, 24, 3), torch.zeros(1, 10), layout=name)[0]
+    hip, spine, thorax = (points[layout.index(keypoint)] for keypoint in ("Hip", "Spine", "Thorax"))
+    trunk = thorax - hip
+    share = float((spine - hip) @ trunk / trunk.square().sum())
+    assert 0.45 < share < 0.55
+    assert float((spine - hip - share * trunk).norm()) < 0.03
