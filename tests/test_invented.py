@@ -316,3 +316,29 @@ def test_the_trunk_of_a_bust_that_bends_forward_keeps_its_length():
     trunk = (shoulders - hips).norm(dim=-1)
     assert float(trunk.min()) > 0.42
     assert float((shoulders - hips)[:, 1].min()) > 0.1
+
+
+@pytest.mark.parametrize("half", ["legs", "arms"])
+def test_a_layout_without_legs_or_arms_is_fitted_as_one_in_which_nobody_sees_them(half: str):
+    body25 = load_layout("body25")
+    legs = [
+        group in ("legs", "feet") or "Hip" in name for name, group in zip(body25.keypoint_names, GROUPS, strict=True)
+    ]
+    kept = [index for index, leg in enumerate(legs) if leg == (half == "arms")]
+    cut = replace(
+        body25,
+        name="half",
+        keypoint_names=tuple(body25.keypoint_names[index] for index in kept),
+        points=tuple(body25.points[index] for index in kept),
+        bias=(),
+        edges=(),
+        aliases=(),
+    )
+    seen = np.isin(np.arange(25), kept)
+    whole = part(seen)
+    solver = Solver(method="gauss_newton")
+    positions, confidence = whole.positions[:, kept], whole.confidence[:, kept]
+    motion = solver.fit(Keypoints(positions, layout=cut, fps=30, confidence=confidence, up_axis="y"))
+    joints, expected = (joints_of(found, solver) for found in (motion, solver.fit(whole)))
+    assert float(tilt_deg(motion).mean()) < 20
+    assert np.linalg.norm(joints - expected, axis=-1).mean() < 0.08

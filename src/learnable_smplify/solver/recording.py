@@ -43,6 +43,7 @@ from learnable_smplify.solver.shape.limb_lengths import scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize
 from learnable_smplify.solver.unseen.absences import eased
+from learnable_smplify.solver.unseen.half_layouts import with_both_halves
 from learnable_smplify.solver.unseen.invented import Lengths, with_invented
 from learnable_smplify.solver.wrists import rested_wrists
 
@@ -132,6 +133,8 @@ class RecordingSolver:
         progress: Progress | None,
     ) -> tuple[Motion, Offsets | None]:
         """The motion, and the keypoint offsets that were used. See `Solver.fit`."""
+        if options.offsets is None and not options.calibrate_offsets:  # which are of the layout as it is
+            keypoints = with_both_halves(keypoints)
         layout = load_layout(keypoints.layout)
         if layout.markers and (self.neural is not None or self.clip.keypoint_sigma > _MARKER_SIGMA):
             # The network knows joints, not what stands off them; and a laboratory sees sharper than a detector.
