@@ -15,7 +15,7 @@ LONGEST_FILE, LARGEST_ROOM = 400, 15
 
 # Values and maths that any room may use, each a file of the package itself.
 GROUND = {
-    *("betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics", "motion"),
+    *("arrays", "betas", "camera", "errors", "fit_summary", "hands", "keypoints", "keypoints2d", "metrics", "motion"),
     *(
         "notebook",
         "options",

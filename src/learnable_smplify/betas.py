@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 
 NUM_BETAS = 10
@@ -28,7 +29,7 @@ def person_betas(betas: Any, device: torch.device | str = "cpu") -> Float[Tensor
     values = _checked(betas, device)
     if len(values) != 1:
         raise InputError(f"betas of {len(values)} people, where one is meant", expected="(10,)", hint="betas[0]")
-    return values[0]
+    return values[0].clone()  # not in the user's memory
 
 
 def people_betas(betas: Any, people: int, device: torch.device | str = "cpu") -> Float[Tensor, "B 10"]:
@@ -49,12 +50,10 @@ def people_betas(betas: Any, people: int, device: torch.device | str = "cpu") ->
 
 
 def _checked(betas: Any, device: torch.device | str) -> Float[Tensor, "B 10"]:
-    values = torch.as_tensor(betas).detach().to(device, torch.float32)
+    values = as_tensor(betas, "betas").detach().to(device, torch.float32)
     values = values[None] if values.ndim == 1 else values
     if values.ndim != 2 or values.shape[1] > NUM_BETAS:
-        raise InputError(
-            f"betas have shape {tuple(torch.as_tensor(betas).shape)}", expected="at most 10 a person", hint="betas[:10]"
-        )
+        raise InputError(f"betas have shape {tuple(values.shape)}", expected="at most 10 a person", hint="betas[:10]")
     if not all_within(values, LARGEST_BETA):
         raise InputError("betas hold NaN, infinity or values that no body has", expected="finite numbers")
     missing = NUM_BETAS - values.shape[1]

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.motion import UpAxis, checked_numbers
 
@@ -132,13 +133,13 @@ class Camera:
 
     def project(self, points: Float[Tensor, "*N 3"]) -> Float[Tensor, "*N 2"]:
         """Column and row [px] of world points; NaN for points that are not in front of the camera."""
-        local = self.to_camera(torch.as_tensor(points))
+        local = self.to_camera(as_tensor(points, "points"))
         depth = local[..., 2:]
         return self.pixels(torch.where(depth > 0, local, torch.nan))
 
     def pixels(self, points_camera: Float[Tensor, "*N 3"]) -> Float[Tensor, "*N 2"]:
         """Column and row [px] of points in front of the camera, given in the camera's frame."""
-        points = torch.as_tensor(points_camera)
+        points = as_tensor(points_camera, "points")
         rays = points[..., :2] / points[..., 2:]
         if self.distortion:
             rays = _bent(rays, self.distortion)
@@ -160,7 +161,7 @@ class Camera:
 
     def undistorted(self, pixels: Float[Tensor, "*N 2"]) -> Float[Tensor, "*N 2"]:
         """Where `pinhole` would show what this camera shows at these pixels; NaN where its lens shows nothing."""
-        pixels = torch.as_tensor(pixels)
+        pixels = as_tensor(pixels, "pixels")
         if not self.distortion:
             return pixels
         focal = torch.tensor([self.fx, self.fy], dtype=torch.float64, device=pixels.device)

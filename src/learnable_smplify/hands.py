@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.skeleton import JOINT_INDEX, JOINT_NAMES, PARENTS, SIDES
 
@@ -83,7 +84,7 @@ def checked_confidence(
     """
     if confidence is None:
         return finite.to(torch.float32)
-    trust = torch.as_tensor(confidence).detach().to(finite.device)
+    trust = as_tensor(confidence, name).detach().to(finite.device)
     if trust.shape == finite.shape[1:]:
         trust = trust.expand(finite.shape)
     if trust.shape != finite.shape:
@@ -108,7 +109,7 @@ class HandKeypoints:
     confidence: Float[Tensor, "T 2 21"] = None  # type: ignore[assignment]  # filled in below
 
     def __post_init__(self) -> None:
-        positions = torch.as_tensor(self.positions).detach().to(torch.float32)
+        positions = as_tensor(self.positions, "hand keypoints").detach().to(torch.float32)
         if positions.ndim != 4 or positions.shape[1:] != (2, NUM_HAND_POINTS, 3):
             raise InputError(
                 f"hand keypoints have shape {tuple(positions.shape)}",

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.hands import HandKeypoints, checked_confidence
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -48,7 +49,7 @@ class Keypoints:
 
     def __post_init__(self) -> None:
         layout = load_layout(self.layout)
-        positions = torch.as_tensor(self.positions).detach().to(torch.float32)
+        positions = as_tensor(self.positions, "keypoints").detach().to(torch.float32)
         if positions.ndim == 2:
             positions = positions[None]
         count = len(layout.keypoint_names)
@@ -103,7 +104,7 @@ class Keypoints:
 
 def noted(notes: tuple[str, ...], confidence: Tensor | None) -> tuple[str, ...]:
     """The notes, with one more where confidence above 1 was cut."""
-    largest = 0.0 if confidence is None else float(torch.as_tensor(confidence).nan_to_num(posinf=0.0).max())
+    largest = 0.0 if confidence is None else float(as_tensor(confidence, "confidence").nan_to_num(posinf=0.0).max())
     text = f"confidence goes up to {largest:.4g}; it is cut at 1"
     return notes if largest <= 1 or any(note.endswith("it is cut at 1") for note in notes) else (*notes, text)
 

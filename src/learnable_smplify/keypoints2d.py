@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import checked_clip, noted
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -43,7 +44,7 @@ class Keypoints2D:
 
     def __post_init__(self) -> None:
         layout = load_layout(self.layout)
-        pixels = torch.as_tensor(self.pixels).detach().to(torch.float32)
+        pixels = as_tensor(self.pixels, "2D keypoints").detach().to(torch.float32)
         pixels = pixels[None] if pixels.ndim == 2 else pixels
         count = len(layout)
         if pixels.ndim != 3 or pixels.shape[1:] != (count, 2):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import roma
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 
 _MM = 1000.0
@@ -40,8 +40,8 @@ def pve(
     if (pred_root is None) != (true_root is None):
         raise InputError("only one of pred_root and true_root is given", expected="both roots or neither")
     if pred_root is not None and true_root is not None:
-        pred = pred - torch.as_tensor(pred_root).to(pred)[..., None, :]
-        true = true - torch.as_tensor(true_root).to(true)[..., None, :]
+        pred = pred - as_tensor(pred_root, "pred_root").to(pred)[..., None, :]
+        true = true - as_tensor(true_root, "true_root").to(true)[..., None, :]
     return _mean_distance_mm(pred, true, per_frame)
 
 
@@ -79,7 +79,7 @@ def pa_mpjpe(
 
 
 def _checked(pred: Tensor | np.ndarray, true: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
-    pred_points, true_points = torch.as_tensor(pred), torch.as_tensor(true)
+    pred_points, true_points = as_tensor(pred, "the prediction"), as_tensor(true, "the truth")
     if pred_points.shape != true_points.shape or pred_points.ndim < 2 or pred_points.shape[-1] != 3:
         raise InputError(
             f"points of shapes {tuple(pred_points.shape)} and {tuple(true_points.shape)} cannot be compared",

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.betas import person_betas
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.hands import NUM_HAND_JOINTS
@@ -84,7 +85,7 @@ class Motion:
     hand_uncertainty_deg: Float[Tensor, "T 30"] | None = None
 
     def __post_init__(self) -> None:
-        pose = torch.as_tensor(self.pose).detach().to(torch.float32)
+        pose = as_tensor(self.pose, "pose").detach()
         betas = person_betas(self.betas)
         if pose.ndim == 2 and pose.shape[1] == NUM_JOINTS * 3:
             pose = pose.reshape(-1, NUM_JOINTS, 3)
@@ -115,7 +116,7 @@ class Motion:
             object.__setattr__(self, "hand_flagged", None)
             object.__setattr__(self, "hand_uncertainty_deg", None)
             return
-        hands = torch.as_tensor(self.hand_pose)
+        hands = as_tensor(self.hand_pose, "hand_pose")
         if hands.ndim == 2 and hands.shape[1] == NUM_HAND_JOINTS * 3:
             hands = hands.reshape(-1, NUM_HAND_JOINTS, 3)
         flagged = torch.zeros(frames, 2) if self.hand_flagged is None else self.hand_flagged
@@ -232,12 +233,12 @@ class Motion:
 
 
 def checked_numbers(value: Tensor, name: str, shape: tuple[int, ...], *, finite: bool = True) -> Tensor:
-    """A value as a tensor of float32, of this shape.
+    """A value as a tensor of float32 in memory of its own, of this shape.
 
     Raises:
         InputError: it has another, or holds NaN or infinity where they are not allowed.
     """
-    tensor = torch.as_tensor(value).detach().to(torch.float32)
+    tensor = as_tensor(value, name).detach().to(torch.float32, copy=True)
     if tensor.shape != shape:
         raise InputError(f"{name} has shape {tuple(tensor.shape)}", expected=f"{shape}")
     if finite and not bool(torch.isfinite(tensor).all()):

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from learnable_smplify.arrays import as_number
 from learnable_smplify.errors import InputError
 from learnable_smplify.rotation import rotmat_between
 
@@ -28,7 +29,7 @@ def check_rate(fps: float | None, option: str = "--fps", path: Path | None = Non
     Raises:
         InputError: it is not above 0, or as no recording is.
     """
-    if fps is not None and not is_rate(fps):
+    if fps is not None and not is_rate(fps := as_number(fps, "the frame rate")):
         expected = "frames a second above 0"
         raise InputError(f"the frame rate is {fps:g}", path=path, expected=expected, hint=f"{option} 30")
 

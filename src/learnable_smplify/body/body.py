@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.betas import NUM_BETAS
 from learnable_smplify.body.arrays import BodyArrays
 from learnable_smplify.body.carried import moved_by
@@ -280,7 +281,7 @@ def _regressors(arrays: BodyArrays, layout: Layout) -> tuple[np.ndarray, np.ndar
 
 
 def _checked(pose: ArrayLike, betas: ArrayLike, transl: ArrayLike | None) -> tuple[Tensor, Tensor, Tensor]:
-    turns = torch.as_tensor(pose)
+    turns = as_tensor(pose, "pose")
     turns = turns if turns.dtype == torch.float64 else turns.to(torch.float32)
     if turns.shape == (NUM_JOINTS, 3):
         turns = turns[None]
@@ -289,12 +290,12 @@ def _checked(pose: ArrayLike, betas: ArrayLike, transl: ArrayLike | None) -> tup
     if turns.ndim != 3 or turns.shape[1:] != (NUM_JOINTS, 3):
         raise InputError(f"pose has shape {tuple(turns.shape)}", expected="(B, 24, 3) rotvec")
     batch = turns.shape[0]
-    shape = torch.as_tensor(betas).to(turns)
+    shape = as_tensor(betas, "betas").to(turns)
     shape = shape[None] if shape.ndim == 1 else shape
     if shape.ndim != 2 or shape.shape[0] not in (1, batch) or shape.shape[1] > NUM_BETAS:
         raise InputError(f"betas have shape {tuple(shape.shape)}", expected=f"({batch}, 10), (1, 10) or (10,)")
     shape = torch.nn.functional.pad(shape, (0, NUM_BETAS - shape.shape[1]))
-    move = torch.zeros(1, 3).to(turns) if transl is None else torch.as_tensor(transl).to(turns)
+    move = torch.zeros(1, 3).to(turns) if transl is None else as_tensor(transl, "transl").to(turns)
     move = move[None] if move.shape == (3,) else move
     if move.shape not in ((batch, 3), (1, 3)):
         raise InputError(f"transl has shape {tuple(move.shape)}", expected=f"({batch}, 3)")

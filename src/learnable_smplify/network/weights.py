@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -55,7 +56,7 @@ def save_network(
 
 
 def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
-    """Read a network, ready to predict (float32, eval mode, on the CPU).
+    """Read a network, ready to predict (float32, eval mode, on the CPU); the caller's own, to be moved or trained.
 
     Args:
         path: a file that `lsmplify train` or `lsmplify import-checkpoint` wrote; None for the weights in the package.
@@ -63,7 +64,7 @@ def load_network(path: str | PathLike[str] | None = None) -> PoseMlp | Stgcn:
     Raises:
         InputError: missing, not such a file, or weights that do not fit the configuration in it.
     """
-    network = _shipped("default.safetensors") if path is None else _read(Path(path))
+    network = deepcopy(_shipped("default.safetensors")) if path is None else _read(Path(path))
     if isinstance(network, Lifter):
         raise InputError("these weights lift one camera's keypoints", path=path, expected="weights of `lsmplify train`")
     return network
@@ -75,7 +76,7 @@ def load_lifter(path: str | PathLike[str] | None = None) -> Lifter:
     Raises:
         InputError: missing, or no such network.
     """
-    network = _shipped("lifter.safetensors") if path is None else _read(Path(path))
+    network = deepcopy(_shipped("lifter.safetensors")) if path is None else _read(Path(path))
     if not isinstance(network, Lifter):
         raise InputError("these weights do not lift", path=path, expected="weights of tools/train_lifter.py")
     return network
@@ -112,7 +113,7 @@ def _made(kind: str, config: dict[str, Any]) -> PoseMlp | Stgcn | Lifter:
     return PoseMlp(PoseMlpConfig(**config)) if kind == "pose_mlp" else Stgcn(StgcnConfig(**config))
 
 
-@cache
+@cache  # modules move in place: who takes one from here takes a copy
 def _shipped(name: str) -> PoseMlp | Stgcn | Lifter:
     with as_file(files("learnable_smplify.network") / name) as path:
         return _read(path)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.repair.bones import bone_lengths
@@ -117,10 +118,10 @@ class RepairStream:
         Raises:
             InputError: shapes that do not fit.
         """
-        points = torch.as_tensor(positions).to(torch.float32).numpy().copy()
+        points = as_tensor(positions, "the frame").to(torch.float32).numpy().copy()
         trust = np.ones(len(points), dtype=np.float32)
         if confidence is not None:
-            trust = torch.as_tensor(confidence).to(torch.float32).numpy().copy()
+            trust = as_tensor(confidence, "confidence").to(torch.float32).numpy().copy()
         if points.shape != (len(self.layout), 3) or trust.shape != points.shape[:1]:
             raise InputError(
                 f"the frame has shapes {points.shape} and {trust.shape}",

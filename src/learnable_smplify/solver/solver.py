@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.betas import person_betas
 from learnable_smplify.body.body import ArrayLike, Body, load_body
 from learnable_smplify.camera import Camera
@@ -30,7 +31,7 @@ from learnable_smplify.solver.frame.numeric import PairOptions, numeric_pairs
 from learnable_smplify.solver.frame.pair_input import PairInput, check_pairs
 from learnable_smplify.solver.frame.priors import load_priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Finder
-from learnable_smplify.solver.given import as_keypoints, checked_device, checked_start, start_before
+from learnable_smplify.solver.given import as_keypoints, check_parts, checked_device, checked_start, start_before
 from learnable_smplify.solver.hybrid import NeuralPairs, Start
 from learnable_smplify.solver.pairs import PairAnswer, Poses
 from learnable_smplify.solver.recording import RecordingOptions, RecordingSolver
@@ -91,8 +92,12 @@ class Solver:
     ) -> None:
         if method not in METHODS:
             raise InputError(f"unknown method '{method}'", expected=f"one of {', '.join(METHODS)}")
-        if refine_steps < 0 or (passes is not None and passes < 1):
-            raise InputError(f"refine_steps is {refine_steps} and passes {passes}", expected="0 or more, and 1 or more")
+        options = (
+            (clip_options, ClipOptions),
+            (recording_options, RecordingOptions),
+            (smplify_options, SmplifyOptions),
+        )
+        check_parts(refine_steps, passes, (body, Body), (pair_options, PairOptions), *options)
         self.body = load_body() if body is None else body
         self.method = method
         self.device = checked_device(device)
@@ -208,7 +213,7 @@ class Solver:
 
     def prepared(self, keypoints: Keypoints) -> Keypoints:
         """The keypoints as `fit` fits them: scaled, without constants, on a floor, if the options say so."""
-        return self._recording().prepared(keypoints, self.recording_options)
+        return self._recording().prepared(as_keypoints(keypoints), self.recording_options)
 
     def calibrate(
         self,
@@ -228,7 +233,7 @@ class Solver:
         if self.method == "smplify":
             raise InputError("smplify cannot calibrate offsets", expected="neural or gauss_newton")
         known = None if betas is None else person_betas(betas, self.device)
-        options = replace(self.recording_options, calibrate_offsets=True)
+        keypoints, options = as_keypoints(keypoints), replace(self.recording_options, calibrate_offsets=True)
         doubt = examine(keypoints, options.scale_to_body)
         with one_thread_per_operation():
             motion, offsets = self._recording().fit(doubt.keypoints, options, known, None, progress)
@@ -278,8 +283,9 @@ class Solver:
             pose (B, 24, 3) rotvec [rad] and transl (B, 3) metres.
         """
         layout = load_layout(layout)
-        anything = torch.zeros(len(torch.as_tensor(keypoints)), 24, 3)
-        frames = check_pairs(anything, keypoints, betas, None, confidence, layout, self.device)
+        measured = as_tensor(keypoints, "keypoints")
+        anything = torch.zeros(len(measured) if measured.ndim else 0, 24, 3)
+        frames = check_pairs(anything, measured, betas, None, confidence, layout, self.device)
         folded = self.body.folded(layout, self.device)
         if len(frames) == 0:
             return Poses(frames.start_pose, torch.zeros(0, 3, device=self.device))

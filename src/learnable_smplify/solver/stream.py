@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.body.body import ArrayLike, Body
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
@@ -123,7 +124,7 @@ class PoseStream:
                 frame=self._count,
                 pose=fast_rotmat_to_rotvec(rotmat)[0].cpu(),
                 transl=found.transl[0].cpu().clone(),
-                betas=self._betas.cpu(),
+                betas=self._betas.cpu().clone(),
                 flagged=found.flagged or repaired,
                 uncertainty_deg=sigma,
                 hand_pose=None if fingers is None else fingers.hand_pose,
@@ -143,11 +144,12 @@ class PoseStream:
 
     def _checked(self, keypoints: ArrayLike, confidence: ArrayLike | None) -> tuple[Tensor, Tensor]:
         count, device = self._folded.weight.shape[0], self._folded.weight.device
-        target = torch.as_tensor(keypoints).detach().to(device, torch.float32)
+        target = as_tensor(keypoints, "the frame").detach().to(device, torch.float32)
         if target.shape != (count, 3):
             raise InputError(f"a frame has shape {tuple(target.shape)}", expected=f"({count}, 3) for this layout")
-        trust = torch.ones(count, device=device) if confidence is None else torch.as_tensor(confidence).detach()
-        trust = trust.to(device, torch.float32)
+        trust = torch.ones(count, device=device)
+        if confidence is not None:
+            trust = as_tensor(confidence, "confidence").detach().to(device, torch.float32)
         if trust.shape != (count,):
             raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({count},)")
         good = (target.abs() <= FARTHEST).all(dim=-1) & (trust > 0)  # False for NaN too

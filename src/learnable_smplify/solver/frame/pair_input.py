@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.betas import all_within, people_betas
 from learnable_smplify.body.body import ArrayLike
 from learnable_smplify.errors import InputError
@@ -17,7 +18,7 @@ from learnable_smplify.skeleton import NUM_JOINTS
 # Keypoints further from the origin than this [m] are no measurements.
 FARTHEST = 1e5
 # Angles are counted in turns at most; single precision has nothing left of one beyond this [rad].
-_LARGEST_ANGLE = 1e3
+LARGEST_ANGLE = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,31 +64,31 @@ def check_pairs(
         InputError: shapes that do not fit, a start pose, transl or betas that are not finite.
     """
 
-    def tensor(value: ArrayLike) -> Tensor:
-        return torch.as_tensor(value).detach().to(device, torch.float32)
+    def tensor(value: ArrayLike, name: str) -> Tensor:
+        return as_tensor(value, name).detach().to(device, torch.float32)
 
-    start = tensor(start_pose)
+    start = tensor(start_pose, "start_pose")
     if start.ndim != 3 or start.shape[1:] != (NUM_JOINTS, 3):
         raise InputError(f"start_pose has shape {tuple(start.shape)}", expected="(B, 24, 3) rotvec")
     batch, count = start.shape[0], len(layout.keypoint_names)
-    targets = tensor(keypoints)
+    targets = tensor(keypoints, "keypoints")
     if targets.shape != (batch, count, 3):
         raise InputError(
             f"keypoints have shape {tuple(targets.shape)}",
             expected=f"({batch}, {count}, 3) for layout '{layout.name}'",
         )
     shape = people_betas(betas, batch, device)
-    transl = None if start_transl is None else tensor(start_transl)
+    transl = None if start_transl is None else tensor(start_transl, "start_transl")
     if transl is not None and transl.shape != (batch, 3):
         raise InputError(f"start_transl has shape {tuple(transl.shape)}", expected=f"({batch}, 3)")
-    if not all_within(start, _LARGEST_ANGLE):
+    if not all_within(start, LARGEST_ANGLE):
         raise InputError("start_pose holds NaN, infinity or angles beyond reason", expected="rotvecs [rad]")
     if transl is not None and not all_within(transl, FARTHEST):
         raise InputError("start_transl holds NaN, infinity or places beyond reason", expected="metres")
     if confidence is None:
         trust = torch.ones(batch, count, device=device)
     else:
-        trust = tensor(confidence)
+        trust = tensor(confidence, "confidence")
         if trust.shape != (batch, count):
             raise InputError(f"confidence has shape {tuple(trust.shape)}", expected=f"({batch}, {count})")
         trust = trust.nan_to_num(0.0, 0.0, 0.0).clamp(0.0, 1.0)

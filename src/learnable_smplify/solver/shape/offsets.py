@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from learnable_smplify.arrays import as_tensor
 from learnable_smplify.body.carried import hanging_joint
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
@@ -69,8 +70,8 @@ class Offsets:
     offset: Float[Tensor, "K 3"]
 
     def __post_init__(self) -> None:
-        joint = torch.as_tensor(self.joint).detach().to(torch.int64)
-        offset = torch.as_tensor(self.offset).detach().to(torch.float32)
+        joint = as_tensor(self.joint, "joint").detach().to(torch.int64)
+        offset = as_tensor(self.offset, "offset").detach().to(torch.float32)
         count = len(self.keypoint_names)
         if joint.shape != (count,) or offset.shape != (count, 3):
             raise InputError(
