@@ -45,6 +45,7 @@ from learnable_smplify.solver.frame.pair_input import PairInput
 from learnable_smplify.solver.frame.priors import CHANGE_SECONDS, Priors
 from learnable_smplify.solver.frame.tracking import ClipOptions, Follower
 from learnable_smplify.solver.freedom import freed
+from learnable_smplify.solver.laid import laid_start
 
 # Nothing is known of the hands beyond the wrists: they stay as they are.
 _HAND_PRECISION = 1e4
@@ -163,7 +164,10 @@ class NeuralPairs:
         device = pairs.keypoints.device
         folded, body25 = body.folded(layout, device), body.folded("body25", device)
         view = Body25View.of(layout, device)
-        first = fast_rotvec_to_rotmat(pairs.start_pose)
+        measured = pairs.keypoints, pairs.confidence
+        target, seen = measured if view.is_body25 else view.apply(*measured)
+        given = fast_rotvec_to_rotmat(pairs.start_pose)
+        first = laid_start(given, body25, pairs.betas, target, seen, start.seconds)
         transl = torch.zeros_like(first[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
         found, keypoint_sigma = self.from_start(
             folded, body25, view, pairs.betas, first, transl, pairs.keypoints, pairs.confidence, start
