@@ -148,6 +148,28 @@ def test_a_time_that_is_none_is_refused(seconds: Any) -> None:
         ls.Solver(method="gauss_newton").solve_pairs(pose, torch.zeros(1, 25, 3), torch.zeros(10), seconds=seconds)
 
 
+@pytest.mark.parametrize("fps", [None, "30", [30.0], 0, -1.0, float("nan")], ids=str)
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_frame_rate_that_is_none_is_refused(fps: Any, repaired: bool) -> None:
+    options = ls.RecordingOptions() if repaired else ls.RecordingOptions(repair=None)
+    solver = ls.Solver(method="gauss_newton", recording_options=options)
+    pose = torch.zeros(2, 24, 3)
+    calls: list[Callable[[], Any]] = [
+        lambda: solver.stream(fps=fps),
+        lambda: ls.Keypoints(torch.zeros(2, 25, 3), "body25", fps=fps),
+        lambda: ls.Keypoints2D(torch.zeros(2, 25, 2), "body25", fps=fps),
+        lambda: ls.Motion(pose, torch.zeros(2, 3), torch.zeros(10), fps=fps),
+    ]
+    for call in calls:
+        with pytest.raises(ls.InputError, match="frame rate"):
+            call()
+
+
+def test_hands_of_a_stream_are_hands() -> None:
+    with pytest.raises(ls.InputError, match="HandKeypoints"):
+        ls.Solver(method="gauss_newton").stream().push(torch.zeros(25, 3), hands=torch.zeros(1, 2, 21, 3))
+
+
 @pytest.mark.parametrize("start", [3, (1,), (None, None), (torch.zeros(24, 3), torch.full((3,), torch.inf))], ids=str)
 def test_a_start_that_is_none_is_refused(start: Any) -> None:
     keypoints = ls.load_body().keypoints(torch.zeros(2, 24, 3), torch.zeros(10))

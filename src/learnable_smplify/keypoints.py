@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from learnable_smplify.arrays import as_tensor
+from learnable_smplify.arrays import as_number, as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.hands import HandKeypoints, checked_confidence
 from learnable_smplify.layouts.layout import Layout, load_layout
@@ -124,7 +124,7 @@ def checked_clip(
     """
     if points.shape[0] == 0:
         raise InputError("the clip is empty: it has no frames", expected="at least one frame")
-    check_rate(fps)
+    check_rate(as_number(fps, "the frame rate"))
     finite = torch.isfinite(points).all(dim=-1)
     trust = checked_confidence(confidence, finite)
     if not bool((trust > 0).any()):

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.arrays import as_tensor
+from learnable_smplify.arrays import as_number, as_tensor
 from learnable_smplify.betas import person_betas
 from learnable_smplify.errors import InputError, MissingExtraError
 from learnable_smplify.hands import NUM_HAND_JOINTS
@@ -94,7 +94,7 @@ class Motion:
         frames = pose.shape[0]
         pose = checked_numbers(pose, "pose", tuple(pose.shape))
         transl = checked_numbers(self.transl, "transl", (frames, 3))
-        check_rate(self.fps)
+        check_rate(as_number(self.fps, "the frame rate"))
         if not math.isfinite(self.start_s):
             raise InputError(f"the start time is {self.start_s}", expected="seconds")
         flagged = torch.zeros(frames) if self.flagged is None else self.flagged

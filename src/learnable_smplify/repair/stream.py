@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.arrays import as_tensor
+from learnable_smplify.arrays import as_number, as_tensor
 from learnable_smplify.errors import InputError
 from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.repair.bones import bone_lengths
@@ -86,7 +86,7 @@ class RepairStream:
     """
 
     def __init__(self, layout: str | Layout, fps: float, options: RepairOptions | None = None) -> None:
-        check_rate(fps)
+        check_rate(as_number(fps, "the frame rate"))
         self.layout = load_layout(layout)
         self.fps = float(fps)
         self.options = RepairOptions() if options is None else options

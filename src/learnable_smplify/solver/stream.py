@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from learnable_smplify.arrays import as_tensor
+from learnable_smplify.arrays import as_number, as_tensor
 from learnable_smplify.body.body import ArrayLike, Body
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
@@ -22,6 +22,7 @@ from learnable_smplify.solver.frame.tracking import ClipOptions, Finder, Tracked
 from learnable_smplify.solver.hand.stream import HandStream, StreamedHands
 from learnable_smplify.solver.shape.running import RunningShape
 from learnable_smplify.threads import one_thread_per_operation
+from learnable_smplify.timeline import check_rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,7 @@ class PoseStream:
         repair: RepairStream | None,
         body: Body | None = None,
     ) -> None:
+        check_rate(as_number(fps, "the frame rate"))
         self._folded, self._finder, self._options = folded, finder, options
         self._shape = RunningShape(folded, priors, options) if betas is None else None
         self._betas = torch.zeros(10, device=folded.weight.device) if betas is None else betas
@@ -101,6 +103,8 @@ class PoseStream:
         Raises:
             InputError: shapes that do not fit the layout, or hands of several frames. The stream can go on.
         """
+        if hands is not None and not isinstance(hands, HandKeypoints):
+            raise InputError(f"hands are given as a {type(hands).__name__}", expected="HandKeypoints of one frame")
         if hands is not None and len(hands) != 1:
             raise InputError(f"the hands have {len(hands)} frames", expected="the one that is pushed")
         target, trust = self._checked(keypoints, confidence)
