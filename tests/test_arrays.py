@@ -12,6 +12,8 @@ import torch
 
 import learnable_smplify as ls
 from learnable_smplify.arrays import as_number, as_tensor
+from learnable_smplify.refine import RefineOptions
+from learnable_smplify.solver.frame.numeric import PairOptions
 
 NUMBERS = np.arange(12, dtype=np.float64).reshape(4, 3) / 7
 
@@ -53,7 +55,7 @@ NONE = (
     "text",
     b"text",
     {},
-    object(),
+    print,
     [[1.0, 2.0], [3.0]],
     np.array(["a"]),
     np.array([1 + 2j]),
@@ -88,7 +90,7 @@ def test_what_is_no_numbers_is_refused_wherever_it_is_given(value: Any) -> None:
             call()
 
 
-@pytest.mark.parametrize("value", [None, "30", [1.0, 2.0], object()], ids=str)
+@pytest.mark.parametrize("value", [None, "30", [1.0, 2.0], print], ids=str)
 def test_what_is_no_number_is_refused(value: Any) -> None:
     with pytest.raises(ls.InputError, match="is not one number"):
         as_number(value, "the frame rate")
@@ -163,6 +165,27 @@ def test_a_frame_rate_that_is_none_is_refused(fps: Any, repaired: bool) -> None:
     for call in calls:
         with pytest.raises(ls.InputError, match="frame rate"):
             call()
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), "1"], ids=str)
+def test_options_that_cannot_be_are_refused(value: Any) -> None:
+    for options in (ls.ClipOptions, PairOptions, RefineOptions):
+        with pytest.raises(ls.InputError, match="keypoint_sigma"):
+            options(keypoint_sigma=value)
+
+
+def test_what_is_refined_is_a_motion_by_keypoints() -> None:
+    solver, motion = (
+        ls.Solver(method="gauss_newton"),
+        ls.Motion(torch.zeros(2, 24, 3), torch.zeros(2, 3), torch.zeros(10)),
+    )
+    keypoints = ls.Keypoints(motion.joints(), "smpl24")
+    wrong: list[tuple[Any, ...]] = [(motion.pose, keypoints), (motion, keypoints.positions), (motion, keypoints, 3)]
+    for given in wrong:
+        with pytest.raises(ls.InputError, match="is given"):
+            ls.refine_motion(solver, *given)
+    with pytest.raises(ls.InputError, match="start_s"):
+        ls.refine_motion(solver, motion, keypoints, start_s=float("nan"))
 
 
 def test_hands_of_a_stream_are_hands() -> None:

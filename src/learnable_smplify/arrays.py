@@ -73,6 +73,17 @@ def as_number(value: Any, name: str) -> float:
         raise InputError(f"{name}: {_kind(value)} is not one number", expected="a number") from error
 
 
+def check_above_zero(**given: float | None) -> None:
+    """Refuse numbers that are not above 0, by name; None says nothing.
+
+    Raises:
+        InputError: one of them is not, or no number.
+    """
+    for name, value in given.items():
+        if value is not None and not as_number(value, name) > 0:  # not for NaN either
+            raise InputError(f"{name} is {value}", expected="a number above 0")
+
+
 def _kind(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from learnable_smplify.arrays import check_above_zero
 from learnable_smplify.refine.align import AlignMode
 
 ShapeSource = Literal["auto", "estimate"]
@@ -40,3 +41,10 @@ class RefineOptions:
     most_noise: float = 0.15
     keypoint_sigma: float | None = None
     estimate_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        check_above_zero(
+            keypoint_sigma=self.keypoint_sigma,
+            estimate_deg=self.estimate_deg,
+            scale=None if isinstance(self.scale, str) else self.scale,
+        )

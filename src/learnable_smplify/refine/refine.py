@@ -8,6 +8,7 @@ say they are worth: bad keypoints correct little. Where they are no person at al
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from learnable_smplify.arrays import as_number
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.errors import InputError
 from learnable_smplify.keypoints import Keypoints
@@ -93,6 +95,11 @@ def refine_motion(
     Raises:
         InputError: the two have no time in common, or no frame has three keypoints.
     """
+    for given, kind in ((estimate, Motion), (keypoints, Keypoints), (options or RefineOptions(), RefineOptions)):
+        if not isinstance(given, kind):
+            raise InputError(f"a {type(given).__name__} is given", expected=f"a {kind.__name__}")
+    if not math.isfinite(as_number(start_s, "start_s")):
+        raise InputError(f"start_s is {start_s}", expected="seconds")
     options = RefineOptions() if options is None else options
     with one_thread_per_operation():
         return _Refinement(solver, estimate, keypoints, options, start_s).run()

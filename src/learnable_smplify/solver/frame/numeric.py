@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from learnable_smplify.arrays import check_above_zero
 from learnable_smplify.body.fold import FoldedPoints
 from learnable_smplify.rotation import rotvec_to_rotmat
 from learnable_smplify.solver.frame.cold_start import align_trunk
@@ -33,6 +34,9 @@ class PairOptions:
     keypoint_sigma: float = 0.003
     robust_scale: float | None = None
     optimiser: LevenbergMarquardt = field(default_factory=LevenbergMarquardt)
+
+    def __post_init__(self) -> None:
+        check_above_zero(keypoint_sigma=self.keypoint_sigma, robust_scale=self.robust_scale)
 
 
 def numeric_pairs(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from learnable_smplify.arrays import check_above_zero
 from learnable_smplify.body.fold import ShapedPoints
 from learnable_smplify.skeleton import NUM_JOINTS
 from learnable_smplify.solver.frame.cold_start import cold_start
@@ -52,6 +53,11 @@ class ClipOptions:
     variance_weight: float = 0.2
     lost_error: float = 0.06
     min_keypoints: int = 4
+
+    def __post_init__(self) -> None:
+        check_above_zero(
+            keypoint_sigma=self.keypoint_sigma, robust_scale=self.robust_scale, variance_weight=self.variance_weight
+        )
 
 
 @dataclass(frozen=True, eq=False)
