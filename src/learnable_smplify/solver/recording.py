@@ -37,7 +37,7 @@ from learnable_smplify.solver.ground import grounded, with_place_named
 from learnable_smplify.solver.hand.recording import with_hands
 from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
-from learnable_smplify.solver.shape.habit import open_priors, with_habit
+from learnable_smplify.solver.shape.habit import open_priors, with_first_pose, with_habit
 from learnable_smplify.solver.shape.lean import lean_deg, lean_note, makes_up_for_lengths
 from learnable_smplify.solver.shape.limb_lengths import scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
@@ -160,7 +160,8 @@ class RecordingSolver:
                 notes = (*notes, _SKELETON_NOTE)
 
         keypoints = with_invented(measured, Lengths.of_body(points, told.betas, layout))
-        used = self._with_priors(with_habit(self.priors, told.habit))
+        priors = with_habit(self.priors, told.habit)
+        used = self._with_priors(priors if start is None else with_first_pose(priors, start[0][0]))
         found = used._followed(keypoints, points, offsets, shape, start, progress)
         if offsets is None and betas is None:
             lean = lean_deg(told, found.clip.rotmat)

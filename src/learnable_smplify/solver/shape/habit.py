@@ -31,6 +31,9 @@ _BEND_DEG = {"spine1": 5.0, "spine2": 5.0, "spine3": 5.0, "neck": 5.0, "head": 8
 _CLEAR = 0.7
 # And of every joint about every axis, where it is not known which program the poses are to be like.
 _ANY_DEG = 5.0
+# So much of what a first pose that is known is beside the mean stays so (chosen on train clips, as they are and with
+# every joint turned by 5 and by 10 degrees).
+_KEPT = 0.9
 
 
 @lru_cache(maxsize=4)
@@ -52,6 +55,12 @@ def habit_directions(device: torch.device, dtype: torch.dtype) -> Float[Tensor, 
 def with_habit(priors: Priors, habit: Float[Tensor, "24 3"]) -> Priors:
     """The priors of somebody with a habit [rad]."""
     return replace(priors, pose_mean=rotvec_to_rotmat(habit) @ priors.pose_mean)
+
+
+def with_first_pose(priors: Priors, rotmat: Float[Tensor, "24 3 3"]) -> Priors:
+    """The priors of somebody whose first pose is known: what keypoints do not show goes on about as it began."""
+    away = rotmat_to_rotvec(rotmat @ priors.pose_mean.mT)
+    return with_habit(priors, torch.cat((torch.zeros_like(away[:1]), _KEPT * away[1:])))
 
 
 def habitless(priors: Priors) -> Float[Tensor, "72 72"]:
