@@ -15,6 +15,7 @@ from learnable_smplify.layouts.layout import Layout
 from learnable_smplify.skeleton import SIDES, mirrored_name, sided
 
 Difference: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], np.ndarray]
+VectorPair: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 SECTIONS = ("hips", "legs", "feet", "shoulders", "arms", "head")
 """Parts of the body whose two sides a detector exchanges together; some hang on another, see `PARENT_SECTION`."""
@@ -41,18 +42,17 @@ class BodyParts:
         limb: (K,) number of the limb of each keypoint; keypoints of one limb speed up together.
         pairs: (P, 2) keypoints on the left and their partners on the right.
         pair_section: (P,) index into `SECTIONS` of each pair.
-        forward: (F, K) weights: each row of `forward @ positions` is a vector that points forward: feet, knees, nose.
-        head_forward: (H, K) those of the head.
-        up: (1, K) weights of the vector from the hips to the shoulders.
+        leftward: (F, 2, K) weights of vectors in pairs whose cross product points to the left, in any pose: a shin and
+            its foot, a thigh and its shin, the trunk and the face.
+        head_leftward: (H, 2, K) those of the head.
     """
 
     bones: Int[np.ndarray, "E 2"]
     limb: Int[np.ndarray, " K"]
     pairs: Int[np.ndarray, "P 2"]
     pair_section: Int[np.ndarray, " P"]
-    forward: Float[np.ndarray, "F K"]
-    head_forward: Float[np.ndarray, "H K"]
-    up: Float[np.ndarray, "1 K"]
+    leftward: Float[np.ndarray, "F 2 K"]
+    head_leftward: Float[np.ndarray, "H 2 K"]
 
     def in_section(self, *names: str) -> Bool[np.ndarray, " P"]:
         """Which pairs belong to a section, or to one of several."""
@@ -78,15 +78,16 @@ def body_parts(layout: Layout) -> BodyParts:
                 sections.append(SECTIONS.index(section))
     place = {name: index for index, name in enumerate(main) if layout.points[index] == ((name, 1.0),)}
     difference = partial(_difference, place, len(layout))
-    head = _first_known(difference(("nose",), back) for back in (("left_ear", "right_ear"), ("head",), ("neck",)))
+    trunk = difference(sided("shoulder"), sided("hip"))
+    faces = [difference(("nose",), back) for back in (("left_ear", "right_ear"), ("head",), ("neck",))]
+    head = _first_known((trunk, face) for face in faces)
     return BodyParts(
         bones=np.array(_bones(layout, main, paired), dtype=np.int64).reshape(-1, 2),
         limb=np.array(_limbs(layout, main, paired)),
         pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
         pair_section=np.array(sections, dtype=np.int64),
-        forward=np.array([*_legs_forward(difference), *head], dtype=np.float32).reshape(-1, len(layout)),
-        head_forward=np.array(head, dtype=np.float32).reshape(-1, len(layout)),
-        up=difference(sided("shoulder"), sided("hip"))[None],
+        leftward=np.array([*_hinges(difference), *head], dtype=np.float32).reshape(-1, 2, len(layout)),
+        head_leftward=np.array(head, dtype=np.float32).reshape(-1, 2, len(layout)),
     )
 
 
@@ -115,18 +116,20 @@ def _limbs(layout: Layout, main: list[str], sided: list[bool]) -> list[int]:
     return limbs
 
 
-def _legs_forward(difference: Difference) -> list[Float[np.ndarray, " K"]]:
-    rows = []
+def _hinges(difference: Difference) -> list[VectorPair]:
+    """Ankles and knees, which bend one way whatever the trunk does: feet point ahead of shins, shins behind thighs."""
+    rows: list[VectorPair] = []
     for side in SIDES:
+        hip, knee, ankle = ((f"{side}_{name}",) for name in ("hip", "knee", "ankle"))
         ways = (("big_toe", "heel"), ("big_toe", "ankle"), ("foot", "ankle"))
-        rows += _first_known(difference((f"{side}_{tip}",), (f"{side}_{back}",)) for tip, back in ways)
-    # Knees lie in front of the line from hip to ankle; middles of both sides are the same when sides are exchanged.
-    thighs, shins = (difference(sided("knee"), sided(end)) for end in ("hip", "ankle"))
-    return [*rows, (thighs + shins) / 2] if thighs.any() and shins.any() else rows
+        feet = [difference((f"{side}_{tip}",), (f"{side}_{back}",)) for tip, back in ways]
+        rows += _first_known((difference(knee, ankle), foot) for foot in feet)
+        rows += _first_known([(difference(knee, hip), difference(ankle, knee))])
+    return rows
 
 
-def _first_known(rows: Iterable[Float[np.ndarray, " K"]]) -> list[Float[np.ndarray, " K"]]:
-    return [row for row in rows if row.any()][:1]
+def _first_known(pairs: Iterable[VectorPair]) -> list[VectorPair]:
+    return [(one, other) for one, other in pairs if one.any() and other.any()][:1]
 
 
 def _difference(

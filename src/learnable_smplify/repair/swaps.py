@@ -2,8 +2,8 @@
 
 Detectors exchange sides for all of a body or for the legs or arms only. So the whole body, its halves, and then each
 section alone are judged one after the other, as chains with two states, straight and exchanged. Changing the state is
-paid for unless the tracks continue better crosswise. Being in a state is judged by the body: hips whose forward side
-feet, knees and nose contradict, shoulders turned against the hips, limbs that do not fit the joints they hang on.
+paid for unless the tracks continue better crosswise. Being in a state is judged by the body: hips that ankles, knees
+and nose contradict, shoulders turned against the hips, limbs that do not fit the joints they hang on.
 """
 
 from __future__ import annotations
@@ -185,9 +185,10 @@ def facing_score(
     if section in PARENT_SECTION:
         return _fit_to_parent(section, positions, valid, parts, lengths)
     sideways = _sideways(section, positions, valid, parts)
-    ahead = np.cross(sideways, _vectors(parts.up, positions, valid)[:, 0])
-    pointers = parts.head_forward if section == "head" else parts.forward
-    signs = [_cosine(ahead[:, None], _vectors(pointers, positions, valid))]
+    pointers = parts.head_leftward if section == "head" else parts.leftward
+    along, across = (_vectors(pointers[:, end], positions, valid) for end in (0, 1))
+    along /= np.linalg.norm(along, axis=-1, keepdims=True).clip(_SHORT)
+    signs = [_cosine(sideways[:, None], np.cross(along, across))]
     if section != "hips":
         base = "hips" if section == "shoulders" else "shoulders"
         signs.append(_cosine(sideways[:, None], _sideways(base, positions, valid, parts)[:, None]))

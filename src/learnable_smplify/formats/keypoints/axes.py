@@ -23,10 +23,9 @@ from learnable_smplify.motion import UpAxis
 
 _DIRECTIONS = ("x", "y", "z", "-x", "-y", "-z")
 
-# A foot or a face must point forward or backward by this cosine to have a say, a knee stick out by this share of the
-# leg. Below, noise decides.
-_FORWARD_COSINE = 0.3
-_KNEE_OFFSET = 0.08
+# A foot or a face must point forward or backward by this cosine to have a say, a knee be bent by this sine. Below,
+# noise decides.
+_CLEARLY = 0.3
 
 
 def settle_people(
@@ -134,38 +133,40 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
 
 
 def _forward_evidence(person: Keypoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For feet, head and knees: +1 where it points forward as it should, -1 backward, 0 where it does not say."""
+    """For feet, head and knees: +1 where it points forward as it should, -1 backward, 0 where it does not say.
+
+    Feet are judged by their shins and shins by their thighs: beside the trunk of somebody who bends down or arches
+    their back, they point backward.
+    """
     points, layout = measured(person)
 
     def mean(*names: str) -> Float[np.ndarray, "T 3"]:
         return mean_of(points, layout, names)
 
-    up = mean_of(points, layout, SHOULDERS) - mean_of(points, layout, HIPS)
-    hips = mean("left_hip") - mean("right_hip")
-    shoulders = mean("left_shoulder") - mean("right_shoulder")
-    forward_low = unit(np.cross(either(hips, shoulders), up))
-    forward_high = unit(np.cross(either(shoulders, hips), up))
+    up = unit(mean_of(points, layout, SHOULDERS) - mean_of(points, layout, HIPS))
+    hips = unit(mean("left_hip") - mean("right_hip"))
+    shoulders = unit(mean("left_shoulder") - mean("right_shoulder"))
+    left_low, left_high = either(hips, shoulders), either(shoulders, hips)
 
     feet: list[np.ndarray] = []
     knees: list[np.ndarray] = []
     for side in ("left", "right"):
         hip, knee, ankle = (mean(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
         toes = mean(f"{side}_big_toe", f"{side}_small_toe", f"{side}_foot")
-        feet.append(unit(toes - either(mean(f"{side}_heel"), ankle)))
-        leg = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            knees.append((knee - (hip + ankle) / 2) / leg[:, None])
+        foot, shin = toes - either(mean(f"{side}_heel"), ankle), unit(ankle - knee)
+        feet.append(np.cross(either(-shin, up), unit(foot)))
+        knees.append(np.cross(unit(knee - hip), shin))
     # H36M's "Neck" is half face, half skull. Without ears, the line from the neck to the crown is the back of the head.
     face = mean_of(points, layout, FACE | {"head"}, must=FACE)
     neck = mean("neck", "upper_neck", "left_shoulder", "right_shoulder")
     back = either(mean("left_ear", "right_ear"), (neck + mean("head", "head_top")) / 2)
     return (
-        np.concatenate([_sign(foot, forward_low, _FORWARD_COSINE) for foot in feet]),
-        _sign(unit(face - back), forward_high, _FORWARD_COSINE),
-        np.concatenate([_sign(knee, forward_low, _KNEE_OFFSET) for knee in knees]),
+        np.concatenate([_sign(foot, left_low) for foot in feet]),
+        _sign(np.cross(up, unit(face - back)), left_high),
+        np.concatenate([_sign(knee, left_low) for knee in knees]),
     )
 
 
-def _sign(vectors: Float[np.ndarray, "T 3"], forward: Float[np.ndarray, "T 3"], least: float) -> np.ndarray:
-    along = (vectors * forward).sum(axis=-1)
-    return np.where(np.abs(along) >= least, np.sign(along), 0.0)
+def _sign(leftward: Float[np.ndarray, "T 3"], left: Float[np.ndarray, "T 3"]) -> np.ndarray:
+    along = (leftward * left).sum(axis=-1)
+    return np.where(np.abs(along) >= _CLEARLY, np.sign(along), 0.0)
