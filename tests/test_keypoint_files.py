@@ -18,7 +18,7 @@ from learnable_smplify.formats.keypoints.units import size_of_body, unit_in_metr
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.layouts.layout import layout_names, load_layout
 
-UP = "y is taken as up: the body stands along it (--up to say otherwise)"
+UP = "y is taken as up: the body is along it, feet to head (--up to say otherwise)"
 COCO = load_layout("coco17")
 
 

@@ -80,6 +80,19 @@ def test_a_body_that_lies_leaves_the_habit_of_the_format(head: int):
     assert "nothing shows that it stands" in after.notes[0]
 
 
+@pytest.mark.parametrize("head", [1, -1])
+def test_an_array_of_a_body_that_lies_on_the_floor_with_pointed_toes_is_not_stood_up_or_turned(head: int):
+    points = lying(head=head)
+    toes = [name.endswith("Toe") for name in BODY25]
+    points[:, toes] += [0.0, 0.1, -0.2 * head]  # away from the head
+    after = settle_axes(recording(points))
+    assert after.up_axis == "y"
+    torch.testing.assert_close(after.positions, torch.tensor(points).float())
+    assert "lies along" in after.notes[0]
+    assert settle_axes(recording(points - points[:, 8:9])).up_axis == "z"  # no floor: the way out is in the note
+    assert "--up" in settle_axes(recording(points - points[:, 8:9])).notes[0]
+
+
 @pytest.mark.parametrize("what", ["walks beside", "squats"])
 def test_people_who_move_as_high_above_another_axis_as_people_who_lie_are_told_to_stand(what: str):
     points = standing_person(90)
@@ -128,6 +141,8 @@ def test_a_handstand_is_no_world_that_hangs_head_down():
     handstand[..., 1] -= handstand[:, BODY25.index("LWrist"), 1].mean() - 0.05
     assert settle_axes(recording(handstand), assumed="y").up_axis == "y"
     np.testing.assert_allclose(settle_axes(recording(handstand), assumed="y").positions, handstand, atol=1e-6)
+    assert "on its hands" in settle_axes(recording(handstand)).notes[0]  # an array
+    np.testing.assert_allclose(settle_axes(recording(handstand)).positions, handstand, atol=1e-6)
     camera = standing_person(60) * [1, -1, -1] + [0, 1.2, 4]  # whose y points down
     assert settle_axes(recording(camera), assumed="y").positions[0, BODY25.index("Nose"), 1] > 0
     turns_over = np.concatenate((points[:10], handstand[10:])) + np.array([0, 3, 0])

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from learnable_smplify.errors import InputError
 from learnable_smplify.formats.keypoints.body_points import FACE, HIPS, SHOULDERS, either, mean_of, measured, unit
-from learnable_smplify.formats.keypoints.upright import AXES, overrules, standing_direction
+from learnable_smplify.formats.keypoints.upright import AXES, overrules, standing_direction, told_by_floor
 from learnable_smplify.keypoints import Keypoints
 from learnable_smplify.motion import UpAxis
 
@@ -110,6 +110,10 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
         return stated, []
     habit = stated or assumed
     standing = standing_direction(people, arms_tell=habit is None)
+    floor = told_by_floor(people, standing) if habit is None and standing is not None else None
+    if floor is not None and standing is not None:
+        does = "stands on its hands" if floor[-1] == standing[-1] else f"lies along {standing}"
+        return floor, [f"{floor} is taken as up: the body {does} on a floor (--up={standing} to say otherwise)"]
     if standing is not None and standing.endswith("x") and standing != habit:
         # No program puts x up: a body along x lies down.
         said = f"the body lies along {standing}, so which way is up cannot be told (--up y, for example)"
@@ -117,14 +121,16 @@ def _up_direction(people: Sequence[Keypoints], up: str | None, assumed: str | No
     if standing is None:
         return habit, [] if habit else ["which way is up cannot be told from the poses (--up y, for example)"]
     if habit is None:
-        note = f"{standing} is taken as up: the body stands along it (--up to say otherwise)"
-        return standing, [] if standing.startswith("-") else [note]  # that it points down is said where it is turned
+        otherwise = f"--up={standing[1:]}" if standing.startswith("-") else "--up"
+        return standing, [
+            f"{standing} is taken as up: the body is along it, feet to head ({otherwise} to say otherwise)"
+        ]
     if standing == habit:
         return standing, []
     if overrules(people, standing, habit):
         return standing, [
-            f"{standing} is taken as up: the body stands along it, not along {habit} as is usual in such files "
-            f"(--up={habit} to say otherwise)"
+            f"{standing} is taken as up: the body is along it, feet to head, not along {habit} as is usual in such "
+            f"files (--up={habit} to say otherwise)"
         ]
     return habit, [
         f"{habit} is taken as up, as is usual in such files: the body is along {standing}, but nothing shows that "

@@ -39,6 +39,8 @@ _CLEAR_SHARE = 0.6
 _TRUNK_COSINE, _STRAIGHT_LEG, _LEVEL_SOLE = 0.77, 0.8, 0.5
 # In this share of frames somebody must stand; a person who gets up for this share confirms the file's own axis.
 _STANDING_SHARE, _CONFIRMED_SHARE = 0.3, 0.1
+# The soles of people who stand are mostly within 17 degrees of level; the toes of people who lie point down.
+_FLAT_SOLE = 0.3
 # Ankles of people who stand on a floor at zero; hips of people who lie on one, and how little of the body is below [m].
 _ANKLE_HEIGHTS, _LYING_HIPS, _LYING_LOWEST = (0.0, 0.2), (0.02, 0.35), -0.05
 # Wrists of people who stand on their hands, on such a floor [m].
@@ -92,6 +94,28 @@ def overrules(people: Sequence[Keypoints], direction: str, habit: str) -> bool:
     )
 
 
+def told_by_floor(people: Sequence[Keypoints], direction: str) -> str | None:
+    """Which way is up where people along `direction` lie on a floor at height zero, or stand on their hands there.
+
+    Args:
+        people: of one recording whose file says nothing of its axes.
+        direction: their direction from feet to head.
+
+    Returns:
+        the axis, None where nothing shows that `direction` is not up. Nothing does for people who are bent, whose soles
+        are level or not measured, or whose feet are on a floor already.
+    """
+    up = direction_vector(direction)
+    if all(_on_hands(person, -up) for person in people):
+        return direction[1:] if direction.startswith("-") else f"-{direction}"
+    straight = _share([_straight(person, up) for person in people]) >= _STANDING_SHARE
+    level = _share([_standing(person, up, _FLAT_SOLE) for person in people]) >= _STANDING_SHARE
+    if not straight or level or _on_floor(people, up):
+        return None
+    beside = [axis for axis in AXES[1:] if axis != direction[-1] and _lying(people, direction_vector(axis))]
+    return beside[0] if len(beside) == 1 else None
+
+
 def _upward(person: Keypoints) -> Float[np.ndarray, "T 3"]:
     """Unit vectors from feet to head, NaN where unknown."""
     points, layout = measured(person)
@@ -137,21 +161,29 @@ def _on_all_fours(points: Float[np.ndarray, "T K 3"], layout: Layout, along: Flo
     return pointed < -_POINTED_SOLE or (bool(travel) and min(travel) > _FEET_TRAVEL)
 
 
-def _standing(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:
+def _standing(person: Keypoints, up: Float[np.ndarray, "3"], level: float = _LEVEL_SOLE) -> np.ndarray:
     """(T,) whether hips and ankles are seen and somebody stands: trunk and legs along `up`, a sole level."""
     points, layout = measured(person)
-    hips, ankles = _feet(points, layout, ("hip",)), _feet(points, layout, ("ankle",))
-    knees, heels = _feet(points, layout, ("knee",)), _feet(points, layout, ("heel",))
-    toes = _feet(points, layout, ("big_toe", "small_toe", "foot"))
+    heels, toes = _feet(points, layout, ("heel",)), _feet(points, layout, ("big_toe", "small_toe", "foot"))
+    soles = np.zeros(len(points), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        for heel, toe in zip(heels, toes, strict=True):
+            slope = np.abs(unit(toe - heel) @ up)
+            soles |= (slope < level) | ~np.isfinite(slope)
+    return _straight(person, up) & soles
+
+
+def _straight(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:
+    """(T,) whether hips and ankles are seen and trunk and a leg are along `up`."""
+    points, layout = measured(person)
+    hips, knees, ankles = (_feet(points, layout, (name,)) for name in ("hip", "knee", "ankle"))
+    legs = np.zeros(len(points), dtype=bool)
     with np.errstate(invalid="ignore"):
         trunk = unit(mean_of(points, layout, SHOULDERS) - mean_of(points, layout, HIPS)) @ up > _TRUNK_COSINE
-        legs, soles = np.zeros(len(points), dtype=bool), np.zeros(len(points), dtype=bool)
-        for hip, knee, ankle, heel, toe in zip(hips, knees, ankles, heels, toes, strict=True):
+        for hip, knee, ankle in zip(hips, knees, ankles, strict=True):
             length = np.linalg.norm(hip - knee, axis=-1) + np.linalg.norm(knee - ankle, axis=-1)
             legs |= (hip - ankle) @ up > _STRAIGHT_LEG * length
-            level = np.abs(unit(toe - heel) @ up)
-            soles |= (level < _LEVEL_SOLE) | ~np.isfinite(level)
-    return trunk & legs & soles
+    return trunk & legs
 
 
 def _on_hands(person: Keypoints, up: Float[np.ndarray, "3"]) -> bool:
