@@ -32,7 +32,7 @@ from learnable_smplify.layouts.layout_values import parse_edges, parse_point
 from learnable_smplify.layouts.spelling import plain, spelling_key
 from learnable_smplify.layouts.whole_body import whole_body
 from learnable_smplify.safe_files.toml_file import parse_toml, read_toml
-from learnable_smplify.skeleton import mirrored_name
+from learnable_smplify.skeleton import JOINT_INDEX, mirrored_name
 
 Group = Literal["head", "torso", "arms", "hands", "legs", "feet"]
 
@@ -105,6 +105,11 @@ class Layout:
     def __hash__(self) -> int:
         """Of the names alone: every frame of a stream looks things up by its layout."""
         return hash((self.name, self.keypoint_names))
+
+    @cached_property
+    def is_skeleton(self) -> bool:
+        """Whether all keypoints are joints of SMPL's skeleton, as only a body has them."""
+        return all(len(row) == 1 and row[0][0] in JOINT_INDEX for row in self.points)
 
     @cached_property
     def columns(self) -> tuple[int, ...]:

@@ -21,7 +21,6 @@ from learnable_smplify.layouts.layout import Layout, load_layout
 from learnable_smplify.motion import Motion
 from learnable_smplify.repair import RepairOptions, check_seen, interpolate_gaps, repair_keypoints, without_held
 from learnable_smplify.rotation import rotmat_to_rotvec
-from learnable_smplify.skeleton import JOINT_INDEX
 from learnable_smplify.solver.clip.smooth import SmoothOptions, smooth_clip
 from learnable_smplify.solver.followed import Followed, measured_on, with_offsets
 from learnable_smplify.solver.frame.priors import Priors
@@ -154,7 +153,7 @@ class RecordingSolver:
         shape = told.betas if betas is None else betas
         notes = () if betas is not None else (*shape_notes(told), *self._contradictions(measured, points, options))
         offsets = options.offsets
-        if offsets is None and (layout.markers or (betas is None and _is_skeleton(layout))):
+        if offsets is None and (layout.markers or (betas is None and layout.is_skeleton)):
             offsets = told.offsets
             if offsets is not None and not layout.markers and self.body.name == "open":
                 notes = (*notes, _SKELETON_NOTE)
@@ -307,8 +306,3 @@ class RecordingSolver:
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
         return scale_of(folded, self.priors, *measured_on(self.device, keypoints))
-
-
-def _is_skeleton(layout: Layout) -> bool:
-    """Whether all keypoints are joints of SMPL's skeleton, as only a body has them."""
-    return all(len(row) == 1 and row[0][0] in JOINT_INDEX for row in layout.points)

@@ -47,6 +47,8 @@ _LEAST_OWN, _LEAST_DETECTED = 0.0005, 0.006
 # A fit leaves 0.6 of noise. Where it leaves less than this share, fast motion was taken for noise: keypoints are off by
 # so many times what it leaves, by this at least [m], and betas bend less to the pose prior. So often at most.
 _OF_NOISE, _KEPT, _LEAST_LEFT, _SHARPENED = 0.3, 2.0, 0.0001, 2
+# Constant errors of a skeleton beyond so many of their spreads are no skeleton's: they make up for a pose that is held.
+_FARTHEST = 3.5
 # What detected keypoints leave of the spread of builds [kg/m^2]: who detects joints does not see bellies.
 _BUILD_SIGMA = 2.3
 # Betas further out than this are drawn in: of people, one in a thousand is.
@@ -175,21 +177,28 @@ class ShapeEstimator:
         every = replace(prior, weight=1.0)
         own, detected = (_again(look, sigma / seen, every) for look in looks)
         if not self.layout.markers and _evidence(own, every) > _evidence(detected, every):
-            lighter = own.problem.prior_precision * _POSE_SHARE
-            own = _again(replace(own, problem=replace(own.problem, prior_precision=lighter)), 1.0, prior)
-            for _ in range(_SHARPENED):
-                sharper = max(_KEPT * own.error, _LEAST_LEFT / seen)
-                if own.error > _OF_NOISE or sharper >= 1:
-                    break
-                closer = _again(own, 1 / sharper, prior)
-                if closer.error > _OF_NOISE:  # it was not the pose prior that kept the fit off
-                    break
-                own, seen = closer, sharper * seen
-            return self._bounded(own, prior, False)
+            return self._own(own, prior, seen)
         if known is None and self.known.build is None and self.known.weight_kg is None:
             wants = (*wants, Want("bmi", self.known.usual_bmi(self.mesh), _BUILD_SIGMA))
-        prior = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
-        return self._bounded(_again(detected, seen / max(seen, _LEAST_DETECTED), prior), prior, True)
+        rarer = replace(prior, wants=wants, weight=_share(frames, _INDEPENDENT_DETECTED))
+        detected = _again(detected, seen / max(seen, _LEAST_DETECTED), rarer)
+        if self.layout.is_skeleton and _largest_error(detected) > _FARTHEST:
+            return self._own(own, prior, seen)
+        return self._bounded(detected, rarer, True)
+
+    def _own(self, own: ShapeFit, prior: ShapePrior, seen: float) -> ShapeEstimate:
+        """Of keypoints that are the body's own and off by `seen` [m]: the pose prior is bent to less."""
+        lighter = own.problem.prior_precision * _POSE_SHARE
+        own = _again(replace(own, problem=replace(own.problem, prior_precision=lighter)), 1.0, prior)
+        for _ in range(_SHARPENED):
+            sharper = max(_KEPT * own.error, _LEAST_LEFT / seen)
+            if own.error > _OF_NOISE or sharper >= 1:
+                break
+            closer = _again(own, 1 / sharper, prior)
+            if closer.error > _OF_NOISE:  # it was not the pose prior that kept the fit off
+                break
+            own, seen = closer, sharper * seen
+        return self._bounded(own, prior, False)
 
     def _bounded(self, fit: ShapeFit, prior: ShapePrior, detected: bool) -> ShapeEstimate:
         """The fit, with betas drawn in until they are a person's."""
@@ -245,6 +254,11 @@ def _evidence(fit: ShapeFit, prior: ShapePrior) -> float:
     frames = Frames.of(placed.points, fit.rotmat, fit.transl)
     cost = placed.terms()[0].cost(frames).sum() + prior.cost(fit.shape)
     return -float(cost) / prior.weight - float(torch.logdet(fit.precision(prior) / prior.weight))
+
+
+def _largest_error(fit: ShapeFit) -> float:
+    """The largest constant error along an axis, in its spreads."""
+    return float(fit.shape[NUM_BETAS : fit.unknowns.in_points].abs().max())
 
 
 def telling_frames(confidence: Float[Tensor, "T K"], count: int, min_keypoints: int) -> Int[Tensor, " N"]:
