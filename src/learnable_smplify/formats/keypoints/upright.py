@@ -134,7 +134,7 @@ def _upward(person: Keypoints) -> Float[np.ndarray, "T 3"]:
 def _upward_of_bust(person: Keypoints) -> Float[np.ndarray, "T 3"]:
     """The same where neither hips nor feet are measured: the head is above the shoulders, elbows mostly below."""
     points, layout = measured(person)
-    left, right = _feet(points, layout, ("shoulder",))
+    left, right = _of_sides(points, layout, ("shoulder",))
     elbows = mean_of(points, layout, {"left_elbow", "right_elbow"})
     crown = mean_of(points, layout, {"left_ear", "right_ear", "head_top", "head"})  # a face is in front, not above
     arms = unit((left + right) / 2 - elbows)
@@ -149,9 +149,9 @@ def _upward_of_arms(person: Keypoints) -> Float[np.ndarray, "T 3"]:
 
 def _on_all_fours(points: Float[np.ndarray, "T K 3"], layout: Layout, along: Float[np.ndarray, "T 3"]) -> bool:
     """Whether bent people can not be sitting: their soles point down `along` the trunk, or their feet travel along."""
-    toes = _feet(points, layout, ("big_toe", "small_toe", "foot"))
-    heels = _feet(points, layout, ("heel",))
-    ankles = _feet(points, layout, ("ankle",))
+    toes = _of_sides(points, layout, ("big_toe", "small_toe", "foot"))
+    heels = _of_sides(points, layout, ("heel",))
+    ankles = _of_sides(points, layout, ("ankle",))
     middle = np.nanmedian(along, axis=0)
     with np.errstate(invalid="ignore"):
         soles = [(unit(toe - heel) * along).sum(axis=-1) for toe, heel in zip(toes, heels, strict=True)]
@@ -164,7 +164,7 @@ def _on_all_fours(points: Float[np.ndarray, "T K 3"], layout: Layout, along: Flo
 def _standing(person: Keypoints, up: Float[np.ndarray, "3"], level: float = _LEVEL_SOLE) -> np.ndarray:
     """(T,) whether hips and ankles are seen and somebody stands: trunk and legs along `up`, a sole level."""
     points, layout = measured(person)
-    heels, toes = _feet(points, layout, ("heel",)), _feet(points, layout, ("big_toe", "small_toe", "foot"))
+    heels, toes = _of_sides(points, layout, ("heel",)), _of_sides(points, layout, ("big_toe", "small_toe", "foot"))
     soles = np.zeros(len(points), dtype=bool)
     with np.errstate(invalid="ignore"):
         for heel, toe in zip(heels, toes, strict=True):
@@ -176,7 +176,7 @@ def _standing(person: Keypoints, up: Float[np.ndarray, "3"], level: float = _LEV
 def _straight(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:
     """(T,) whether hips and ankles are seen and trunk and a leg are along `up`."""
     points, layout = measured(person)
-    hips, knees, ankles = (_feet(points, layout, (name,)) for name in ("hip", "knee", "ankle"))
+    hips, knees, ankles = (_of_sides(points, layout, (name,)) for name in ("hip", "knee", "ankle"))
     legs = np.zeros(len(points), dtype=bool)
     with np.errstate(invalid="ignore"):
         trunk = unit(mean_of(points, layout, SHOULDERS) - mean_of(points, layout, HIPS)) @ up > _TRUNK_COSINE
@@ -210,7 +210,7 @@ def _lying(people: Sequence[Keypoints], up: Float[np.ndarray, "3"]) -> bool:
 
 def _on_floor(people: Sequence[Keypoints], up: Float[np.ndarray, "3"]) -> bool:
     """Whether feet rest at height zero along `up`."""
-    feet = np.concatenate([foot @ up for person in people for foot in _feet(*measured(person), ("ankle",))])
+    feet = np.concatenate([foot @ up for person in people for foot in _of_sides(*measured(person), ("ankle",))])
     return np.isfinite(feet).any() and bool(_ANKLE_HEIGHTS[0] < np.nanquantile(feet, 0.05) < _ANKLE_HEIGHTS[1])
 
 
@@ -221,8 +221,8 @@ def _carried_by_feet(person: Keypoints, there: np.ndarray) -> bool:
     if len(points) <= 2 * span:
         return False
     both = there[span:] & there[:-span]
-    feet = np.stack([_speed(foot, span, person.fps) for foot in _feet(points, layout, ("ankle", "heel"))])
-    hands = np.stack([_speed(hand, span, person.fps) for hand in _feet(points, layout, ("wrist",))])
+    feet = np.stack([_speed(foot, span, person.fps) for foot in _of_sides(points, layout, ("ankle", "heel"))])
+    hands = np.stack([_speed(hand, span, person.fps) for hand in _of_sides(points, layout, ("wrist",))])
     body = _speed(mean_of(points, layout, HIPS), span, person.fps)
     known = both & np.isfinite(body) & np.isfinite(feet).all(axis=0)
     if known.sum() < max(span, 0.1 * len(points)):
@@ -247,7 +247,7 @@ def _speed(points: Float[np.ndarray, "T 3"], span: int, fps: float) -> Float[np.
     return np.linalg.norm(points[span:] - points[:-span], axis=-1) * fps / span
 
 
-def _feet(
+def _of_sides(
     points: Float[np.ndarray, "T K 3"], layout: Layout, names: tuple[str, ...]
 ) -> tuple[Float[np.ndarray, "T 3"], Float[np.ndarray, "T 3"]]:
     left, right = (mean_of(points, layout, {f"{side}_{name}" for name in names}) for side in ("left", "right"))
