@@ -181,7 +181,9 @@ class RecordingSolver:
         if smooth:
             found = used._smoothed(found, SmoothOptions(hold_feet=options.hold_feet, refine_shape=own, near_start=True))
         confidence = found.measured()[1]
-        rotmat = rested_wrists(found.clip.rotmat, points, confidence, trusted=own or betas is not None)
+        rotmat = found.clip.rotmat
+        if start is None:  # which says how hands are held
+            rotmat = rested_wrists(rotmat, points, confidence, trusted=own or betas is not None)
         motion = Motion(
             pose=rotmat_to_rotvec(rotmat.float()).cpu(),
             transl=found.clip.transl.float().cpu(),
