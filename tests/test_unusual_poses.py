@@ -38,7 +38,7 @@ def person(pose_name: str, layout: str, frames: int = 60, noise: float = 0.005) 
     return Keypoints(points, layout, 30.0, up_axis="y")
 
 
-@pytest.mark.parametrize("layout", ["body25", "h36m17", "smpl24", "ntu25", "plug_in_gait"])
+@pytest.mark.parametrize("layout", ["body25", "h36m17", "smpl24", "ntu25", "plug_in_gait", "opencap_lab"])
 @pytest.mark.parametrize("name", POSES)
 def test_an_unusual_pose_is_neither_exchanged_nor_mirrored(name: str, layout: str):
     seen = person(name, layout)

@@ -86,7 +86,9 @@ def body_parts(layout: Layout) -> BodyParts:
         limb=np.array(_limbs(layout, main, paired)),
         pairs=np.array(pairs, dtype=np.int64).reshape(-1, 2),
         pair_section=np.array(sections, dtype=np.int64),
-        leftward=np.array([*_hinges(difference), *head], dtype=np.float32).reshape(-1, 2, len(layout)),
+        leftward=np.array([*_hinges(difference, knees=not layout.markers), *head], dtype=np.float32).reshape(
+            -1, 2, len(layout)
+        ),
         head_leftward=np.array(head, dtype=np.float32).reshape(-1, 2, len(layout)),
     )
 
@@ -116,15 +118,18 @@ def _limbs(layout: Layout, main: list[str], sided: list[bool]) -> list[int]:
     return limbs
 
 
-def _hinges(difference: Difference) -> list[VectorPair]:
-    """Ankles and knees, which bend one way whatever the trunk does: feet point ahead of shins, shins behind thighs."""
+def _hinges(difference: Difference, knees: bool) -> list[VectorPair]:
+    """Ankles and knees, which bend one way whatever the trunk does: feet point ahead of shins, shins behind thighs.
+
+    Markers of the hips stand so far off them that a straight leg looks bent: there only ankles tell.
+    """
     rows: list[VectorPair] = []
     for side in SIDES:
         hip, knee, ankle = ((f"{side}_{name}",) for name in ("hip", "knee", "ankle"))
         ways = (("big_toe", "heel"), ("big_toe", "ankle"), ("foot", "ankle"))
         feet = [difference((f"{side}_{tip}",), (f"{side}_{back}",)) for tip, back in ways]
         rows += _first_known((difference(knee, ankle), foot) for foot in feet)
-        rows += _first_known([(difference(knee, hip), difference(ankle, knee))])
+        rows += _first_known([(difference(knee, hip), difference(ankle, knee))] if knees else [])
     return rows
 
 
