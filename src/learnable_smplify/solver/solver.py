@@ -189,8 +189,8 @@ class Solver:
             keypoints: the recording; or its file; or positions (T, K, 3), metres, with `layout` and `fps` (30).
             betas: (10,) the person's shape if known; None estimates one shape for the whole recording.
             layout, fps: of an array, or of a file that does not say them.
-            start: pose (24, 3) rotvec [rad] and transl (3,) metres just before the first frame, if known; None finds
-                the first pose from its keypoints.
+            start: pose (24, 3) rotvec [rad] and transl (3,) metres just before the first frame, if known: what no
+                keypoint shows is kept from it. None finds the first pose from its keypoints.
             progress: called with (frames done, frames in all).
 
         Returns:
