@@ -31,9 +31,10 @@ _BEND_DEG = {"spine1": 5.0, "spine2": 5.0, "spine3": 5.0, "neck": 5.0, "head": 8
 _CLEAR = 0.7
 # And of every joint about every axis, where it is not known which program the poses are to be like.
 _ANY_DEG = 5.0
-# So much of what a first pose that is known is beside the mean stays so (chosen on train clips, as they are and with
-# every joint turned by 5 and by 10 degrees).
-_KEPT = 0.9
+# How far a first pose that is known may be from the mean, about every axis of every joint, for other reasons than that
+# poses vary [deg]: habits, how hands are held, a posture that is kept (chosen on train clips, as they are and with
+# every joint turned by 10 degrees).
+_KEPT_DEG = 30.0
 
 
 @lru_cache(maxsize=4)
@@ -58,9 +59,14 @@ def with_habit(priors: Priors, habit: Float[Tensor, "24 3"]) -> Priors:
 
 
 def with_first_pose(priors: Priors, rotmat: Float[Tensor, "24 3 3"]) -> Priors:
-    """The priors of somebody whose first pose is known: what keypoints do not show goes on about as it began."""
-    away = rotmat_to_rotvec(rotmat @ priors.pose_mean.mT)
-    return with_habit(priors, torch.cat((torch.zeros_like(away[:1]), _KEPT * away[1:])))
+    """The priors of somebody whose first pose is known: what keypoints do not show goes on about as it began.
+
+    What it is beside the mean is a habit, as far as joints do not vary so much anyway.
+    """
+    away = rotmat_to_rotvec(rotmat @ priors.pose_mean.mT)[1:].flatten().double()
+    own = math.radians(_KEPT_DEG) ** 2 * torch.eye(len(away)).to(away)
+    kept = own @ torch.linalg.solve(own + _covariance(priors), away)
+    return with_habit(priors, torch.nn.functional.pad(kept.to(rotmat), (3, 0)).unflatten(0, (NUM_JOINTS, 3)))
 
 
 def habitless(priors: Priors) -> Float[Tensor, "72 72"]:
