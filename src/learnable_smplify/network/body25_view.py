@@ -44,6 +44,8 @@ class Body25View:
         self, keypoints: Float[Tensor, "B K D"], confidence: Float[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B 25 D"], Float[Tensor, "B 25"]]:
         """The network's view of measured keypoints: positions and confidence (the least of the keypoints needed)."""
+        if self.is_body25:
+            return keypoints, confidence
         least = torch.where(self.needs, confidence[:, None, :], torch.inf).amin(dim=-1)
         return self.matrix @ keypoints, torch.where(torch.isfinite(least), least, 0.0)
 

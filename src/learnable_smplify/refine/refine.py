@@ -31,6 +31,7 @@ from learnable_smplify.refine.solve import People, rest_pelvis, solve_together
 from learnable_smplify.refine.times import Offset, find_offset, keypoints_at
 from learnable_smplify.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 from learnable_smplify.solver.frame.priors import Priors, load_priors
+from learnable_smplify.solver.given import check_kinds
 from learnable_smplify.threads import one_thread_per_operation
 
 if TYPE_CHECKING:
@@ -95,12 +96,10 @@ def refine_motion(
     Raises:
         InputError: the two have no time in common, or no frame has three keypoints.
     """
-    for given, kind in ((estimate, Motion), (keypoints, Keypoints), (options or RefineOptions(), RefineOptions)):
-        if not isinstance(given, kind):
-            raise InputError(f"a {type(given).__name__} is given", expected=f"a {kind.__name__}")
+    options = RefineOptions() if options is None else options
+    check_kinds((estimate, Motion), (keypoints, Keypoints), (options, RefineOptions))
     if not math.isfinite(as_number(start_s, "start_s")):
         raise InputError(f"start_s is {start_s}", expected="seconds")
-    options = RefineOptions() if options is None else options
     with one_thread_per_operation():
         return _Refinement(solver, estimate, keypoints, options, start_s).run()
 

@@ -129,7 +129,8 @@ def _hinges(difference: Difference, knees: bool) -> list[VectorPair]:
         ways = (("big_toe", "heel"), ("big_toe", "ankle"), ("foot", "ankle"))
         feet = [difference((f"{side}_{tip}",), (f"{side}_{back}",)) for tip, back in ways]
         rows += _first_known((difference(knee, ankle), foot) for foot in feet)
-        rows += _first_known([(difference(knee, hip), difference(ankle, knee))] if knees else [])
+        if knees:
+            rows += _first_known([(difference(knee, hip), difference(ankle, knee))])
     return rows
 
 

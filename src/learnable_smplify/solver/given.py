@@ -103,8 +103,17 @@ def check_parts(refine_steps: int, passes: int | None, *parts: tuple[object, typ
         raise InputError(
             f"refine_steps is {refine_steps!r} and passes {passes!r}", expected="whole numbers, 0 or more and 1 or more"
         )
+    check_kinds(*(part for part in parts if part[0] is not None))
+
+
+def check_kinds(*parts: tuple[object, type]) -> None:
+    """Refuse what is of another type than it should be.
+
+    Raises:
+        InputError: a part is.
+    """
     for value, kind in parts:
-        if value is not None and not isinstance(value, kind):
+        if not isinstance(value, kind):
             hint = "ls.load_body(PATH)" if kind is Body else None
             raise InputError(f"a {type(value).__name__} is given", expected=f"a {kind.__name__}", hint=hint)
 

@@ -164,13 +164,11 @@ class NeuralPairs:
         device = pairs.keypoints.device
         folded, body25 = body.folded(layout, device), body.folded("body25", device)
         view = Body25View.of(layout, device)
-        measured = pairs.keypoints, pairs.confidence
-        target, seen = measured if view.is_body25 else view.apply(*measured)
-        given = fast_rotvec_to_rotmat(pairs.start_pose)
-        first = laid_start(given, body25, pairs.betas, target, seen, start.seconds)
+        shown = view.apply(pairs.keypoints, pairs.confidence)
+        first = laid_start(fast_rotvec_to_rotmat(pairs.start_pose), body25, pairs.betas, *shown, start.seconds)
         transl = torch.zeros_like(first[:, 0, 0]) if pairs.start_transl is None else pairs.start_transl
         found, keypoint_sigma = self.from_start(
-            folded, body25, view, pairs.betas, first, transl, pairs.keypoints, pairs.confidence, start
+            folded, body25, view, pairs.betas, first, transl, pairs.keypoints, pairs.confidence, start, shown=shown
         )
         if self.refine_steps == 0:
             return found
@@ -251,6 +249,7 @@ class NeuralPairs:
         confidence: Float[Tensor, "B K"],
         start: Start,
         *,
+        shown: tuple[Tensor, Tensor] | None = None,
         pose_weight: float = 0.0,
         variance_weight: float = 1.0,
     ) -> tuple[PoseSolution, Float[Tensor, "B K"]]:
@@ -261,11 +260,12 @@ class NeuralPairs:
         Args:
             folded, body25: keypoints of the measured layout and of BODY_25 on the body.
             view: from the one to the other.
+            shown: the keypoints and confidence in this view, where they are known.
             pose_weight: of the pose prior, besides what the network says.
             variance_weight: of the keypoint variances that the steps assume; below 1 they follow the keypoints closer
                 than the network would.
         """
-        target, seen = (keypoints, confidence) if view.is_body25 else view.apply(keypoints, confidence)
+        target, seen = view.apply(keypoints, confidence) if shown is None else shown
         if self._compiled is not None:
             return self._compiled.solve(
                 folded,

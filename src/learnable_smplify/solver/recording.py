@@ -38,7 +38,7 @@ from learnable_smplify.solver.hybrid import NeuralPairs, neural_follower
 from learnable_smplify.solver.shape.estimate import ShapeEstimate, ShapeEstimator, shape_notes
 from learnable_smplify.solver.shape.habit import open_priors, with_first_pose, with_habit
 from learnable_smplify.solver.shape.lean import lean_deg, lean_note, makes_up_for_lengths
-from learnable_smplify.solver.shape.limb_lengths import scale_of
+from learnable_smplify.solver.shape.limb_lengths import mean_lengths, scale_of
 from learnable_smplify.solver.shape.offsets import Offsets
 from learnable_smplify.solver.shape.prior import KnownSize
 from learnable_smplify.solver.unseen.absences import eased
@@ -307,4 +307,4 @@ class RecordingSolver:
         return float(RestMesh.of(self.body).height_and_weight(torch.zeros(10))[0])
 
     def _scale(self, keypoints: Keypoints, folded: FoldedPoints) -> float:
-        return scale_of(folded, self.priors, *measured_on(self.device, keypoints))
+        return scale_of(*mean_lengths(folded, self.priors), *measured_on(self.device, keypoints))

@@ -108,9 +108,9 @@ def told_by_floor(people: Sequence[Keypoints], direction: str) -> str | None:
     up = direction_vector(direction)
     if all(_on_hands(person, -up) for person in people):
         return direction[1:] if direction.startswith("-") else f"-{direction}"
-    straight = _share([_straight(person, up) for person in people]) >= _STANDING_SHARE
-    level = _share([_standing(person, up, _FLAT_SOLE) for person in people]) >= _STANDING_SHARE
-    if not straight or level or _on_floor(people, up):
+    straight = [_straight(person, up) for person in people]
+    level = [part & _on_soles(person, up, _FLAT_SOLE) for part, person in zip(straight, people, strict=True)]
+    if _share(straight) < _STANDING_SHARE or _share(level) >= _STANDING_SHARE or _on_floor(people, up):
         return None
     beside = [axis for axis in AXES[1:] if axis != direction[-1] and _lying(people, direction_vector(axis))]
     return beside[0] if len(beside) == 1 else None
@@ -161,8 +161,13 @@ def _on_all_fours(points: Float[np.ndarray, "T K 3"], layout: Layout, along: Flo
     return pointed < -_POINTED_SOLE or (bool(travel) and min(travel) > _FEET_TRAVEL)
 
 
-def _standing(person: Keypoints, up: Float[np.ndarray, "3"], level: float = _LEVEL_SOLE) -> np.ndarray:
+def _standing(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:
     """(T,) whether hips and ankles are seen and somebody stands: trunk and legs along `up`, a sole level."""
+    return _straight(person, up) & _on_soles(person, up, _LEVEL_SOLE)
+
+
+def _on_soles(person: Keypoints, up: Float[np.ndarray, "3"], level: float) -> np.ndarray:
+    """(T,) whether the sine of a sole's slope is below `level`, or the sole is not seen."""
     points, layout = measured(person)
     heels, toes = _of_sides(points, layout, ("heel",)), _of_sides(points, layout, ("big_toe", "small_toe", "foot"))
     soles = np.zeros(len(points), dtype=bool)
@@ -170,7 +175,7 @@ def _standing(person: Keypoints, up: Float[np.ndarray, "3"], level: float = _LEV
         for heel, toe in zip(heels, toes, strict=True):
             slope = np.abs(unit(toe - heel) @ up)
             soles |= (slope < level) | ~np.isfinite(slope)
-    return _straight(person, up) & soles
+    return soles
 
 
 def _straight(person: Keypoints, up: Float[np.ndarray, "3"]) -> np.ndarray:

@@ -118,7 +118,7 @@ class ShapeEstimator:
         if start is None:
             limbs = limb_lengths(self.folded, self.priors)
             start = betas_from_lengths(limbs, targets, confidence)
-            scale = scale_of(self.folded, self.priors, targets, confidence)
+            scale = scale_of(limbs.pairs, limbs.length, targets, confidence)
         rows = telling_frames(confidence, _FRAMES if betas is None else _HABIT_FRAMES, self.options.min_keypoints)
         if len(rows) == 0:
             return ShapeEstimate(start, torch.ones_like(start), start.new_zeros(NUM_JOINTS, 3))

@@ -63,10 +63,8 @@ def with_first_pose(priors: Priors, rotmat: Float[Tensor, "24 3 3"]) -> Priors:
 
     What it is beside the mean is a habit, as far as joints do not vary so much anyway.
     """
-    away = rotmat_to_rotvec(rotmat @ priors.pose_mean.mT)[1:].flatten().double()
-    own = math.radians(_KEPT_DEG) ** 2 * torch.eye(len(away)).to(away)
-    kept = own @ torch.linalg.solve(own + _covariance(priors), away)
-    return with_habit(priors, torch.nn.functional.pad(kept.to(rotmat), (3, 0)).unflatten(0, (NUM_JOINTS, 3)))
+    habits = math.radians(_KEPT_DEG) ** 2 * torch.eye(3 * NUM_JOINTS - 3, dtype=torch.float64, device=rotmat.device)
+    return with_habit(priors, _habit(priors, rotmat[None], habits))
 
 
 def habitless(priors: Priors) -> Float[Tensor, "72 72"]:
@@ -86,9 +84,13 @@ def habit_of(priors: Priors, rotmat: Float[Tensor, "N 24 3 3"]) -> Float[Tensor,
 
     The mean over them errs as much as poses vary, less the more there are.
     """
+    return _habit(priors, rotmat, _habit_covariance(priors))
+
+
+def _habit(priors: Priors, rotmat: Float[Tensor, "N 24 3 3"], habits: Float[Tensor, "69 69"]) -> Float[Tensor, "24 3"]:
+    """The likeliest habit [rad] behind N poses, of habits with this covariance [rad^2]."""
     away = rotmat_to_rotvec(rotmat @ priors.pose_mean.mT)[:, 1:].flatten(1).mean(0).double()
-    own = _habit_covariance(priors)
-    mean = own @ torch.linalg.solve(own + _covariance(priors) / len(rotmat), away)
+    mean = habits @ torch.linalg.solve(habits + _covariance(priors) / len(rotmat), away)
     return torch.nn.functional.pad(mean.to(rotmat), (3, 0)).unflatten(0, (NUM_JOINTS, 3))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from learnable_smplify.body.fold import FoldedPoints
@@ -53,26 +53,34 @@ def pair_distances(
 
 def limb_lengths(folded: FoldedPoints, priors: Priors) -> LimbLengths:
     """Find the pairs of keypoints whose distance tells the shape, over poses drawn from the pose prior."""
-    pairs, rotmat = _all_pairs(folded), _usual_poses(priors)
-    number = folded.anchor_shape.shape[-1]
-    identity = torch.eye(number, dtype=folded.weight.dtype, device=folded.weight.device) * _SHAPE_STEP
+    pairs, lengths = _telling(folded, priors)
+    rotmat, number = _usual_poses(priors), folded.anchor_shape.shape[-1]
+    steps = torch.eye(number, dtype=folded.weight.dtype, device=folded.weight.device) * _SHAPE_STEP
 
-    def lengths(betas: Tensor) -> Tensor:
-        return _lengths(folded, betas, rotmat, pairs)
+    def mean(betas: Tensor) -> Tensor:
+        return _lengths(folded, betas, rotmat, pairs).mean(0)
 
-    middle = lengths(torch.zeros_like(identity[0]))
-    keep, spread = _telling(middle)
-    slope = [(lengths(step) - lengths(-step)).mean(0)[keep] / (2 * _SHAPE_STEP) for step in identity]
     return LimbLengths(
-        pairs=pairs[keep],
-        length=middle.mean(0)[keep],
-        by_betas=torch.stack(slope, dim=-1),
-        sigma=(spread[keep].square() + _LENGTH_SIGMA**2).sqrt(),
+        pairs=pairs,
+        length=lengths.mean(0),
+        by_betas=torch.stack([(mean(step) - mean(-step)) / (2 * _SHAPE_STEP) for step in steps], dim=-1),
+        sigma=(lengths.std(dim=0).square() + _LENGTH_SIGMA**2).sqrt(),
     )
 
 
-def _all_pairs(folded: FoldedPoints) -> Int[Tensor, "P 2"]:
-    return torch.combinations(torch.arange(folded.weight.shape[0], device=folded.weight.device))
+def mean_lengths(folded: FoldedPoints, priors: Priors) -> tuple[Int[Tensor, "P 2"], Float[Tensor, " P"]]:
+    """`pairs` and `length` of `limb_lengths` alone, at a twentieth of the work."""
+    pairs, lengths = _telling(folded, priors)
+    return pairs, lengths.mean(0)
+
+
+def _telling(folded: FoldedPoints, priors: Priors) -> tuple[Int[Tensor, "P 2"], Float[Tensor, "N P"]]:
+    """The pairs of keypoints whose distance tells the shape, and those distances at betas 0 in N poses."""
+    pairs = torch.combinations(torch.arange(folded.weight.shape[0], device=folded.weight.device))
+    betas = folded.weight.new_zeros(folded.anchor_shape.shape[-1])
+    lengths = _lengths(folded, betas, _usual_poses(priors), pairs)
+    keep = (lengths.std(dim=0) < _MAX_POSE_SPREAD) & (lengths.mean(0) > _MIN_LENGTH)
+    return pairs[keep], lengths[:, keep]
 
 
 def _usual_poses(priors: Priors) -> Float[Tensor, "N 24 3 3"]:
@@ -86,12 +94,6 @@ def _lengths(
 ) -> Float[Tensor, "N P"]:
     points = folded.shaped(betas[None]).pose(rotmat).positions()
     return (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1)
-
-
-def _telling(lengths: Float[Tensor, "N P"]) -> tuple[Bool[Tensor, " P"], Float[Tensor, " P"]]:
-    """Which pairs' lengths tell the shape, and how much all of them vary over poses [m]."""
-    spread = lengths.std(dim=0)
-    return (spread < _MAX_POSE_SPREAD) & (lengths.mean(0) > _MIN_LENGTH), spread
 
 
 def betas_from_lengths(
@@ -115,13 +117,12 @@ def betas_from_lengths(
 
 
 def scale_of(
-    folded: FoldedPoints, priors: Priors, positions: Float[Tensor, "T K 3"], confidence: Float[Tensor, "T K"]
+    pairs: Int[Tensor, "P 2"],
+    length: Float[Tensor, " P"],
+    positions: Float[Tensor, "T K 3"],
+    confidence: Float[Tensor, "T K"],
 ) -> float:
-    """What to multiply positions by to give the limbs the mean body's lengths: 1 where nothing can be measured."""
-    pairs = _all_pairs(folded)
-    betas = folded.weight.new_zeros(folded.anchor_shape.shape[-1])
-    lengths = _lengths(folded, betas, _usual_poses(priors), pairs)
-    keep, _ = _telling(lengths)
-    median = pair_distances(pairs[keep], positions, confidence).nanmedian(dim=0).values
+    """What to multiply positions by to give pairs these lengths [m]: 1 where nothing can be measured."""
+    median = pair_distances(pairs, positions, confidence).nanmedian(dim=0).values
     usable = median > 0  # False for NaN too
-    return float((lengths.mean(0)[keep][usable] / median[usable]).median()) if bool(usable.any()) else 1.0
+    return float((length[usable] / median[usable]).median()) if bool(usable.any()) else 1.0
